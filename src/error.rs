@@ -1,0 +1,221 @@
+//! What can go wrong, and where.
+
+use std::path::PathBuf;
+
+/// The result of an operation that can fail with an [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every failure of the library, located as closely as the operation allows.
+///
+/// `Display` gives one message that says what is wrong, where, and what to do; it never repeats its
+/// source. [`Error::exit_code`] is the documented exit code of the program.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A parameter or a combination of parameters that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+
+    /// A configuration file that cannot be used.
+    #[error("{}: {message}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+
+    /// The output is there already.
+    #[error("{} exists; give another --output, or --force to replace it", path.display())]
+    OutputExists {
+        /// The output.
+        path: PathBuf,
+    },
+
+    /// The output is there already and is not something lacuna wrote.
+    #[error("{} exists and is not a lacuna model, so --force does not replace it", path.display())]
+    NotOurs {
+        /// The output.
+        path: PathBuf,
+    },
+
+    /// An id that the model does not know where no fallback exists.
+    #[error("unknown {side} \"{id}\"; the model knows {known} {side}s")]
+    UnknownId {
+        /// `user` or `item`.
+        side: &'static str,
+        /// The id.
+        id: String,
+        /// How many ids the model has on that side.
+        known: usize,
+    },
+
+    /// An input that is missing or cannot be opened or read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// An input whose form is not what it should be.
+    #[error("{}: {message}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+
+    /// A column that is not there.
+    #[error("{}: no {role} column \"{wanted}\"; the columns are: {}. Use {flag} NAME.", path.display(), present.join(", "))]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// What the column would be used for.
+        role: &'static str,
+        /// The name that was looked for.
+        wanted: String,
+        /// The columns that are there.
+        present: Vec<String>,
+        /// The flag that names the column.
+        flag: &'static str,
+    },
+
+    /// A cell that cannot be used.
+    #[error("{}:{line}: column \"{column}\": {reason}: \"{text}\"", path.display())]
+    BadCell {
+        /// The file.
+        path: PathBuf,
+        /// The line (from 1), or the row of a Parquet file (from 1).
+        line: u64,
+        /// The column.
+        column: String,
+        /// The text of the cell.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// More rejected rows than allowed.
+    #[error("{rejected} bad rows, more than --max-bad-rows {allowed} allows; the first: {first}")]
+    TooManyBadRows {
+        /// Rows rejected so far.
+        rejected: u64,
+        /// The limit.
+        allowed: u64,
+        /// The first of them.
+        first: String,
+    },
+
+    /// A column that holds integers in one typed file and text in another.
+    #[error(
+        "the {side} ids are integers in {} and text in {}; use --id-type int or --id-type text",
+        integers.display(), texts.display()
+    )]
+    MixedIds {
+        /// `user` or `item`.
+        side: &'static str,
+        /// A file with integers.
+        integers: PathBuf,
+        /// A file with text.
+        texts: PathBuf,
+    },
+
+    /// The same user and item twice under `--duplicates error`.
+    #[error(
+        "user {user} rated item {item} more than once ({count} such cells in all); \
+         choose --duplicates last, first, mean, sum or max"
+    )]
+    Duplicate {
+        /// The user of the first such cell.
+        user: String,
+        /// Its item.
+        item: String,
+        /// How many cells occur more than once.
+        count: u64,
+    },
+
+    /// No ratings at all, or none left.
+    #[error("no ratings left after {after}")]
+    NothingLeft {
+        /// The last step before nothing was left.
+        after: String,
+    },
+
+    /// A model directory that is damaged, incomplete or of a newer format.
+    #[error("{}: {message}", path.display())]
+    Model {
+        /// The directory or the file in it.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+
+    /// A row whose system could not be solved, or factors that are not finite.
+    #[error("numeric failure at {side} {row}: {message}; try a larger --regularization")]
+    Numeric {
+        /// `user` or `item`.
+        side: &'static str,
+        /// The row's position among the sorted ids.
+        row: usize,
+        /// What failed.
+        message: String,
+    },
+
+    /// An output that could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// A stop was asked for.
+    #[error("stopped; nothing was written")]
+    Stopped,
+
+    /// A defect of lacuna itself.
+    #[error("internal error: {0}; please report it")]
+    Internal(String),
+}
+
+impl Error {
+    /// The exit code of the program for this failure.
+    ///
+    /// | code | meaning |
+    /// |---|---|
+    /// | 1 | unexpected failure |
+    /// | 2 | usage: a parameter, a configuration, an output that exists, an unknown id |
+    /// | 3 | input: missing, unreadable, malformed, empty; a damaged or newer model |
+    /// | 6 | numeric failure |
+    /// | 7 | the output could not be written |
+    /// | 130 | stopped (the program answers SIGTERM with 143) |
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_)
+            | Self::Config { .. }
+            | Self::OutputExists { .. }
+            | Self::NotOurs { .. }
+            | Self::UnknownId { .. } => 2,
+            Self::Read { .. }
+            | Self::Format { .. }
+            | Self::MissingColumn { .. }
+            | Self::BadCell { .. }
+            | Self::TooManyBadRows { .. }
+            | Self::MixedIds { .. }
+            | Self::Duplicate { .. }
+            | Self::NothingLeft { .. }
+            | Self::Model { .. } => 3,
+            Self::Numeric { .. } => 6,
+            Self::Write { .. } => 7,
+            Self::Stopped => 130,
+            Self::Internal(_) => 1,
+        }
+    }
+}

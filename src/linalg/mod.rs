@@ -1,0 +1,15 @@
+//! Dense linear algebra on one row's scale: matrices of factors, normal equations, Cholesky.
+//!
+//! Everything here is single precision and deterministic: a result depends on the operands and the
+//! instruction set, never on the number of threads.
+
+mod cholesky;
+mod dense64;
+mod matrix;
+mod normal;
+pub mod simd;
+
+pub use cholesky::{NotPositiveDefinite, solve_bordered};
+pub use dense64::solve_bordered_f64;
+pub use matrix::Matrix;
+pub use normal::{CHUNK, NormalEquations};

@@ -1,0 +1,143 @@
+//! The normal equations of one row, with an optional bias as one more unknown.
+
+use super::simd::{BLOCK, Kernels};
+use super::{Matrix, NotPositiveDefinite, solve_bordered, solve_bordered_f64};
+
+/// Rows with more cells than this are summed in chunks of this many, folded in double precision.
+pub const CHUNK: usize = 8192;
+
+/// The system of one row, `[A a; aᵀ d] [x; b] = [g; h]`:
+///
+/// - `A = Σ w y yᵀ` (`rank x rank`, upper triangle), `a = Σ w y`, `d = Σ w`;
+/// - `g = Σ t y`, `h = Σ t`;
+///
+/// over the row's cells, `y` the fixed side's vector, `w` the weight, `t` the weighted target.
+/// Without a bias only `A x = g` is used. The border is eliminated by its Schur complement, so that
+/// the matrix stays `rank x rank`.
+#[derive(Debug, Clone)]
+pub struct NormalEquations {
+    rank: usize,
+    n: usize,
+    pub(super) gram: Vec<f32>,
+    pub(super) rhs: Vec<f32>,
+    pub(super) sums: Vec<f32>,
+    pub(super) weight: f64,
+    pub(super) target: f64,
+}
+
+impl NormalEquations {
+    /// Room for systems of `rank` unknowns and a bias.
+    #[must_use]
+    pub fn new(rank: usize) -> Self {
+        let n = rank.next_multiple_of(BLOCK);
+        Self {
+            rank,
+            n,
+            gram: vec![0.0; n * n],
+            rhs: vec![0.0; n],
+            sums: vec![0.0; n],
+            weight: 0.0,
+            target: 0.0,
+        }
+    }
+
+    /// Number of unknowns without the bias.
+    #[must_use]
+    pub const fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// Distance between two rows of the Gram matrix (`rank` rounded up to 8).
+    #[must_use]
+    pub const fn stride(&self) -> usize {
+        self.n
+    }
+
+    /// The Gram matrix; only its upper triangle counts.
+    #[must_use]
+    pub fn gram(&self) -> &[f32] {
+        &self.gram
+    }
+
+    /// Sets every sum to zero.
+    pub fn reset(&mut self) {
+        self.gram.fill(0.0);
+        self.rhs.fill(0.0);
+        self.sums.fill(0.0);
+        self.weight = 0.0;
+        self.target = 0.0;
+    }
+
+    /// Adds the cells of one row: the vectors `indices` of `fixed`, their weights (1 where absent)
+    /// and weighted targets. At most [`CHUNK`] cells keep single precision honest.
+    pub fn accumulate(
+        &mut self,
+        kernels: Kernels,
+        fixed: &Matrix,
+        indices: &[u32],
+        weights: Option<&[f32]>,
+        targets: &[f32],
+    ) {
+        debug_assert_eq!(fixed.cols(), self.rank, "rank of the fixed side");
+        if self.rank > 0 {
+            let (gram, rhs, sums) = (&mut self.gram, &mut self.rhs, &mut self.sums);
+            kernels.accumulate(fixed, indices, weights, targets, gram, rhs, sums);
+        }
+        self.weight += weights.map_or(indices.len() as f64, |w| w.iter().map(|&w| f64::from(w)).sum());
+        self.target += targets.iter().map(|&t| f64::from(t)).sum::<f64>();
+    }
+
+    /// Replaces these sums by the sum of several parts, added in double precision in their order.
+    pub fn fold(&mut self, parts: &[Self]) {
+        fn fold_into(sum: &mut [f32], parts: &[NormalEquations], of: impl Fn(&NormalEquations) -> &[f32]) {
+            for (i, sum) in sum.iter_mut().enumerate() {
+                *sum = parts.iter().map(|p| f64::from(of(p)[i])).sum::<f64>() as f32;
+            }
+        }
+        fold_into(&mut self.gram, parts, |p| &p.gram);
+        fold_into(&mut self.rhs, parts, |p| &p.rhs);
+        fold_into(&mut self.sums, parts, |p| &p.sums);
+        self.weight = parts.iter().map(|p| p.weight).sum();
+        self.target = parts.iter().map(|p| p.target).sum();
+    }
+
+    /// Adds what all rows share: a symmetric matrix (stored like the Gram matrix) and a right side.
+    pub fn add_shared(&mut self, matrix: &[f32], rhs: Option<&[f32]>) {
+        for (sum, &value) in self.gram.iter_mut().zip(matrix) {
+            *sum += value;
+        }
+        for (sum, &value) in self.rhs.iter_mut().zip(rhs.unwrap_or_default()) {
+            *sum += value;
+        }
+    }
+
+    /// Adds `ridge` to the diagonal and `bias_ridge` to the bias's diagonal entry.
+    pub fn add_ridge(&mut self, ridge: f32, bias_ridge: f64) {
+        for i in 0..self.rank {
+            self.gram[i * self.n + i] += ridge;
+        }
+        self.weight += bias_ridge;
+    }
+
+    /// Solves for the vector (written to `x`) and, if `with_bias`, the bias (returned, else 0).
+    /// The sums are used up.
+    ///
+    /// # Errors
+    /// [`NotPositiveDefinite`]; the caller may then try [`NormalEquations::solve_f64`] on fresh sums.
+    pub fn solve(
+        &mut self,
+        kernels: Kernels,
+        with_bias: bool,
+        x: &mut [f32],
+    ) -> Result<f32, NotPositiveDefinite> {
+        solve_bordered(self, kernels, with_bias, x)
+    }
+
+    /// [`NormalEquations::solve`] in double precision, without using up the sums.
+    ///
+    /// # Errors
+    /// [`NotPositiveDefinite`] if even double precision finds a pivot that is not positive.
+    pub fn solve_f64(&self, with_bias: bool, x: &mut [f32]) -> Result<f32, NotPositiveDefinite> {
+        solve_bordered_f64(self, with_bias, x)
+    }
+}

@@ -1,0 +1,206 @@
+//! Kernels for one instruction set each, chosen once at run time. The only unsafe code of the crate.
+//!
+//! Every kernel is written once, generic over a vector of 4, 8 or 16 lanes (`kernels.rs`), and
+//! compiled for each instruction set: portable, AVX2 with FMA, AVX-512. [`Kernels`] is the safe door:
+//! it checks the bounds that the kernels rely on, and only hands out instruction sets the processor
+//! has. Results differ between instruction sets in the last bits, never between runs on the same one.
+
+#![allow(unsafe_code, reason = "intrinsics and in-place gathered rows; bounds are checked in Kernels")]
+
+mod kernels;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use super::{Matrix, NotPositiveDefinite};
+
+/// Rows of a [`Matrix`] are padded to a multiple of this many numbers.
+pub const LANES: usize = 16;
+
+/// Rows of Gram matrices and triangular factors are padded to a multiple of this many numbers.
+pub(super) const BLOCK: usize = 8;
+
+/// An instruction set that the kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// No instructions beyond the target's baseline.
+    Portable,
+    /// 256-bit vectors with fused multiply-add (x86-64-v3).
+    Avx2,
+    /// 512-bit vectors.
+    Avx512,
+}
+
+impl Level {
+    /// The instruction sets this processor has, slowest first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let mut levels = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            if avx2 {
+                levels.push(Self::Avx2);
+            }
+            if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+                levels.push(Self::Avx512);
+            }
+        }
+        levels
+    }
+
+    /// Name for logs and benches.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+}
+
+/// The kernels of one instruction set that this processor is known to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kernels {
+    level: Level,
+}
+
+/// Calls `kernels::$name` compiled for the level in hand.
+macro_rules! dispatch {
+    ($level:expr, $name:ident $(::<$flag:literal>)? ($($arg:expr),*)) => {
+        // SAFETY: a `Kernels` only holds a level that `Level::available` found on this processor,
+        // and the caller has checked the bounds that the kernel documents.
+        unsafe {
+            match $level {
+                Level::Portable => portable::$name$(::<$flag>)?($($arg),*),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => x86::avx2::$name$(::<$flag>)?($($arg),*),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => x86::avx512::$name$(::<$flag>)?($($arg),*),
+                #[cfg(not(target_arch = "x86_64"))]
+                Level::Avx2 | Level::Avx512 => portable::$name$(::<$flag>)?($($arg),*),
+            }
+        }
+    };
+}
+
+impl Kernels {
+    /// The fastest kernels that this processor can run.
+    #[must_use]
+    pub fn detect() -> Self {
+        let level = Level::available().pop().unwrap_or(Level::Portable);
+        Self { level }
+    }
+
+    /// Kernels of one level, or none if this processor does not have it.
+    #[must_use]
+    pub fn with_level(level: Level) -> Option<Self> {
+        Level::available().contains(&level).then_some(Self { level })
+    }
+
+    /// The instruction set in use.
+    #[must_use]
+    pub const fn level(self) -> Level {
+        self.level
+    }
+
+    /// Adds `Σⱼ wⱼ yⱼ yⱼᵀ` to the upper triangle of `gram`, `Σⱼ tⱼ yⱼ` to `rhs` and `Σⱼ wⱼ yⱼ` to
+    /// `sums`, where the `yⱼ` are the rows `indices` of `fixed`; `wⱼ` is 1 where `weights` is absent.
+    ///
+    /// With `n = cols` rounded up to 8, `gram` is `n x n` row-major, `rhs` and `sums` hold `n`
+    /// numbers; entries below the diagonal blocks are left alone and padding receives zeros.
+    /// Cost: `k (k + 1)` useful flops per row for the Gram matrix and `4 k` for the vectors.
+    ///
+    /// # Panics
+    /// If an index lies outside `fixed` or a length does not fit.
+    #[expect(clippy::too_many_arguments, reason = "one row's operands and its three results")]
+    pub fn accumulate(
+        self,
+        fixed: &Matrix,
+        indices: &[u32],
+        weights: Option<&[f32]>,
+        targets: &[f32],
+        gram: &mut [f32],
+        rhs: &mut [f32],
+        sums: &mut [f32],
+    ) {
+        let n = fixed.cols().next_multiple_of(BLOCK);
+        check_rows(fixed, indices);
+        assert!(targets.len() == indices.len(), "one target per cell");
+        assert!(weights.is_none_or(|w| w.len() == indices.len()), "one weight per cell");
+        assert!(gram.len() >= n * n && rhs.len() >= n && sums.len() >= n, "room for {n} unknowns");
+        let base = fixed.padded();
+        match weights {
+            None => dispatch!(
+                self.level,
+                accumulate::<false>(base, fixed.stride(), n, indices, targets, targets, gram, rhs, sums)
+            ),
+            Some(weights) => dispatch!(
+                self.level,
+                accumulate::<true>(base, fixed.stride(), n, indices, weights, targets, gram, rhs, sums)
+            ),
+        }
+    }
+
+    /// Factorises the symmetric matrix in the upper triangle of `a` (`n x n`, row-major, `n` a
+    /// multiple of 8) into `UᵀU`, in place; only the first `order` unknowns count.
+    ///
+    /// Left-looking by blocks of 8 rows; `order³/3` flops.
+    ///
+    /// # Errors
+    /// [`NotPositiveDefinite`] with the first pivot that is not positive and finite.
+    ///
+    /// # Panics
+    /// If `a` is smaller than `n x n`, `n` is no multiple of 8, or `order > n`.
+    pub fn cholesky(self, a: &mut [f32], n: usize, order: usize) -> Result<(), NotPositiveDefinite> {
+        assert!(n.is_multiple_of(BLOCK) && order <= n && a.len() >= n * n, "an {n} x {n} matrix");
+        match dispatch!(self.level, cholesky(a, n, order)) {
+            None => Ok(()),
+            Some(pivot) => Err(NotPositiveDefinite { pivot }),
+        }
+    }
+
+    /// Solves `Uᵀ x = b` in place for the factor of [`Kernels::cholesky`].
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub fn solve_transposed(self, u: &[f32], n: usize, order: usize, b: &mut [f32]) {
+        assert!(n.is_multiple_of(BLOCK) && order <= n && u.len() >= n * n && b.len() >= n, "lengths");
+        dispatch!(self.level, solve_transposed(u, n, order, b));
+    }
+
+    /// Solves `U x = b` in place for the factor of [`Kernels::cholesky`].
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub fn solve(self, u: &[f32], n: usize, order: usize, b: &mut [f32]) {
+        assert!(n.is_multiple_of(BLOCK) && order <= n && u.len() >= n * n && b.len() >= n, "lengths");
+        dispatch!(self.level, solve(u, n, order, b));
+    }
+
+    /// Writes `x · yⱼ` to `out` for the rows `indices` of `fixed`.
+    ///
+    /// # Panics
+    /// If an index lies outside `fixed`, `x` is shorter than a row, or `out` than `indices`.
+    pub fn dots(self, x: &[f32], fixed: &Matrix, indices: &[u32], out: &mut [f32]) {
+        check_rows(fixed, indices);
+        assert!(x.len() >= fixed.cols() && out.len() >= indices.len(), "lengths");
+        dispatch!(self.level, dots(&x[..fixed.cols()], fixed.padded(), fixed.stride(), indices, out));
+    }
+
+    /// `Σ xᵢ yᵢ` over the shorter of the two.
+    #[must_use]
+    pub fn dot(self, x: &[f32], y: &[f32]) -> f32 {
+        let len = x.len().min(y.len());
+        dispatch!(self.level, dot(&x[..len], &y[..len]))
+    }
+}
+
+fn check_rows(fixed: &Matrix, indices: &[u32]) {
+    let largest = indices.iter().copied().fold(0, u32::max) as usize;
+    assert!(indices.is_empty() || largest < fixed.rows(), "row {largest} of {}", fixed.rows());
+}
+
+#[cfg(test)]
+mod tests;

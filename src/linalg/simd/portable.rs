@@ -1,0 +1,71 @@
+//! Four lanes in plain Rust, which every compiler turns into the baseline's vectors.
+
+use super::kernels::{self, Vector, instantiate};
+
+/// Four lanes; the multiply and the add round separately (fused ones are slow without hardware).
+#[derive(Clone, Copy)]
+pub(super) struct Lanes4([f32; 4]);
+
+impl Lanes4 {
+    #[inline(always)]
+    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+}
+
+impl Vector for Lanes4 {
+    const N: usize = 4;
+    type Half = Self;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Self([0.0; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        Self([x; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: the caller vouches for four numbers; no alignment is assumed.
+        Self(unsafe { p.cast::<[f32; 4]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: as for `load`.
+        unsafe { p.cast::<[f32; 4]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        self.zip(other, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+        self.zip(a, |x, y| x * y).zip(b, |x, y| x + y)
+    }
+
+    #[inline(always)]
+    unsafe fn neg_mul_add(self, a: Self, b: Self) -> Self {
+        self.zip(a, |x, y| x * y).zip(b, |x, y| y - x)
+    }
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        (self.0[0] + self.0[2]) + (self.0[1] + self.0[3])
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
+}
+
+instantiate!(Lanes4,);

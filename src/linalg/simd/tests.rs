@@ -1,0 +1,141 @@
+//! Every kernel of every instruction set here against a naive double-precision twin.
+
+use super::*;
+
+/// Numbers in [-1, 1) that look random and are the same everywhere.
+fn noise(len: usize, salt: u64) -> Vec<f32> {
+    (0..len as u64)
+        .map(|i| {
+            let mut h = (i ^ salt.rotate_left(17)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            h = (h ^ (h >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            (h >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn levels() -> impl Iterator<Item = Kernels> {
+    Level::available().into_iter().filter_map(Kernels::with_level)
+}
+
+const RANKS: [usize; 19] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 40, 48, 64, 65, 100, 128, 200, 257];
+
+#[test]
+fn accumulate_equals_the_naive_sums() {
+    for rank in RANKS {
+        for cells in [0, 1, 2, 63, 64, 65, 200] {
+            check_accumulate(rank, cells);
+        }
+    }
+    check_accumulate(24, 5000);
+    check_accumulate(64, 5000);
+}
+
+fn check_accumulate(rank: usize, cells: usize) {
+    let rows = 97;
+    let fixed = Matrix::from_rows(rows, rank, &noise(rows * rank, 1));
+    let indices: Vec<u32> = (0..cells).map(|i| (i * 53 % rows) as u32).collect();
+    let weights: Vec<f32> = noise(cells, 2).iter().map(|v| v + 1.5).collect();
+    let targets = noise(cells, 3);
+    let n = rank.next_multiple_of(BLOCK);
+    for kernels in levels() {
+        for weighted in [false, true] {
+            let (mut gram, mut rhs, mut sums) = (vec![0.5; n * n], vec![0.25; n], vec![0.125; n]);
+            let w = weighted.then_some(&weights[..]);
+            kernels.accumulate(&fixed, &indices, w, &targets, &mut gram, &mut rhs, &mut sums);
+            // Sums reach 2.5 x cells; their rounding errors add up like a random walk.
+            let tolerance = 1.2e-7 * 2.5 * (cells as f64 + 4.0).powf(1.5);
+            let weight = |p: usize| if weighted { f64::from(weights[p]) } else { 1.0 };
+            let y = |p: usize, i: usize| f64::from(fixed.row(indices[p] as usize)[i]);
+            let close = |got: f32, want: f64, what: &str| {
+                let level = kernels.level().name();
+                assert!(
+                    (f64::from(got) - want).abs() <= tolerance,
+                    "{level}, rank {rank}, {cells} cells, {what}: {got} {want}"
+                );
+            };
+            for i in 0..rank {
+                // All columns for the first ranks, a few for the large ones: the twin is slow.
+                for j in (i..rank).filter(|j| rank <= 40 || (i * 7 + j * 3) % 11 == 0) {
+                    let want: f64 = (0..cells).map(|p| weight(p) * y(p, i) * y(p, j)).sum();
+                    close(gram[i * n + j], want + 0.5, "gram");
+                }
+                let want: f64 = (0..cells).map(|p| f64::from(targets[p]) * y(p, i)).sum();
+                close(rhs[i], want + 0.25, "rhs");
+                let want: f64 = (0..cells).map(|p| weight(p) * y(p, i)).sum();
+                close(sums[i], want + 0.125, "sums");
+            }
+        }
+    }
+}
+
+/// A well-conditioned symmetric matrix of `order`, stored with row length `n`.
+fn spd(order: usize, n: usize) -> Vec<f32> {
+    let b = noise(order * order, 5);
+    let mut a = vec![0.0; n * n];
+    for i in 0..order {
+        for j in 0..order {
+            let dot: f32 = (0..order).map(|p| b[i * order + p] * b[j * order + p]).sum();
+            a[i * n + j] = dot / order as f32 + if i == j { 0.5 } else { 0.0 };
+        }
+    }
+    a
+}
+
+#[test]
+fn cholesky_and_the_solves_leave_a_small_residual() {
+    for order in RANKS {
+        let n = order.next_multiple_of(BLOCK);
+        let a = spd(order, n);
+        let b = noise(order, 6);
+        for kernels in levels() {
+            let mut u = a.clone();
+            kernels.cholesky(&mut u, n, order).expect("positive definite");
+            let mut x = b.clone();
+            x.resize(n, 0.0);
+            kernels.solve_transposed(&u, n, order, &mut x);
+            kernels.solve(&u, n, order, &mut x);
+            for i in 0..order {
+                let ax: f64 = (0..order).map(|j| f64::from(a[i * n + j]) * f64::from(x[j])).sum();
+                let residual = (ax - f64::from(b[i])).abs();
+                assert!(residual < 2e-5, "{}, order {order}: {residual}", kernels.level().name());
+            }
+        }
+    }
+}
+
+#[test]
+fn cholesky_names_the_first_pivot_that_fails() {
+    for kernels in levels() {
+        for bad in [0, 3, 8, 12] {
+            let mut a = spd(13, 16);
+            a[bad * 16 + bad] = f32::NAN;
+            assert_eq!(kernels.cholesky(&mut a, 16, 13), Err(NotPositiveDefinite { pivot: bad }));
+        }
+    }
+}
+
+#[test]
+fn dots_equal_the_naive_products_and_the_single_dot() {
+    for rank in RANKS.into_iter().chain([0]) {
+        let fixed = Matrix::from_rows(11, rank, &noise(11 * rank, 7));
+        let x = noise(rank, 8);
+        let indices: Vec<u32> = [3, 10, 0, 0, 7, 5, 9].into();
+        for kernels in levels() {
+            let mut out = [0.0; 7];
+            kernels.dots(&x, &fixed, &indices, &mut out);
+            for (&index, &got) in indices.iter().zip(&out) {
+                let row = fixed.row(index as usize);
+                let want: f64 = x.iter().zip(row).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+                assert!((f64::from(got) - want).abs() < 1e-6 * (rank as f64 + 1.0));
+                assert_eq!(got.to_bits(), kernels.dot(&x, row).to_bits());
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "row 4 of 4")]
+fn an_index_outside_the_matrix_is_refused() {
+    let fixed = Matrix::zeros(4, 8);
+    Kernels::detect().dots(&[0.0; 8], &fixed, &[0, 4], &mut [0.0; 2]);
+}

@@ -1,0 +1,112 @@
+//! AVX2 with FMA (8 lanes) and AVX-512 (16 lanes).
+
+use std::arch::x86_64::*;
+
+use super::kernels::{self, Vector, instantiate};
+
+macro_rules! vector {
+    ($(#[$doc:meta])* $name:ident($register:ty), $n:literal, half $half:ty, $zero:ident, $splat:ident,
+     $load:ident, $store:ident, $mul:ident, $add:ident, $fma:ident, $fnma:ident, |$v:ident| $sum:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub(super) struct $name($register);
+
+        // SAFETY (all methods): only called inside functions compiled for the instruction set, which
+        // `Kernels` only reaches on processors that have it; loads and stores assume no alignment.
+        impl Vector for $name {
+            const N: usize = $n;
+            type Half = $half;
+
+            #[inline(always)]
+            unsafe fn zero() -> Self {
+                // SAFETY: see above.
+                Self(unsafe { $zero() })
+            }
+
+            #[inline(always)]
+            unsafe fn splat(x: f32) -> Self {
+                // SAFETY: see above.
+                Self(unsafe { $splat(x) })
+            }
+
+            #[inline(always)]
+            unsafe fn load(p: *const f32) -> Self {
+                // SAFETY: see above.
+                Self(unsafe { $load(p) })
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, p: *mut f32) {
+                // SAFETY: see above.
+                unsafe { $store(p, self.0) }
+            }
+
+            #[inline(always)]
+            unsafe fn mul(self, other: Self) -> Self {
+                // SAFETY: see above.
+                Self(unsafe { $mul(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                // SAFETY: see above.
+                Self(unsafe { $add(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+                // SAFETY: see above.
+                Self(unsafe { $fma(self.0, a.0, b.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn neg_mul_add(self, a: Self, b: Self) -> Self {
+                // SAFETY: see above.
+                Self(unsafe { $fnma(self.0, a.0, b.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn sum(self) -> f32 {
+                let $v = self.0;
+                // SAFETY: see above.
+                unsafe { $sum }
+            }
+
+            #[inline(always)]
+            unsafe fn prefetch(p: *const f32) {
+                // SAFETY: a prefetch reads nothing and cannot fault.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+            }
+        }
+    };
+}
+
+vector!(
+    /// Eight lanes.
+    Lanes8(__m256), 8, half Lanes8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps,
+    _mm256_storeu_ps, _mm256_mul_ps, _mm256_add_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps,
+    |v| {
+        let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+    }
+);
+
+vector!(
+    /// Sixteen lanes.
+    Lanes16(__m512), 16, half Lanes8, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps,
+    _mm512_storeu_ps, _mm512_mul_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
+    |v| _mm512_reduce_add_ps(v)
+);
+
+pub(super) mod avx2 {
+    use super::{Lanes8, instantiate, kernels};
+
+    instantiate!(Lanes8, #[target_feature(enable = "avx2,fma")]);
+}
+
+pub(super) mod avx512 {
+    use super::{Lanes16, instantiate, kernels};
+
+    instantiate!(Lanes16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]);
+}

@@ -1,0 +1,92 @@
+//! The errors of a model on held-out cells.
+
+use rayon::prelude::*;
+
+use super::RatingErrors;
+use crate::linalg::simd::Kernels;
+use crate::model::Scorer;
+use crate::ratings::{CELLS_PER_CHUNK, Cell, Ratings, Side};
+
+/// Errors on held-out cells.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct HoldoutErrors {
+    /// Predictions clipped to the range of the training ratings; cold cells included.
+    pub clipped: RatingErrors,
+    /// Predictions as they are; cold cells included.
+    pub raw: RatingErrors,
+    /// Clipped predictions of the cells whose user and item both have training ratings.
+    pub warm: RatingErrors,
+}
+
+impl HoldoutErrors {
+    /// Number of cells whose user or item has no training rating.
+    #[must_use]
+    pub const fn cold(&self) -> u64 {
+        self.clipped.count - self.warm.count
+    }
+}
+
+/// Scores held-out cells; those whose user or item is cold fall back as [`Scorer::score`] says.
+#[must_use]
+pub fn holdout_errors(scorer: &Scorer<'_>, training: &Ratings, cells: &[Cell]) -> HoldoutErrors {
+    let kernels = Kernels::detect();
+    let sums: Vec<HoldoutErrors> = cells
+        .par_chunks(CELLS_PER_CHUNK / 16)
+        .map(|chunk| {
+            let mut sums = HoldoutErrors::default();
+            for cell in chunk {
+                let known = |side: &Side, row: u32| (side.count(row as usize) > 0).then_some(row as usize);
+                let (user, item) = (known(&training.by_user, cell.user), known(&training.by_item, cell.item));
+                let predicted = scorer.score(kernels, user, item);
+                let value = f64::from(cell.value);
+                let clipped = value - scorer.clip(predicted);
+                sums.raw.push(value - predicted);
+                sums.clipped.push(clipped);
+                if user.is_some() && item.is_some() {
+                    sums.warm.push(clipped);
+                }
+            }
+            sums
+        })
+        .collect();
+    sums.iter().fold(HoldoutErrors::default(), |mut total, part| {
+        total.raw.add(&part.raw);
+        total.clipped.add(&part.clipped);
+        total.warm.add(&part.warm);
+        total
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::Matrix;
+    use crate::metric::{mae, rmse};
+    use crate::model::{Embedding, Factors};
+
+    #[test]
+    fn cold_cells_fall_back_and_are_counted() {
+        let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
+        let training = Ratings::from_sorted(2, 2, &[cell(0, 0, 5.0)]);
+        let factors = Factors {
+            users: Embedding { vectors: Matrix::from_rows(2, 1, &[2.0, 0.0]), biases: vec![0.5, 0.0] },
+            items: Embedding { vectors: Matrix::from_rows(2, 1, &[3.0, 0.0]), biases: vec![0.25, 0.0] },
+        };
+        let scorer = Scorer {
+            factors: &factors,
+            mean: 3.0,
+            scale: 1.0,
+            biases: true,
+            fallback: 3.0,
+            range: (1.0, 5.0),
+        };
+        // Predictions: 9.75 (clipped to 5), 3.5, 3.25, 3.
+        let cells = [cell(0, 0, 4.0), cell(0, 1, 3.0), cell(1, 0, 3.0), cell(1, 1, 3.0)];
+        let errors = holdout_errors(&scorer, &training, &cells);
+        assert_eq!((errors.cold(), errors.warm.count), (3, 1));
+        assert_eq!(errors.clipped.squared, 1.0 + 0.25 + 0.0625);
+        assert_eq!(mae(&errors.raw), Some((5.75 + 0.5 + 0.25) / 4.0));
+        assert_eq!(rmse(&errors.warm), Some(1.0));
+        assert_eq!(rmse(&holdout_errors(&scorer, &training, &[]).clipped), None);
+    }
+}

@@ -1,0 +1,110 @@
+//! What training produces, and what is predicted from it.
+
+mod trained;
+
+pub use trained::{Model, Trained};
+
+use crate::linalg::Matrix;
+use crate::linalg::simd::Kernels;
+
+/// The vectors and biases of one side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// One vector per row (`rows x rank`).
+    pub vectors: Matrix,
+    /// One bias per row, 0 where none is fitted.
+    pub biases: Vec<f32>,
+}
+
+impl Embedding {
+    /// Zero vectors and biases.
+    #[must_use]
+    pub fn zeros(rows: usize, rank: usize) -> Self {
+        Self { vectors: Matrix::zeros(rows, rank), biases: vec![0.0; rows] }
+    }
+
+    /// The rows whose position satisfies `keep`.
+    #[must_use]
+    pub fn select(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let biases = self.biases.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, b)| *b).collect();
+        Self { vectors: self.vectors.select(&keep), biases }
+    }
+
+    /// Whether every number is finite.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.vectors.is_finite() && self.biases.iter().all(|b| b.is_finite())
+    }
+
+    fn scale(&mut self, vectors: f64, biases: f64) {
+        self.vectors.scale(vectors as f32);
+        for bias in &mut self.biases {
+            *bias = (f64::from(*bias) * biases) as f32;
+        }
+    }
+}
+
+/// The vectors and biases of both sides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Factors {
+    /// Of the users.
+    pub users: Embedding,
+    /// Of the items.
+    pub items: Embedding,
+}
+
+impl Factors {
+    /// Number of entries of a vector.
+    #[must_use]
+    pub const fn rank(&self) -> usize {
+        self.users.vectors.cols()
+    }
+
+    /// Brings factors of standardised ratings to the rating scale: `√s p`, `√s q`, `s b`.
+    pub fn rescale(&mut self, deviation: f64) {
+        self.users.scale(deviation.sqrt(), deviation);
+        self.items.scale(deviation.sqrt(), deviation);
+    }
+}
+
+/// Predicts ratings: `mean + scale (b_u + b_i + p_u · q_i)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Scorer<'a> {
+    /// Vectors and biases.
+    pub factors: &'a Factors,
+    /// The mean μ of the training ratings, or 0 for a model without one.
+    pub mean: f64,
+    /// 1 on the rating scale, the deviation `s` for factors of standardised ratings.
+    pub scale: f64,
+    /// Whether biases are fitted.
+    pub biases: bool,
+    /// What is predicted where nothing is known: the mean of the training ratings.
+    pub fallback: f64,
+    /// Smallest and largest training rating.
+    pub range: (f64, f64),
+}
+
+impl Scorer<'_> {
+    /// The predicted rating, not clipped. A side without training ratings is `None`: the prediction
+    /// then falls back to the mean and the known bias.
+    #[must_use]
+    pub fn score(&self, kernels: Kernels, user: Option<usize>, item: Option<usize>) -> f64 {
+        let Factors { users, items } = self.factors;
+        let biases = match (user, item) {
+            (Some(user), Some(item)) => {
+                let dot = kernels.dot(users.vectors.row(user), items.vectors.row(item));
+                f64::from(users.biases[user]) + f64::from(items.biases[item]) + f64::from(dot)
+            }
+            (Some(user), None) if self.biases => f64::from(users.biases[user]),
+            (None, Some(item)) if self.biases => f64::from(items.biases[item]),
+            _ => return self.fallback,
+        };
+        self.mean + self.scale * biases
+    }
+
+    /// A prediction clipped to the range of the training ratings.
+    #[must_use]
+    pub fn clip(&self, prediction: f64) -> f64 {
+        prediction.clamp(self.range.0, self.range.1)
+    }
+}

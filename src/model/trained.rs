@@ -1,0 +1,81 @@
+//! A trained model under its external ids.
+
+use super::{Embedding, Factors, Scorer};
+use crate::ids::Ids;
+use crate::ratings::{Moments, Ratings, Side};
+
+/// One side of a model: only rows with training ratings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// External ids, sorted; row `i` of the vectors belongs to id `i`.
+    pub ids: Ids,
+    /// Number of training ratings per row.
+    pub counts: Vec<u32>,
+}
+
+/// Factors on the rating scale under their external ids.
+///
+/// `score(u, i) = mean + b_u + b_i + p_u · q_i`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Vectors and biases; rows as in `users` and `items`.
+    pub factors: Factors,
+    /// The users.
+    pub users: Trained,
+    /// The items.
+    pub items: Trained,
+    /// μ in the score: the weighted mean of the training ratings, or 0 for a model without one.
+    pub mean: f64,
+    /// Whether biases are fitted.
+    pub biases: bool,
+    /// What is predicted where nothing is known: the mean of the training ratings.
+    pub fallback: f64,
+    /// Smallest and largest training rating.
+    pub range: (f64, f64),
+}
+
+impl Model {
+    /// Keeps the rows that have training ratings; `mean` is μ of the score, `biases` whether they are
+    /// fitted.
+    #[must_use]
+    pub fn new(
+        factors: &Factors,
+        users: &Ids,
+        items: &Ids,
+        training: &Ratings,
+        moments: &Moments,
+        (mean, biases): (f64, bool),
+    ) -> Self {
+        let (users, p) = trained(users, &training.by_user, &factors.users);
+        let (items, q) = trained(items, &training.by_item, &factors.items);
+        Self {
+            factors: Factors { users: p, items: q },
+            users,
+            items,
+            mean,
+            biases,
+            fallback: moments.mean,
+            range: (f64::from(moments.min), f64::from(moments.max)),
+        }
+    }
+
+    /// The scorer over this model's rows.
+    #[must_use]
+    pub const fn scorer(&self) -> Scorer<'_> {
+        Scorer {
+            factors: &self.factors,
+            mean: self.mean,
+            scale: 1.0,
+            biases: self.biases,
+            fallback: self.fallback,
+            range: self.range,
+        }
+    }
+}
+
+fn trained(ids: &Ids, side: &Side, embedding: &Embedding) -> (Trained, Embedding) {
+    let known = |row: usize| side.count(row) > 0;
+    let counts = (0..side.rows()).map(|row| side.count(row)).filter(|&n| n > 0);
+    let counts = counts.map(|n| u32::try_from(n).unwrap_or(u32::MAX)).collect();
+    (Trained { ids: ids.select(known), counts }, embedding.select(known))
+}

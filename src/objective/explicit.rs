@@ -1,0 +1,131 @@
+//! Squared error over the observed cells, with biases.
+//!
+//! ```text
+//! Σ w (z − b_u − b_i − p_u·q_i)² + λ Σ ρ(n_u) |p_u|² + λ Σ ρ(n_i) |q_i|²
+//!                                + λ_b (Σ ρ(n_u) b_u² + Σ ρ(n_i) b_i²),    z = (r − μ) / s
+//! ρ(n) = n̄ (n / n̄)^e
+//! ```
+//!
+//! `e = 1` is ALS-WR (Zhou, Wilkinson, Schreiber, Pan 2008, eq. 3), `e = 0` plain ridge, between the
+//! two the frequency scaling of Rendle, Krichene, Zhang, Koren 2021. `n̄`, a side's mean number of
+//! ratings per row, keeps `λ` on one scale for every `e`; `μ` and `s` keep it on one scale for every
+//! rating scale.
+
+use super::{Axis, Objective, Ridge, RowLoss, Shared};
+use crate::linalg::Matrix;
+use crate::ratings::{Moments, Ratings, Row};
+
+/// The strength of the regularisation, as the user gives it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Regularization {
+    /// `λ` of the user vectors.
+    pub users: f64,
+    /// `λ` of the item vectors.
+    pub items: f64,
+    /// `λ_b` of the biases.
+    pub biases: f64,
+    /// The exponent `e` of the number of ratings.
+    pub exponent: f64,
+}
+
+impl Regularization {
+    /// `ρ(n)` for a side with `mean` ratings per row.
+    #[must_use]
+    pub fn scale(&self, mean: f64, count: usize) -> f64 {
+        if count == 0 || mean == 0.0 { mean } else { mean * (count as f64 / mean).powf(self.exponent) }
+    }
+}
+
+/// The explicit objective of one set of training cells.
+#[derive(Debug, Clone)]
+pub struct Explicit {
+    regularization: Regularization,
+    biases: bool,
+    mean: f32,
+    inverse_deviation: f32,
+    deviation: f64,
+    range: (f64, f64),
+    mean_counts: (f64, f64),
+}
+
+impl Explicit {
+    /// The objective over `ratings`, whose values are standardised by `moments`.
+    #[must_use]
+    pub fn new(ratings: &Ratings, moments: &Moments, regularization: Regularization, biases: bool) -> Self {
+        Self {
+            regularization,
+            biases,
+            mean: moments.mean as f32,
+            inverse_deviation: (1.0 / moments.deviation) as f32,
+            deviation: moments.deviation,
+            range: (f64::from(moments.min), f64::from(moments.max)),
+            mean_counts: (ratings.by_user.mean_count(), ratings.by_item.mean_count()),
+        }
+    }
+
+    fn standardised(&self, value: f32) -> f32 {
+        (value - self.mean) * self.inverse_deviation
+    }
+
+    /// The penalty of a row's vector and bias in double precision.
+    #[must_use]
+    pub fn penalty(&self, axis: Axis, count: usize, norm_squared: f64, bias: f32) -> f64 {
+        let (lambda, mean) = self.side(axis);
+        let rho = self.regularization.scale(mean, count);
+        lambda * rho * norm_squared + self.regularization.biases * rho * f64::from(bias).powi(2)
+    }
+
+    const fn side(&self, axis: Axis) -> (f64, f64) {
+        match axis {
+            Axis::User => (self.regularization.users, self.mean_counts.0),
+            Axis::Item => (self.regularization.items, self.mean_counts.1),
+        }
+    }
+}
+
+impl Objective for Explicit {
+    fn shared(&self, _: Axis, _: &Matrix) -> Option<Shared> {
+        None
+    }
+
+    fn terms(&self, row: Row<'_>, fixed_biases: &[f32], weights: &mut Vec<f32>, targets: &mut Vec<f32>) {
+        weights.clear();
+        targets.clear();
+        let residual = |(&value, &other): (&f32, &u32)| {
+            self.standardised(value) - fixed_biases[other as usize]
+        };
+        targets.extend(row.values.iter().zip(row.indices).map(residual));
+        if let Some(given) = row.weights {
+            weights.extend_from_slice(given);
+            for (target, weight) in targets.iter_mut().zip(given) {
+                *target *= weight;
+            }
+        }
+    }
+
+    fn ridge(&self, axis: Axis, count: usize) -> Ridge {
+        let (lambda, mean) = self.side(axis);
+        let rho = self.regularization.scale(mean, count);
+        Ridge {
+            vector: (lambda * rho) as f32,
+            bias: self.biases.then_some(self.regularization.biases * rho),
+        }
+    }
+
+    fn loss(&self, row: Row<'_>, fixed_biases: &[f32], bias: f32, dots: &[f32]) -> RowLoss {
+        let mut loss = RowLoss::default();
+        let (min, max) = self.range;
+        for (p, &dot) in dots[..row.len()].iter().enumerate() {
+            let value = row.values[p];
+            let error = f64::from(
+                self.standardised(value) - bias - fixed_biases[row.indices[p] as usize] - dot,
+            );
+            loss.objective += row.weights.map_or(1.0, |w| f64::from(w[p])) * error * error;
+            let raw = error * self.deviation;
+            loss.raw.push(raw);
+            let value = f64::from(value);
+            loss.clipped.push(value - (value - raw).clamp(min, max));
+        }
+        loss
+    }
+}

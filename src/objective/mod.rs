@@ -1,0 +1,93 @@
+//! What one row minimises.
+//!
+//! One row's problem, the other side fixed, is the linear system
+//!
+//! ```text
+//! (G + Σⱼ wⱼ ỹⱼỹⱼᵀ + diag d) x̃ = g₀ + Σⱼ tⱼ ỹⱼ,     ỹ = [y, 1] where biases are fitted
+//! ```
+//!
+//! An [`Objective`] says what `w`, `t`, `d` and the shared part `G`, `g₀` are; a
+//! [solver](crate::solver) solves the system; neither knows the other.
+
+mod explicit;
+
+pub use explicit::{Explicit, Regularization};
+use serde::{Deserialize, Serialize};
+
+use crate::linalg::Matrix;
+use crate::metric::RatingErrors;
+use crate::ratings::Row;
+
+/// One of the two sides of the matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Axis {
+    /// Rows of the ratings matrix.
+    User,
+    /// Columns of the ratings matrix.
+    Item,
+}
+
+impl Axis {
+    /// `user` or `item`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Item => "item",
+        }
+    }
+}
+
+/// What all rows of a side share: `G` (stored like a Gram matrix) and `g₀`.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// `G`, `rank x stride` with `stride` the rank rounded up to 8; only the upper triangle counts.
+    pub matrix: Vec<f32>,
+    /// `g₀`.
+    pub rhs: Option<Vec<f32>>,
+}
+
+/// The diagonal `d` of one row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ridge {
+    /// Of each entry of the vector.
+    pub vector: f32,
+    /// Of the bias, or none where no bias is fitted.
+    pub bias: Option<f64>,
+}
+
+/// What a row contributes to the losses once it is solved.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RowLoss {
+    /// To the data term of the objective.
+    pub objective: f64,
+    /// Errors on the rating scale, as predicted.
+    pub raw: RatingErrors,
+    /// Errors on the rating scale, predictions clipped to the range of the training ratings.
+    pub clipped: RatingErrors,
+}
+
+impl RowLoss {
+    /// Adds another row's share.
+    pub fn add(&mut self, other: &Self) {
+        self.objective += other.objective;
+        self.raw.add(&other.raw);
+        self.clipped.add(&other.clipped);
+    }
+}
+
+/// What a row minimises; see the module.
+pub trait Objective: Sync {
+    /// What all rows of `axis` share, given the vectors of the other side.
+    fn shared(&self, axis: Axis, fixed: &Matrix) -> Option<Shared>;
+
+    /// Writes one weight and one target per cell. Weights may stay empty where all are 1.
+    fn terms(&self, row: Row<'_>, fixed_biases: &[f32], weights: &mut Vec<f32>, targets: &mut Vec<f32>);
+
+    /// The diagonal of a row of `axis` with `count` cells.
+    fn ridge(&self, axis: Axis, count: usize) -> Ridge;
+
+    /// The losses of a solved row: `dots[j]` is `x · yⱼ`.
+    fn loss(&self, row: Row<'_>, fixed_biases: &[f32], bias: f32, dots: &[f32]) -> RowLoss;
+}

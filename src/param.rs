@@ -1,0 +1,120 @@
+//! Parameter types that cannot hold an invalid value.
+//!
+//! Each type states its range once; parsing from text, display and serialisation all go through
+//! that one check, so a value that exists is a value that is allowed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A value outside the range of its parameter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text} is not {expected}")]
+pub struct OutOfRange {
+    text: String,
+    expected: &'static str,
+}
+
+macro_rules! parameter {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $expected:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+        #[serde(try_from = "Raw", into = "Raw")]
+        pub struct $name($inner);
+
+        impl $name {
+            /// Checks the range.
+            ///
+            /// # Errors
+            /// [`OutOfRange`] if the value is not allowed.
+            pub fn new(value: $inner) -> Result<Self, OutOfRange> {
+                let valid: fn($inner) -> bool = $valid;
+                if valid(value) {
+                    Ok(Self(value))
+                } else {
+                    Err(OutOfRange { text: value.to_string(), expected: $expected })
+                }
+            }
+
+            /// The value.
+            #[must_use]
+            pub const fn get(self) -> $inner {
+                self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = OutOfRange;
+
+            fn from_str(text: &str) -> Result<Self, OutOfRange> {
+                let wrong = || OutOfRange { text: format!("\"{text}\""), expected: $expected };
+                text.parse::<$inner>().map_err(|_| wrong()).and_then(|v| Self::new(v).map_err(|_| wrong()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl TryFrom<Raw> for $name {
+            type Error = OutOfRange;
+
+            fn try_from(raw: Raw) -> Result<Self, OutOfRange> {
+                raw.0.to_string().parse()
+            }
+        }
+
+        impl From<$name> for Raw {
+            fn from(value: $name) -> Self {
+                Raw(f64::from(value.0))
+            }
+        }
+    };
+}
+
+/// A number as configuration files and manifests hold it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Raw(f64);
+
+parameter!(
+    /// Number of factors of a vector (the rank of the model): 0 to 4096.
+    Rank(u32), "a whole number from 0 to 4096", |v| v <= 4096
+);
+parameter!(
+    /// A finite number that is not negative.
+    NonNegative(f64), "a number of at least 0", |v| v.is_finite() && v >= 0.0
+);
+parameter!(
+    /// A share strictly between 0 and 1.
+    Fraction(f64), "a number between 0 and 1 (both excluded)", |v| v > 0.0 && v < 1.0
+);
+parameter!(
+    /// An exponent from 0 to 2.
+    Exponent(f64), "a number from 0 to 2", |v| (0.0..=2.0).contains(&v)
+);
+parameter!(
+    /// A count of at least one.
+    Count(u32), "a whole number of at least 1", |v| v >= 1
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_for_text_and_values() {
+        assert_eq!("64".parse::<Rank>().map(Rank::get), Ok(64));
+        assert!("4097".parse::<Rank>().is_err());
+        assert!("-1".parse::<Rank>().is_err());
+        assert!("nan".parse::<NonNegative>().is_err());
+        assert!("inf".parse::<NonNegative>().is_err());
+        assert!(NonNegative::new(-0.1).is_err());
+        assert!(Fraction::new(0.0).is_err() && Fraction::new(1.0).is_err());
+        assert!(Count::new(0).is_err());
+        let message = "x".parse::<Fraction>().map_err(|e| e.to_string());
+        assert_eq!(message, Err("\"x\" is not a number between 0 and 1 (both excluded)".into()));
+    }
+}

@@ -1,0 +1,363 @@
+//! The observed cells as two compressed sparse row matrices: by user and by item.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+use sprs::CsMatI;
+
+/// One observed cell: a user, an item, a value.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Cell {
+    /// Position of the user.
+    pub user: u32,
+    /// Position of the item.
+    pub item: u32,
+    /// The rating.
+    pub value: f32,
+    /// The weight, 1 where the input has none.
+    pub weight: f32,
+    /// Seconds since 1970 in UTC, 0 where the input has none.
+    pub time: i64,
+}
+
+/// One orientation of the ratings: rows of cells, the weights parallel to the values.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// The values; row and column positions as 32-bit, row offsets as 64-bit integers.
+    pub values: CsMatI<f32, u32, usize>,
+    /// One weight per value, or none if all are 1.
+    pub weights: Option<Vec<f32>>,
+}
+
+/// The cells of one row.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// Positions on the other side, ascending.
+    pub indices: &'a [u32],
+    /// The values.
+    pub values: &'a [f32],
+    /// The weights, or none if all are 1.
+    pub weights: Option<&'a [f32]>,
+}
+
+impl Row<'_> {
+    /// Number of cells.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// Whether the row has no cells.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+}
+
+impl Side {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.values.rows()
+    }
+
+    /// Offsets of the rows in the cell arrays, one more than there are rows.
+    #[must_use]
+    pub fn offsets(&self) -> &[usize] {
+        self.values.indptr().into_raw_storage()
+    }
+
+    /// Number of cells of a row.
+    #[must_use]
+    pub fn count(&self, row: usize) -> usize {
+        let offsets = self.offsets();
+        offsets[row + 1] - offsets[row]
+    }
+
+    /// The cells of a row.
+    #[must_use]
+    pub fn row(&self, row: usize) -> Row<'_> {
+        let offsets = self.offsets();
+        let range = offsets[row]..offsets[row + 1];
+        Row {
+            indices: &self.values.indices()[range.clone()],
+            values: &self.values.data()[range.clone()],
+            weights: self.weights.as_ref().map(|w| &w[range]),
+        }
+    }
+
+    /// Mean number of cells over the rows that have any (0 without cells).
+    #[must_use]
+    pub fn mean_count(&self) -> f64 {
+        let rows = self.offsets().windows(2).filter(|w| w[0] < w[1]).count();
+        if rows == 0 { 0.0 } else { self.values.nnz() as f64 / rows as f64 }
+    }
+}
+
+/// The same cells by user and by item.
+#[derive(Debug, Clone)]
+pub struct Ratings {
+    /// One row per user (`users x items`).
+    pub by_user: Side,
+    /// One row per item (`items x users`).
+    pub by_item: Side,
+}
+
+/// Cells per unit of work in passes over all cells: fixed, so that sums do not depend on threads.
+pub const CELLS_PER_CHUNK: usize = 1 << 16;
+
+impl Ratings {
+    /// Builds both orientations from cells that are sorted by user, then item, without repetition.
+    ///
+    /// `O(cells)` time, in parallel over ranges of rows.
+    #[must_use]
+    pub fn from_sorted(users: usize, items: usize, cells: &[Cell]) -> Self {
+        debug_assert!(cells.windows(2).all(|w| (w[0].user, w[0].item) < (w[1].user, w[1].item)));
+        let weighted = cells.par_iter().any(|c| c.weight != 1.0);
+        let mut offsets = vec![0; users + 1];
+        for cell in cells {
+            offsets[cell.user as usize + 1] += 1;
+        }
+        prefix_sum(&mut offsets);
+        let side = assemble(
+            (users, items),
+            offsets,
+            cells.par_iter().map(|c| c.item).collect(),
+            cells.par_iter().map(|c| c.value).collect(),
+            weighted.then(|| cells.par_iter().map(|c| c.weight).collect()),
+        );
+        let by_item = transpose(&side);
+        Self { by_user: side, by_item }
+    }
+
+    /// Number of users.
+    #[must_use]
+    pub fn users(&self) -> usize {
+        self.by_user.rows()
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.by_item.rows()
+    }
+
+    /// Number of cells.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_user.values.nnz()
+    }
+
+    /// Whether there are no cells.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Weighted mean and standard deviation of the values, and their smallest and largest, in double
+    /// precision over chunks fixed by the data. The deviation is 1 where it would be 0.
+    #[must_use]
+    pub fn moments(&self) -> Moments {
+        let values = self.by_user.values.data();
+        let weights = self.by_user.weights.as_deref();
+        let chunk_sums = |f: &(dyn Fn(f64, f64) -> f64 + Sync)| -> f64 {
+            let sums: Vec<f64> = (0..values.len().div_ceil(CELLS_PER_CHUNK))
+                .into_par_iter()
+                .map(|chunk| {
+                    let range = chunk_range(chunk, values.len());
+                    range.map(|i| f(f64::from(values[i]), weights.map_or(1.0, |w| f64::from(w[i])))).sum()
+                })
+                .collect();
+            sums.iter().sum()
+        };
+        let total = chunk_sums(&|_, w| w);
+        let mean = if total > 0.0 { chunk_sums(&|v, w| w * v) / total } else { 0.0 };
+        let variance =
+            if total > 0.0 { chunk_sums(&|v, w| w * (v - mean) * (v - mean)) / total } else { 0.0 };
+        let deviation = variance.sqrt();
+        // Values that differ only by rounding count as one value.
+        let constant = deviation <= mean.abs() * 1e-7;
+        let (min, max) = values
+            .par_iter()
+            .map(|&v| (v, v))
+            .reduce(|| (f32::INFINITY, f32::NEG_INFINITY), |a, b| (a.0.min(b.0), a.1.max(b.1)));
+        Moments { mean, deviation: if constant { 1.0 } else { deviation }, min, max }
+    }
+}
+
+/// Location, spread and range of the values; see [`Ratings::moments`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moments {
+    /// Weighted mean.
+    pub mean: f64,
+    /// Weighted standard deviation, 1 if all values are equal.
+    pub deviation: f64,
+    /// Smallest value.
+    pub min: f32,
+    /// Largest value.
+    pub max: f32,
+}
+
+/// The cells of one chunk out of `len`.
+#[must_use]
+pub fn chunk_range(chunk: usize, len: usize) -> Range<usize> {
+    chunk * CELLS_PER_CHUNK..len.min((chunk + 1) * CELLS_PER_CHUNK)
+}
+
+fn prefix_sum(offsets: &mut [usize]) {
+    let mut total = 0;
+    for offset in offsets {
+        total += *offset;
+        *offset = total;
+    }
+}
+
+/// A side from raw arrays whose rows are sorted.
+fn assemble(
+    shape: (usize, usize),
+    offsets: Vec<usize>,
+    indices: Vec<u32>,
+    values: Vec<f32>,
+    weights: Option<Vec<f32>>,
+) -> Side {
+    // The structure is right by construction; sprs checks it once more, in one pass.
+    Side { values: CsMatI::new(shape, offsets, indices, values), weights }
+}
+
+/// Items per bucket of the transposition aim at this many cells: a bucket then stays in cache.
+const BUCKET_CELLS: usize = 1 << 18;
+
+/// The other orientation: each bucket of consecutive columns collects its cells in row order.
+///
+/// One task per bucket scans nothing but its own cells: a first pass copies the cells of each row
+/// range to the buckets, a second one sorts each bucket by counting. Both run in parallel.
+fn transpose(side: &Side) -> Side {
+    let (rows, cols) = (side.values.rows(), side.values.cols());
+    let (indices, values) = (side.values.indices(), side.values.data());
+    let cells = indices.len();
+    let mut offsets = vec![0_usize; cols + 1];
+    for &col in indices {
+        offsets[col as usize + 1] += 1;
+    }
+    prefix_sum(&mut offsets);
+    let mut out_indices = vec![0_u32; cells];
+    let mut out_values = vec![0_f32; cells];
+    let mut out_weights = side.weights.as_ref().map(|_| vec![0_f32; cells]);
+    let buckets = column_buckets(&offsets);
+    let mut tasks = Vec::with_capacity(buckets.len());
+    let (mut i_rest, mut v_rest) = (&mut out_indices[..], &mut out_values[..]);
+    let mut w_rest = out_weights.as_deref_mut();
+    for bucket in buckets {
+        let len = offsets[bucket.end] - offsets[bucket.start];
+        let (i, rest) = i_rest.split_at_mut(len);
+        i_rest = rest;
+        let (v, rest) = v_rest.split_at_mut(len);
+        v_rest = rest;
+        let w = w_rest.take().map(|w| {
+            let (w, rest) = w.split_at_mut(len);
+            w_rest = Some(rest);
+            w
+        });
+        tasks.push((bucket, i, v, w));
+    }
+    tasks.into_par_iter().for_each(|(bucket, out_i, out_v, mut out_w)| {
+        let base = offsets[bucket.start];
+        let mut next: Vec<usize> = offsets[bucket.clone()].iter().map(|o| o - base).collect();
+        for row in 0..rows {
+            let row_start = side.offsets()[row];
+            let row_cells = &indices[row_start..side.offsets()[row + 1]];
+            // Rows are sorted: the bucket's columns are one run of them.
+            let from = row_cells.partition_point(|&c| (c as usize) < bucket.start);
+            for (at, &col) in row_cells.iter().enumerate().skip(from) {
+                if col as usize >= bucket.end {
+                    break;
+                }
+                let slot = &mut next[col as usize - bucket.start];
+                out_i[*slot] = row as u32;
+                out_v[*slot] = values[row_start + at];
+                if let (Some(out), Some(weights)) = (out_w.as_deref_mut(), &side.weights) {
+                    out[*slot] = weights[row_start + at];
+                }
+                *slot += 1;
+            }
+        }
+    });
+    assemble((cols, rows), offsets, out_indices, out_values, out_weights)
+}
+
+/// Consecutive columns with about [`BUCKET_CELLS`] cells each, at most 64 buckets.
+fn column_buckets(offsets: &[usize]) -> Vec<Range<usize>> {
+    let cols = offsets.len() - 1;
+    let target = (offsets[cols] / 64).max(BUCKET_CELLS);
+    let mut buckets = Vec::new();
+    let mut start = 0;
+    while start < cols {
+        let end = offsets.partition_point(|&o| o <= offsets[start] + target).max(start + 2) - 1;
+        buckets.push(start..end.min(cols));
+        start = end.min(cols);
+    }
+    buckets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn cells() -> impl Strategy<Value = Vec<Cell>> {
+        proptest::collection::btree_map((0_u32..40, 0_u32..30), (-2.0_f32..5.0, 0.5_f32..2.0), 0..300)
+            .prop_map(|map| {
+                let cell = |((user, item), (value, weight))| Cell { user, item, value, weight, time: 0 };
+                map.into_iter().map(cell).collect()
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn both_orientations_hold_the_same_cells(cells in cells()) {
+            let ratings = Ratings::from_sorted(40, 30, &cells);
+            prop_assert_eq!(ratings.by_user.values.to_other_storage().transpose_into(), ratings.by_item.values.clone());
+            let mut back = Vec::new();
+            for item in 0..30 {
+                let row = ratings.by_item.row(item);
+                for p in 0..row.len() {
+                    let weight = row.weights.map_or(1.0, |w| w[p]);
+                    back.push(Cell { user: row.indices[p], item: item as u32, value: row.values[p], weight, time: 0 });
+                }
+            }
+            back.sort_by_key(|c| (c.user, c.item));
+            prop_assert_eq!(back, cells);
+        }
+    }
+
+    #[test]
+    fn explicit_zeros_are_cells() {
+        let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
+        let ratings = Ratings::from_sorted(2, 2, &[cell(0, 0, 0.0), cell(0, 1, 3.0), cell(1, 1, 0.0)]);
+        assert_eq!((ratings.len(), ratings.by_item.values.nnz()), (3, 3));
+        assert_eq!(ratings.by_item.row(1).values, &[3.0, 0.0]);
+        assert_eq!(ratings.moments().mean, 1.0);
+    }
+
+    #[test]
+    fn moments_are_weighted_and_never_zero() {
+        let cell = |item, value, weight| Cell { user: 0, item, value, weight, time: 0 };
+        let m = Ratings::from_sorted(1, 2, &[cell(0, 1.0, 3.0), cell(1, 5.0, 1.0)]).moments();
+        assert_eq!((m.mean, m.deviation, m.min, m.max), (2.0, 3.0_f64.sqrt(), 1.0, 5.0));
+        let m = Ratings::from_sorted(1, 2, &[cell(0, 4.1, 1.0), cell(1, 4.1, 1.0)]).moments();
+        assert_eq!(m.deviation, 1.0);
+        assert_eq!(Ratings::from_sorted(0, 0, &[]).moments().mean, 0.0);
+    }
+
+    #[test]
+    fn buckets_cover_all_columns_once() {
+        for counts in [vec![0; 5], vec![BUCKET_CELLS * 3, 0, 1, BUCKET_CELLS], vec![], vec![7]] {
+            let mut offsets: Vec<usize> = std::iter::once(0).chain(counts.clone()).collect();
+            prefix_sum(&mut offsets);
+            let buckets = column_buckets(&offsets);
+            assert!(buckets.iter().all(|b| b.start < b.end));
+            let covered: Vec<usize> = buckets.into_iter().flatten().collect();
+            assert_eq!(covered, (0..counts.len()).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! How one row's system is solved.
+
+mod cholesky;
+
+pub use cholesky::Cholesky;
+
+use crate::linalg::{Matrix, NotPositiveDefinite};
+use crate::objective::{Ridge, Shared};
+
+/// One row's system, the other side fixed; see [`crate::objective`].
+#[derive(Debug, Clone, Copy)]
+pub struct RowProblem<'a> {
+    /// The vectors of the other side.
+    pub fixed: &'a Matrix,
+    /// The row's cells: positions on the other side.
+    pub indices: &'a [u32],
+    /// One weight per cell, or none if all are 1.
+    pub weights: Option<&'a [f32]>,
+    /// One (weighted) target per cell.
+    pub targets: &'a [f32],
+    /// What all rows share.
+    pub shared: Option<&'a Shared>,
+    /// The row's diagonal.
+    pub ridge: Ridge,
+}
+
+/// Solves the system of one row.
+pub trait Solver: Sync {
+    /// Memory that a worker reuses from row to row.
+    type Scratch: Send;
+
+    /// Scratch for rows of `rank` unknowns.
+    fn scratch(&self, rank: usize) -> Self::Scratch;
+
+    /// Writes the row's vector to `x` (which holds its previous value) and returns its bias, 0 where
+    /// none is fitted.
+    ///
+    /// # Errors
+    /// [`NotPositiveDefinite`] if the system has no unique solution even in double precision.
+    fn solve(
+        &self,
+        problem: &RowProblem<'_>,
+        scratch: &mut Self::Scratch,
+        x: &mut [f32],
+        bias: &mut f32,
+    ) -> Result<(), NotPositiveDefinite>;
+}

@@ -1,0 +1,127 @@
+use super::*;
+use crate::ids::Ids;
+use crate::linalg::simd::Kernels;
+use crate::ratings::Cell;
+use std::sync::atomic::AtomicBool;
+
+/// Ratings of a known low-rank truth, some users and items without any.
+pub(crate) fn sample(users: u32, items: u32, weighted: bool) -> Ratings {
+    let mut cells = Vec::new();
+    for user in 0..users {
+        for item in 0..items {
+            let h = crate::split::mix(u64::from(user) << 32 | u64::from(item));
+            if h % 10 < 4 && user % 13 != 5 && item % 11 != 3 {
+                let (u, i) = (f64::from(user), f64::from(item));
+                let value = 3.0 + (u * 0.7).sin() * (i * 0.3).cos() + (u * 0.2).cos() * (i * 1.1).sin();
+                let weight = if weighted { 0.5 + (h >> 20 & 3) as f32 * 0.5 } else { 1.0 };
+                cells.push(Cell { user, item, value: value as f32, weight, time: 0 });
+            }
+        }
+    }
+    Ratings::from_sorted(users as usize, items as usize, &cells)
+}
+
+fn als(rank: usize) -> Als {
+    Als {
+        rank,
+        iterations: 8,
+        tolerance: 0.0,
+        regularization: Regularization { users: 0.05, items: 0.05, biases: 0.05, exponent: 0.5 },
+        biases: true,
+        mean: true,
+        seed: 1,
+    }
+}
+
+fn fit(als: &Als, ratings: &Ratings, observer: &mut crate::train::Observer<'_>) -> Result<Fit> {
+    let stop = AtomicBool::new(false);
+    let problem = Problem {
+        ratings,
+        moments: &ratings.moments(),
+        user_keys: &Ids::range(ratings.users()).keys("user"),
+        item_keys: &Ids::range(ratings.items()).keys("item"),
+        start: None,
+        stop: &stop,
+        kernels: Kernels::detect(),
+    };
+    als.fit(&problem, observer)
+}
+
+#[test]
+fn the_objective_never_rises_and_the_truth_is_found() {
+    for weighted in [false, true] {
+        let ratings = sample(60, 50, weighted);
+        let (mut objectives, mut last) = (Vec::new(), RowLoss::default());
+        fit(&Als { iterations: 30, ..als(4) }, &ratings, &mut |it| {
+            objectives.push(it.objective);
+            last.raw = it.raw;
+            ControlFlow::Continue(())
+        })
+        .expect("fits");
+        assert!(objectives.windows(2).all(|w| w[1] <= w[0] * (1.0 + 1e-6)), "{objectives:?}");
+        // The values spread by 0.7 and are rank 2 plus biases: shrinkage leaves a small error.
+        let rmse = crate::metric::rmse(&last.raw);
+        assert!(rmse.is_some_and(|r| r < 0.15), "{rmse:?}");
+    }
+}
+
+/// The gradient of the objective at the fitted item rows is zero: the solve is exact.
+#[test]
+fn a_solved_row_is_a_stationary_point() {
+    for weighted in [false, true] {
+        for rank in [0, 3, 17] {
+            let ratings = sample(60, 50, weighted);
+            let als = als(rank);
+            let fit = fit(&als, &ratings, &mut |_| ControlFlow::Continue(())).expect("fits");
+            let m = ratings.moments();
+            let (p, q) = (&fit.factors.users, &fit.factors.items);
+            for item in 0..ratings.items() {
+                let row = ratings.by_item.row(item);
+                let rho = als.regularization.scale(ratings.by_item.mean_count(), row.len());
+                let mut gradient: Vec<f64> =
+                    q.vectors.row(item).iter().map(|&v| 0.05 * rho * f64::from(v)).collect();
+                gradient.push(0.05 * rho * f64::from(q.biases[item]));
+                for (j, &user) in row.indices.iter().enumerate() {
+                    let y = p.vectors.row(user as usize);
+                    let dot: f64 =
+                        y.iter().zip(q.vectors.row(item)).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+                    let z = (f64::from(row.values[j]) - m.mean) / m.deviation;
+                    let known = f64::from(q.biases[item]) + f64::from(p.biases[user as usize]);
+                    let error = row.weights.map_or(1.0, |w| f64::from(w[j])) * (z - known - dot);
+                    for (g, &y) in gradient.iter_mut().zip(y.iter().chain(&[1.0])) {
+                        *g -= error * f64::from(y);
+                    }
+                }
+                if row.is_empty() {
+                    assert!(q.vectors.row(item).iter().all(|&v| v == 0.0) && q.biases[item] == 0.0);
+                }
+                // Single precision over some twenty cells.
+                assert!(gradient.iter().all(|g| g.abs() < 2e-4), "item {item}: {gradient:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn biases_and_mean_can_be_left_out() {
+    let ratings = sample(40, 30, false);
+    let fit = fit(&Als { biases: false, mean: false, ..als(3) }, &ratings, &mut |_| ControlFlow::Continue(()))
+        .expect("fits");
+    assert_eq!((fit.mean, fit.deviation), (0.0, 1.0));
+    assert!(fit.factors.users.biases.iter().chain(&fit.factors.items.biases).all(|&b| b == 0.0));
+}
+
+#[test]
+fn tolerance_and_observer_end_the_fit() {
+    let ratings = sample(40, 30, false);
+    let mut count = 0;
+    let ended = fit(&als(2), &ratings, &mut |_| {
+        count += 1;
+        if count == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .expect("fits");
+    assert_eq!((ended.iterations, ended.stop_reason), (3, StopReason::Observer));
+    let ended = fit(&Als { tolerance: 0.5, ..als(2) }, &ratings, &mut |_| ControlFlow::Continue(()))
+        .expect("fits");
+    assert!(ended.iterations < 8 && ended.stop_reason == StopReason::Tolerance);
+}

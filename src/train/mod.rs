@@ -1,0 +1,102 @@
+//! Algorithms that fit factors to ratings.
+
+mod als;
+mod start;
+mod sweep;
+
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
+
+pub use als::Als;
+pub use start::start;
+
+use crate::error::{Error, Result};
+use crate::linalg::simd::Kernels;
+use crate::metric::RatingErrors;
+use crate::model::{Factors, Scorer};
+use crate::ratings::{Moments, Ratings};
+
+/// What an algorithm fits.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem<'a> {
+    /// The training cells.
+    pub ratings: &'a Ratings,
+    /// Their moments.
+    pub moments: &'a Moments,
+    /// A stable key per user, from which its random numbers derive (see [`crate::ids::Ids::keys`]).
+    pub user_keys: &'a [u64],
+    /// A stable key per item.
+    pub item_keys: &'a [u64],
+    /// Where to begin, on the scale of standardised ratings; random otherwise.
+    pub start: Option<&'a Factors>,
+    /// Set from outside to end the fit at the next unit of work.
+    pub stop: &'a AtomicBool,
+    /// The instruction set to use.
+    pub kernels: Kernels,
+}
+
+/// What an algorithm reports after each iteration.
+#[derive(Debug, Clone, Copy)]
+pub struct Iteration<'a> {
+    /// Iterations done, from 1.
+    pub number: u32,
+    /// The objective per training cell, on standardised ratings.
+    pub objective: f64,
+    /// Training errors, predictions as they are.
+    pub raw: RatingErrors,
+    /// Training errors, predictions clipped to the range of the training ratings.
+    pub clipped: RatingErrors,
+    /// Predicts with the factors as they stand.
+    pub scorer: Scorer<'a>,
+}
+
+/// Called after each iteration; `Break` ends the fit with the factors as they stand.
+pub type Observer<'o> = dyn FnMut(&Iteration<'_>) -> ControlFlow<()> + 'o;
+
+/// Why a fit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopReason {
+    /// All iterations were done.
+    Iterations,
+    /// The objective improved by less than the tolerance.
+    Tolerance,
+    /// The observer ended it.
+    Observer,
+}
+
+/// The outcome of a fit.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// The factors, on the scale of standardised ratings; rows without cells are zero.
+    pub factors: Factors,
+    /// μ of the score.
+    pub mean: f64,
+    /// `s`: factors are published as `√s p`, `√s q`, `s b`.
+    pub deviation: f64,
+    /// Whether biases were fitted.
+    pub biases: bool,
+    /// Iterations done.
+    pub iterations: u32,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+}
+
+/// A way to fit factors.
+pub trait Algorithm {
+    /// Kebab-case name, unique among the algorithms.
+    fn name(&self) -> &'static str;
+
+    /// Fits factors to the training cells.
+    ///
+    /// The result is the same, bit for bit, for any number of threads.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] if a stop was asked for, [`Error::Numeric`] if a row could not be solved.
+    fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit>;
+}
+
+/// Ends with [`Error::Stopped`] where a stop was asked for.
+fn check_stop(stop: &AtomicBool) -> Result<()> {
+    if stop.load(std::sync::atomic::Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
+}

@@ -1,0 +1,153 @@
+//! One half-sweep: every row of one side solved with the other side fixed.
+//!
+//! Rows are cut into virtual partitions of about equal cost, fixed by the data. Each row is written
+//! by one task and losses are folded in the order of the partitions, so the result does not depend
+//! on the number of threads.
+
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+
+use rayon::prelude::*;
+
+use super::check_stop;
+use crate::error::{Error, Result};
+use crate::linalg::simd::Kernels;
+use crate::model::Embedding;
+use crate::objective::{Axis, Objective, RowLoss};
+use crate::ratings::Side;
+use crate::solver::{RowProblem, Solver};
+
+/// Virtual partitions per side: enough to balance many cores, few enough to cost nothing.
+const PARTITIONS: usize = 1024;
+
+/// Ranges of consecutive rows with about equal cost, `count k (k + 1) + k³ / 3` flops a row.
+#[derive(Debug, Clone)]
+pub(super) struct Partitions {
+    ranges: Vec<Range<usize>>,
+}
+
+impl Partitions {
+    pub(super) fn new(side: &Side, rank: usize) -> Self {
+        let k = rank as u64;
+        let per_cell = k * (k + 1) + 16;
+        let per_row = k * k * k / 3 + 16;
+        let cost = |row: usize| per_row + per_cell * side.count(row) as u64;
+        let total: u64 = (0..side.rows()).map(cost).sum();
+        let target = total / PARTITIONS as u64 + 1;
+        let mut ranges = Vec::with_capacity(PARTITIONS);
+        let (mut start, mut sum) = (0, 0);
+        for row in 0..side.rows() {
+            sum += cost(row);
+            if sum >= target {
+                ranges.push(start..row + 1);
+                (start, sum) = (row + 1, 0);
+            }
+        }
+        if start < side.rows() {
+            ranges.push(start..side.rows());
+        }
+        Self { ranges }
+    }
+}
+
+/// What a half-sweep works on.
+pub(super) struct HalfSweep<'a, O, S> {
+    pub axis: Axis,
+    pub side: &'a Side,
+    pub partitions: &'a Partitions,
+    pub objective: &'a O,
+    pub solver: &'a S,
+    pub kernels: Kernels,
+    pub stop: &'a AtomicBool,
+    /// Whether to compute the losses of the solved rows.
+    pub losses: bool,
+}
+
+/// The rows of one partition, for writing.
+struct Task<'a> {
+    rows: Range<usize>,
+    vectors: &'a mut [f32],
+    biases: &'a mut [f32],
+}
+
+/// Memory of one worker.
+struct Scratch<T> {
+    solver: T,
+    weights: Vec<f32>,
+    targets: Vec<f32>,
+    dots: Vec<f32>,
+}
+
+impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
+    /// Solves every row of `own` against `fixed`; the losses of the solved rows if asked for.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`], or [`Error::Numeric`] for the first row without a solution.
+    pub(super) fn run(&self, fixed: &Embedding, own: &mut Embedding) -> Result<RowLoss> {
+        let rank = fixed.vectors.cols();
+        let stride = own.vectors.stride();
+        let shared = self.objective.shared(self.axis, &fixed.vectors);
+        let tasks = self.tasks(own);
+        let scratch = || Scratch {
+            solver: self.solver.scratch(rank),
+            weights: Vec::new(),
+            targets: Vec::new(),
+            dots: Vec::new(),
+        };
+        let solve = |scratch: &mut Scratch<S::Scratch>, task: Task<'_>| -> Result<RowLoss> {
+            check_stop(self.stop)?;
+            let mut losses = RowLoss::default();
+            let Task { rows, vectors, biases } = task;
+            for (at, row) in rows.enumerate() {
+                let vector = &mut vectors[at * stride..][..rank];
+                let cells = self.side.row(row);
+                if cells.is_empty() {
+                    vector.fill(0.0);
+                    biases[at] = 0.0;
+                    continue;
+                }
+                let Scratch { solver, weights, targets, dots } = scratch;
+                self.objective.terms(cells, &fixed.biases, weights, targets);
+                let problem = RowProblem {
+                    fixed: &fixed.vectors,
+                    indices: cells.indices,
+                    weights: (!weights.is_empty()).then_some(weights),
+                    targets,
+                    shared: shared.as_ref(),
+                    ridge: self.objective.ridge(self.axis, cells.len()),
+                };
+                self.solver.solve(&problem, solver, vector, &mut biases[at]).map_err(|source| {
+                    Error::Numeric { side: self.axis.name(), row, message: source.to_string() }
+                })?;
+                if self.losses {
+                    dots.resize(dots.len().max(cells.len()), 0.0);
+                    self.kernels.dots(vector, &fixed.vectors, cells.indices, dots);
+                    losses.add(&self.objective.loss(cells, &fixed.biases, biases[at], dots));
+                }
+            }
+            Ok(losses)
+        };
+        // In order, so that of several failing rows the lowest is reported and sums are fixed.
+        let results: Vec<Result<RowLoss>> = tasks.into_par_iter().map_init(scratch, solve).collect();
+        results.into_iter().try_fold(RowLoss::default(), |mut total, part| {
+            total.add(&part?);
+            Ok(total)
+        })
+    }
+
+    /// Hands each partition its rows.
+    fn tasks<'o>(&self, own: &'o mut Embedding) -> Vec<Task<'o>> {
+        let stride = own.vectors.stride();
+        let mut vectors = own.vectors.padded_rows_mut();
+        let mut biases = &mut own.biases[..];
+        let mut tasks = Vec::with_capacity(self.partitions.ranges.len());
+        for rows in &self.partitions.ranges {
+            let (v, rest) = vectors.split_at_mut(rows.len() * stride);
+            vectors = rest;
+            let (b, rest) = biases.split_at_mut(rows.len());
+            biases = rest;
+            tasks.push(Task { rows: rows.clone(), vectors: v, biases: b });
+        }
+        tasks
+    }
+}
