@@ -12,3 +12,5 @@ pub mod solver;
 pub mod split;
 pub mod train;
 pub mod synthetic;
+#[cfg(feature = "files")]
+pub mod load;

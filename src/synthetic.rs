@@ -235,7 +235,8 @@ fn activity(spec: &Synthetic, cap: u64) -> Vec<u32> {
 
 /// Power-law weights of the items, shuffled.
 fn popularity(spec: &Synthetic) -> Vec<f32> {
-    let mut weights: Vec<f32> = (0..spec.items).map(|rank| 1.0 / (rank as f32 + 20.0)).collect();
+    let head = 2.0 + spec.items as f32 / 1000.0;
+    let mut weights: Vec<f32> = (0..spec.items).map(|rank| (rank as f32 + head).powf(-1.2)).collect();
     let mut rng = generator(spec.seed, Stream::Synthetic(TRUTH + 1));
     for i in (1..weights.len()).rev() {
         weights.swap(i, rng.random_range(0..=i));

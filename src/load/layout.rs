@@ -1,0 +1,322 @@
+//! What the columns of a file are, recognised from its content; flags overrule.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::parquet::ParquetLayout;
+use super::source::Input;
+use super::{LoadOptions, TimeUse};
+use crate::error::{Error, Result};
+
+/// Column names by role, as the user gives them; for a file without header, numbers from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Columns {
+    /// Of the user ids.
+    pub user: Option<String>,
+    /// Of the item ids.
+    pub item: Option<String>,
+    /// Of the ratings.
+    pub rating: Option<String>,
+    /// Of the times.
+    pub time: Option<String>,
+    /// Of the weights.
+    pub weight: Option<String>,
+}
+
+/// The positions of the columns that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Roles {
+    pub user: usize,
+    pub item: usize,
+    pub rating: usize,
+    pub time: Option<usize>,
+    pub weight: Option<usize>,
+}
+
+/// Names by which columns are recognised, compared in lower case without `_`, `-` and spaces.
+const USER_NAMES: &[&str] =
+    &["userid", "user", "uid", "memberid", "customerid", "customer", "reviewerid", "visitorid"];
+const ITEM_NAMES: &[&str] = &[
+    "movieid", "itemid", "item", "movie", "iid", "productid", "product", "bookid", "book", "isbn", "asin",
+    "artistid", "trackid", "songid", "contentid",
+];
+const RATING_NAMES: &[&str] = &["rating", "ratings", "score", "stars", "value", "overall", "bookrating"];
+const TIME_NAMES: &[&str] = &["timestamp", "time", "ts", "unixtime", "unixreviewtime", "date", "datetime"];
+
+/// Layout of one input.
+#[derive(Debug, Clone)]
+pub(super) enum Layout {
+    Text(TextLayout),
+    Parquet(ParquetLayout),
+}
+
+/// Layout of a text file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TextLayout {
+    /// The separating byte.
+    pub separator: u8,
+    /// The separator is that byte twice (`::`): every other column is empty.
+    pub doubled: bool,
+    pub header: bool,
+    /// Bytes of a byte order mark at the start.
+    pub skip: usize,
+    /// Names of all columns, numbers from 1 without header; of a doubled separator only the real ones.
+    pub names: Vec<String>,
+    pub roles: Roles,
+    /// Times are whole numbers, as far as the first rows show.
+    pub numeric_time: bool,
+}
+
+impl TextLayout {
+    /// Position of a real column among those that a single-byte reader sees.
+    pub(super) const fn physical(&self, column: usize) -> usize {
+        if self.doubled { 2 * column } else { column }
+    }
+
+    /// Quotes are part of the data where two bytes separate (as in the MovieLens `.dat` files).
+    pub(super) const fn quote(&self) -> Option<u8> {
+        if self.doubled { None } else { Some(b'"') }
+    }
+
+    fn describe(&self) -> String {
+        let separated = match (self.separator, self.doubled) {
+            (b':', true) => "::-separated".to_owned(),
+            (b',', false) => "CSV".to_owned(),
+            (b'\t', false) => "TSV".to_owned(),
+            (byte, _) => format!("text separated by \"{}\"", char::from(byte)),
+        };
+        let header = if self.header { "with header" } else { "without header" };
+        format!("{separated} {header}, {}", describe_roles(&self.names, &self.roles))
+    }
+}
+
+/// `user=userId item=movieId rating=rating time=timestamp`.
+pub(super) fn describe_roles(names: &[String], roles: &Roles) -> String {
+    let name = |column: usize| names.get(column).map_or("?", String::as_str);
+    let mut text =
+        format!("user={} item={} rating={}", name(roles.user), name(roles.item), name(roles.rating));
+    for (role, column) in [("time", roles.time), ("weight", roles.weight)] {
+        if let Some(column) = column {
+            text += &format!(" {role}={}", name(column));
+        }
+    }
+    text
+}
+
+impl Layout {
+    pub(super) fn recognise(input: &mut Input, options: &LoadOptions) -> Result<Self> {
+        if input.head.starts_with(b"PAR1") {
+            return Ok(Self::Parquet(ParquetLayout::recognise(input, options)?));
+        }
+        recognise_text(&input.path, &input.head, options).map(Self::Text)
+    }
+
+    /// For people.
+    pub(super) fn describe(&self, compression: Option<&str>) -> String {
+        let layout = match self {
+            Self::Text(layout) => layout.describe(),
+            Self::Parquet(layout) => layout.describe(),
+        };
+        compression.map_or_else(|| layout.clone(), |c| format!("{c}, {layout}"))
+    }
+}
+
+fn recognise_text(path: &Path, head: &[u8], options: &LoadOptions) -> Result<TextLayout> {
+    let wrong = |message: &str| Error::Format { path: path.to_owned(), message: message.to_owned() };
+    if head.iter().all(u8::is_ascii_whitespace) {
+        return Err(wrong("the file is empty"));
+    }
+    if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
+        return Err(wrong("the file is UTF-16; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)"));
+    }
+    if head.contains(&0) {
+        return Err(wrong(
+            "not a rating file: neither text nor Parquet (text may be gzip, zstd or zip compressed)",
+        ));
+    }
+    let skip = if head.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
+    let text = String::from_utf8_lossy(&head[skip..]);
+    let mut lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).take(20).collect();
+    // The last line may be cut off by the end of what was looked at.
+    if lines.len() > 1 && lines.len() < 20 && head.len() >= 1 << 16 {
+        lines.pop();
+    }
+    let (separator, doubled) = separator(&lines, options).map_err(|m| wrong(&m))?;
+    let split = |line: &str| fields(line, separator, doubled);
+    let first = split(lines[0]);
+    let header = !options.no_header && is_header(&first, lines.get(1).map(|l| split(l)).as_deref());
+    let names: Vec<String> = if header {
+        first.iter().map(|n| n.trim().to_owned()).collect()
+    } else {
+        (1..=first.len()).map(|n| n.to_string()).collect()
+    };
+    let roles = roles(path, &names, header, options)?;
+    let sample = lines[usize::from(header)..].first().map(|l| split(l)).unwrap_or_default();
+    let numeric_time = roles
+        .time
+        .and_then(|column| sample.get(column))
+        .is_none_or(|cell| cell.trim().parse::<i64>().is_ok());
+    Ok(TextLayout { separator, doubled, header, skip, names, roles, numeric_time })
+}
+
+/// The fields of one line, quotes taken off.
+fn fields(line: &str, separator: u8, doubled: bool) -> Vec<String> {
+    if doubled {
+        let two = char::from(separator).to_string().repeat(2);
+        return line.split(&two).map(str::to_owned).collect();
+    }
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(separator).has_headers(false).from_reader(line.as_bytes());
+    let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
+    record.iter().map(str::to_owned).collect()
+}
+
+/// The separator that flags give, or the first of `::`, tab, comma, semicolon, bar that is there.
+fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String> {
+    if let Some(given) = &options.separator {
+        let text = if given == "\\t" || given == "tab" { "\t" } else { given };
+        return match *text.as_bytes() {
+            [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() => Ok((byte, false)),
+            [a, b] if a == b && a.is_ascii_punctuation() => Ok((a, true)),
+            _ => Err(format!("--separator \"{given}\": one character, or the same one twice, is needed")),
+        };
+    }
+    let everywhere = |s: &str| lines.iter().all(|line| line.contains(s));
+    if everywhere("::") {
+        return Ok((b':', true));
+    }
+    for byte in [b'\t', b',', b';', b'|'] {
+        if everywhere(&char::from(byte).to_string()) {
+            return Ok((byte, false));
+        }
+    }
+    // A bad line among good ones is for the reader to report.
+    for byte in [b'\t', b',', b';', b'|'] {
+        if lines[0].contains(char::from(byte)) {
+            return Ok((byte, false));
+        }
+    }
+    Err(format!(
+        "no separator found in the first line \"{}\"; \
+         columns are separated by comma, tab, semicolon, bar or ::, or as --separator says",
+        lines[0].chars().take(60).collect::<String>()
+    ))
+}
+
+/// A first line is a header if one of its names is known, or nothing in it is a number while the
+/// second line has one.
+fn is_header(first: &[String], second: Option<&[String]>) -> bool {
+    let numeric = |cells: &[String]| cells.iter().any(|c| c.trim().parse::<f64>().is_ok());
+    let all = [USER_NAMES, ITEM_NAMES, RATING_NAMES, TIME_NAMES];
+    let known = first.iter().any(|name| all.iter().any(|names| names.contains(&&*plain(name))));
+    !numeric(first) && (known || second.is_some_and(numeric))
+}
+
+fn plain(name: &str) -> String {
+    name.trim().to_lowercase().replace(['_', '-', ' '], "")
+}
+
+/// Finds each role's column by the given name, a known name, or (without header) its place.
+pub(super) fn roles(path: &Path, names: &[String], header: bool, options: &LoadOptions) -> Result<Roles> {
+    let missing = |role, wanted: &str, flag| Error::MissingColumn {
+        path: path.to_owned(),
+        role,
+        wanted: wanted.to_owned(),
+        present: names.to_vec(),
+        flag,
+    };
+    let given = |role, flag, wanted: &str| {
+        names.iter().position(|n| n == wanted).ok_or_else(|| missing(role, wanted, flag))
+    };
+    let find = |role, flag, wanted: &Option<String>, known: &[&str], place: usize| match wanted {
+        Some(wanted) => given(role, flag, wanted).map(Some),
+        None if header => Ok(known.iter().find_map(|k| names.iter().position(|n| plain(n) == *k))),
+        None => Ok((place < names.len()).then_some(place)),
+    };
+    let columns = &options.columns;
+    let need = |found: Option<usize>, role, known: &[&str], flag| {
+        found.ok_or_else(|| missing(role, known[0], flag))
+    };
+    let user = find("user", "--user-col", &columns.user, USER_NAMES, 0)?;
+    let item = find("item", "--item-col", &columns.item, ITEM_NAMES, 1)?;
+    let rating = find("rating", "--rating-col", &columns.rating, RATING_NAMES, 2)?;
+    let time = match options.time {
+        TimeUse::Ignore => None,
+        _ => find("time", "--time-col", &columns.time, TIME_NAMES, 3)?,
+    };
+    if options.time == TimeUse::Required && time.is_none() {
+        return Err(missing("time", TIME_NAMES[0], "--time-col"));
+    }
+    let weight = match &columns.weight {
+        Some(wanted) => Some(given("weight", "--weight-col", wanted)?),
+        None => None,
+    };
+    Ok(Roles {
+        user: need(user, "user", USER_NAMES, "--user-col")?,
+        item: need(item, "item", ITEM_NAMES, "--item-col")?,
+        rating: need(rating, "rating", RATING_NAMES, "--rating-col")?,
+        // Without header the weight may stand where the time would.
+        time: time.filter(|t| header || Some(*t) != weight),
+        weight,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recognise(text: &str, options: &LoadOptions) -> Result<String, String> {
+        recognise_text(Path::new("f"), text.as_bytes(), options)
+            .map(|l| l.describe())
+            .map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn known_layouts_are_recognised() {
+        let auto = LoadOptions::default();
+        for (text, want) in [
+            (
+                "userId,movieId,rating,timestamp\n1,1,4.0,964982703\n",
+                "CSV with header, user=userId item=movieId rating=rating time=timestamp",
+            ),
+            ("196\t242\t3\t881250949\n", "TSV without header, user=1 item=2 rating=3 time=4"),
+            ("1::1193::5::978300760\n", "::-separated without header, user=1 item=2 rating=3 time=4"),
+            ("1,2,3.5\n", "CSV without header, user=1 item=2 rating=3"),
+            ("alice,up,4\nbob,up,3\n", "CSV without header, user=1 item=2 rating=3"),
+            (
+                "\"User-ID\";\"ISBN\";\"Book-Rating\"\n\"276725\";\"034545104X\";\"0\"\n",
+                "text separated by \";\" with header, user=User-ID item=ISBN rating=Book-Rating",
+            ),
+            (
+                "\u{feff}item_id,user_id,rating\n1,2,3\n",
+                "CSV with header, user=user_id item=item_id rating=rating",
+            ),
+        ] {
+            assert_eq!(recognise(text, &auto).as_deref(), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_overrule() {
+        let mut options = LoadOptions { no_header: true, ..LoadOptions::default() };
+        options.columns.rating = Some("4".into());
+        options.columns.weight = Some("3".into());
+        assert_eq!(
+            recognise("user,item,1,5\n", &options).as_deref(),
+            Ok("CSV without header, user=1 item=2 rating=4 time=4 weight=3"),
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = recognise("userId,title,rating\n1,x,3\n", &LoadOptions::default());
+        assert_eq!(
+            error.unwrap_err(),
+            "f: no item column \"movieid\"; the columns are: userId, title, rating. Use --item-col NAME."
+        );
+        let error = recognise("\n \n", &LoadOptions::default());
+        assert_eq!(error.unwrap_err(), "f: the file is empty");
+        assert!(recognise("hello world\n", &LoadOptions::default()).unwrap_err().contains("no separator"));
+    }
+}

@@ -1,0 +1,258 @@
+//! Parquet files, slice by slice.
+
+use std::fs::File;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+
+use polars::io::mmap::MmapBytesReader;
+use polars::prelude::{
+    Column, DataFrame, DataType, ParquetReader, PolarsError, PolarsResult, SerReader, TimeUnit as Unit,
+};
+
+use super::block::{Block, BlockIds};
+use super::columns::{Gather, block_ids};
+use super::layout::{Roles, describe_roles, roles};
+use super::source::Input;
+use super::{IdType, LoadOptions, TimeUnit};
+use crate::error::{Error, Result};
+
+/// Rows read at a time.
+const SLICE: usize = 1 << 21;
+
+/// Layout of a Parquet file.
+#[derive(Debug, Clone)]
+pub(super) struct ParquetLayout {
+    names: Vec<String>,
+    roles: Roles,
+    integers: (bool, bool),
+    rows: usize,
+    /// The file's bytes where it is not plainly on disk.
+    bytes: Option<Arc<[u8]>>,
+}
+
+type AnyReader = ParquetReader<Box<dyn MmapBytesReader>>;
+
+fn unreadable(path: &Path, error: &PolarsError) -> Error {
+    Error::Format { path: path.to_owned(), message: format!("not a readable Parquet file: {error}") }
+}
+
+impl ParquetLayout {
+    pub(super) fn recognise(input: &mut Input, options: &LoadOptions) -> Result<Self> {
+        let plain = input.compression.is_none() && input.size.is_some();
+        let bytes: Option<Arc<[u8]>> = if plain { None } else { Some(input.read_rest()?.into()) };
+        let path = input.path.clone();
+        let failed = |e: PolarsError| unreadable(&path, &e);
+        let mut reader = reader(&path, bytes.as_ref())?;
+        let schema = reader.schema().map_err(failed)?;
+        let rows = reader.num_rows().map_err(failed)?;
+        let names: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
+        let roles = roles(&path, &names, true, options)?;
+        let integer = |at: usize| {
+            schema.get_at_index(at).is_some_and(|(_, f)| DataType::from_arrow_field(f).is_integer())
+        };
+        let integers = (integer(roles.user), integer(roles.item));
+        Ok(Self { names, roles, integers, rows, bytes })
+    }
+
+    pub(super) fn describe(&self) -> String {
+        format!("Parquet, {}", describe_roles(&self.names, &self.roles))
+    }
+
+    pub(super) const fn integer_users(&self) -> bool {
+        self.integers.0
+    }
+
+    pub(super) const fn integer_items(&self) -> bool {
+        self.integers.1
+    }
+}
+
+/// A reader of the file; only files on disk are mapped.
+fn reader(path: &Path, bytes: Option<&Arc<[u8]>>) -> Result<AnyReader> {
+    let source: Box<dyn MmapBytesReader> = match bytes {
+        Some(bytes) => Box::new(Cursor::new(bytes.clone())),
+        None => {
+            Box::new(File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?)
+        }
+    };
+    Ok(ParquetReader::new(source))
+}
+
+/// Reads a whole Parquet input.
+pub(super) fn read(
+    input: &mut Input,
+    layout: &ParquetLayout,
+    gather: &mut Gather<'_>,
+    progress: &dyn Fn(u64),
+) -> Result<()> {
+    let Roles { user, item, rating, time, weight } = layout.roles;
+    let mut columns: Vec<usize> =
+        [Some(user), Some(item), Some(rating), time, weight].into_iter().flatten().collect();
+    columns.sort_unstable();
+    columns.dedup();
+    let size = input.size.unwrap_or(0);
+    for offset in (0..layout.rows).step_by(SLICE) {
+        let frame = reader(&input.path, layout.bytes.as_ref())?
+            .with_projection(Some(columns.clone()))
+            .with_slice(Some((offset, SLICE)))
+            .finish()
+            .map_err(|e| unreadable(&input.path, &e))?;
+        let slice = Slice { path: &input.path, frame: &frame, names: &layout.names, bad: Vec::new() };
+        slice.read(&layout.roles, offset, gather)?;
+        let done = (offset + SLICE).min(layout.rows) as f64 / layout.rows as f64;
+        progress((size as f64 * done) as u64);
+    }
+    Ok(())
+}
+
+/// Some rows of the file, and the cells among them that cannot be used.
+struct Slice<'a> {
+    path: &'a Path,
+    frame: &'a DataFrame,
+    names: &'a [String],
+    bad: Vec<BadCell>,
+}
+
+/// A cell that cannot be used.
+struct BadCell {
+    row: usize,
+    column: usize,
+    text: String,
+    reason: &'static str,
+}
+
+impl Slice<'_> {
+    fn read(mut self, roles: &Roles, offset: usize, gather: &mut Gather<'_>) -> Result<()> {
+        let (kind, unit) = (gather.options().id_type, gather.options().time_unit);
+        let mut block = Block {
+            users: self.ids(roles.user, kind)?,
+            items: self.ids(roles.item, kind)?,
+            values: self.numbers(roles.rating)?,
+            weights: roles.weight.map(|at| self.numbers(at)).transpose()?,
+            times: roles.time.map(|at| self.times(at, unit)).transpose()?,
+        };
+        if let (Some(weights), Some(column)) = (&block.weights, roles.weight) {
+            self.mark(column, weights, |w| w.is_finite() && *w < 0.0, "negative weight");
+        }
+        if self.bad.is_empty() {
+            return gather.push(block);
+        }
+        // One message per row.
+        self.bad.sort_by_key(|b| b.row);
+        self.bad.dedup_by_key(|b| b.row);
+        let mut keep = vec![true; block.rows()];
+        for BadCell { row, column, text, reason } in &self.bad {
+            keep[*row] = false;
+            gather.reject((offset + row + 1) as u64, &self.names[*column], text, reason)?;
+        }
+        block.retain(&keep);
+        if kind == IdType::Int {
+            block.users = as_ints(block.users);
+            block.items = as_ints(block.items);
+        }
+        gather.push(block)
+    }
+
+    /// The column, its nulls marked as bad.
+    fn column(&mut self, at: usize) -> Result<Column> {
+        let column = self.frame.column(&self.names[at]).cloned();
+        let column = column.map_err(|e| unreadable(self.path, &e))?;
+        if column.null_count() > 0 {
+            for (row, null) in column.is_null().iter().enumerate() {
+                if null == Some(true) {
+                    self.bad.push(BadCell { row, column: at, text: String::new(), reason: "null" });
+                }
+            }
+        }
+        Ok(column)
+    }
+
+    fn mark<T: ToString>(
+        &mut self,
+        column: usize,
+        cells: &[T],
+        wrong: impl Fn(&T) -> bool,
+        reason: &'static str,
+    ) {
+        for (row, cell) in cells.iter().enumerate().filter(|(_, cell)| wrong(cell)) {
+            self.bad.push(BadCell { row, column, text: cell.to_string(), reason });
+        }
+    }
+
+    fn wrong_type(&self, at: usize, dtype: &DataType, needed: &str) -> Error {
+        let message = format!("column \"{}\" holds {dtype:?}, not {needed}", self.names[at]);
+        Error::Format { path: self.path.to_owned(), message }
+    }
+
+    /// A column cast to another type and its cells with a default for nulls (which are marked).
+    fn cells<T: Default>(
+        &self,
+        cast: PolarsResult<Column>,
+        take: impl FnOnce(&Column) -> PolarsResult<Vec<Option<T>>>,
+    ) -> Result<Vec<T>> {
+        let cells = cast.and_then(|column| take(&column)).map_err(|e| unreadable(self.path, &e))?;
+        Ok(cells.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
+    fn ids(&mut self, at: usize, kind: IdType) -> Result<BlockIds> {
+        let column = self.column(at)?;
+        let dtype = column.dtype().clone();
+        if dtype.is_integer() {
+            let cast = column.strict_cast(&DataType::Int64);
+            let cast = cast.map_err(|_| {
+                self.wrong_type(at, &dtype, "ids within the range of 64-bit signed integers")
+            })?;
+            return Ok(BlockIds::Int(self.cells(Ok(cast), |c| Ok(c.i64()?.iter().collect()))?));
+        }
+        if dtype != DataType::String {
+            return Err(self.wrong_type(at, &dtype, "integers or text"));
+        }
+        let text = |c: &Column| Ok(c.str()?.iter().map(|t| t.map(Box::<str>::from)).collect());
+        let cells: Vec<Box<str>> = self.cells(Ok(column.clone()), text)?;
+        let nulls = column.null_count() > 0;
+        if kind == IdType::Int {
+            let wrong = |c: &Box<str>| !(nulls && c.is_empty()) && c.trim().parse::<i64>().is_err();
+            self.mark(at, &cells, wrong, "not an integer (--id-type int)");
+        } else if !nulls {
+            self.mark(at, &cells, |c| c.is_empty(), "empty");
+        }
+        let ids = BlockIds::Text(cells);
+        Ok(if kind == IdType::Int && self.bad.is_empty() { as_ints(ids) } else { ids })
+    }
+
+    fn numbers(&mut self, at: usize) -> Result<Vec<f32>> {
+        let column = self.column(at)?;
+        if !column.dtype().is_primitive_numeric() {
+            return Err(self.wrong_type(at, column.dtype(), "numbers"));
+        }
+        let cast = column.cast(&DataType::Float32);
+        let values: Vec<f32> = self.cells(cast, |c| Ok(c.f32()?.iter().collect()))?;
+        self.mark(at, &values, |v| !v.is_finite(), "not a finite number");
+        Ok(values)
+    }
+
+    fn times(&mut self, at: usize, unit: TimeUnit) -> Result<Vec<i64>> {
+        let column = self.column(at)?;
+        let dtype = column.dtype().clone();
+        let to_seconds: Box<dyn Fn(i64) -> i64> = match dtype {
+            DataType::Datetime(Unit::Nanoseconds, _) => Box::new(|t| t.div_euclid(1_000_000_000)),
+            DataType::Datetime(Unit::Microseconds, _) => Box::new(|t| t.div_euclid(1_000_000)),
+            DataType::Datetime(Unit::Milliseconds, _) => Box::new(|t| t.div_euclid(1_000)),
+            DataType::Date => Box::new(|t| t.saturating_mul(86_400)),
+            ref number if number.is_primitive_numeric() => Box::new(move |t| unit.seconds(t)),
+            _ => return Err(self.wrong_type(at, &dtype, "timestamps, dates or numbers")),
+        };
+        let cast = column.to_physical_repr().cast(&DataType::Int64);
+        let times: Vec<i64> = self.cells(cast, |c| Ok(c.i64()?.iter().collect()))?;
+        Ok(times.into_iter().map(to_seconds).collect())
+    }
+}
+
+/// Text of which only integers are left.
+fn as_ints(ids: BlockIds) -> BlockIds {
+    match ids {
+        BlockIds::Text(cells) => block_ids(IdType::Int, cells.iter().map(|c| &**c)),
+        ints => ints,
+    }
+}

@@ -1,0 +1,429 @@
+//! From arguments to byte streams: files, directories, globs, standard input; gzip, zstd, zip.
+
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+/// One input before it is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// A file and its size.
+    File(PathBuf, u64),
+    /// Standard input.
+    Stdin,
+}
+
+/// Endings of the files that a directory is searched for.
+const ENDINGS: [&str; 7] = ["csv", "tsv", "dat", "data", "parquet", "txt", "zip"];
+
+/// Turns arguments into inputs: `-`, files, directories (their rating files, by path), globs.
+///
+/// # Errors
+/// [`Error::Read`] for a path that does not exist, [`Error::Format`] for a directory or pattern
+/// without rating files, [`Error::Usage`] for `-` beside itself.
+pub fn expand(arguments: &[String]) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for argument in arguments {
+        let path = Path::new(argument);
+        if argument == "-" {
+            if sources.contains(&Source::Stdin) {
+                return Err(Error::Usage("standard input (-) can be read only once".into()));
+            }
+            sources.push(Source::Stdin);
+        } else if path.is_dir() {
+            let found = directory(path)?;
+            if found.is_empty() {
+                let message = "no rating files (csv, tsv, dat, data, txt, parquet, zip) in this directory";
+                return Err(Error::Format { path: path.into(), message: message.into() });
+            }
+            sources.extend(found);
+        } else if !path.exists() && argument.contains(['*', '?', '[']) {
+            sources.extend(pattern(argument)?);
+        } else {
+            sources.push(file(path.to_owned())?);
+        }
+    }
+    Ok(sources)
+}
+
+fn file(path: PathBuf) -> Result<Source> {
+    match std::fs::metadata(&path) {
+        Ok(meta) => Ok(Source::File(path, meta.len())),
+        Err(source) => Err(Error::Read { path, source }),
+    }
+}
+
+fn directory(path: &Path) -> Result<Vec<Source>> {
+    let unreadable = |source| Error::Read { path: path.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.is_file() && is_rating_file(&path) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files.into_iter().map(file).collect()
+}
+
+fn is_rating_file(path: &Path) -> bool {
+    let Some(name) = path.file_name().map(|n| n.to_string_lossy().to_lowercase()) else { return false };
+    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+    let ending = name.rsplit_once('.').map(|(_, e)| e);
+    !name.starts_with(['.', '_']) && ending.is_some_and(|e| ENDINGS.contains(&e))
+}
+
+fn pattern(argument: &str) -> Result<Vec<Source>> {
+    let path = PathBuf::from(argument);
+    let wrong = |message: String| Error::Format { path: path.clone(), message };
+    let matches = glob::glob(argument).map_err(|e| wrong(format!("not a valid pattern: {}", e.msg)))?;
+    let mut files: Vec<PathBuf> = matches.filter_map(|m| m.ok().filter(|p| p.is_file())).collect();
+    if files.is_empty() {
+        return Err(wrong("no file matches this pattern".into()));
+    }
+    files.sort();
+    files.into_iter().map(file).collect()
+}
+
+impl Source {
+    /// Size in bytes, where known beforehand.
+    #[must_use]
+    pub const fn size(&self) -> Option<u64> {
+        match self {
+            Self::File(_, size) => Some(*size),
+            Self::Stdin => None,
+        }
+    }
+
+    /// The path, `-` for standard input.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::File(path, _) => path,
+            Self::Stdin => Path::new("-"),
+        }
+    }
+
+    /// Opens the input and looks through its compression.
+    pub(super) fn open(&self) -> Result<Input> {
+        let path = self.path().to_owned();
+        let unreadable = |source| Error::Read { path: path.clone(), source };
+        let meter = Arc::new(Meter::default());
+        let raw: Box<dyn ReadSeek> = match self {
+            Self::File(path, _) => Box::new(File::open(path).map_err(unreadable)?),
+            Self::Stdin => {
+                // Formats that need seeking decide by their first bytes; the rest streams.
+                let hash = Some(Mutex::new(Sha256::new()));
+                return open_stdin(path, Arc::new(Meter { hash, ..Meter::default() }));
+            }
+        };
+        open_raw(path, raw, self.size(), meter)
+    }
+}
+
+/// A stream that can be read from any place.
+trait ReadSeek: Read + Seek + Send {}
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
+/// An opened input: decompressed bytes, and where they come from.
+pub(super) struct Input {
+    /// The file, `archive:member` for a member of an archive.
+    pub path: PathBuf,
+    /// Size of the file, where known.
+    pub size: Option<u64>,
+    /// What the bytes went through, for people: `gzip`, `zip` ...
+    pub compression: Option<&'static str>,
+    /// The bytes read to recognise the layout, then the rest.
+    pub head: Vec<u8>,
+    body: Box<dyn Read + Send>,
+    meter: Arc<Meter>,
+}
+
+/// Bytes looked at to recognise a layout.
+const HEAD: usize = 1 << 16;
+
+impl Input {
+    fn new(
+        path: PathBuf,
+        size: Option<u64>,
+        compression: Option<&'static str>,
+        body: Box<dyn Read + Send>,
+        meter: Arc<Meter>,
+    ) -> Result<Self> {
+        let mut input =
+            Self { path, size, compression, head: Vec::new(), body, meter };
+        input.fill_head()?;
+        Ok(input)
+    }
+
+    fn fill_head(&mut self) -> Result<()> {
+        let mut head = vec![0; HEAD];
+        let len = self.read_full(&mut head)?;
+        head.truncate(len);
+        self.head = head;
+        Ok(())
+    }
+
+    /// Fills the buffer from the stream (not the head) unless it ends before.
+    pub(super) fn read_full(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let mut len = 0;
+        while len < buffer.len() {
+            match self.body.read(&mut buffer[len..]) {
+                Ok(0) => break,
+                Ok(n) => len += n,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::Read { path: self.path.clone(), source }),
+            }
+        }
+        Ok(len)
+    }
+
+    /// Reads what is left, after the head.
+    pub(super) fn read_rest(&mut self) -> Result<Vec<u8>> {
+        let mut all = std::mem::take(&mut self.head);
+        let read = self.body.read_to_end(&mut all);
+        read.map_err(|source| Error::Read { path: self.path.clone(), source })?;
+        Ok(all)
+    }
+
+    /// SHA-256 of all bytes so far, for standard input.
+    pub(super) fn sha256(&self) -> Option<String> {
+        let hash = self.meter.hash.as_ref()?;
+        Some(hex(&hash.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize()))
+    }
+
+    /// Bytes of the file consumed so far (of the compressed form, where it is one).
+    pub(super) fn consumed(&self) -> u64 {
+        self.meter.count.load(Ordering::Relaxed)
+    }
+}
+
+/// What has passed through a [`Counting`] reader.
+#[derive(Debug, Default)]
+struct Meter {
+    count: AtomicU64,
+    /// Of standard input, which cannot be read again.
+    hash: Option<Mutex<Sha256>>,
+}
+
+/// Counts what passes through.
+struct Counting<R> {
+    inner: R,
+    meter: Arc<Meter>,
+}
+
+impl<R: Read> Read for Counting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.meter.count.fetch_add(n as u64, Ordering::Relaxed);
+        if let Some(hash) = &self.meter.hash {
+            hash.lock().unwrap_or_else(PoisonError::into_inner).update(&buffer[..n]);
+        }
+        Ok(n)
+    }
+}
+
+impl<R: Seek> Seek for Counting<R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const ZIP: &[u8] = b"PK\x03\x04";
+
+fn open_stdin(path: PathBuf, meter: Arc<Meter>) -> Result<Input> {
+    let mut stdin = std::io::stdin();
+    let mut magic = vec![0; 4];
+    let mut len = 0;
+    while len < 4 {
+        match stdin.read(&mut magic[len..]) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(source) => return Err(Error::Read { path, source }),
+        }
+    }
+    magic.truncate(len);
+    let seeks = magic.starts_with(ZIP) || magic.starts_with(b"PAR1");
+    let mut stream = Cursor::new(magic.clone()).chain(stdin);
+    if seeks {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).map_err(|source| Error::Read { path: path.clone(), source })?;
+        return open_raw(path, Box::new(Cursor::new(all)), None, meter);
+    }
+    decompress(path, None, &magic, Box::new(stream), meter)
+}
+
+fn open_raw(
+    path: PathBuf,
+    mut raw: Box<dyn ReadSeek>,
+    size: Option<u64>,
+    meter: Arc<Meter>,
+) -> Result<Input> {
+    let mut magic = [0; 4];
+    let unreadable = |source| Error::Read { path: path.clone(), source };
+    let mut len = 0;
+    while len < 4 {
+        let n = raw.read(&mut magic[len..]).map_err(unreadable)?;
+        if n == 0 {
+            break;
+        }
+        len += n;
+    }
+    raw.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+    if magic.starts_with(ZIP) {
+        return zip_member(path, raw, size, meter);
+    }
+    decompress(path, size, &magic[..len], Box::new(raw), meter)
+}
+
+fn decompress(
+    path: PathBuf,
+    size: Option<u64>,
+    magic: &[u8],
+    raw: Box<dyn Read + Send>,
+    meter: Arc<Meter>,
+) -> Result<Input> {
+    let counted = BufReader::with_capacity(1 << 18, Counting { inner: raw, meter: meter.clone() });
+    let (name, body): (_, Box<dyn Read + Send>) = if magic.starts_with(GZIP) {
+        (Some("gzip"), Box::new(flate2::bufread::MultiGzDecoder::new(counted)))
+    } else if magic.starts_with(ZSTD) {
+        let decoder = zstd::stream::read::Decoder::with_buffer(counted);
+        let decoder = decoder.map_err(|source| Error::Read { path: path.clone(), source })?;
+        (Some("zstd"), Box::new(decoder))
+    } else {
+        (None, Box::new(counted))
+    };
+    Input::new(path, size, name, body, meter)
+}
+
+/// Names of the members that hold ratings in the MovieLens archives, then anything that looks so.
+fn is_ratings_member(name: &str) -> bool {
+    let base = name.rsplit('/').next().unwrap_or(name);
+    ["ratings.csv", "ratings.dat", "u.data"].contains(&base)
+}
+
+/// Opens the ratings member of an archive; nothing is unpacked to disk.
+fn zip_member(
+    path: PathBuf,
+    raw: Box<dyn ReadSeek>,
+    size: Option<u64>,
+    meter: Arc<Meter>,
+) -> Result<Input> {
+    let wrong = |message: String| Error::Format { path: path.clone(), message };
+    let counted = BufReader::with_capacity(1 << 18, Counting { inner: raw, meter: meter.clone() });
+    let mut archive =
+        zip::ZipArchive::new(counted).map_err(|e| wrong(format!("not a readable zip archive: {e}")))?;
+    let names: Vec<String> =
+        archive.file_names().filter_map(|name| name.ok().map(|n| n.into_owned())).collect();
+    let mut found: Vec<&String> = names.iter().filter(|n| is_ratings_member(n)).collect();
+    if found.is_empty() {
+        found = names.iter().filter(|n| is_rating_file(Path::new(n)) && !n.ends_with(".zip")).collect();
+    }
+    let [name] = found[..] else {
+        let held = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        return Err(wrong(format!(
+            "{} rating files in this archive, one is needed; it holds: {held}",
+            found.len()
+        )));
+    };
+    let name = name.clone();
+    // The member borrows the archive, so a thread owns both and hands the bytes over in pieces.
+    let (sender, receiver) = std::sync::mpsc::sync_channel(4);
+    let member_path = PathBuf::from(format!("{}:{name}", path.display()));
+    meter.count.store(0, Ordering::Relaxed);
+    std::thread::spawn(move || {
+        let mut member = match archive.by_name(&name) {
+            Ok(member) => member,
+            Err(e) => {
+                let _ = sender.send(Err(std::io::Error::other(e)));
+                return;
+            }
+        };
+        loop {
+            let mut piece = vec![0; 1 << 20];
+            let mut len = 0;
+            let end = loop {
+                match member.read(&mut piece[len..]) {
+                    Ok(0) => break len < piece.len(),
+                    Ok(n) => len += n,
+                    Err(e) => {
+                        let _ = sender.send(Err(e));
+                        return;
+                    }
+                }
+            };
+            piece.truncate(len);
+            // The receiver is gone when reading was given up: then this thread is done too.
+            if sender.send(Ok(piece)).is_err() || end {
+                return;
+            }
+        }
+    });
+    let body = Pieces { receiver, piece: Cursor::new(Vec::new()) };
+    Input::new(member_path, size, Some("zip"), Box::new(body), meter)
+}
+
+/// Reads the pieces that another thread sends.
+struct Pieces {
+    receiver: std::sync::mpsc::Receiver<std::io::Result<Vec<u8>>>,
+    piece: Cursor<Vec<u8>>,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let n = self.piece.read(buffer)?;
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            match self.receiver.recv() {
+                Ok(piece) => self.piece = Cursor::new(piece?),
+                Err(_) => return Ok(0),
+            }
+        }
+    }
+}
+
+/// Identity of a file's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// Seconds since 1970 when it was last changed, where the system says so.
+    pub mtime: Option<i64>,
+}
+
+/// Hashes a file.
+///
+/// # Errors
+/// [`Error::Read`] if it cannot be read.
+pub fn fingerprint(path: &Path) -> Result<Fingerprint> {
+    let unreadable = |source| Error::Read { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mtime = file.metadata().and_then(|m| m.modified()).ok().and_then(|t| {
+        t.duration_since(std::time::UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_secs()).ok())
+    });
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer).map_err(unreadable)? {
+            0 => break,
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+    Ok(Fingerprint { sha256: hex(&hasher.finalize()), mtime })
+}
+
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
