@@ -14,3 +14,11 @@ pub mod train;
 pub mod synthetic;
 #[cfg(feature = "files")]
 pub mod load;
+#[cfg(feature = "files")]
+pub mod pipeline;
+#[cfg(feature = "files")]
+pub mod store;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "files")]
+pub mod report;

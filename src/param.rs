@@ -37,6 +37,12 @@ macro_rules! parameter {
                 }
             }
 
+            /// A default written in the source, not checked (a test checks all of them).
+            #[must_use]
+            pub(crate) const fn literal(value: $inner) -> Self {
+                Self(value)
+            }
+
             /// The value.
             #[must_use]
             pub const fn get(self) -> $inner {

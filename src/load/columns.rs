@@ -27,6 +27,8 @@ pub struct Chunk {
     pub weights: Option<Vec<f32>>,
     /// Seconds since 1970, if every input has times.
     pub times: Option<Vec<i64>>,
+    /// Number of the input, from 0.
+    pub input: usize,
 }
 
 /// All rows of all inputs that can be used, in file order.
@@ -87,6 +89,7 @@ struct Rest {
     values: Vec<f32>,
     weights: Option<Vec<f32>>,
     times: Option<Vec<i64>>,
+    input: usize,
 }
 
 impl<'a> Gather<'a> {
@@ -114,6 +117,7 @@ impl<'a> Gather<'a> {
         self.path.clone_from(&input.path);
         self.inputs.push(InputReport {
             uri: input.path.display().to_string(),
+            file: input.file.clone(),
             bytes: input.size.unwrap_or(0),
             layout: layout.describe(input.compression),
             rows: 0,
@@ -193,7 +197,7 @@ impl<'a> Gather<'a> {
         let Block { users, items, values, weights, times } = block;
         self.users.push(&self.path, users)?;
         self.items.push(&self.path, items)?;
-        self.rest.push(Rest { values, weights, times });
+        self.rest.push(Rest { values, weights, times, input: self.inputs.len() - 1 });
         Ok(())
     }
 
@@ -236,8 +240,8 @@ impl<'a> Gather<'a> {
             .into_iter()
             .zip(item_codes)
             .zip(self.rest)
-            .map(|((users, items), Rest { values, weights, times })| {
-                Chunk { users, items, values, weights, times: times.filter(|_| all_times) }
+            .map(|((users, items), Rest { values, weights, times, input })| {
+                Chunk { users, items, values, weights, times: times.filter(|_| all_times), input }
             })
             .collect();
         Ok(Interactions {

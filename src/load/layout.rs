@@ -35,9 +35,9 @@ pub(super) struct Roles {
 }
 
 /// Names by which columns are recognised, compared in lower case without `_`, `-` and spaces.
-const USER_NAMES: &[&str] =
+pub(super) const USER_NAMES: &[&str] =
     &["userid", "user", "uid", "memberid", "customerid", "customer", "reviewerid", "visitorid"];
-const ITEM_NAMES: &[&str] = &[
+pub(super) const ITEM_NAMES: &[&str] = &[
     "movieid", "itemid", "item", "movie", "iid", "productid", "product", "bookid", "book", "isbn", "asin",
     "artistid", "trackid", "songid", "contentid",
 ];
@@ -259,6 +259,27 @@ pub(super) fn roles(path: &Path, names: &[String], header: bool, options: &LoadO
         // Without header the weight may stand where the time would.
         time: time.filter(|t| header || Some(*t) != weight),
         weight,
+    })
+}
+
+/// The position of one column among named ones, by the given name or a known one.
+pub(super) fn find_column(
+    path: &Path,
+    names: &[String],
+    (role, flag): (&'static str, &'static str),
+    given: Option<&str>,
+    known: &[&str],
+) -> Result<usize> {
+    let found = match given {
+        Some(given) => names.iter().position(|n| n == given),
+        None => known.iter().find_map(|k| names.iter().position(|n| plain(n) == *k)),
+    };
+    found.ok_or_else(|| Error::MissingColumn {
+        path: path.to_owned(),
+        role,
+        wanted: given.unwrap_or(known[0]).to_owned(),
+        present: names.to_vec(),
+        flag,
     })
 }
 

@@ -12,6 +12,7 @@
 mod block;
 mod columns;
 mod layout;
+pub mod pairs;
 mod parquet;
 pub mod prepare;
 mod source;
@@ -27,7 +28,7 @@ use columns::Gather;
 pub use layout::Columns;
 use layout::Layout;
 use serde::{Deserialize, Serialize};
-pub use source::{Fingerprint, Source, expand, fingerprint};
+pub use source::{Fingerprint, Source, expand, fingerprint, hex};
 pub use time::TimeUnit;
 
 use crate::error::{Error, Result};
@@ -96,8 +97,10 @@ pub enum TimeUse {
 }
 
 /// One input as it was read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InputReport {
+    /// The file on disk, none for standard input.
+    pub file: Option<PathBuf>,
     /// Path or `-`; a member of an archive as `archive.zip:member`.
     pub uri: String,
     /// Size of the file in bytes (of the archive, where it is one).

@@ -43,6 +43,8 @@ pub enum Duplicates {
 pub struct Prepared {
     /// Unique cells, sorted by user, then item.
     pub cells: Vec<Cell>,
+    /// Unique cells of the test inputs, sorted likewise.
+    pub test: Vec<Cell>,
     /// Ids of the users that have cells.
     pub users: Ids,
     /// Ids of the items that have cells.
@@ -51,6 +53,22 @@ pub struct Prepared {
     pub duplicates: u64,
     /// Cells left out by the k-core.
     pub below_minimum: u64,
+    /// Cells left out because the test inputs hold them too.
+    pub in_test: u64,
+}
+
+/// How rows become cells.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Preparation {
+    /// What becomes of several rows of one cell.
+    pub duplicates: Duplicates,
+    /// The k-core.
+    pub minimum: MinimumCounts,
+    /// Rows from this time on are the holdout of a split by time: duplicates are resolved within
+    /// each side, so a cell may then occur once on either.
+    pub boundary: Option<i64>,
+    /// How many of the inputs, the last ones, hold test ratings.
+    pub test_inputs: usize,
 }
 
 /// Cells per partition aimed at: 768 KiB of them.
@@ -63,31 +81,48 @@ const PARTITION_CELLS: usize = 1 << 15;
 /// [`Error::NothingLeft`] if the minimum counts leave nothing, [`Error::Stopped`].
 pub fn prepare(
     interactions: Interactions,
-    duplicates: Duplicates,
-    minimum: MinimumCounts,
+    preparation: &Preparation,
     stop: &AtomicBool,
 ) -> Result<Prepared> {
-    let Interactions { users, items, chunks, .. } = interactions;
-    if duplicates == Duplicates::Sum && chunks.iter().any(|c| c.weights.is_some()) {
+    let Interactions { users, items, mut chunks, inputs, .. } = interactions;
+    if preparation.duplicates == Duplicates::Sum && chunks.iter().any(|c| c.weights.is_some()) {
         let message = "--duplicates sum adds values up, so there must be no --weight-col";
         return Err(Error::Usage(message.into()));
     }
-    let partitions = partitions(&chunks, users.len());
-    check_stop(stop)?;
-    let (mut cells, bounds) = sort(chunks, &partitions);
-    check_stop(stop)?;
-    let rows = cells.len();
-    resolve(&mut cells, &bounds, duplicates, &users, &items)?;
-    let merged = rows - cells.len();
-    check_stop(stop)?;
-    let unique = cells.len();
-    k_core(&mut cells, minimum, users.len(), items.len());
+    let first_test = inputs.len() - preparation.test_inputs.min(inputs.len());
+    let test_chunks = chunks.split_off(chunks.partition_point(|c| c.input < first_test.max(1)));
+    let (mut cells, duplicates) = unique(chunks, preparation, (&users, &items), stop)?;
+    let (mut test, _) = unique(test_chunks, preparation, (&users, &items), stop)?;
+    let before = cells.len();
+    k_core(&mut cells, preparation.minimum, users.len(), items.len());
+    let below_minimum = (before - cells.len()) as u64;
     if cells.is_empty() {
         return Err(Error::NothingLeft { after: "--min-user-ratings and --min-item-ratings".into() });
     }
-    let below_minimum = (unique - cells.len()) as u64;
-    let (users, items) = compact(&mut cells, users, items);
-    Ok(Prepared { cells, users, items, duplicates: merged as u64, below_minimum })
+    let before = cells.len();
+    if !test.is_empty() {
+        cells.retain(|cell| test.binary_search_by_key(&key(cell), key).is_err());
+    }
+    let in_test = (before - cells.len()) as u64;
+    let (users, items) = compact([&mut cells, &mut test], users, items);
+    Ok(Prepared { cells, test, users, items, duplicates, below_minimum, in_test })
+}
+
+/// The unique cells of some chunks, sorted, and how many rows were merged into another.
+fn unique(
+    chunks: Vec<Chunk>,
+    preparation: &Preparation,
+    (users, items): (&Ids, &Ids),
+    stop: &AtomicBool,
+) -> Result<(Vec<Cell>, u64)> {
+    let partitions = partitions(&chunks, users.len());
+    check_stop(stop)?;
+    let (mut cells, bounds) = sort(chunks, &partitions, preparation.boundary);
+    check_stop(stop)?;
+    let rows = cells.len();
+    resolve(&mut cells, &bounds, preparation, (users, items))?;
+    let merged = rows - cells.len();
+    Ok((cells, merged as u64))
 }
 
 /// Fewest cells that a user and an item must have to stay.
@@ -128,7 +163,11 @@ struct Grouped {
 }
 
 /// All rows by user and item, equals in file order; and the bounds of the partitions.
-fn sort(chunks: Vec<Chunk>, partitions: &[Range<u32>]) -> (Vec<Cell>, Vec<usize>) {
+fn sort(
+    chunks: Vec<Chunk>,
+    partitions: &[Range<u32>],
+    boundary: Option<i64>,
+) -> (Vec<Cell>, Vec<usize>) {
     let mut partition_of = vec![0_u32; partitions.last().map_or(0, |p| p.end as usize)];
     for (number, users) in partitions.iter().enumerate() {
         partition_of[users.start as usize..users.end as usize].fill(number as u32);
@@ -150,13 +189,18 @@ fn sort(chunks: Vec<Chunk>, partitions: &[Range<u32>]) -> (Vec<Cell>, Vec<usize>
             at += part.len();
         }
         // Stable: of equals the one that comes first in the files stays first.
-        out.sort_by_key(key);
+        out.sort_by_key(|cell| sided_key(cell, boundary));
     });
     (cells, bounds)
 }
 
 const fn key(cell: &Cell) -> u64 {
     (cell.user as u64) << 32 | cell.item as u64
+}
+
+/// The key, and the side of a boundary in time.
+fn sided_key(cell: &Cell, boundary: Option<i64>) -> (u64, bool) {
+    (key(cell), boundary.is_some_and(|at| cell.time >= at))
 }
 
 fn group(chunk: Chunk, partition_of: &[u32], partitions: usize) -> Grouped {
@@ -198,15 +242,14 @@ fn split_at<'c>(mut cells: &'c mut [Cell], bounds: &[usize]) -> Vec<&'c mut [Cel
 fn resolve(
     cells: &mut Vec<Cell>,
     bounds: &[usize],
-    duplicates: Duplicates,
-    users: &Ids,
-    items: &Ids,
+    preparation: &Preparation,
+    (users, items): (&Ids, &Ids),
 ) -> Result<()> {
     let slices = split_at(cells, bounds);
     // How many cells each partition keeps, and its first repeated cell.
     let kept: Vec<(usize, u64, Option<Cell>)> =
-        slices.into_par_iter().map(|slice| resolve_partition(slice, duplicates)).collect();
-    if duplicates == Duplicates::Error {
+        slices.into_par_iter().map(|slice| resolve_partition(slice, preparation)).collect();
+    if preparation.duplicates == Duplicates::Error {
         let count: u64 = kept.iter().map(|k| k.1).sum();
         if let Some(first) = kept.iter().find_map(|k| k.2) {
             return Err(Error::Duplicate {
@@ -228,16 +271,20 @@ fn resolve(
     Ok(())
 }
 
-fn resolve_partition(cells: &mut [Cell], duplicates: Duplicates) -> (usize, u64, Option<Cell>) {
+fn resolve_partition(cells: &mut [Cell], preparation: &Preparation) -> (usize, u64, Option<Cell>) {
+    let sided = |cell: &Cell| sided_key(cell, preparation.boundary);
     let (mut kept, mut start, mut repeated, mut first) = (0, 0, 0, None);
     while start < cells.len() {
-        let wanted = key(&cells[start]);
-        let len = cells[start..].iter().take_while(|c| key(c) == wanted).count();
+        let wanted = sided(&cells[start]);
+        let len = cells[start..].iter().take_while(|c| sided(c) == wanted).count();
         if len > 1 {
             repeated += 1;
             first = first.or(Some(cells[start]));
         }
-        cells[kept] = if len == 1 { cells[start] } else { merge(&cells[start..start + len], duplicates) };
+        cells[kept] = match len {
+            1 => cells[start],
+            _ => merge(&cells[start..start + len], preparation.duplicates),
+        };
         kept += 1;
         start += len;
     }
@@ -286,9 +333,9 @@ fn k_core(cells: &mut Vec<Cell>, minimum: MinimumCounts, users: usize, items: us
 }
 
 /// Drops the ids that have no cells left.
-fn compact(cells: &mut [Cell], users: Ids, items: Ids) -> (Ids, Ids) {
+fn compact(sets: [&mut Vec<Cell>; 2], users: Ids, items: Ids) -> (Ids, Ids) {
     let (mut user_used, mut item_used) = (vec![false; users.len()], vec![false; items.len()]);
-    for cell in cells.iter() {
+    for cell in sets.iter().flat_map(|cells| cells.iter()) {
         user_used[cell.user as usize] = true;
         item_used[cell.item as usize] = true;
     }
@@ -297,17 +344,20 @@ fn compact(cells: &mut [Cell], users: Ids, items: Ids) -> (Ids, Ids) {
     }
     let positions = |used: &[bool]| {
         let mut next = 0;
-        let number = |&u: &bool| {
-            next += u32::from(u);
-            next.wrapping_sub(1)
+        let number = |&used: &bool| {
+            let position = next;
+            next += u32::from(used);
+            position
         };
         used.iter().map(number).collect::<Vec<u32>>()
     };
     let (user_at, item_at) = (positions(&user_used), positions(&item_used));
-    cells.par_iter_mut().for_each(|c| {
-        c.user = user_at[c.user as usize];
-        c.item = item_at[c.item as usize];
-    });
+    for cells in sets {
+        cells.par_iter_mut().for_each(|c| {
+            c.user = user_at[c.user as usize];
+            c.item = item_at[c.item as usize];
+        });
+    }
     (users.select(|i| user_used[i]), items.select(|i| item_used[i]))
 }
 
@@ -325,6 +375,7 @@ mod tests {
             values: rows.iter().map(|r| r.2).collect(),
             weights: Some(rows.iter().map(|r| r.3).collect()),
             times: Some(rows.iter().map(|r| r.4).collect()),
+            input: 0,
         };
         Interactions {
             users: Ids::range(50),
@@ -338,7 +389,8 @@ mod tests {
     }
 
     fn run(rows: &[Row], duplicates: Duplicates, minimum: MinimumCounts) -> Result<Prepared> {
-        prepare(interactions(&[rows.to_vec()]), duplicates, minimum, &AtomicBool::new(false))
+        let preparation = Preparation { duplicates, minimum, ..Preparation::default() };
+        prepare(interactions(&[rows.to_vec()]), &preparation, &AtomicBool::new(false))
     }
 
     const TWICE: [Row; 4] =
@@ -363,7 +415,8 @@ mod tests {
         let mut unweighted = interactions(&[TWICE.to_vec()]);
         unweighted.chunks[0].weights = None;
         let stop = AtomicBool::new(false);
-        let sum = prepare(unweighted, Duplicates::Sum, MinimumCounts::default(), &stop).expect("prepares");
+        let sum = Preparation { duplicates: Duplicates::Sum, ..Preparation::default() };
+        let sum = prepare(unweighted, &sum, &stop).expect("prepares");
         assert_eq!(sum.cells[0].value, 10.0);
     }
 
@@ -378,6 +431,32 @@ mod tests {
         assert!(matches!(empty, Err(Error::NothingLeft { .. })));
     }
 
+    #[test]
+    fn a_boundary_in_time_keeps_duplicates_apart() {
+        let preparation = Preparation { boundary: Some(20), ..Preparation::default() };
+        let prepared = prepare(interactions(&[TWICE.to_vec()]), &preparation, &AtomicBool::new(false));
+        let cells = prepared.expect("prepares").cells;
+        let of: Vec<_> = cells.iter().map(|c| (c.user, c.item, c.value, c.time)).collect();
+        assert_eq!(of, [(0, 1, 5.0, 10), (0, 1, 3.0, 30), (1, 0, 1.0, 0)]);
+    }
+
+    #[test]
+    fn test_inputs_are_prepared_apart_and_taken_out_of_training() {
+        let cell = |u, i, v| (u, i, v, 1.0, 0);
+        let mut both = interactions(&[
+            vec![cell(0, 0, 1.0), cell(0, 5, 2.0), cell(3, 0, 3.0)],
+            vec![cell(0, 5, 9.0), cell(7, 9, 8.0)],
+        ]);
+        both.chunks[1].input = 1;
+        both.inputs = vec![crate::load::InputReport::default(); 2];
+        let preparation = Preparation { test_inputs: 1, ..Preparation::default() };
+        let prepared = prepare(both, &preparation, &AtomicBool::new(false)).expect("prepares");
+        let of = |cells: &[Cell]| cells.iter().map(|c| (c.user, c.item, c.value)).collect::<Vec<_>>();
+        assert_eq!(of(&prepared.cells), [(0, 0, 1.0), (1, 0, 3.0)]);
+        assert_eq!(of(&prepared.test), [(0, 1, 9.0), (2, 2, 8.0)]);
+        assert_eq!((prepared.in_test, prepared.users), (1, Ids::Int(vec![0, 3, 7])));
+    }
+
     proptest! {
         #[test]
         fn cells_do_not_depend_on_how_rows_are_cut_into_chunks(
@@ -387,7 +466,7 @@ mod tests {
             let cut = cut.min(rows.len());
             let two = interactions(&[rows[..cut].to_vec(), rows[cut..].to_vec()]);
             let stop = AtomicBool::new(false);
-            let two = prepare(two, Duplicates::Last, MinimumCounts::default(), &stop).expect("prepares");
+            let two = prepare(two, &Preparation::default(), &stop).expect("prepares");
             let one = run(&rows, Duplicates::Last, MinimumCounts::default()).expect("prepares");
             prop_assert!(one.cells.is_sorted_by(|a, b| key(a) < key(b)));
             prop_assert_eq!(one.cells, two.cells);

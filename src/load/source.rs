@@ -113,6 +113,14 @@ impl Source {
 
     /// Opens the input and looks through its compression.
     pub(super) fn open(&self) -> Result<Input> {
+        let mut input = self.open_stream()?;
+        if let Self::File(path, _) = self {
+            input.file = Some(path.clone());
+        }
+        Ok(input)
+    }
+
+    fn open_stream(&self) -> Result<Input> {
         let path = self.path().to_owned();
         let unreadable = |source| Error::Read { path: path.clone(), source };
         let meter = Arc::new(Meter::default());
@@ -136,6 +144,8 @@ impl<T: Read + Seek + Send> ReadSeek for T {}
 pub(super) struct Input {
     /// The file, `archive:member` for a member of an archive.
     pub path: PathBuf,
+    /// The file on disk, none for standard input.
+    pub file: Option<PathBuf>,
     /// Size of the file, where known.
     pub size: Option<u64>,
     /// What the bytes went through, for people: `gzip`, `zip` ...
@@ -158,7 +168,7 @@ impl Input {
         meter: Arc<Meter>,
     ) -> Result<Self> {
         let mut input =
-            Self { path, size, compression, head: Vec::new(), body, meter };
+            Self { path, file: None, size, compression, head: Vec::new(), body, meter };
         input.fill_head()?;
         Ok(input)
     }

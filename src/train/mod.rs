@@ -82,6 +82,21 @@ pub struct Fit {
     pub stop_reason: StopReason,
 }
 
+impl Fit {
+    /// Predicts on the rating scale with these factors.
+    #[must_use]
+    pub fn scorer(&self, moments: &Moments) -> Scorer<'_> {
+        Scorer {
+            factors: &self.factors,
+            mean: self.mean,
+            scale: self.deviation,
+            biases: self.biases,
+            fallback: moments.mean,
+            range: (f64::from(moments.min), f64::from(moments.max)),
+        }
+    }
+}
+
 /// A way to fit factors.
 pub trait Algorithm {
     /// Kebab-case name, unique among the algorithms.

@@ -1,0 +1,21 @@
+//! `lacuna completions`.
+
+use clap::{Args, CommandFactory};
+
+use super::{Cli, terminal};
+use crate::error::{Error, Result};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  lacuna completions bash > ~/.local/share/bash-completion/completions/lacuna")]
+pub(super) struct CompletionsArgs {
+    /// The shell.
+    shell: clap_complete::Shell,
+}
+
+pub(super) fn run(args: &CompletionsArgs) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "lacuna", &mut script);
+    terminal::print(&String::from_utf8(script).map_err(|e| Error::Internal(e.to_string()))?)
+}

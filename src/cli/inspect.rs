@@ -1,0 +1,34 @@
+//! `lacuna inspect`.
+
+use clap::Args;
+
+use super::progress::Progress;
+use super::{Context, OutputArgs, terminal};
+use crate::error::{Error, Result};
+use crate::pipeline::{InspectConfig, inspect};
+use crate::report;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lacuna inspect ratings.csv
+  lacuna inspect ml-25m.zip --factors 128
+  lacuna inspect 'logs/*.parquet' --json | jq .users")]
+pub(super) struct InspectArgs {
+    #[command(flatten)]
+    config: InspectConfig,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<()> {
+    let progress = Progress::new(&args.output);
+    let outcome = inspect(&args.config, &context.stop, &|event| progress.show(event));
+    progress.finish();
+    let inspection = outcome?;
+    if args.output.json {
+        let json = serde_json::to_string(&inspection).map_err(|e| Error::Internal(e.to_string()))?;
+        return terminal::print(&format!("{json}\n"));
+    }
+    terminal::print(&report::inspection(&inspection))
+}

@@ -1,0 +1,200 @@
+//! Flags > environment > configuration file > defaults, each setting defined once.
+//!
+//! A configuration file's keys and the `LACUNA_*` variables are the long flags under another
+//! spelling, so both become arguments of the same parser, where the command line does not set them
+//! already. Types, ranges and messages are those of the flags.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::error::{Error, Result};
+
+/// Variables of scripts beside the program.
+const OTHER_VARIABLES: [&str; 1] = ["LACUNA_MOVIELENS_URL"];
+
+/// What is to be parsed, or what the parser said of the command line alone.
+pub(super) enum Resolved {
+    Arguments(Vec<OsString>),
+    Clap(clap::Error),
+}
+
+/// Adds the settings of the environment and the configuration file to the command line.
+///
+/// # Errors
+/// [`Error::Config`] for a file that cannot be used, [`Error::Usage`] for a variable.
+pub(super) fn resolve(command: &Command, arguments: Vec<OsString>) -> Result<Resolved> {
+    let matches = match command.clone().try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) => return Ok(Resolved::Clap(error)),
+    };
+    let Some((name, given)) = matches.subcommand() else { return Ok(Resolved::Arguments(arguments)) };
+    let Some(subcommand) = command.find_subcommand(name) else {
+        return Ok(Resolved::Arguments(arguments));
+    };
+    let on_line = |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let environment = environment(command, subcommand)?;
+    let in_environment = |arg: &Arg| environment.iter().any(|(a, _)| a.get_id() == arg.get_id());
+    let mut added: Vec<OsString> = Vec::new();
+    if let Some(path) = config_path(given, &environment) {
+        let file = read_config(&path, subcommand)?;
+        let check: Vec<OsString> = file.iter().flat_map(|(_, args)| args.clone()).collect();
+        let mut alone = vec![arguments[0].clone(), name.into()];
+        alone.extend(check);
+        if let Err(error) = command.clone().try_get_matches_from(alone) {
+            return Err(Error::Config { path, message: first_line(&error) });
+        }
+        let file = file.into_iter().filter(|(arg, _)| !on_line(arg) && !in_environment(arg));
+        added.extend(file.flat_map(|(_, args)| args));
+    }
+    for (arg, args) in &environment {
+        if on_line(arg) {
+            continue;
+        }
+        let alone = [&[arguments[0].clone(), name.into()], &args[..]].concat();
+        if let Err(error) = command.clone().try_get_matches_from(alone)
+            && error.kind() != clap::error::ErrorKind::MissingRequiredArgument
+        {
+            let message = first_line(&error);
+            return Err(Error::Usage(format!("environment variable {}: {message}", variable(arg))));
+        }
+        added.extend(args.iter().cloned());
+    }
+    // Behind the command's name, before what was given.
+    let at = arguments.iter().position(|a| a == name).map_or(arguments.len(), |p| p + 1);
+    let mut all = arguments;
+    all.splice(at..at, added);
+    Ok(Resolved::Arguments(all))
+}
+
+fn config_path(given: &ArgMatches, environment: &[(&Arg, Vec<OsString>)]) -> Option<PathBuf> {
+    let on_line = given.try_get_one::<PathBuf>("config").ok().flatten().cloned();
+    let in_environment = || {
+        let (_, args) = environment.iter().find(|(arg, _)| arg.get_id() == "config")?;
+        args.last().map(PathBuf::from)
+    };
+    on_line.or_else(in_environment)
+}
+
+/// The first paragraph of what clap says, on one line.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).take_while(|l| !l.is_empty());
+    let text = lines.collect::<Vec<_>>().join("; ");
+    text.trim_start_matches("error: ").to_owned()
+}
+
+/// The key of an argument: its long flag, or the name of a positional, with underscores.
+fn key(arg: &Arg) -> String {
+    arg.get_long().unwrap_or_else(|| arg.get_id().as_str()).replace('-', "_")
+}
+
+fn variable(arg: &Arg) -> String {
+    format!("LACUNA_{}", key(arg).to_uppercase())
+}
+
+/// Arguments that may be set from outside: not help, version and the like.
+fn settings(subcommand: &Command) -> impl Iterator<Item = &Arg> {
+    subcommand.get_arguments().filter(|a| {
+        !matches!(
+            a.get_action(),
+            ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version
+        )
+    })
+}
+
+/// The command-line form of one setting.
+fn as_arguments(arg: &Arg, value: &str) -> Vec<OsString> {
+    match arg.get_long() {
+        Some(long) => vec![format!("--{long}").into(), value.into()],
+        None => vec![value.into()],
+    }
+}
+
+fn environment<'c>(command: &'c Command, subcommand: &'c Command) -> Result<Vec<(&'c Arg, Vec<OsString>)>> {
+    let mut found = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str().filter(|n| n.starts_with("LACUNA_")) else { continue };
+        if OTHER_VARIABLES.contains(&name) {
+            continue;
+        }
+        let Some(value) = value.to_str() else {
+            return Err(Error::Usage(format!("environment variable {name}: not valid UTF-8")));
+        };
+        let Some(arg) = settings(subcommand).find(|a| variable(a) == name) else {
+            let mut all = command.get_subcommands().flat_map(settings);
+            if all.any(|a| variable(a) == name) {
+                continue;
+            }
+            let known: Vec<String> = command.get_subcommands().flat_map(settings).map(variable).collect();
+            let hint = suggestion(name, &known);
+            return Err(Error::Usage(format!("unknown environment variable {name}{hint}")));
+        };
+        if arg.get_action().takes_values() {
+            found.push((arg, as_arguments(arg, value)));
+        } else {
+            match value.to_lowercase().as_str() {
+                "1" | "true" | "yes" | "on" => {
+                    found.push((arg, vec![format!("--{}", arg.get_long().unwrap_or_default()).into()]));
+                }
+                "" | "0" | "false" | "no" | "off" => {}
+                _ => {
+                    let message = format!("environment variable {name}: \"{value}\" is neither true nor false");
+                    return Err(Error::Usage(message));
+                }
+            }
+        }
+    }
+    found.sort_by_key(|(arg, _)| key(arg));
+    Ok(found)
+}
+
+/// The settings of a configuration file as arguments, by argument.
+fn read_config<'c>(path: &Path, subcommand: &'c Command) -> Result<Vec<(&'c Arg, Vec<OsString>)>> {
+    let wrong = |message: String| Error::Config { path: path.to_owned(), message };
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|e| wrong(format!("cannot read the configuration: {e}")))?;
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| wrong(e.to_string().trim().replace('\n', " ")))?;
+    let mut found = Vec::new();
+    for (name, value) in table {
+        let arg = settings(subcommand).find(|a| key(a) == name && a.get_id() != "config");
+        let Some(arg) = arg else {
+            let known: Vec<String> = settings(subcommand).map(key).filter(|k| k != "config").collect();
+            return Err(wrong(format!("unknown key \"{name}\"{}", suggestion(&name, &known))));
+        };
+        let scalar = |value: &toml::Value| match value {
+            toml::Value::String(v) => Ok(v.clone()),
+            toml::Value::Integer(v) => Ok(v.to_string()),
+            toml::Value::Float(v) => Ok(v.to_string()),
+            toml::Value::Datetime(v) => Ok(v.to_string()),
+            other => Err(wrong(format!("key \"{name}\": {} is not allowed here", other.type_str()))),
+        };
+        let many = matches!(arg.get_action(), ArgAction::Append);
+        let arguments = match (&value, arg.get_action().takes_values()) {
+            (toml::Value::Boolean(true), false) => {
+                vec![format!("--{}", arg.get_long().unwrap_or_default()).into()]
+            }
+            (toml::Value::Boolean(false), false) => continue,
+            (_, false) => return Err(wrong(format!("key \"{name}\": true or false is needed"))),
+            (toml::Value::Array(values), true) if many => {
+                let mut arguments = Vec::new();
+                for value in values {
+                    arguments.extend(as_arguments(arg, &scalar(value)?));
+                }
+                arguments
+            }
+            (value, true) => as_arguments(arg, &scalar(value)?),
+        };
+        found.push((arg, arguments));
+    }
+    Ok(found)
+}
+
+/// `; did you mean "factors"?`, if anything is close.
+fn suggestion(name: &str, known: &[String]) -> String {
+    let scored = known.iter().map(|k| (strsim::jaro_winkler(name, k), k));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(score, _)| *score > 0.8).map_or_else(String::new, |(_, k)| format!("; did you mean \"{k}\"?"))
+}

@@ -1,0 +1,150 @@
+//! The command line: one file per command, layered settings, progress, exit codes.
+
+mod completions;
+mod generate;
+mod inspect;
+mod layers;
+mod predict;
+mod progress;
+mod reconstruct;
+mod terminal;
+mod train;
+
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::error::{Error, Result};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "lacuna", version, about, long_about = LONG_ABOUT, after_help = AFTER_HELP)]
+#[command(propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const LONG_ABOUT: &str = "\
+Factorises large sparse rating data and publishes the factors as Parquet.
+
+lacuna reads rating files (MovieLens-style CSV, TSV, .dat, Parquet, compressed or zipped), trains
+factors in parallel by alternating least squares, measures them on a holdout beside baselines, and
+writes user and item vectors that databases, vector indexes and feature stores read.";
+
+const AFTER_HELP: &str = "\
+Examples:
+  lacuna train ratings.csv -o model              train, measure, write the factors
+  lacuna inspect ratings.csv                     what a file holds, what training would take
+  lacuna predict model --user 42 --item 7        one predicted rating
+
+Settings: flags > LACUNA_* environment variables > --config FILE > defaults.
+Exit codes: 0 done; 1 unexpected; 2 usage; 3 input; 6 numeric; 7 output; 130, 143 stopped.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train on rating files and write a model directory.
+    Train(train::TrainArgs),
+    /// Describe rating files, and what training on them would take.
+    Inspect(inspect::InspectArgs),
+    /// Predict ratings with a trained model.
+    Predict(predict::PredictArgs),
+    /// Print the whole predicted matrix of a small model.
+    Reconstruct(reconstruct::ReconstructArgs),
+    /// Generate synthetic ratings with a known truth.
+    Generate(generate::GenerateArgs),
+    /// Print a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+/// What every working command can be told about its output.
+#[derive(Debug, Clone, Args)]
+struct OutputArgs {
+    /// Print one JSON line on standard output instead of text.
+    #[arg(long, help_heading = "Terminal")]
+    json: bool,
+    /// Print nothing but errors and warnings (and the JSON line).
+    #[arg(short, long, help_heading = "Terminal", conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print more: every input, every phase.
+    #[arg(short, long, help_heading = "Terminal")]
+    verbose: bool,
+}
+
+/// What a command runs with.
+struct Context {
+    stop: Arc<AtomicBool>,
+}
+
+/// Runs the program; the only place that turns failures into exit codes.
+#[must_use]
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let signal = Arc::new(AtomicUsize::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    if let Err(error) = watch_signals(&stop, &signal) {
+        terminal::error(&Error::Internal(format!("signals: {error}")));
+        return ExitCode::FAILURE;
+    }
+    let context = Context { stop };
+    // A panic is a defect: it becomes exit code 1 with a note, not an abort in the middle of a line.
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(arguments, &context)));
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(Error::Stopped)) => {
+            terminal::error(&Error::Stopped);
+            let signal = signal.load(Ordering::Relaxed);
+            ExitCode::from(128 + u8::try_from(signal).unwrap_or(2).max(2))
+        }
+        Ok(Err(error)) => {
+            terminal::error(&error);
+            ExitCode::from(error.exit_code())
+        }
+        Err(_) => {
+            terminal::error(&Error::Internal("a defect in lacuna (see the lines above)".into()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The first SIGINT or SIGTERM asks for a clean stop, the second one ends at once.
+fn watch_signals(stop: &Arc<AtomicBool>, which: &Arc<AtomicUsize>) -> std::io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
+        signal_hook::flag::register_usize(signal, which.clone(), signal.unsigned_abs() as usize)?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok(())
+}
+
+fn run(arguments: Vec<OsString>, context: &Context) -> Result<ExitCode> {
+    let command = Cli::command();
+    let arguments = match layers::resolve(&command, arguments)? {
+        layers::Resolved::Arguments(arguments) => arguments,
+        layers::Resolved::Clap(error) => return Ok(clap_exit(&error)),
+    };
+    let cli = match command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(cli) => cli,
+        Err(error) => return Ok(clap_exit(&error)),
+    };
+    match cli.command {
+        Command::Train(args) => train::run(&args, context),
+        Command::Inspect(args) => inspect::run(&args, context),
+        Command::Predict(args) => predict::run(&args),
+        Command::Reconstruct(args) => reconstruct::run(&args),
+        Command::Generate(args) => generate::run(&args, context),
+        Command::Completions(args) => completions::run(&args),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// Prints what clap has to say: help and version on stdout, errors on stderr.
+fn clap_exit(error: &clap::Error) -> ExitCode {
+    // A closed pipe is no reason to fail.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}

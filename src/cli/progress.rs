@@ -1,0 +1,160 @@
+//! Progress: bars on a terminal, plain lines elsewhere, nothing when quiet.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+
+use super::OutputArgs;
+use crate::pipeline::{CurvePoint, Event};
+
+/// Shows the events of the pipeline on standard error.
+pub(super) struct Progress {
+    mode: Mode,
+    verbose: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Bars,
+    Lines,
+    Silent,
+}
+
+#[derive(Default)]
+struct State {
+    bar: Option<ProgressBar>,
+    ratings: usize,
+    iterations: u32,
+    last_line: Option<Instant>,
+}
+
+impl Progress {
+    pub(super) fn new(output: &OutputArgs) -> Self {
+        let mode = match () {
+            () if output.quiet => Mode::Silent,
+            () if std::io::stderr().is_terminal() => Mode::Bars,
+            () => Mode::Lines,
+        };
+        Self { mode, verbose: output.verbose, state: Mutex::default() }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        if let Ok(mut state) = self.state.lock()
+            && let Some(bar) = state.bar.take()
+        {
+            bar.finish_and_clear();
+        }
+    }
+
+    pub(super) fn show(&self, event: &Event) {
+        // A poisoned lock means a panic elsewhere: there is nothing left to show.
+        let Ok(mut state) = self.state.lock() else { return };
+        match (self.mode, event) {
+            (Mode::Silent, _) => {}
+            (Mode::Bars, event) => state.bars(event),
+            (Mode::Lines, event) => state.lines(event, self.verbose),
+        }
+    }
+}
+
+impl State {
+    fn bars(&mut self, event: &Event) {
+        match event {
+            Event::Reading(done, total) => {
+                let bar = self.bar.get_or_insert_with(|| reading_bar(*total));
+                bar.set_position(*done);
+            }
+            Event::Read(ratings, ..) => {
+                self.ratings = *ratings;
+                self.clear();
+            }
+            Event::Phase(name) => {
+                self.clear();
+                let style = ProgressStyle::with_template("{spinner} {msg}");
+                let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                bar.set_message(*name);
+                bar.enable_steady_tick(Duration::from_millis(100));
+                self.bar = Some(bar);
+            }
+            Event::Fitting(iterations) => {
+                self.clear();
+                let style = ProgressStyle::with_template(
+                    "training {bar:24} {pos}/{len}  {msg}  eta {eta}",
+                );
+                let bar = ProgressBar::new(u64::from(*iterations))
+                    .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                bar.enable_steady_tick(Duration::from_millis(200));
+                self.bar = Some(bar);
+            }
+            Event::Iteration(point) => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message(describe(point, self.ratings));
+                    bar.set_position(u64::from(point.iteration));
+                }
+            }
+        }
+    }
+
+    fn lines(&mut self, event: &Event, verbose: bool) {
+        match event {
+            Event::Reading(done, total) => {
+                // A line now and then: logs are kept.
+                let due = self.last_line.is_none_or(|at| at.elapsed() > Duration::from_secs(10));
+                if due && self.last_line.is_some() {
+                    let of = total.map_or_else(String::new, |t| format!(" of {}", HumanBytes(t)));
+                    eprintln!("reading: {}{of}", HumanBytes(*done));
+                }
+                if due {
+                    self.last_line = Some(Instant::now());
+                }
+            }
+            Event::Read(ratings, users, items) => {
+                self.ratings = *ratings;
+                eprintln!("read {ratings} ratings of {users} users and {items} items");
+            }
+            Event::Phase(name) if verbose => eprintln!("{name}"),
+            Event::Phase(_) => {}
+            Event::Fitting(iterations) => self.iterations = *iterations,
+            Event::Iteration(point) => {
+                let text = describe(point, self.ratings);
+                eprintln!("iteration {}/{}: {text}", point.iteration, self.iterations);
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn reading_bar(total: Option<u64>) -> ProgressBar {
+    match total {
+        Some(total) => {
+            let style =
+                ProgressStyle::with_template("reading  {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  eta {eta}");
+            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        }
+        None => ProgressBar::new_spinner()
+            .with_style(
+                ProgressStyle::with_template("reading  {spinner} {bytes}  {bytes_per_sec}")
+                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            ),
+    }
+}
+
+/// `rmse 0.6123 holdout 0.8571, 12.3M ratings/s`.
+fn describe(point: &CurvePoint, ratings: usize) -> String {
+    let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
+    let speed = ratings as f64 / point.seconds.max(1e-9) / 1e6;
+    format!(
+        "rmse {} holdout {}, {speed:.1}M ratings/s",
+        number(point.train_rmse),
+        number(point.holdout_rmse)
+    )
+}

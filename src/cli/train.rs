@@ -1,0 +1,56 @@
+//! `lacuna train`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::progress::Progress;
+use super::{Context, OutputArgs, terminal};
+use crate::error::Result;
+use crate::pipeline::{TrainConfig, train};
+use crate::report;
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct TrainArgs {
+    #[command(flatten)]
+    config: TrainConfig,
+    /// Configuration file (TOML): keys are the long flags with _ for -, input = [...] the files.
+    #[arg(long = "config", id = "config", value_name = "FILE")]
+    #[expect(dead_code, reason = "read by the layers before the other settings are parsed")]
+    config_file: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lacuna train ratings.csv -o model
+  lacuna train ml-25m.zip -o model -k 128 -i 20 --regularization 0.1
+  lacuna train 'logs/2024-*.csv.gz' -o model --user-col visitor --item-col sku --rating-col stars
+  lacuna train ua.base -o model --test-file ua.test
+  lacuna train ratings.parquet -o model --holdout time --split-time 2019-01-01 --refit
+  lacuna train --config nightly.toml --force --json
+
+Objective, on standardised ratings z = (r - mean) / deviation:
+  sum w (z - b_u - b_i - p.q)^2 + L sum rho(n) |vector|^2 + L_b sum rho(n) bias^2
+  rho(n) = n_mean (n / n_mean)^e for a row of n ratings
+
+Exit codes: 0 done; 2 usage, --output exists; 3 input; 6 numeric; 7 output; 130 stopped.";
+
+pub(super) fn run(args: &TrainArgs, context: &Context) -> Result<()> {
+    let progress = Progress::new(&args.output);
+    let outcome = train(&args.config, &context.stop, &|event| progress.show(event));
+    progress.finish();
+    let report = outcome?;
+    for warning in &report.warnings {
+        terminal::warning(warning);
+    }
+    if args.output.json {
+        terminal::print(&format!("{}\n", report::train_json(&report)))
+    } else if args.output.quiet {
+        Ok(())
+    } else {
+        terminal::print(&report::train_summary(&report, args.output.verbose))
+    }
+}

@@ -1,0 +1,277 @@
+//! What rating files hold, and what training on them would take.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::{Event, LoadConfig, Observer, with_threads};
+use crate::error::Result;
+use crate::linalg::simd::Kernels;
+use crate::linalg::{Matrix, NormalEquations};
+use crate::load::prepare::{Preparation, prepare};
+use crate::load::{BadRows, TimeUse, load, time};
+use crate::param::{Count, Rank};
+
+/// What to look at.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+pub struct InspectConfig {
+    /// Rating files, as for train.
+    #[cfg_attr(feature = "cli", arg(value_name = "RATINGS", required = true))]
+    pub input: Vec<String>,
+    /// How to read. Bad rows are counted, whatever --bad-rows says.
+    #[cfg_attr(feature = "cli", command(flatten))]
+    pub load: LoadConfig,
+    /// Rank that the cost is estimated for.
+    #[cfg_attr(feature = "cli", arg(short = 'k', long, value_name = "K", default_value_t = Rank::literal(64)))]
+    pub factors: Rank,
+    /// Threads; all cores by default.
+    #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
+    pub threads: Option<Count>,
+}
+
+/// What the files hold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inspection {
+    /// Each input: path, layout, rows, bad rows.
+    pub inputs: Vec<InspectedInput>,
+    /// Type of the user ids.
+    pub user_ids: String,
+    /// Type of the item ids.
+    pub item_ids: String,
+    /// Users with ratings.
+    pub users: usize,
+    /// Items with ratings.
+    pub items: usize,
+    /// Unique cells.
+    pub ratings: usize,
+    /// `ratings / (users items)`.
+    pub density: f64,
+    /// Rows merged into another as duplicates.
+    pub duplicates: u64,
+    /// Rows that cannot be used.
+    pub bad_rows: u64,
+    /// The first of them, for people.
+    pub first_bad_row: Option<String>,
+    /// Mean of the ratings.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub std: f64,
+    /// Ratings per value, or per tenth of the range where there are many values.
+    pub histogram: Vec<Bin>,
+    /// Ratings per user: minimum, quartiles, 90th and 99th percentile, maximum.
+    pub ratings_per_user: Vec<usize>,
+    /// Ratings per item, likewise.
+    pub ratings_per_item: Vec<usize>,
+    /// Earliest and latest time.
+    pub time_range: Option<(String, String)>,
+    /// What training would take.
+    pub cost: Cost,
+}
+
+/// One input of an inspection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InspectedInput {
+    /// Path.
+    pub uri: String,
+    /// Layout as recognised.
+    pub layout: String,
+    /// Rows.
+    pub rows: u64,
+    /// Of them, rows that cannot be used.
+    pub bad_rows: u64,
+}
+
+/// Ratings of one value or range of values.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Bin {
+    /// The value, or the lower end of the range.
+    pub from: f32,
+    /// The value, or the upper end of the range.
+    pub to: f32,
+    /// Ratings.
+    pub count: u64,
+}
+
+/// An estimate of the cost of training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Cost {
+    /// The rank it is for.
+    pub factors: u32,
+    /// Threads it is for.
+    pub threads: usize,
+    /// Seconds per iteration, from the speed of the kernel on this machine.
+    pub seconds_per_iteration: f64,
+    /// Peak memory while reading and sorting, bytes.
+    pub load_bytes: u64,
+    /// Memory while training, bytes.
+    pub train_bytes: u64,
+}
+
+/// Percentiles reported of the ratings per row.
+pub const PERCENTILES: [u32; 7] = [0, 25, 50, 75, 90, 99, 100];
+
+/// Bytes per rating at the peak of loading: rows grouped by partition beside the sorted cells.
+const LOAD_BYTES_PER_RATING: u64 = 52;
+
+/// Bytes per rating while training: an index and a value in either orientation.
+const TRAIN_BYTES_PER_RATING: u64 = 16;
+
+/// Reads the files as training would, and describes them.
+///
+/// # Errors
+/// Those of reading; bad rows are counted instead.
+pub fn inspect(config: &InspectConfig, stop: &AtomicBool, observer: &Observer<'_>) -> Result<Inspection> {
+    with_threads(config.threads.map(|t| t.get() as usize), || {
+        let mut options = config.load.options(TimeUse::IfPresent);
+        options.bad_rows = BadRows::Quarantine;
+        options.max_bad_rows = 1_000_000;
+        let progress = |done, total| observer(&Event::Reading(done, total));
+        let interactions = load(&config.input, &options, stop, &progress)?;
+        let times = interactions.chunks.iter().filter_map(|c| c.times.as_ref()).flatten().copied();
+        let time_range = times.fold(None, |range: Option<(i64, i64)>, t| {
+            Some(range.map_or((t, t), |(lo, hi)| (lo.min(t), hi.max(t))))
+        });
+        let inputs = interactions.inputs.iter().map(|i| InspectedInput {
+            uri: i.uri.clone(),
+            layout: i.layout.clone(),
+            rows: i.rows,
+            bad_rows: i.rows_rejected,
+        });
+        let inputs: Vec<_> = inputs.collect();
+        let bad_rows = interactions.rejects.len() as u64;
+        let first_bad_row = interactions
+            .rejects
+            .first()
+            .map(|r| format!("{}:{}: {}: \"{}\"", r.file.display(), r.line, r.reason, r.text));
+        let preparation = Preparation {
+            duplicates: config.load.duplicates,
+            minimum: config.load.minimum(),
+            ..Preparation::default()
+        };
+        let prepared = prepare(interactions, &preparation, stop)?;
+        let (users, items, ratings) = (prepared.users.len(), prepared.items.len(), prepared.cells.len());
+        let (mut by_user, mut by_item) = (vec![0_usize; users], vec![0_usize; items]);
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for cell in &prepared.cells {
+            by_user[cell.user as usize] += 1;
+            by_item[cell.item as usize] += 1;
+            sum += f64::from(cell.value);
+            squares += f64::from(cell.value).powi(2);
+        }
+        let mean = sum / ratings as f64;
+        Ok(Inspection {
+            inputs,
+            user_ids: prepared.users.kind().into(),
+            item_ids: prepared.items.kind().into(),
+            users,
+            items,
+            ratings,
+            density: ratings as f64 / (users as f64 * items as f64),
+            duplicates: prepared.duplicates,
+            bad_rows,
+            first_bad_row,
+            mean,
+            std: (squares / ratings as f64 - mean * mean).max(0.0).sqrt(),
+            histogram: histogram(prepared.cells.iter().map(|c| c.value)),
+            ratings_per_user: percentiles(by_user),
+            ratings_per_item: percentiles(by_item),
+            time_range: time_range.map(|(lo, hi)| (time::iso(lo), time::iso(hi))),
+            cost: cost(config.factors, users, items, ratings),
+        })
+    })
+}
+
+fn percentiles(mut counts: Vec<usize>) -> Vec<usize> {
+    counts.sort_unstable();
+    let at = |p: u32| counts[(counts.len() - 1) * p as usize / 100];
+    PERCENTILES.iter().map(|&p| at(p)).collect()
+}
+
+/// Counts per value where there are at most 20, else per tenth of the range.
+fn histogram(values: impl Iterator<Item = f32> + Clone) -> Vec<Bin> {
+    let mut exact: BTreeMap<u32, u64> = BTreeMap::new();
+    // Bits of floats, flipped so that they sort as the numbers do.
+    let order = |v: f32| if v.is_sign_negative() { !v.to_bits() } else { v.to_bits() | 1 << 31 };
+    let number = |b: u32| f32::from_bits(if b >> 31 == 1 { b & !(1 << 31) } else { !b });
+    for value in values.clone() {
+        *exact.entry(order(value + 0.0)).or_default() += 1;
+        if exact.len() > 20 {
+            break;
+        }
+    }
+    if exact.len() <= 20 {
+        return exact.into_iter().map(|(b, count)| Bin { from: number(b), to: number(b), count }).collect();
+    }
+    let (lo, hi) = values.clone().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let width = (hi - lo) / 10.0;
+    let edge = |bin: usize| width.mul_add(bin as f32, lo);
+    let mut bins: Vec<Bin> = (0..10).map(|b| Bin { from: edge(b), to: edge(b + 1), count: 0 }).collect();
+    for value in values {
+        bins[(((value - lo) / width) as usize).min(9)].count += 1;
+    }
+    bins
+}
+
+fn cost(factors: Rank, users: usize, items: usize, ratings: usize) -> Cost {
+    let k = f64::from(factors.get());
+    let rows = (users + items) as f64;
+    let threads = rayon::current_num_threads();
+    let flops = 2.0 * ratings as f64 * k * (k + 1.0) + rows * (k.powi(3) / 3.0 + 2.0 * k * k);
+    let stride = (factors.get() as u64).next_multiple_of(16);
+    let factor_bytes = (users + items) as u64 * (stride + 1) * 4;
+    Cost {
+        factors: factors.get(),
+        threads,
+        seconds_per_iteration: flops / (kernel_rate(factors.get() as usize) * threads as f64),
+        load_bytes: ratings as u64 * LOAD_BYTES_PER_RATING,
+        train_bytes: ratings as u64 * TRAIN_BYTES_PER_RATING + factor_bytes,
+    }
+}
+
+/// Flops per second of one thread on rows of typical length, from a run of a few milliseconds.
+fn kernel_rate(rank: usize) -> f64 {
+    let (rows, cells) = (20_000, 200);
+    let rank = rank.max(1);
+    let fixed = Matrix::zeros(rows, rank);
+    let indices: Vec<u32> = (0..cells).map(|i| (i * 7919 % rows) as u32).collect();
+    let targets = vec![0.0; cells];
+    let kernels = Kernels::detect();
+    let mut system = NormalEquations::new(rank);
+    let mut x = vec![0.0; rank];
+    let (start, mut done) = (Instant::now(), 0.0);
+    while start.elapsed().as_millis() < 20 {
+        system.reset();
+        system.accumulate(kernels, &fixed, &indices, None, &targets);
+        system.add_ridge(1.0, 1.0);
+        // The right-hand side is zero and the ridge positive: this cannot fail.
+        let _ = system.solve(kernels, true, &mut x);
+        let k = rank as f64;
+        done += cells as f64 * k * (k + 1.0) + k.powi(3) / 3.0 + 2.0 * k * k;
+    }
+    done / start.elapsed().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_values_are_counted_each_and_many_in_tenths() {
+        let bins = histogram([1.0, -0.5, 1.0, 0.0, -0.0].into_iter());
+        let of: Vec<_> = bins.iter().map(|b| (b.from, b.count)).collect();
+        assert_eq!(of, [(-0.5, 1), (0.0, 2), (1.0, 2)]);
+        let many = histogram((0..=100).map(|v| v as f32 / 10.0));
+        assert_eq!(many.len(), 10);
+        assert_eq!(many.iter().map(|b| b.count).sum::<u64>(), 101);
+        assert_eq!((many[0].from, many[9].to, many[9].count), (0.0, 10.0, 11));
+    }
+
+    #[test]
+    fn percentiles_run_from_least_to_most() {
+        assert_eq!(percentiles((1..=101).rev().collect()), [1, 26, 51, 76, 91, 100, 101]);
+        assert_eq!(percentiles(vec![7]), [7; 7]);
+    }
+}

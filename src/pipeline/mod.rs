@@ -1,0 +1,73 @@
+//! Where the stages meet: settings in, a published model and a report out. Prints nothing.
+
+mod config;
+mod inspect;
+mod predict;
+mod publish;
+mod report;
+mod train;
+
+use std::path::Path;
+
+pub use config::{Holdout, LoadConfig, TrainConfig};
+pub use inspect::{Bin, Cost, InspectConfig, InspectedInput, Inspection, inspect};
+pub use predict::{PairsOutcome, predict_pairs};
+pub use report::{Baselines, CurvePoint, Durations, Errors, Metrics, Report};
+use sha2::{Digest, Sha256};
+pub use train::train;
+
+use crate::error::{Error, Result};
+
+/// What the pipeline tells while it runs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// Bytes read, and in all where known.
+    Reading(u64, Option<u64>),
+    /// All inputs are read: ratings, users, items.
+    Read(usize, usize, usize),
+    /// A phase begins, in a few words.
+    Phase(&'static str),
+    /// Iterations will be counted from 1 to this.
+    Fitting(u32),
+    /// An iteration is done.
+    Iteration(CurvePoint),
+}
+
+/// Receives the events.
+pub type Observer<'o> = dyn Fn(&Event) + Sync + 'o;
+
+/// Runs `work` on a pool of the given number of threads, all cores if none is given.
+///
+/// # Errors
+/// Those of `work`; [`Error::Internal`] if no thread can be started.
+pub fn with_threads<T: Send>(
+    threads: Option<usize>,
+    work: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
+    pool.map_err(|e| Error::Internal(format!("no threads: {e}")))?.install(work)
+}
+
+/// SHA-256 in hexadecimal over the parts, each preceded by its length.
+fn digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    crate::load::hex(&hash.finalize())
+}
+
+/// Seconds since 1970: `SOURCE_DATE_EPOCH` if it is set, else the clock.
+fn now() -> i64 {
+    let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|v| v.trim().parse().ok());
+    given.unwrap_or_else(|| chrono::Utc::now().timestamp())
+}
+
+/// Peak resident memory of this process in bytes, where the system tells (Linux).
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string(Path::new("/proc/self/status")).ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}

@@ -1,0 +1,246 @@
+//! Writing the model directory.
+
+use std::io::BufWriter;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::report::{Durations, Metrics, Report};
+use super::train::Inputs;
+use super::{TrainConfig, digest, now, peak_memory};
+use crate::error::{Error, Result};
+use crate::linalg::simd::Kernels;
+use crate::load::{Reject, fingerprint, time};
+use crate::model::Model;
+use crate::objective::Axis;
+use crate::split::{HASH_NAME, Split};
+use crate::store::{
+    Data, FORMAT_VERSION, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest, ModelEntry, OutDir,
+    OutputEntry, SplitEntry, Stamp, Tool, USER_FACTORS, write_factors,
+};
+use crate::train::StopReason;
+
+/// Everything that is published besides the metrics.
+pub(super) struct Outcome {
+    pub model: Model,
+    /// The model that was measured, where the published one was refitted on all ratings.
+    pub measured: Option<Model>,
+    pub inputs: Inputs,
+    /// `s` of the published factors, and the standard deviation of their training ratings.
+    pub deviation: f64,
+    pub std: f64,
+    pub mean_counts: (f64, f64),
+    pub iteration: u32,
+    pub stop_reason: StopReason,
+    pub kernels: Kernels,
+    pub n_users: usize,
+    pub n_items: usize,
+    pub n_ratings: usize,
+    pub n_train: usize,
+    pub n_validation: usize,
+}
+
+/// Writes the files, the manifest last, and moves them into place.
+pub(super) fn publish(
+    config: &TrainConfig,
+    out: OutDir,
+    mut outcome: Outcome,
+    metrics: Metrics,
+    warnings: Vec<String>,
+    mut durations: Durations,
+    (started, started_at): (Instant, i64),
+) -> Result<Report> {
+    let since = Instant::now();
+    let inputs = input_entries(&mut outcome.inputs)?;
+    let outcome = &outcome;
+    let input_fingerprint = digest(inputs.iter().map(|i| i.sha256.as_str()));
+    let config_sha256 = digest([config.identity().to_string().as_str()]);
+    let release = env!("CARGO_PKG_VERSION");
+    let model_version = digest([input_fingerprint.as_str(), &config_sha256, release])[..16].to_owned();
+    let finished_at = now();
+    let stamp = |model: &Model| Stamp {
+        model_version: model_version.clone(),
+        trained_at: finished_at,
+        global_mean: model.mean,
+    };
+    let mut outputs = Vec::new();
+    write_model(&out, "", &outcome.model, &stamp(&outcome.model), &mut outputs)?;
+    if let Some(measured) = &outcome.measured {
+        write_model(&out, "train_", measured, &stamp(measured), &mut outputs)?;
+    }
+    if !outcome.inputs.rejects.is_empty() {
+        write_rejects(&out, &outcome.inputs.rejects)?;
+        outputs.push(entry(&out, "rejected_rows.csv", outcome.inputs.rejects.len(), "file, line, reason, text")?);
+    }
+    let json = |value: serde_json::Result<String>| {
+        value.map_err(|e| Error::Internal(format!("JSON: {e}")))
+    };
+    out.write(METRICS, json(serde_json::to_string_pretty(&metrics))?.as_bytes())?;
+    outputs.push(entry(&out, METRICS, 0, "JSON")?);
+    durations.export = since.elapsed().as_secs_f64();
+    durations.total = started.elapsed().as_secs_f64();
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        tool: Tool {
+            name: "lacuna".into(),
+            version: release.into(),
+            target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        },
+        model_version,
+        started_at: time::iso(started_at),
+        finished_at: time::iso(finished_at),
+        config: serde_json::to_value(config).unwrap_or_default(),
+        config_sha256,
+        seed: config.seed,
+        threads: rayon::current_num_threads(),
+        deterministic: true,
+        instruction_set: outcome.kernels.level().name().into(),
+        inputs,
+        input_fingerprint,
+        data: data(config, outcome),
+        split: split(config, outcome, &metrics),
+        model: model_entry(config, outcome),
+        metrics: serde_json::to_value(&metrics).unwrap_or_default(),
+        durations_s: serde_json::to_value(durations).unwrap_or_default(),
+        resources: serde_json::json!({ "peak_rss_bytes": peak_memory() }),
+        outputs,
+    };
+    out.write(MANIFEST, json(serde_json::to_string_pretty(&manifest))?.as_bytes())?;
+    out.publish()?;
+    durations.total = started.elapsed().as_secs_f64();
+    Ok(Report { output: config.output.clone(), manifest, metrics, durations, warnings })
+}
+
+/// Writes both sides of a model.
+fn write_model(
+    out: &OutDir,
+    prefix: &str,
+    model: &Model,
+    stamp: &Stamp,
+    outputs: &mut Vec<OutputEntry>,
+) -> Result<()> {
+    for (axis, name, trained, embedding) in [
+        (Axis::User, USER_FACTORS, &model.users, &model.factors.users),
+        (Axis::Item, ITEM_FACTORS, &model.items, &model.factors.items),
+    ] {
+        let name = format!("{prefix}{name}");
+        let shown = out.final_path(&name);
+        let schema = write_factors(&out.file(&name), &shown, axis, trained, embedding, stamp)?;
+        outputs.push(entry(out, &name, trained.ids.len(), &schema)?);
+    }
+    Ok(())
+}
+
+/// A written file's size and checksum.
+fn entry(out: &OutDir, name: &str, rows: usize, schema: &str) -> Result<OutputEntry> {
+    let path = out.file(name);
+    let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
+    let sha256 = fingerprint(&path)?.sha256;
+    Ok(OutputEntry { path: name.into(), bytes, sha256, rows, schema: schema.into() })
+}
+
+fn write_rejects(out: &OutDir, rejects: &[Reject]) -> Result<()> {
+    let shown = out.final_path("rejected_rows.csv");
+    let failed = |e: std::io::Error| Error::Write { path: shown.clone(), source: e };
+    let file = std::fs::File::create(out.file("rejected_rows.csv")).map_err(failed)?;
+    let mut writer = csv::Writer::from_writer(BufWriter::new(file));
+    let mut write = || -> csv::Result<()> {
+        writer.write_record(["file", "line", "reason", "text"])?;
+        for r in rejects {
+            let file = r.file.display().to_string();
+            writer.write_record([file.as_str(), &r.line.to_string(), &r.reason, &r.text])?;
+        }
+        Ok(writer.flush()?)
+    };
+    write().map_err(|e| failed(e.into()))
+}
+
+/// The inputs with their checksums.
+fn input_entries(inputs: &mut Inputs) -> Result<Vec<InputEntry>> {
+    let test_from = inputs.reports.len() - inputs.test_inputs;
+    let mut entries = Vec::with_capacity(inputs.reports.len());
+    let fingerprints = inputs.fingerprints.take().map(JoinHandle::join).transpose();
+    let fingerprints = fingerprints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
+    for (number, (report, print)) in inputs.reports.iter().zip(fingerprints.unwrap_or_default()).enumerate() {
+        let print = print?;
+        let sha256 = print.as_ref().map(|p| p.sha256.clone()).or_else(|| report.sha256.clone());
+        entries.push(InputEntry {
+            uri: report.uri.clone(),
+            role: if number < test_from { "ratings" } else { "test" }.into(),
+            bytes: report.bytes,
+            mtime: print.and_then(|p| p.mtime),
+            sha256: sha256.unwrap_or_else(|| "skipped".into()),
+            layout: report.layout.clone(),
+            rows: report.rows,
+            rows_rejected: report.rows_rejected,
+            max_timestamp: report.max_timestamp,
+        });
+    }
+    Ok(entries)
+}
+
+fn data(config: &TrainConfig, outcome: &Outcome) -> Data {
+    let Outcome { model, inputs, n_users, n_items, n_ratings, .. } = outcome;
+    Data {
+        n_users: *n_users,
+        n_items: *n_items,
+        n_ratings: *n_ratings,
+        density: *n_ratings as f64 / (*n_users as f64 * *n_items as f64),
+        rating_min: model.range.0,
+        rating_max: model.range.1,
+        mean: model.fallback,
+        std: outcome.std,
+        duplicates_policy: serde_json::to_value(config.load.duplicates)
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+        duplicates: inputs.duplicates,
+        below_minimum: inputs.below_minimum,
+        zero_weight: inputs.zero_weight,
+        outside_time: inputs.outside_time,
+        user_ids: model.users.ids.kind().into(),
+        item_ids: model.items.ids.kind().into(),
+    }
+}
+
+fn split(config: &TrainConfig, outcome: &Outcome, metrics: &Metrics) -> SplitEntry {
+    let split = config.split();
+    SplitEntry {
+        hash: matches!(split, Split::Hash { .. }).then(|| HASH_NAME.to_owned()),
+        split,
+        test_files: config.test_file.clone(),
+        n_train: outcome.n_train,
+        n_validation: outcome.n_validation,
+        n_holdout: metrics.n_holdout as usize,
+        n_holdout_cold: metrics.n_holdout_cold,
+        removed_from_training: outcome.inputs.removed_from_training as usize,
+    }
+}
+
+fn model_entry(config: &TrainConfig, outcome: &Outcome) -> ModelEntry {
+    let regularization = config.regularization();
+    let model = &outcome.model;
+    ModelEntry {
+        algorithm: "als".into(),
+        k: config.factors.get(),
+        lambda: config.regularization.get(),
+        lambda_users: regularization.users,
+        lambda_items: regularization.items,
+        lambda_biases: regularization.biases,
+        scale: outcome.deviation,
+        lambda_raw: config.regularization.get() * outcome.deviation,
+        weighting: "lambda * mean_n * (n / mean_n)^reg_exponent".into(),
+        reg_exponent: regularization.exponent,
+        mean_user_ratings: outcome.mean_counts.0,
+        mean_item_ratings: outcome.mean_counts.1,
+        sweeps: outcome.iteration,
+        stop_reason: outcome.stop_reason,
+        global_mean: model.mean,
+        training_mean: model.fallback,
+        biases: model.biases,
+        layout: "raw".into(),
+        dtype: "f32".into(),
+        refit: outcome.measured.is_some(),
+        untrained_users: outcome.n_users - model.users.ids.len(),
+        untrained_items: outcome.n_items - model.items.ids.len(),
+    }
+}

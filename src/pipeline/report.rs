@@ -1,0 +1,147 @@
+//! What a training reports.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::metric::{HoldoutErrors, RatingErrors, mae, rmse};
+use crate::store::Manifest;
+
+/// RMSE and MAE of one set of predictions; null over no predictions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Errors {
+    /// Root mean squared error.
+    pub rmse: Option<f64>,
+    /// Mean absolute error.
+    pub mae: Option<f64>,
+}
+
+impl From<&RatingErrors> for Errors {
+    fn from(errors: &RatingErrors) -> Self {
+        Self { rmse: rmse(errors), mae: mae(errors) }
+    }
+}
+
+/// One iteration.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CurvePoint {
+    /// From 1.
+    pub iteration: u32,
+    /// The objective per training cell, on standardised ratings.
+    pub objective: f64,
+    /// Clipped errors on the training ratings.
+    pub train_rmse: Option<f64>,
+    /// See `train_rmse`.
+    pub train_mae: Option<f64>,
+    /// Of the predictions as they are.
+    pub train_rmse_raw: Option<f64>,
+    /// Clipped errors on the holdout, cold cells included.
+    pub holdout_rmse: Option<f64>,
+    /// See `holdout_rmse`.
+    pub holdout_mae: Option<f64>,
+    /// Clipped RMSE on the validation part, with `--patience`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_rmse: Option<f64>,
+    /// Seconds of solving.
+    pub seconds: f64,
+}
+
+/// What simpler models reach on the same holdout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Baselines {
+    /// The mean of the training ratings for every cell.
+    pub global_mean: Errors,
+    /// Mean and biases, no factors, the same λ_b.
+    pub bias_only: Errors,
+}
+
+/// The errors of the published settings; holdout errors are of the factors fitted on training ratings.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Metrics {
+    /// Clipped to the range of the training ratings.
+    pub train_rmse: Option<f64>,
+    /// See `train_rmse`.
+    pub train_mae: Option<f64>,
+    /// Predictions as they are.
+    pub train_rmse_raw: Option<f64>,
+    /// Clipped, cold cells included.
+    pub holdout_rmse: Option<f64>,
+    /// See `holdout_rmse`.
+    pub holdout_mae: Option<f64>,
+    /// Predictions as they are, cold cells included.
+    pub holdout_rmse_raw: Option<f64>,
+    /// See `holdout_rmse_raw`.
+    pub holdout_mae_raw: Option<f64>,
+    /// Clipped, without cold cells.
+    pub holdout_rmse_warm: Option<f64>,
+    /// Held-out cells.
+    pub n_holdout: u64,
+    /// Of them, cells whose user or item has no training rating.
+    pub n_holdout_cold: u64,
+    /// Simpler models.
+    pub baselines: Baselines,
+    /// The iteration that the factors are of.
+    pub iteration: u32,
+    /// All iterations.
+    pub curve: Vec<CurvePoint>,
+}
+
+impl Metrics {
+    /// Puts the pieces together; the training errors are those of `iteration` in the curve.
+    #[must_use]
+    pub(super) fn new(
+        holdout: &HoldoutErrors,
+        baselines: Baselines,
+        iteration: u32,
+        curve: Vec<CurvePoint>,
+    ) -> Self {
+        let point = curve.iter().find(|p| p.iteration == iteration);
+        Self {
+            train_rmse: point.and_then(|p| p.train_rmse),
+            train_mae: point.and_then(|p| p.train_mae),
+            train_rmse_raw: point.and_then(|p| p.train_rmse_raw),
+            holdout_rmse: rmse(&holdout.clipped),
+            holdout_mae: mae(&holdout.clipped),
+            holdout_rmse_raw: rmse(&holdout.raw),
+            holdout_mae_raw: mae(&holdout.raw),
+            holdout_rmse_warm: rmse(&holdout.warm),
+            n_holdout: holdout.clipped.count,
+            n_holdout_cold: holdout.cold(),
+            baselines,
+            iteration,
+            curve,
+        }
+    }
+}
+
+/// Seconds per stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Durations {
+    /// Reading, checking and numbering the ids.
+    pub parse: f64,
+    /// Duplicates, split, both orientations.
+    pub csr: f64,
+    /// Sweeps with their solves.
+    pub train: f64,
+    /// Holdout and validation passes, and the bias-only baseline.
+    pub eval: f64,
+    /// Writing.
+    pub export: f64,
+    /// From start to publication.
+    pub total: f64,
+}
+
+/// The outcome of a training.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The model directory.
+    pub output: PathBuf,
+    /// What was written there.
+    pub manifest: Manifest,
+    /// Errors.
+    pub metrics: Metrics,
+    /// Seconds.
+    pub durations: Durations,
+    /// What a person should know although nothing failed.
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,387 @@
+//! The main job: rating files in, a model directory out.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::publish::{Outcome, publish};
+use super::report::{Baselines, CurvePoint, Durations, Errors, Metrics, Report};
+use super::{Event, Observer, TrainConfig, now, with_threads};
+use crate::error::{Error, Result};
+use crate::ids::Ids;
+use crate::linalg::simd::Kernels;
+use crate::load::prepare::{Preparation, Prepared, prepare};
+use crate::load::{Fingerprint, InputReport, Reject, fingerprint, load};
+use crate::metric::{HoldoutErrors, RatingErrors, holdout_errors, mae, rmse};
+use crate::model::{Factors, Model};
+use crate::ratings::{Cell, Moments, Ratings};
+use crate::split::Split;
+use crate::store::OutDir;
+use crate::train::{Algorithm, Als, Fit, Iteration, Problem};
+
+/// Trains a model as `config` says and publishes it.
+///
+/// # Errors
+/// Every failure leaves what was there before as it was, and nothing half-written.
+pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -> Result<Report> {
+    config.check()?;
+    let out = OutDir::create(&config.output, config.force)?;
+    let threads = config.threads.map(|t| t.get() as usize);
+    with_threads(threads, || {
+        let mut run = Run {
+            config,
+            stop,
+            observer,
+            kernels: Kernels::detect(),
+            started: Instant::now(),
+            durations: Durations::default(),
+            warnings: Vec::new(),
+        };
+        let started_at = now();
+        let (outcome, metrics) = run.train()?;
+        observer(&Event::Phase("writing"));
+        publish(config, out, outcome, metrics, run.warnings, run.durations, (run.started, started_at))
+    })
+}
+
+/// One training from start to end.
+struct Run<'a> {
+    config: &'a TrainConfig,
+    stop: &'a AtomicBool,
+    observer: &'a Observer<'a>,
+    kernels: Kernels,
+    started: Instant,
+    durations: Durations,
+    warnings: Vec<String>,
+}
+
+/// What reading leaves besides the cells.
+pub(super) struct Inputs {
+    pub reports: Vec<InputReport>,
+    pub test_inputs: usize,
+    pub rejects: Vec<Reject>,
+    pub zero_weight: u64,
+    pub outside_time: u64,
+    pub duplicates: u64,
+    pub below_minimum: u64,
+    pub removed_from_training: u64,
+    /// Checksums of the files, computed beside the training.
+    pub fingerprints: Option<JoinHandle<Vec<Result<Option<Fingerprint>>>>>,
+}
+
+/// The ratings that one fit works on and is measured with.
+struct Sets<'a> {
+    ratings: &'a Ratings,
+    moments: &'a Moments,
+    holdout: &'a [Cell],
+    validation: &'a [Cell],
+    user_keys: &'a [u64],
+    item_keys: &'a [u64],
+}
+
+/// A fit, the iteration that its factors are of, and all iterations.
+struct Fitted {
+    fit: Fit,
+    iteration: u32,
+    curve: Vec<CurvePoint>,
+}
+
+impl Run<'_> {
+    fn train(&mut self) -> Result<(Outcome, Metrics)> {
+        let (inputs, prepared) = self.load()?;
+        let Prepared { cells, test, users, items, .. } = prepared;
+        let n_ratings = cells.len() + test.len();
+        let since = Instant::now();
+        (self.observer)(&Event::Phase("splitting"));
+        let (training, holdout) = match test.is_empty() {
+            true => self.config.split().apply(cells, &users, &items),
+            false => (cells, test),
+        };
+        self.check_holdout(&holdout);
+        let all = self.config.refit.then(|| union(&training, &holdout));
+        let (training, validation) = self.validation_split(training, &users, &items);
+        if training.is_empty() {
+            return Err(Error::NothingLeft { after: "the holdout was taken off".into() });
+        }
+        let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
+        drop(training);
+        let moments = ratings.moments();
+        self.durations.csr += since.elapsed().as_secs_f64();
+        if moments.min == moments.max {
+            self.warnings.push("all training ratings are equal: there is nothing to learn".into());
+        }
+
+        let (user_keys, item_keys) = (users.keys("user"), items.keys("item"));
+        let sets = Sets {
+            ratings: &ratings,
+            moments: &moments,
+            holdout: &holdout,
+            validation: &validation,
+            user_keys: &user_keys,
+            item_keys: &item_keys,
+        };
+        let als = self.als();
+        (self.observer)(&Event::Fitting(als.iterations));
+        let Fitted { mut fit, iteration, curve } = self.fit(&sets, &als)?;
+        let (errors, baselines) = self.measure(&sets, &fit)?;
+        let metrics = Metrics::new(&errors, baselines, iteration, curve);
+        fit.factors.rescale(fit.deviation);
+        let mut outcome = Outcome {
+            model: Model::new(&fit.factors, &users, &items, &ratings, &moments, (fit.mean, fit.biases)),
+            measured: None,
+            inputs,
+            deviation: fit.deviation,
+            std: moments.deviation,
+            mean_counts: (ratings.by_user.mean_count(), ratings.by_item.mean_count()),
+            iteration,
+            stop_reason: fit.stop_reason,
+            kernels: self.kernels,
+            n_users: users.len(),
+            n_items: items.len(),
+            n_ratings,
+            n_train: ratings.len(),
+            n_validation: validation.len(),
+        };
+        drop(ratings);
+        if let Some(cells) = all.filter(|cells| cells.len() > outcome.n_train) {
+            self.refit(&mut outcome, &cells, (&users, &items), (&user_keys, &item_keys))?;
+        }
+        Ok((outcome, metrics))
+    }
+
+    /// Reads the inputs and the test files, and prepares their cells.
+    fn load(&mut self) -> Result<(Inputs, Prepared)> {
+        let config = self.config;
+        let since = Instant::now();
+        let progress = |done, total| (self.observer)(&Event::Reading(done, total));
+        let files = [&config.input[..], &config.test_file].concat();
+        let options = config.load.options(config.time_use());
+        let mut interactions = load(&files, &options, self.stop, &progress)?;
+        self.durations.parse = since.elapsed().as_secs_f64();
+        let (users, items) = (interactions.users.len(), interactions.items.len());
+        (self.observer)(&Event::Read(interactions.len(), users, items));
+        let test_inputs = crate::load::expand(&config.test_file)?.len();
+        let reports = interactions.inputs.clone();
+        let rejects = std::mem::take(&mut interactions.rejects);
+        let (zero_weight, outside_time) = (interactions.zero_weight, interactions.outside_time);
+        let paths: Vec<Option<PathBuf>> = reports.iter().map(|r| r.file.clone()).collect();
+        let since = Instant::now();
+        (self.observer)(&Event::Phase("sorting"));
+        let boundary = match config.split() {
+            Split::Time { at } => Some(at),
+            _ => None,
+        };
+        let preparation = Preparation {
+            duplicates: config.load.duplicates,
+            minimum: config.load.minimum(),
+            boundary,
+            test_inputs,
+        };
+        let prepared = prepare(interactions, &preparation, self.stop)?;
+        self.durations.csr += since.elapsed().as_secs_f64();
+        let fingerprints = std::thread::spawn(move || {
+            paths.into_iter().map(|path| path.map(|p| fingerprint(&p)).transpose()).collect()
+        });
+        let inputs = Inputs {
+            reports,
+            test_inputs,
+            rejects,
+            zero_weight,
+            outside_time,
+            duplicates: prepared.duplicates,
+            below_minimum: prepared.below_minimum,
+            removed_from_training: prepared.in_test,
+            fingerprints: Some(fingerprints),
+        };
+        Ok((inputs, prepared))
+    }
+
+    fn check_holdout(&mut self, holdout: &[Cell]) {
+        let wanted = !matches!(self.config.split(), Split::None) || !self.config.test_file.is_empty();
+        if holdout.is_empty() && wanted {
+            self.warnings.push("the holdout is empty: its metrics are null".into());
+        }
+    }
+
+    /// With patience, cuts the validation part off the training cells, by another salt.
+    fn validation_split(&self, cells: Vec<Cell>, users: &Ids, items: &Ids) -> (Vec<Cell>, Vec<Cell>) {
+        let split = match self.config.patience {
+            Some(_) => Split::Hash {
+                ratio: self.config.test_ratio.get(),
+                salt: format!("{}/validation", self.config.holdout_salt),
+            },
+            None => Split::None,
+        };
+        split.apply(cells, users, items)
+    }
+
+    fn als(&self) -> Als {
+        let config = self.config;
+        Als {
+            rank: config.factors.get() as usize,
+            iterations: config.iterations.get(),
+            tolerance: config.tol.get(),
+            regularization: config.regularization(),
+            biases: !config.no_biases,
+            mean: !config.no_mean,
+            seed: config.seed,
+        }
+    }
+
+    fn problem<'s>(&'s self, sets: &Sets<'s>) -> Problem<'s> {
+        Problem {
+            ratings: sets.ratings,
+            moments: sets.moments,
+            user_keys: sets.user_keys,
+            item_keys: sets.item_keys,
+            start: None,
+            stop: self.stop,
+            kernels: self.kernels,
+        }
+    }
+
+    /// Fits, measuring each iteration; with patience, the best iteration's factors are kept.
+    fn fit(&mut self, sets: &Sets<'_>, als: &Als) -> Result<Fitted> {
+        let since = Instant::now();
+        let (mut evaluation, mut solving) = (0.0, 0.0);
+        let mut curve: Vec<CurvePoint> = Vec::new();
+        let mut best: Option<(f64, u32, Factors)> = None;
+        let mut watch = |it: &Iteration<'_>| {
+            let elapsed = since.elapsed().as_secs_f64() - evaluation;
+            let holdout = holdout_errors(&it.scorer, sets.ratings, sets.holdout);
+            let validation = rmse(&holdout_errors(&it.scorer, sets.ratings, sets.validation).clipped);
+            let point = CurvePoint {
+                iteration: it.number,
+                objective: it.objective,
+                train_rmse: rmse(&it.clipped),
+                train_mae: mae(&it.clipped),
+                train_rmse_raw: rmse(&it.raw),
+                holdout_rmse: rmse(&holdout.clipped),
+                holdout_mae: mae(&holdout.clipped),
+                validation_rmse: validation,
+                seconds: elapsed - solving,
+            };
+            curve.push(point);
+            (self.observer)(&Event::Iteration(point));
+            solving = elapsed;
+            let flow = match (self.config.patience, validation) {
+                (Some(patience), Some(now)) => {
+                    if best.as_ref().is_none_or(|(least, ..)| now < *least) {
+                        best = Some((now, it.number, it.scorer.factors.clone()));
+                    }
+                    let best_at = best.as_ref().map_or(it.number, |b| b.1);
+                    if it.number - best_at >= patience.get() {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                }
+                _ => ControlFlow::Continue(()),
+            };
+            evaluation = since.elapsed().as_secs_f64() - elapsed;
+            flow
+        };
+        let mut fit = als.fit(&self.problem(sets), &mut watch)?;
+        self.durations.train += since.elapsed().as_secs_f64() - evaluation;
+        self.durations.eval += evaluation;
+        let mut iteration = fit.iterations;
+        if let Some((_, best_iteration, factors)) = best {
+            (iteration, fit.factors) = (best_iteration, factors);
+        }
+        Ok(Fitted { fit, iteration, curve })
+    }
+
+    /// The errors of the fit on the holdout, beside the baselines'.
+    fn measure(&mut self, sets: &Sets<'_>, fit: &Fit) -> Result<(HoldoutErrors, Baselines)> {
+        let since = Instant::now();
+        (self.observer)(&Event::Phase("measuring"));
+        let errors = |fit: &Fit| holdout_errors(&fit.scorer(sets.moments), sets.ratings, sets.holdout);
+        let bias_only = Als { rank: 0, biases: true, mean: true, ..self.als() };
+        let bias_only = bias_only.fit(&self.problem(sets), &mut |_| ControlFlow::Continue(()))?;
+        let mut constant = RatingErrors::default();
+        for cell in sets.holdout {
+            constant.push(f64::from(cell.value) - sets.moments.mean);
+        }
+        let baselines = Baselines {
+            global_mean: Errors::from(&constant),
+            bias_only: Errors::from(&errors(&bias_only).clipped),
+        };
+        let errors = errors(fit);
+        self.durations.eval += since.elapsed().as_secs_f64();
+        Ok((errors, baselines))
+    }
+
+    /// Fits the published factors on all ratings, as many iterations as were chosen.
+    fn refit(
+        &mut self,
+        outcome: &mut Outcome,
+        cells: &[Cell],
+        (users, items): (&Ids, &Ids),
+        (user_keys, item_keys): (&[u64], &[u64]),
+    ) -> Result<()> {
+        (self.observer)(&Event::Phase("refitting on all ratings"));
+        let since = Instant::now();
+        let ratings = Ratings::from_sorted(users.len(), items.len(), cells);
+        let moments = ratings.moments();
+        self.durations.csr += since.elapsed().as_secs_f64();
+        let since = Instant::now();
+        let sets = Sets {
+            ratings: &ratings,
+            moments: &moments,
+            holdout: &[],
+            validation: &[],
+            user_keys,
+            item_keys,
+        };
+        let als = Als { iterations: outcome.iteration, tolerance: 0.0, ..self.als() };
+        let mut fit = als.fit(&self.problem(&sets), &mut |_| ControlFlow::Continue(()))?;
+        fit.factors.rescale(fit.deviation);
+        let model = Model::new(&fit.factors, users, items, &ratings, &moments, (fit.mean, fit.biases));
+        outcome.measured = Some(std::mem::replace(&mut outcome.model, model));
+        outcome.deviation = fit.deviation;
+        outcome.std = moments.deviation;
+        outcome.mean_counts = (ratings.by_user.mean_count(), ratings.by_item.mean_count());
+        self.durations.train += since.elapsed().as_secs_f64();
+        Ok(())
+    }
+}
+
+/// Two sets of cells as one, sorted; where both hold a cell, the second one's counts.
+fn union(first: &[Cell], second: &[Cell]) -> Vec<Cell> {
+    let mut all = Vec::with_capacity(first.len() + second.len());
+    let (mut a, mut b) = (first.iter().peekable(), second.iter().peekable());
+    let key = |c: &Cell| (c.user, c.item);
+    while let (Some(&x), Some(&y)) = (a.peek(), b.peek()) {
+        if key(x) < key(y) {
+            all.push(*x);
+            a.next();
+        } else {
+            if key(x) == key(y) {
+                a.next();
+            }
+            all.push(*y);
+            b.next();
+        }
+    }
+    all.extend(a);
+    all.extend(b);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_union_is_sorted_and_the_second_set_wins() {
+        let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
+        let all = union(
+            &[cell(0, 1, 1.0), cell(0, 3, 1.0), cell(2, 0, 1.0)],
+            &[cell(0, 0, 2.0), cell(0, 3, 2.0), cell(3, 0, 2.0)],
+        );
+        let of: Vec<_> = all.iter().map(|c| (c.user, c.item, c.value)).collect();
+        assert_eq!(of, [(0, 0, 2.0), (0, 1, 1.0), (0, 3, 2.0), (2, 0, 1.0), (3, 0, 2.0)]);
+    }
+}

@@ -1,0 +1,108 @@
+//! The summary of a training.
+
+use serde_json::json;
+
+use super::{count, fit, number};
+use crate::pipeline::{Errors, Report};
+use crate::train::StopReason;
+
+/// At most 15 lines of 80 columns; with `verbose` a line per input.
+#[must_use]
+pub fn train_summary(report: &Report, verbose: bool) -> String {
+    let Report { manifest, metrics, durations, .. } = report;
+    let (data, split, model) = (&manifest.data, &manifest.split, &manifest.model);
+    let mut lines = Vec::new();
+    let shown = if verbose { manifest.inputs.len() } else { 1 };
+    for input in manifest.inputs.iter().take(shown) {
+        lines.push(format!("input      {}", fit(&input.uri, 69)));
+        lines.push(format!("           {}", fit(&input.layout, 69)));
+    }
+    if manifest.inputs.len() > shown {
+        lines.push(format!("           and {} more", manifest.inputs.len() - shown));
+    }
+    lines.push(format!(
+        "ratings    {} by {} users of {} items ({:.2} % of all cells)",
+        count(data.n_ratings as u64),
+        count(data.n_users as u64),
+        count(data.n_items as u64),
+        data.density * 100.0
+    ));
+    let dropped: Vec<String> = [
+        (manifest.inputs.iter().map(|i| i.rows_rejected).sum(), "bad rows set aside"),
+        (data.duplicates, "duplicates merged"),
+        (data.zero_weight, "of weight 0"),
+        (data.outside_time, "outside the time range"),
+        (data.below_minimum, "below the minimum counts"),
+        (split.removed_from_training as u64, "in the test files too"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!("{} {what}", count(n)))
+    .collect();
+    if !dropped.is_empty() {
+        lines.push(fit(&format!("left out   {}", dropped.join(", ")), 80));
+    }
+    lines.push(format!(
+        "holdout    {} ratings, {} of them with a user or item not in training",
+        count(metrics.n_holdout),
+        count(metrics.n_holdout_cold)
+    ));
+    let row = |name: &str, errors: Errors, note: String| {
+        format!("{name:<22}{:>8}  {:>8}  {note}", number(errors.rmse), number(errors.mae)).trim_end().to_owned()
+    };
+    lines.push(format!("{:<22}{:>8}  {:>8}", "", "RMSE", "MAE"));
+    lines.push(row("  global mean", metrics.baselines.global_mean, String::new()));
+    lines.push(row("  bias-only", metrics.baselines.bias_only, String::new()));
+    let own = Errors { rmse: metrics.holdout_rmse, mae: metrics.holdout_mae };
+    let gain = match (own.rmse, metrics.baselines.bias_only.rmse) {
+        (Some(own), Some(bias)) if bias > 0.0 => {
+            format!("{:+.2} % against bias-only", (own / bias - 1.0) * 100.0)
+        }
+        _ => String::new(),
+    };
+    lines.push(row(&format!("  {} k={}", model.algorithm, model.k), own, gain));
+    let training = Errors { rmse: metrics.train_rmse, mae: metrics.train_mae };
+    lines.push(row("  on training ratings", training, String::new()));
+    let why = match model.stop_reason {
+        StopReason::Iterations => "all done",
+        StopReason::Tolerance => "objective settled",
+        StopReason::Observer => "best of validation",
+    };
+    lines.push(format!(
+        "iterations {} ({why}); read {:.1} s, train {:.1} s, in all {:.1} s",
+        model.sweeps, durations.parse, durations.train, durations.total
+    ));
+    let refit = if model.refit { ", refitted on all ratings" } else { "" };
+    lines.push(format!(
+        "wrote      {} ({} user and {} item vectors{refit})",
+        report.output.display(),
+        count((data.n_users - model.untrained_users) as u64),
+        count((data.n_items - model.untrained_items) as u64),
+    ));
+    lines.join("\n") + "\n"
+}
+
+/// One line for programs.
+#[must_use]
+pub fn train_json(report: &Report) -> String {
+    let Report { manifest, metrics, durations, warnings, output } = report;
+    json!({
+        "result": "trained",
+        "output": output,
+        "model_version": manifest.model_version,
+        "n_users": manifest.data.n_users,
+        "n_items": manifest.data.n_items,
+        "n_ratings": manifest.data.n_ratings,
+        "iterations": manifest.model.sweeps,
+        "train_rmse": metrics.train_rmse,
+        "holdout_rmse": metrics.holdout_rmse,
+        "holdout_mae": metrics.holdout_mae,
+        "n_holdout": metrics.n_holdout,
+        "n_holdout_cold": metrics.n_holdout_cold,
+        "baselines": metrics.baselines,
+        "durations_s": durations,
+        "peak_rss_bytes": manifest.resources.get("peak_rss_bytes"),
+        "warnings": warnings,
+    })
+    .to_string()
+}

@@ -1,0 +1,239 @@
+//! `manifest.json`: what was trained from what. Additive within a format version.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::split::Split;
+use crate::train::StopReason;
+
+/// Version of the directory's format that this release writes, and the newest it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The manifest; unknown fields are ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// See [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The program.
+    pub tool: Tool,
+    /// Derived from the inputs and the configuration: equal ones give equal factors.
+    pub model_version: String,
+    /// ISO 8601 in UTC, as all times here.
+    pub started_at: String,
+    /// When the model was complete; `SOURCE_DATE_EPOCH` overrules the clock.
+    pub finished_at: String,
+    /// Every setting with its value.
+    pub config: serde_json::Value,
+    /// SHA-256 of the settings that affect the result.
+    pub config_sha256: String,
+    /// Seed of the starting vectors and of a random split.
+    pub seed: u64,
+    /// Threads used; they do not affect the result.
+    pub threads: usize,
+    /// Whether the same inputs and settings give the same factors, bit for bit.
+    pub deterministic: bool,
+    /// Instruction set of the kernels: results agree bit for bit within one.
+    pub instruction_set: String,
+    /// The files.
+    pub inputs: Vec<InputEntry>,
+    /// SHA-256 over the inputs' checksums.
+    pub input_fingerprint: String,
+    /// What the files held.
+    pub data: Data,
+    /// How the holdout was chosen.
+    pub split: SplitEntry,
+    /// What was fitted.
+    pub model: ModelEntry,
+    /// As in `metrics.json`.
+    pub metrics: serde_json::Value,
+    /// Seconds per stage.
+    pub durations_s: serde_json::Value,
+    /// Peak memory.
+    pub resources: serde_json::Value,
+    /// The files of the model.
+    pub outputs: Vec<OutputEntry>,
+}
+
+/// The program that wrote the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// `lacuna`.
+    pub name: String,
+    /// Release.
+    pub version: String,
+    /// Operating system and processor.
+    pub target: String,
+}
+
+/// One input file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputEntry {
+    /// Path as given; `archive:member` for a member of an archive.
+    pub uri: String,
+    /// `ratings`, or `test` for a test file.
+    pub role: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Seconds since 1970 when it was last changed.
+    pub mtime: Option<i64>,
+    /// Checksum of the file.
+    pub sha256: String,
+    /// As recognised.
+    pub layout: String,
+    /// Rows read.
+    pub rows: u64,
+    /// Rows rejected.
+    pub rows_rejected: u64,
+    /// Latest time, seconds since 1970.
+    pub max_timestamp: Option<i64>,
+}
+
+/// The prepared ratings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// Users with at least one rating.
+    pub n_users: usize,
+    /// Items with at least one rating.
+    pub n_items: usize,
+    /// Unique cells, training and holdout.
+    pub n_ratings: usize,
+    /// `n_ratings / (n_users n_items)`.
+    pub density: f64,
+    /// Smallest training rating.
+    pub rating_min: f64,
+    /// Largest training rating.
+    pub rating_max: f64,
+    /// Weighted mean of the training ratings.
+    pub mean: f64,
+    /// Their weighted standard deviation.
+    pub std: f64,
+    /// What became of repeated cells.
+    pub duplicates_policy: String,
+    /// Rows merged into another.
+    pub duplicates: u64,
+    /// Cells left out by the minimum counts.
+    pub below_minimum: u64,
+    /// Rows left out because their weight is 0.
+    pub zero_weight: u64,
+    /// Rows left out by `since` and `until`.
+    pub outside_time: u64,
+    /// Type of the user ids: `int` or `text`.
+    pub user_ids: String,
+    /// Type of the item ids.
+    pub item_ids: String,
+}
+
+/// How the holdout was chosen, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SplitEntry {
+    /// The rule.
+    #[serde(flatten)]
+    pub split: Split,
+    /// Name of the hash behind a hash split.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hash: Option<String>,
+    /// Files that held the test ratings.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub test_files: Vec<String>,
+    /// Training cells.
+    pub n_train: usize,
+    /// Cells cut from training to choose the best iteration.
+    pub n_validation: usize,
+    /// Held-out cells.
+    pub n_holdout: usize,
+    /// Of them, cells whose user or item has no training rating.
+    pub n_holdout_cold: u64,
+    /// Training cells removed because the test files hold them.
+    pub removed_from_training: usize,
+}
+
+/// What was fitted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// Name of the algorithm.
+    pub algorithm: String,
+    /// Entries of a vector.
+    pub k: u32,
+    /// λ as given, on standardised ratings.
+    pub lambda: f64,
+    /// λ of the user vectors.
+    pub lambda_users: f64,
+    /// λ of the item vectors.
+    pub lambda_items: f64,
+    /// λ of the biases.
+    pub lambda_biases: f64,
+    /// `s`: standard deviation of the training ratings (1 without `--no-mean` is raw ratings).
+    pub scale: f64,
+    /// λ s: the λ of the vectors in units of the ratings.
+    pub lambda_raw: f64,
+    /// How λ is scaled with the number of ratings.
+    pub weighting: String,
+    /// The exponent in it.
+    pub reg_exponent: f64,
+    /// n̄ of the users: mean number of training ratings.
+    pub mean_user_ratings: f64,
+    /// n̄ of the items.
+    pub mean_item_ratings: f64,
+    /// Iterations of the published factors.
+    pub sweeps: u32,
+    /// Why they ended.
+    pub stop_reason: StopReason,
+    /// μ of the score.
+    pub global_mean: f64,
+    /// Mean of the training ratings: the fallback where nothing is known.
+    pub training_mean: f64,
+    /// Whether biases were fitted.
+    pub biases: bool,
+    /// Score layout of the files.
+    pub layout: String,
+    /// Number type of the vectors.
+    pub dtype: String,
+    /// Whether the published factors were fitted on all ratings, the holdout included.
+    pub refit: bool,
+    /// Users left out because they have no training rating.
+    pub untrained_users: usize,
+    /// Items left out because they have no training rating.
+    pub untrained_items: usize,
+}
+
+/// One file of the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputEntry {
+    /// Name in the directory.
+    pub path: String,
+    /// Size.
+    pub bytes: u64,
+    /// Checksum.
+    pub sha256: String,
+    /// Rows.
+    pub rows: usize,
+    /// Columns and their types.
+    pub schema: String,
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if it is missing, not a manifest, or of a newer format.
+    pub fn read(path: &Path) -> Result<Self> {
+        let wrong = |message: String| Error::Model { path: path.to_owned(), message };
+        let text = std::fs::read(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;
+        let value: serde_json::Value =
+            serde_json::from_slice(&text).map_err(|e| wrong(format!("not a manifest: {e}")))?;
+        let version = value.get("format_version").and_then(serde_json::Value::as_u64);
+        match version {
+            None => return Err(wrong("not a manifest: no format_version".into())),
+            Some(version) if version > u64::from(FORMAT_VERSION) => {
+                return Err(wrong(format!(
+                    "format version {version} is newer than the {FORMAT_VERSION} this release reads; \
+                     use a newer lacuna"
+                )));
+            }
+            Some(_) => {}
+        }
+        serde_json::from_value(value).map_err(|e| wrong(format!("not a manifest: {e}")))
+    }
+}

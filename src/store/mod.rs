@@ -1,0 +1,78 @@
+//! The model directory: factors as Parquet, a manifest, metrics.
+//!
+//! ```text
+//! OUT/
+//!   user_factors.parquet   item_factors.parquet   one row per trained id, sorted by id
+//!   manifest.json          what was trained from what, checksums of the files
+//!   metrics.json           errors per iteration and at the end
+//!   rejected_rows.csv      only if rows were set aside
+//!   train_user_factors.parquet  train_item_factors.parquet   only after --refit
+//! ```
+
+mod factors;
+mod manifest;
+mod outdir;
+mod table;
+
+use std::fs::File;
+use std::path::Path;
+
+pub use factors::{Stamp, read_factors, write_factors};
+pub use manifest::{
+    Data, FORMAT_VERSION, InputEntry, Manifest, ModelEntry, OutputEntry, SplitEntry, Tool,
+};
+pub use outdir::OutDir;
+pub use table::{RatingsWriter, write_predictions};
+
+use crate::error::{Error, Result};
+use crate::load::fingerprint;
+use crate::model::{Factors, Model};
+use crate::objective::Axis;
+
+/// File names in a model directory.
+pub const USER_FACTORS: &str = "user_factors.parquet";
+/// See [`USER_FACTORS`].
+pub const ITEM_FACTORS: &str = "item_factors.parquet";
+/// See [`USER_FACTORS`].
+pub const MANIFEST: &str = "manifest.json";
+/// See [`USER_FACTORS`].
+pub const METRICS: &str = "metrics.json";
+
+/// Reads a model directory; the files' checksums are compared with the manifest's.
+///
+/// # Errors
+/// [`Error::Model`] for a directory that is incomplete, damaged or of a newer format.
+pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
+    let wrong = |path: &Path, message: String| Error::Model { path: path.to_owned(), message };
+    if !path.is_dir() {
+        let message = if path.exists() { "not a model directory" } else { "no such model directory" };
+        return Err(wrong(path, message.to_owned()));
+    }
+    let manifest = Manifest::read(&path.join(MANIFEST))?;
+    for name in [USER_FACTORS, ITEM_FACTORS] {
+        let file = path.join(name);
+        let entry = manifest.outputs.iter().find(|o| o.path == name);
+        let entry = entry.ok_or_else(|| wrong(&file, "not listed in manifest.json".into()))?;
+        let found = match File::open(&file) {
+            Ok(_) => fingerprint(&file)?.sha256,
+            Err(e) => return Err(wrong(&file, format!("the model is incomplete: {e}"))),
+        };
+        if found != entry.sha256 {
+            let message = "its checksum differs from the one in manifest.json: the file was changed or damaged";
+            return Err(wrong(&file, message.into()));
+        }
+    }
+    let rank = manifest.model.k as usize;
+    let (users, p) = read_factors(&path.join(USER_FACTORS), Axis::User, rank)?;
+    let (items, q) = read_factors(&path.join(ITEM_FACTORS), Axis::Item, rank)?;
+    let model = Model {
+        factors: Factors { users: p, items: q },
+        users,
+        items,
+        mean: manifest.model.global_mean,
+        biases: manifest.model.biases,
+        fallback: manifest.model.training_mean,
+        range: (manifest.data.rating_min, manifest.data.rating_max),
+    };
+    Ok((model, manifest))
+}

@@ -1,0 +1,184 @@
+//! A directory that appears as a whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tempfile::TempDir;
+
+use super::MANIFEST;
+use crate::error::{Error, Result};
+
+/// Files are written beside the target and moved into place together by [`OutDir::publish`]; dropped
+/// before that, nothing remains and nothing that was there has changed.
+#[derive(Debug)]
+pub struct OutDir {
+    target: PathBuf,
+    replace: bool,
+    temporary: TempDir,
+}
+
+impl OutDir {
+    /// Prepares to write `target`, which must not exist unless `replace` and it is a lacuna model (or
+    /// an empty directory).
+    ///
+    /// # Errors
+    /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`] if nothing can be written there.
+    pub fn create(target: &Path, replace: bool) -> Result<Self> {
+        check_target(target, replace)?;
+        let parent = existing_ancestor(target);
+        let name = target.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy());
+        let temporary = tempfile::Builder::new().prefix(&format!(".{name}.lacuna-")).tempdir_in(&parent);
+        let temporary = temporary.map_err(|source| Error::Write { path: parent, source })?;
+        Ok(Self { target: target.to_owned(), replace, temporary })
+    }
+
+    /// Where a file of this name is to be written.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.temporary.path().join(name)
+    }
+
+    /// The path that errors should name for a file.
+    #[must_use]
+    pub fn final_path(&self, name: &str) -> PathBuf {
+        self.target.join(name)
+    }
+
+    /// Writes a small file.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+        let written = File::create(self.file(name)).and_then(|mut f| {
+            f.write_all(content)?;
+            f.sync_all()
+        });
+        written.map_err(|source| Error::Write { path: self.final_path(name), source })
+    }
+
+    /// Moves the directory into place. What was there before is removed only after that.
+    ///
+    /// # Errors
+    /// [`Error::Write`]; what was there before is still there then.
+    pub fn publish(self) -> Result<()> {
+        let failed = |source| Error::Write { path: self.target.clone(), source };
+        check_target(&self.target, self.replace)?;
+        let parent = parent_of(&self.target);
+        fs::create_dir_all(&parent).map_err(failed)?;
+        let from = self.temporary.path();
+        open_to_readers(from).map_err(failed)?;
+        sync_dir(from).map_err(failed)?;
+        if self.target.exists() {
+            exchange(from, &self.target).map_err(failed)?;
+            // What was there is now under the temporary name, which is removed on drop.
+        } else {
+            rename_new(from, &self.target).map_err(failed)?;
+        }
+        sync_dir(&parent).map_err(failed)
+    }
+}
+
+fn check_target(target: &Path, replace: bool) -> Result<()> {
+    if !target.exists() && !target.is_symlink() {
+        return Ok(());
+    }
+    if !replace {
+        return Err(Error::OutputExists { path: target.to_owned() });
+    }
+    let empty = || fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
+    let ours = target.is_dir() && !target.is_symlink() && (target.join(MANIFEST).is_file() || empty());
+    if ours { Ok(()) } else { Err(Error::NotOurs { path: target.to_owned() }) }
+}
+
+fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn existing_ancestor(path: &Path) -> PathBuf {
+    let mut ancestor = parent_of(path);
+    while !ancestor.exists() {
+        ancestor = parent_of(&ancestor);
+    }
+    ancestor
+}
+
+/// A temporary directory is private to its owner; a published one is as the umask wants it.
+fn open_to_readers(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let probe = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o777))
+        .tempdir_in(path)?;
+    let mode = fs::metadata(probe.path())?.permissions();
+    drop(probe);
+    fs::set_permissions(path, mode)
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Renames onto a name that must be free.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // File systems without this flag (some network ones) get the plain rename.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::rename(from, to),
+        other => other.map_err(io::Error::from),
+    }
+}
+
+/// Swaps two directories, in one step where the file system can.
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            let aside = new.with_extension("old");
+            fs::rename(old, &aside)?;
+            if let Err(error) = fs::rename(new, old) {
+                fs::rename(&aside, old)?;
+                return Err(error);
+            }
+            fs::rename(&aside, new)
+        }
+        other => other.map_err(io::Error::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_appears_whole_and_replaces_only_a_model() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let target = dir.path().join("deep/er/model");
+        let out = OutDir::create(&target, false).expect("creates");
+        out.write("a", b"1").expect("writes");
+        assert!(!target.exists());
+        out.publish().expect("publishes");
+        assert_eq!(fs::read(target.join("a")).expect("reads"), b"1");
+        assert!(matches!(OutDir::create(&target, false), Err(Error::OutputExists { .. })));
+        assert!(matches!(OutDir::create(&target, true), Err(Error::NotOurs { .. })));
+        fs::write(target.join(MANIFEST), b"{}").expect("writes");
+        let out = OutDir::create(&target, true).expect("creates");
+        out.write("b", b"2").expect("writes");
+        assert!(target.join("a").exists());
+        out.publish().expect("publishes");
+        assert!(!target.join("a").exists() && target.join("b").exists());
+        // Nothing temporary is left over.
+        assert_eq!(fs::read_dir(dir.path().join("deep/er")).expect("lists").count(), 1);
+        assert_eq!(fs::read_dir(dir.path()).expect("lists").count(), 1);
+    }
+
+    #[test]
+    fn dropped_before_publishing_nothing_remains() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let out = OutDir::create(&dir.path().join("model"), false).expect("creates");
+        out.write("a", b"1").expect("writes");
+        drop(out);
+        assert_eq!(fs::read_dir(dir.path()).expect("lists").count(), 0);
+    }
+}
