@@ -1,6 +1,7 @@
 //! The observed cells as two compressed sparse row matrices: by user and by item.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 use sprs::CsMatI;
@@ -224,79 +225,74 @@ fn assemble(
     Side { values: CsMatI::new(shape, offsets, indices, values), weights }
 }
 
-/// Items per bucket of the transposition aim at this many cells: a bucket then stays in cache.
-const BUCKET_CELLS: usize = 1 << 18;
+/// Row ranges of a transposition: enough for many cores, few enough for a table of counts each.
+const ROW_RANGES: usize = 32;
 
-/// The other orientation: each bucket of consecutive columns collects its cells in row order.
+/// The other orientation.
 ///
-/// One task per bucket scans nothing but its own cells: a first pass copies the cells of each row
-/// range to the buckets, a second one sorts each bucket by counting. Both run in parallel.
+/// Ranges of rows with about equal cells are handled in parallel. Each first counts its cells per
+/// column; sums over the ranges then give every range its own places in every column, so that the
+/// second pass writes without coordination and each column lists its rows in order.
 fn transpose(side: &Side) -> Side {
     let (rows, cols) = (side.values.rows(), side.values.cols());
     let (indices, values) = (side.values.indices(), side.values.data());
     let cells = indices.len();
-    let mut offsets = vec![0_usize; cols + 1];
-    for &col in indices {
-        offsets[col as usize + 1] += 1;
+    let ranges = row_ranges(side.offsets());
+    let mut places: Vec<Vec<usize>> = ranges
+        .par_iter()
+        .map(|range| {
+            let mut counts = vec![0; cols];
+            for &col in &indices[side.offsets()[range.start]..side.offsets()[range.end]] {
+                counts[col as usize] += 1;
+            }
+            counts
+        })
+        .collect();
+    let mut offsets = Vec::with_capacity(cols + 1);
+    let mut total = 0;
+    for col in 0..cols {
+        offsets.push(total);
+        for counts in &mut places {
+            total += std::mem::replace(&mut counts[col], total);
+        }
     }
-    prefix_sum(&mut offsets);
-    let mut out_indices = vec![0_u32; cells];
-    let mut out_values = vec![0_f32; cells];
-    let mut out_weights = side.weights.as_ref().map(|_| vec![0_f32; cells]);
-    let buckets = column_buckets(&offsets);
-    let mut tasks = Vec::with_capacity(buckets.len());
-    let (mut i_rest, mut v_rest) = (&mut out_indices[..], &mut out_values[..]);
-    let mut w_rest = out_weights.as_deref_mut();
-    for bucket in buckets {
-        let len = offsets[bucket.end] - offsets[bucket.start];
-        let (i, rest) = i_rest.split_at_mut(len);
-        i_rest = rest;
-        let (v, rest) = v_rest.split_at_mut(len);
-        v_rest = rest;
-        let w = w_rest.take().map(|w| {
-            let (w, rest) = w.split_at_mut(len);
-            w_rest = Some(rest);
-            w
-        });
-        tasks.push((bucket, i, v, w));
-    }
-    tasks.into_par_iter().for_each(|(bucket, out_i, out_v, mut out_w)| {
-        let base = offsets[bucket.start];
-        let mut next: Vec<usize> = offsets[bucket.clone()].iter().map(|o| o - base).collect();
-        for row in 0..rows {
-            let row_start = side.offsets()[row];
-            let row_cells = &indices[row_start..side.offsets()[row + 1]];
-            // Rows are sorted: the bucket's columns are one run of them.
-            let from = row_cells.partition_point(|&c| (c as usize) < bucket.start);
-            for (at, &col) in row_cells.iter().enumerate().skip(from) {
-                if col as usize >= bucket.end {
-                    break;
+    offsets.push(total);
+    // Relaxed stores are plain stores, and make writing to scattered places safe to share.
+    let blank = || (0..cells).into_par_iter().map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
+    let (out_indices, out_values) = (blank(), blank());
+    let out_weights = side.weights.as_ref().map(|_| blank());
+    ranges.par_iter().zip(&mut places).for_each(|(range, places)| {
+        for row in range.clone() {
+            for at in side.offsets()[row]..side.offsets()[row + 1] {
+                let place = &mut places[indices[at] as usize];
+                out_indices[*place].store(row as u32, Ordering::Relaxed);
+                out_values[*place].store(values[at].to_bits(), Ordering::Relaxed);
+                if let (Some(out), Some(weights)) = (&out_weights, &side.weights) {
+                    out[*place].store(weights[at].to_bits(), Ordering::Relaxed);
                 }
-                let slot = &mut next[col as usize - bucket.start];
-                out_i[*slot] = row as u32;
-                out_v[*slot] = values[row_start + at];
-                if let (Some(out), Some(weights)) = (out_w.as_deref_mut(), &side.weights) {
-                    out[*slot] = weights[row_start + at];
-                }
-                *slot += 1;
+                *place += 1;
             }
         }
     });
-    assemble((cols, rows), offsets, out_indices, out_values, out_weights)
+    let numbers = |bits: Vec<AtomicU32>| -> Vec<f32> {
+        bits.into_iter().map(|v| f32::from_bits(v.into_inner())).collect()
+    };
+    let out_indices = out_indices.into_iter().map(AtomicU32::into_inner).collect();
+    assemble((cols, rows), offsets, out_indices, numbers(out_values), out_weights.map(numbers))
 }
 
-/// Consecutive columns with about [`BUCKET_CELLS`] cells each, at most 64 buckets.
-fn column_buckets(offsets: &[usize]) -> Vec<Range<usize>> {
-    let cols = offsets.len() - 1;
-    let target = (offsets[cols] / 64).max(BUCKET_CELLS);
-    let mut buckets = Vec::new();
+/// Ranges of consecutive rows with about equal numbers of cells.
+fn row_ranges(offsets: &[usize]) -> Vec<Range<usize>> {
+    let rows = offsets.len() - 1;
+    let target = offsets[rows] / ROW_RANGES + 1;
+    let mut ranges = Vec::new();
     let mut start = 0;
-    while start < cols {
-        let end = offsets.partition_point(|&o| o <= offsets[start] + target).max(start + 2) - 1;
-        buckets.push(start..end.min(cols));
-        start = end.min(cols);
+    while start < rows {
+        let end = offsets.partition_point(|&o| o < offsets[start] + target).clamp(start + 1, rows);
+        ranges.push(start..end);
+        start = end;
     }
-    buckets
+    ranges
 }
 
 #[cfg(test)]
@@ -350,13 +346,13 @@ mod tests {
     }
 
     #[test]
-    fn buckets_cover_all_columns_once() {
-        for counts in [vec![0; 5], vec![BUCKET_CELLS * 3, 0, 1, BUCKET_CELLS], vec![], vec![7]] {
+    fn ranges_cover_all_rows_once() {
+        for counts in [vec![0; 5], vec![900, 0, 1, 300], vec![], vec![7], vec![1; 100]] {
             let mut offsets: Vec<usize> = std::iter::once(0).chain(counts.clone()).collect();
             prefix_sum(&mut offsets);
-            let buckets = column_buckets(&offsets);
-            assert!(buckets.iter().all(|b| b.start < b.end));
-            let covered: Vec<usize> = buckets.into_iter().flatten().collect();
+            let ranges = row_ranges(&offsets);
+            assert!(ranges.iter().all(|r| r.start < r.end));
+            let covered: Vec<usize> = ranges.into_iter().flatten().collect();
             assert_eq!(covered, (0..counts.len()).collect::<Vec<_>>());
         }
     }

@@ -361,8 +361,13 @@ impl IdColumn {
 /// Sorted unique integers, and each row's position among them.
 fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<(Ids, Vec<Vec<u32>>)> {
     let rows: usize = chunks.iter().map(Vec::len).sum();
-    let bounds = chunks.par_iter().flatten().fold(|| (i64::MAX, i64::MIN), |(lo, hi), &v| (lo.min(v), hi.max(v)));
-    let (lo, hi) = bounds.reduce(|| (i64::MAX, i64::MIN), |a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let bounds = |chunk: &Vec<i64>| {
+        chunk.iter().fold((i64::MAX, i64::MIN), |(lo, hi), &id| (lo.min(id), hi.max(id)))
+    };
+    let (lo, hi) = chunks
+        .par_iter()
+        .map(bounds)
+        .reduce(|| (i64::MAX, i64::MIN), |a, b| (a.0.min(b.0), a.1.max(b.1)));
     let span = hi.checked_sub(lo).and_then(|s| usize::try_from(s).ok()).map_or(usize::MAX, |s| s + 1);
     // A table over the whole span is fastest while it stays small beside the rows.
     if span <= (4 * rows).max(1 << 20) {

@@ -156,9 +156,11 @@ fn partitions(chunks: &[Chunk], users: usize) -> Vec<Range<u32>> {
     ranges
 }
 
-/// A chunk's rows grouped by partition, and where each group begins.
+/// A chunk and its rows in the order of the partitions.
 struct Grouped {
-    cells: Vec<Cell>,
+    chunk: Chunk,
+    order: Vec<u32>,
+    /// Where each partition begins in `order`.
     starts: Vec<usize>,
 }
 
@@ -179,19 +181,33 @@ fn sort(
         let size: usize = grouped.iter().map(|g| g.starts[number + 1] - g.starts[number]).sum();
         bounds.push(bounds[number] + size);
     }
-    let mut cells = vec![Cell::default(); bounds[partitions.len()]];
+    let total = bounds[partitions.len()];
+    let mut cells: Vec<Cell> = (0..total).into_par_iter().map(|_| Cell::default()).collect();
     let slices = split_at(&mut cells, &bounds);
     slices.into_par_iter().enumerate().for_each(|(number, out)| {
-        let mut at = 0;
-        for group in &grouped {
-            let part = &group.cells[group.starts[number]..group.starts[number + 1]];
-            out[at..at + part.len()].copy_from_slice(part);
-            at += part.len();
+        let mut out_cells = out.iter_mut();
+        for Grouped { chunk, order, starts } in &grouped {
+            let rows = &order[starts[number]..starts[number + 1]];
+            for (&row, cell) in rows.iter().zip(&mut out_cells) {
+                *cell = chunk.cell(row as usize);
+            }
         }
         // Stable: of equals the one that comes first in the files stays first.
         out.sort_by_key(|cell| sided_key(cell, boundary));
     });
     (cells, bounds)
+}
+
+impl Chunk {
+    fn cell(&self, row: usize) -> Cell {
+        Cell {
+            user: self.users[row],
+            item: self.items[row],
+            value: self.values[row],
+            weight: self.weights.as_ref().map_or(1.0, |w| w[row]),
+            time: self.times.as_ref().map_or(0, |t| t[row]),
+        }
+    }
 }
 
 const fn key(cell: &Cell) -> u64 {
@@ -203,6 +219,7 @@ fn sided_key(cell: &Cell, boundary: Option<i64>) -> (u64, bool) {
     (key(cell), boundary.is_some_and(|at| cell.time >= at))
 }
 
+/// Sorts a chunk's rows by partition, by counting.
 fn group(chunk: Chunk, partition_of: &[u32], partitions: usize) -> Grouped {
     let mut starts = vec![0; partitions + 1];
     for &user in &chunk.users {
@@ -212,19 +229,13 @@ fn group(chunk: Chunk, partition_of: &[u32], partitions: usize) -> Grouped {
         starts[number + 1] += starts[number];
     }
     let mut next = starts.clone();
-    let mut cells = vec![Cell::default(); chunk.users.len()];
-    for row in 0..chunk.users.len() {
-        let slot = &mut next[partition_of[chunk.users[row] as usize] as usize];
-        cells[*slot] = Cell {
-            user: chunk.users[row],
-            item: chunk.items[row],
-            value: chunk.values[row],
-            weight: chunk.weights.as_ref().map_or(1.0, |w| w[row]),
-            time: chunk.times.as_ref().map_or(0, |t| t[row]),
-        };
+    let mut order = vec![0; chunk.users.len()];
+    for (row, &user) in chunk.users.iter().enumerate() {
+        let slot = &mut next[partition_of[user as usize] as usize];
+        order[*slot] = row as u32;
         *slot += 1;
     }
-    Grouped { cells, starts }
+    Grouped { chunk, order, starts }
 }
 
 /// Cuts a slice at the given bounds.
