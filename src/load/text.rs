@@ -1,7 +1,9 @@
 //! Text files, block by block through Polars.
 
 use std::io::Cursor;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use polars::prelude::*;
 use rayon::prelude::*;
@@ -15,9 +17,18 @@ use super::{IdType, TimeUnit};
 use crate::error::{Error, Result};
 
 /// Bytes per block, and the most that a single record may take.
-const BLOCK: usize = 16 << 20;
+const BLOCK: usize = 32 << 20;
 
-/// Reads a whole text input.
+/// Whole records, and where they stand.
+struct Piece {
+    buffer: Vec<u8>,
+    range: Range<usize>,
+    line: u64,
+    /// Bytes of the file read up to here.
+    consumed: u64,
+}
+
+/// Reads a whole text input: one thread cuts blocks while this one parses.
 pub(super) fn read(
     input: &mut Input,
     layout: &TextLayout,
@@ -25,42 +36,78 @@ pub(super) fn read(
     progress: &dyn Fn(u64),
 ) -> Result<()> {
     let fast = FastReader::new(layout, gather.options().id_type, gather.options().time_unit);
-    let mut buffer = vec![0; BLOCK];
-    let head = std::mem::take(&mut input.head);
-    let mut len = head.len() - layout.skip;
-    buffer[..len].copy_from_slice(&head[layout.skip..]);
-    let (mut line, mut header) = (1, layout.header);
-    loop {
-        let got = input.read_full(&mut buffer[len..])?;
-        len += got;
-        let last = len < buffer.len();
-        let end = if last { len } else { records_end(&buffer[..len], layout.quote()) };
-        if end == 0 {
-            if last {
-                return Ok(());
+    let (full, pieces) = sync_channel(1);
+    let (give_back, empty) = sync_channel(2);
+    std::thread::scope(|scope| {
+        // Owned here, so that the cutter ends when this side gives up.
+        let (pieces, give_back) = (pieces, give_back);
+        scope.spawn(move || {
+            let mut cutter = Cutter::new(input, layout);
+            while let Some(piece) = cutter.next(empty.try_recv().ok()).transpose() {
+                if full.send(piece).is_err() {
+                    return;
+                }
             }
-            let message = format!("line {line}: a record of more than {} MiB", BLOCK >> 20);
-            return Err(Error::Format { path: input.path.clone(), message });
+        });
+        for piece in pieces.iter() {
+            let Piece { buffer, range, line, consumed } = piece?;
+            let block = TextBlock { bytes: &buffer[range], line };
+            match fast.read(block.bytes) {
+                Some(rows) => gather.push(rows)?,
+                None => strict::read(block, layout, gather)?,
+            }
+            progress(consumed);
+            // A full channel only means that there are buffers enough.
+            let _ = give_back.try_send(buffer);
+        }
+        Ok(())
+    })
+}
+
+/// Cuts a stream into blocks of whole records.
+struct Cutter<'i> {
+    input: &'i mut Input,
+    layout: &'i TextLayout,
+    /// What follows the last whole record.
+    rest: Vec<u8>,
+    line: u64,
+    header: bool,
+    done: bool,
+}
+
+impl<'i> Cutter<'i> {
+    fn new(input: &'i mut Input, layout: &'i TextLayout) -> Self {
+        let mut rest = std::mem::take(&mut input.head);
+        rest.drain(..layout.skip);
+        Self { input, layout, rest, line: 1, header: layout.header, done: false }
+    }
+
+    /// The next block, in the given buffer if there is one.
+    fn next(&mut self, buffer: Option<Vec<u8>>) -> Result<Option<Piece>> {
+        if self.done {
+            return Ok(None);
+        }
+        let mut buffer = buffer.unwrap_or_default();
+        buffer.resize(BLOCK, 0);
+        buffer[..self.rest.len()].copy_from_slice(&self.rest);
+        let len = self.rest.len() + self.input.read_full(&mut buffer[self.rest.len()..])?;
+        self.done = len < buffer.len();
+        let end = if self.done { len } else { records_end(&buffer[..len], self.layout.quote()) };
+        if end == 0 && !self.done {
+            let message = format!("line {}: a record of more than {} MiB", self.line, BLOCK >> 20);
+            return Err(Error::Format { path: self.input.path.clone(), message });
         }
         let mut start = 0;
-        if std::mem::take(&mut header) {
+        if std::mem::take(&mut self.header) {
             // A header may follow blank lines.
-            start = buffer.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(0);
+            start = buffer[..end].iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(0);
             start += memchr::memchr(b'\n', &buffer[start..end]).map_or(end - start, |at| at + 1);
-            line += newlines(&buffer[..start]);
         }
-        let block = TextBlock { bytes: &buffer[start..end], line };
-        match fast.read(block.bytes) {
-            Some(rows) => gather.push(rows)?,
-            None => strict::read(block, layout, gather)?,
-        }
-        progress(input.consumed());
-        line += newlines(&buffer[start..end]);
-        buffer.copy_within(end..len, 0);
-        len -= end;
-        if last {
-            return Ok(());
-        }
+        let line = self.line + newlines(&buffer[..start]);
+        self.line = line + newlines(&buffer[start..end]);
+        self.rest.clear();
+        self.rest.extend_from_slice(&buffer[end..len]);
+        Ok(Some(Piece { buffer, range: start..end, line, consumed: self.input.consumed() }))
     }
 }
 
@@ -148,22 +195,27 @@ impl<'l> FastReader<'l> {
             let values = floats(column(at)?.f32().ok()?);
             values.par_iter().all(|v| v.is_finite()).then_some(values)
         };
-        let weights = match roles.weight {
-            Some(at) => Some(finite(at).filter(|w| w.iter().all(|&w| w >= 0.0))?),
+        let times = |at: usize| match self.layout.numeric_time {
+            true => Some(self.numeric_times(column(at)?.i64().ok()?)),
+            false => self.text_times(column(at)?.str().ok()?),
+        };
+        let ids = |at: usize| self.ids(column(at)?.str().ok()?);
+        let ((users, items), ((values, weights), times)) = rayon::join(
+            || rayon::join(|| ids(roles.user), || ids(roles.item)),
+            || {
+                let numbers = || (finite(roles.rating), roles.weight.map(finite));
+                rayon::join(numbers, || roles.time.map(times))
+            },
+        );
+        let weights = match weights {
+            Some(weights) => Some(weights.filter(|w| w.iter().all(|&w| w >= 0.0))?),
             None => None,
         };
-        let times = match roles.time {
-            Some(at) if self.layout.numeric_time => Some(self.numeric_times(column(at)?.i64().ok()?)),
-            Some(at) => Some(self.text_times(column(at)?.str().ok()?)?),
+        let times = match times {
+            Some(times) => Some(times?),
             None => None,
         };
-        Some(Block {
-            users: self.ids(column(roles.user)?.str().ok()?)?,
-            items: self.ids(column(roles.item)?.str().ok()?)?,
-            values: finite(roles.rating)?,
-            weights,
-            times,
-        })
+        Some(Block { users: users?, items: items?, values: values?, weights, times })
     }
 
     fn repeated(&self) -> bool {
