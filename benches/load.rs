@@ -3,7 +3,7 @@
 //! `cargo bench --bench load` generates a CSV of MovieLens-25M shape in the temporary directory, then
 //! repeats, in one process and one after the other: Polars alone, files to validated columns and dense
 //! ids, duplicates and both CSRs. Medians and ratios are printed. Under `cargo test` or with `--test`
-//! it runs once on tiny data. `LACUNA_BENCH_RATINGS` sets another size.
+//! it runs once on tiny data. `BENCH_RATINGS` sets another size.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use polars::prelude::*;
 
 fn main() {
     let smoke = std::env::args().any(|a| a == "--test");
-    let given = std::env::var("LACUNA_BENCH_RATINGS").ok().and_then(|v| v.parse().ok());
+    let given = std::env::var("BENCH_RATINGS").ok().and_then(|v| v.parse().ok());
     let ratings: u64 = if smoke { 20_000 } else { given.unwrap_or(25_000_000) };
     let rounds = if smoke { 1 } else { 5 };
     let path = generate(ratings);

@@ -3,7 +3,29 @@
 use std::borrow::Cow;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+/// One of the two sides of the matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Axis {
+    /// Rows of the ratings matrix.
+    User,
+    /// Columns of the ratings matrix.
+    Item,
+}
+
+impl Axis {
+    /// `user` or `item`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Item => "item",
+        }
+    }
+}
 
 /// The external ids of one side, sorted and unique: position `i` is the dense index of `ids[i]`.
 ///

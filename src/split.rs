@@ -185,13 +185,11 @@ mod tests {
 
     #[test]
     fn the_hash_is_what_the_documentation_says() {
-        let (_, holdout) = apply(&Split::Hash { ratio: 0.5, salt: "s".into() }, 2, 3);
+        let (_, holdout) = apply(&Split::Hash { ratio: 0.3, salt: "s".into() }, 4, 5);
         let held: Vec<_> = holdout.iter().map(|c| (c.user, c.item)).collect();
-        // From the Python transcription in scripts/reference.py (hash_holdout).
-        assert_eq!(held, HASH_GOLDEN);
+        // Printed by scripts/reference.py hash.
+        assert_eq!(held, [(0, 2), (1, 0), (2, 4), (3, 0), (3, 2)]);
     }
-
-    const HASH_GOLDEN: &[(u32, u32)] = &[];
 
     #[test]
     fn the_hash_share_is_right_and_cells_keep_their_side_when_others_come() {

@@ -12,9 +12,6 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::error::{Error, Result};
 
-/// Variables of scripts beside the program.
-const OTHER_VARIABLES: [&str; 1] = ["LACUNA_MOVIELENS_URL"];
-
 /// What is to be parsed, or what the parser said of the command line alone.
 pub(super) enum Resolved {
     Arguments(Vec<OsString>),
@@ -117,9 +114,6 @@ fn environment<'c>(command: &'c Command, subcommand: &'c Command) -> Result<Vec<
     let mut found = Vec::new();
     for (name, value) in std::env::vars_os() {
         let Some(name) = name.to_str().filter(|n| n.starts_with("LACUNA_")) else { continue };
-        if OTHER_VARIABLES.contains(&name) {
-            continue;
-        }
         let Some(value) = value.to_str() else {
             return Err(Error::Usage(format!("environment variable {name}: not valid UTF-8")));
         };

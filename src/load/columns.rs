@@ -11,8 +11,7 @@ use super::layout::Layout;
 use super::source::Input;
 use super::{BadRows, IdType, InputReport, LoadOptions, Reject, check_stop};
 use crate::error::{Error, Result};
-use crate::ids::Ids;
-use crate::objective::Axis;
+use crate::ids::{Axis, Ids};
 
 /// Consecutive rows of the input as columns, ids dense.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,7 +11,8 @@
 //! ratings per row, keeps `λ` on one scale for every `e`; `μ` and `s` keep it on one scale for every
 //! rating scale.
 
-use super::{Axis, Objective, Ridge, RowLoss, Shared};
+use super::{Objective, Ridge, RowLoss, Shared};
+use crate::ids::Axis;
 use crate::linalg::Matrix;
 use crate::ratings::{Moments, Ratings, Row};
 

@@ -12,32 +12,11 @@
 mod explicit;
 
 pub use explicit::{Explicit, Regularization};
-use serde::{Deserialize, Serialize};
 
+use crate::ids::Axis;
 use crate::linalg::Matrix;
 use crate::metric::RatingErrors;
 use crate::ratings::Row;
-
-/// One of the two sides of the matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Axis {
-    /// Rows of the ratings matrix.
-    User,
-    /// Columns of the ratings matrix.
-    Item,
-}
-
-impl Axis {
-    /// `user` or `item`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Item => "item",
-        }
-    }
-}
 
 /// What all rows of a side share: `G` (stored like a Gram matrix) and `g₀`.
 #[derive(Debug, Clone)]

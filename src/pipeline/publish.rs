@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
 use crate::load::{Reject, fingerprint, time};
 use crate::model::Model;
-use crate::objective::Axis;
+use crate::ids::Axis;
 use crate::split::{HASH_NAME, Split};
 use crate::store::{
     Data, FORMAT_VERSION, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest, ModelEntry, OutDir,

@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::linalg::Matrix;
 use crate::model::{Embedding, Trained};
-use crate::objective::Axis;
+use crate::ids::Axis;
 
 /// What is written beside every row.
 #[derive(Debug, Clone)]

@@ -27,7 +27,7 @@ pub use table::{RatingsWriter, write_predictions};
 use crate::error::{Error, Result};
 use crate::load::fingerprint;
 use crate::model::{Factors, Model};
-use crate::objective::Axis;
+use crate::ids::Axis;
 
 /// File names in a model directory.
 pub const USER_FACTORS: &str = "user_factors.parquet";

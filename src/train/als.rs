@@ -11,7 +11,8 @@ use super::sweep::{HalfSweep, Partitions};
 use super::{Algorithm, Fit, Iteration, Problem, StopReason, check_stop, start};
 use crate::error::{Error, Result};
 use crate::model::{Embedding, Factors, Scorer};
-use crate::objective::{Axis, Explicit, Regularization, RowLoss};
+use crate::ids::Axis;
+use crate::objective::{Explicit, Regularization, RowLoss};
 use crate::ratings::{Moments, Ratings};
 use crate::solver::Cholesky;
 

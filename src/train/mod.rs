@@ -98,7 +98,7 @@ impl Fit {
 }
 
 /// A way to fit factors.
-pub trait Algorithm {
+pub trait Algorithm: Send + Sync {
     /// Kebab-case name, unique among the algorithms.
     fn name(&self) -> &'static str;
 

@@ -4,7 +4,7 @@ use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
 
 use crate::linalg::Matrix;
-use crate::objective::Axis;
+use crate::ids::Axis;
 use crate::rng::{Stream, generator};
 
 /// Vectors with independent entries N(0, 0.1² / rank), each row drawn from its own stream.

@@ -13,7 +13,8 @@ use super::check_stop;
 use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
 use crate::model::Embedding;
-use crate::objective::{Axis, Objective, RowLoss};
+use crate::ids::Axis;
+use crate::objective::{Objective, RowLoss};
 use crate::ratings::Side;
 use crate::solver::{RowProblem, Solver};
 

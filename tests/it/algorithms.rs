@@ -1,0 +1,192 @@
+//! What every algorithm promises.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
+
+use lacuna::error::Error;
+use lacuna::ids::Ids;
+use lacuna::linalg::simd::Kernels;
+use lacuna::objective::Regularization;
+use lacuna::ratings::{Cell, Ratings};
+use lacuna::split::mix;
+use lacuna::train::{Algorithm, Als, Problem};
+
+use crate::support::{bits, cell, fit, fit_with_keys};
+
+fn algorithms() -> Vec<Box<dyn Algorithm>> {
+    let als = Als {
+        rank: 12,
+        iterations: 3,
+        tolerance: 0.0,
+        regularization: Regularization { users: 0.1, items: 0.1, biases: 0.1, exponent: 0.5 },
+        biases: true,
+        mean: true,
+        seed: 5,
+    };
+    vec![
+        Box::new(als.clone()),
+        Box::new(Als { rank: 0, ..als.clone() }),
+        Box::new(Als { rank: 17, biases: false, mean: false, ..als }),
+    ]
+}
+
+/// Some thousand cells; user 0 rates everything (a row of many chunks), user 3 and item 4 nothing.
+fn ratings(items: u32) -> Ratings {
+    let mut cells = Vec::new();
+    for user in (0..40_u32).filter(|&u| u != 3) {
+        for item in (0..items).filter(|&i| i != 4) {
+            let h = mix(u64::from(user) << 32 | u64::from(item));
+            if user == 0 || h % 400 < 7 {
+                let value = ((user as f32 * 0.3).sin() * (item as f32 * 0.01).cos()) + (h >> 40) as f32 * 1e-8;
+                cells.push(cell(user, item, value));
+            }
+        }
+    }
+    Ratings::from_sorted(40, items as usize, &cells)
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let ratings = ratings(30_000);
+    for algorithm in algorithms() {
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut losses = Vec::new();
+            let fit = pool.install(|| {
+                fit(&*algorithm, &ratings, None, &mut |it| {
+                    losses.push((it.objective.to_bits(), it.clipped.squared.to_bits()));
+                    ControlFlow::Continue(())
+                })
+            });
+            (bits(&fit.unwrap().factors), losses)
+        };
+        let one = run(1);
+        for threads in [2, 3, 8] {
+            assert!(run(threads) == one, "{} on {threads} threads", algorithm.name());
+        }
+    }
+}
+
+#[test]
+fn factors_are_finite_and_empty_rows_are_zero() {
+    let ratings = ratings(300);
+    for algorithm in algorithms() {
+        let fit = fit(&*algorithm, &ratings, None, &mut |_| ControlFlow::Continue(())).unwrap();
+        let (users, items) = (&fit.factors.users, &fit.factors.items);
+        assert_eq!((users.vectors.rows(), items.vectors.rows()), (40, 300));
+        assert!(users.is_finite() && items.is_finite());
+        assert!(users.vectors.row(3).iter().chain(items.vectors.row(4)).all(|&v| v == 0.0));
+        assert_eq!((users.biases[3], items.biases[4]), (0.0, 0.0));
+    }
+}
+
+#[test]
+fn the_seed_matters_and_nothing_else_random_does() {
+    let ratings = ratings(300);
+    let with_seed = |seed| {
+        let als = Als {
+            rank: 6,
+            iterations: 2,
+            tolerance: 0.0,
+            regularization: Regularization { users: 0.1, items: 0.1, biases: 0.1, exponent: 0.5 },
+            biases: true,
+            mean: true,
+            seed,
+        };
+        bits(&fit(&als, &ratings, None, &mut |_| ControlFlow::Continue(())).unwrap().factors)
+    };
+    assert!(with_seed(1) == with_seed(1));
+    assert!(with_seed(1) != with_seed(2));
+}
+
+#[test]
+fn permuting_rows_permutes_factors() {
+    let ratings = ratings(200);
+    let n = 200;
+    let moved = |item: u32| (item * 77 + 13) % n;
+    let mut cells: Vec<Cell> = Vec::new();
+    for user in 0..40 {
+        let row = ratings.by_user.row(user);
+        for (&item, &value) in row.indices.iter().zip(row.values) {
+            cells.push(cell(user as u32, moved(item), value));
+        }
+    }
+    cells.sort_by_key(|c| (c.user, c.item));
+    let permuted = Ratings::from_sorted(40, n as usize, &cells);
+    let user_keys = Ids::range(40).keys("user");
+    let item_keys = Ids::range(n as usize).keys("item");
+    let mut moved_keys = vec![0; n as usize];
+    for item in 0..n {
+        moved_keys[moved(item) as usize] = item_keys[item as usize];
+    }
+    for algorithm in algorithms() {
+        let go = &mut |_: &lacuna::train::Iteration<'_>| ControlFlow::Continue(());
+        let a = fit_with_keys(&*algorithm, &ratings, None, (&user_keys, &item_keys), go).unwrap();
+        let b = fit_with_keys(&*algorithm, &permuted, None, (&user_keys, &moved_keys), go).unwrap();
+        for item in 0..n {
+            let (a, b) = (a.factors.items.vectors.row(item as usize), b.factors.items.vectors.row(moved(item) as usize));
+            // Sums run in another order: single precision, three iterations.
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 2e-3), "{a:?} {b:?}");
+        }
+    }
+}
+
+#[test]
+fn a_stop_request_ends_the_fit() {
+    let ratings = ratings(300);
+    for algorithm in algorithms() {
+        let stop = AtomicBool::new(true);
+        let problem = Problem {
+            ratings: &ratings,
+            moments: &ratings.moments(),
+            user_keys: &Ids::range(40).keys("user"),
+            item_keys: &Ids::range(300).keys("item"),
+            start: None,
+            stop: &stop,
+            kernels: Kernels::detect(),
+        };
+        let outcome = algorithm.fit(&problem, &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(outcome, Err(Error::Stopped)));
+    }
+}
+
+#[test]
+fn the_objective_never_rises() {
+    let ratings = ratings(300);
+    for algorithm in algorithms() {
+        let mut objectives = Vec::new();
+        fit(&*algorithm, &ratings, None, &mut |it| {
+            objectives.push(it.objective);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert!(objectives.windows(2).all(|w| w[1] <= w[0] * (1.0 + 1e-6)), "{objectives:?}");
+    }
+}
+
+/// Multiplying every rating by 10 and adding 7 multiplies every error by exactly 10.
+#[test]
+fn the_rating_scale_does_not_matter() {
+    let ratings = ratings(300);
+    let mut cells = Vec::new();
+    for user in 0..40 {
+        let row = ratings.by_user.row(user);
+        for (&item, &value) in row.indices.iter().zip(row.values) {
+            cells.push(cell(user as u32, item, value * 10.0 + 7.0));
+        }
+    }
+    let scaled = Ratings::from_sorted(40, 300, &cells);
+    let als = &algorithms()[0];
+    let errors = |ratings: &Ratings| {
+        let mut last = 0.0;
+        fit(&**als, ratings, None, &mut |it| {
+            last = it.clipped.squared;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        last.sqrt()
+    };
+    let ratio = errors(&scaled) / errors(&ratings);
+    // Ratings are stored in single precision, and so are the sums of their products.
+    assert!((ratio / 10.0 - 1.0).abs() < 1e-4, "{ratio}");
+}

@@ -1,0 +1,17 @@
+//! Integration tests: one binary, one module per subject.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod algorithms;
+mod golden;
+mod support;
+mod tidy;
+
+#[cfg(feature = "cli")]
+mod bad_input;
+#[cfg(feature = "cli")]
+mod cli;
+#[cfg(feature = "cli")]
+mod formats;
+#[cfg(feature = "cli")]
+mod model;

@@ -1,0 +1,71 @@
+//! What several subjects need.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use lacuna::error::Result;
+use lacuna::ids::Ids;
+use lacuna::linalg::simd::Kernels;
+use lacuna::model::Factors;
+use lacuna::ratings::{Cell, Ratings};
+use lacuna::train::{Algorithm, Fit, Iteration, Problem};
+
+/// Fits with keys 0, 1, 2 ... for the rows.
+pub(crate) fn fit(
+    algorithm: &dyn Algorithm,
+    ratings: &Ratings,
+    start: Option<&Factors>,
+    observer: &mut dyn FnMut(&Iteration<'_>) -> ControlFlow<()>,
+) -> Result<Fit> {
+    let keys = |n: usize, domain| Ids::range(n).keys(domain);
+    fit_with_keys(algorithm, ratings, start, (&keys(ratings.users(), "user"), &keys(ratings.items(), "item")), observer)
+}
+
+/// Fits with the given keys.
+pub(crate) fn fit_with_keys(
+    algorithm: &dyn Algorithm,
+    ratings: &Ratings,
+    start: Option<&Factors>,
+    (user_keys, item_keys): (&[u64], &[u64]),
+    observer: &mut dyn FnMut(&Iteration<'_>) -> ControlFlow<()>,
+) -> Result<Fit> {
+    let stop = AtomicBool::new(false);
+    let problem = Problem {
+        ratings,
+        moments: &ratings.moments(),
+        user_keys,
+        item_keys,
+        start,
+        stop: &stop,
+        kernels: Kernels::detect(),
+    };
+    algorithm.fit(&problem, observer)
+}
+
+/// A cell of weight 1.
+pub(crate) fn cell(user: u32, item: u32, value: f32) -> Cell {
+    Cell { user, item, value, weight: 1.0, time: 0 }
+}
+
+/// `ratings.csv` of ml-latest-small, if it is somewhere; otherwise says that the test is skipped.
+pub(crate) fn movielens() -> Option<PathBuf> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let places = [
+        std::env::var_os("MOVIELENS_DIR").map(PathBuf::from),
+        Some(root.join("datasets/movielens")),
+        Some(root.join("../shared/data")),
+    ];
+    let found = places.into_iter().flatten().map(|p| p.join("ml-latest-small/ratings.csv")).find(|p| p.is_file());
+    if found.is_none() {
+        eprintln!("skipped: ml-latest-small/ratings.csv is not here (scripts/fetch-movielens latest-small)");
+    }
+    found
+}
+
+/// Bits of all factors.
+pub(crate) fn bits(factors: &Factors) -> Vec<u32> {
+    let sides = [&factors.users, &factors.items];
+    let all = sides.iter().flat_map(|s| s.vectors.padded().iter().chain(&s.biases));
+    all.map(|v| v.to_bits()).collect()
+}
