@@ -29,11 +29,13 @@ fn main() {
         let stop = AtomicBool::new(false);
         let inputs = [path.display().to_string()];
         let since = Instant::now();
-        let interactions = load(&inputs, &LoadOptions::default(), &stop, &|_, _| {}).expect("loads");
+        let interactions =
+            load(&inputs, &LoadOptions::default(), &stop, &|_, _| {}).expect("loads");
         columns.push(since.elapsed().as_secs_f64());
         let since = Instant::now();
         let prepared = prepare(interactions, &Preparation::default(), &stop).expect("prepares");
-        let both = Ratings::from_sorted(prepared.users.len(), prepared.items.len(), &prepared.cells);
+        let both =
+            Ratings::from_sorted(prepared.users.len(), prepared.items.len(), &prepared.cells);
         csr.push(since.elapsed().as_secs_f64());
         assert_eq!(both.len() as u64, ratings);
     }
@@ -44,7 +46,7 @@ fn main() {
     println!("duplicates and both CSRs        {csr:6.2} s   {:.2}", csr / polars);
 }
 
-/// A CSV of the shape of MovieLens 25M, kept between runs.
+/// A CSV of the shape of `MovieLens` 25M, kept between runs.
 fn generate(ratings: u64) -> PathBuf {
     let path = std::env::temp_dir().join(format!("lacuna-bench-{ratings}.csv"));
     if !path.exists() {
@@ -62,7 +64,9 @@ fn generate(ratings: u64) -> PathBuf {
         let generator = Generator::new(spec).expect("fits");
         let mut writer = RatingsWriter::create(&path, false).expect("creates");
         for first in (0..generator.blocks()).step_by(64) {
-            writer.write(&generator.make(first..generator.blocks().min(first + 64))).expect("writes");
+            writer
+                .write(&generator.make(first..generator.blocks().min(first + 64)))
+                .expect("writes");
         }
         writer.finish().expect("writes");
     }

@@ -135,9 +135,9 @@ impl Ids {
     #[must_use]
     pub fn select(&self, keep: impl Fn(usize) -> bool) -> Self {
         match self {
-            Self::Int(ids) => {
-                Self::Int(ids.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, v)| *v).collect())
-            }
+            Self::Int(ids) => Self::Int(
+                ids.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, v)| *v).collect(),
+            ),
             Self::Text(ids) => Self::Text(
                 ids.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, v)| v.clone()).collect(),
             ),
@@ -177,7 +177,10 @@ mod tests {
     #[test]
     fn ids_are_found_as_typed() {
         let ids = Ids::Int(vec![-7, 3, 42]);
-        assert_eq!((ids.find("42"), ids.find(" 42"), ids.find("043"), ids.find("x")), (Some(2), Some(2), None, None));
+        assert_eq!(
+            (ids.find("42"), ids.find(" 42"), ids.find("043"), ids.find("x")),
+            (Some(2), Some(2), None, None)
+        );
         let ids = Ids::Text(vec!["007".into(), "a b".into()]);
         assert_eq!((ids.find("007"), ids.find("7"), ids.find("a b")), (Some(0), None, Some(1)));
     }

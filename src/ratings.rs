@@ -166,7 +166,9 @@ impl Ratings {
                 .into_par_iter()
                 .map(|chunk| {
                     let range = chunk_range(chunk, values.len());
-                    range.map(|i| f(f64::from(values[i]), weights.map_or(1.0, |w| f64::from(w[i])))).sum()
+                    range
+                        .map(|i| f(f64::from(values[i]), weights.map_or(1.0, |w| f64::from(w[i]))))
+                        .sum()
                 })
                 .collect();
             sums.iter().sum()
@@ -301,11 +303,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn cells() -> impl Strategy<Value = Vec<Cell>> {
-        proptest::collection::btree_map((0_u32..40, 0_u32..30), (-2.0_f32..5.0, 0.5_f32..2.0), 0..300)
-            .prop_map(|map| {
-                let cell = |((user, item), (value, weight))| Cell { user, item, value, weight, time: 0 };
-                map.into_iter().map(cell).collect()
-            })
+        proptest::collection::btree_map(
+            (0_u32..40, 0_u32..30),
+            (-2.0_f32..5.0, 0.5_f32..2.0),
+            0..300,
+        )
+        .prop_map(|map| {
+            let cell =
+                |((user, item), (value, weight))| Cell { user, item, value, weight, time: 0 };
+            map.into_iter().map(cell).collect()
+        })
     }
 
     proptest! {
@@ -329,7 +336,8 @@ mod tests {
     #[test]
     fn explicit_zeros_are_cells() {
         let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
-        let ratings = Ratings::from_sorted(2, 2, &[cell(0, 0, 0.0), cell(0, 1, 3.0), cell(1, 1, 0.0)]);
+        let ratings =
+            Ratings::from_sorted(2, 2, &[cell(0, 0, 0.0), cell(0, 1, 3.0), cell(1, 1, 0.0)]);
         assert_eq!((ratings.len(), ratings.by_item.values.nnz()), (3, 3));
         assert_eq!(ratings.by_item.row(1).values, &[3.0, 0.0]);
         assert_eq!(ratings.moments().mean, 1.0);

@@ -1,6 +1,6 @@
 //! Seeded random generators, one stream per purpose.
 //!
-//! ChaCha with 8 rounds: the same numbers on every platform and in every release.
+//! `ChaCha` with 8 rounds: the same numbers on every platform and in every release.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

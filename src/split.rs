@@ -28,7 +28,7 @@ pub enum Split {
     /// A cell is held out if a stable hash of user, item and salt falls below the share.
     ///
     /// With `u`, `i` the keys of [`Ids::keys`] under the domains `SALT/user` and `SALT/item` and
-    /// `mix` the finaliser of SplitMix64 (Steele, Lea, Flood 2014), the hash is `mix(u ^ mix(i))`;
+    /// `mix` the finaliser of `SplitMix64` (Steele, Lea, Flood 2014), the hash is `mix(u ^ mix(i))`;
     /// its upper 53 bits, divided by 2⁵³, are compared with `ratio`.
     Hash {
         /// Expected share of the cells.
@@ -64,7 +64,7 @@ pub enum Last {
     Count(u32),
 }
 
-/// The finaliser of SplitMix64.
+/// The finaliser of `SplitMix64`.
 #[must_use]
 pub const fn mix(mut h: u64) -> u64 {
     h = (h ^ (h >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -105,7 +105,9 @@ fn partition(mut cells: Vec<Cell>, held_out: &[bool]) -> (Vec<Cell>, Vec<Cell>) 
 fn hash(cells: &[Cell], ratio: f64, salt: &str, users: &Ids, items: &Ids) -> Vec<bool> {
     let user_keys = users.keys(&format!("{salt}/user"));
     let mut item_keys = items.keys(&format!("{salt}/item"));
-    item_keys.iter_mut().for_each(|key| *key = mix(*key));
+    for key in &mut item_keys {
+        *key = mix(*key);
+    }
     let below = |cell: &Cell| {
         let h = mix(user_keys[cell.user as usize] ^ item_keys[cell.item as usize]);
         ((h >> 11) as f64) / ((1_u64 << 53) as f64) < ratio
@@ -152,7 +154,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn grid(users: u32, items: u32) -> Vec<Cell> {
-        let cell = |user, item| Cell { user, item, value: 1.0, weight: 1.0, time: i64::from(item * 7 % 5) };
+        let cell = |user, item| Cell {
+            user,
+            item,
+            value: 1.0,
+            weight: 1.0,
+            time: i64::from(item * 7 % 5),
+        };
         (0..users).flat_map(|u| (0..items).map(move |i| cell(u, i))).collect()
     }
 
@@ -199,8 +207,7 @@ mod tests {
         // Three standard deviations of a binomial share.
         assert!((share - 0.1).abs() < 0.003, "{share}");
         let (_, large) = apply(&split, 301, 310);
-        let of_small: Vec<_> =
-            large.into_iter().filter(|c| c.user < 300 && c.item < 300).collect();
+        let of_small: Vec<_> = large.into_iter().filter(|c| c.user < 300 && c.item < 300).collect();
         assert_eq!(of_small, small);
         let (_, other) = apply(&Split::Hash { ratio: 0.1, salt: "b".into() }, 300, 300);
         assert_ne!(other, small);

@@ -108,7 +108,11 @@ impl Generator {
         // Entries of spread a give products of spread a² √rank.
         let spread = (PRODUCT_SPREAD * half / f64::from(spec.rank.max(1)).sqrt()).sqrt();
         let vectors = |rows: u32, stream| {
-            Matrix::from_rows(rows as usize, rank, &normals(&spec, stream, rows as usize * rank, spread))
+            Matrix::from_rows(
+                rows as usize,
+                rank,
+                &normals(&spec, stream, rows as usize * rank, spread),
+            )
         };
         let biases = |rows: u32, stream| normals(&spec, stream, rows as usize, BIAS_SPREAD * half);
         Ok(Self {
@@ -184,9 +188,14 @@ impl Generator {
 
     fn rating(&self, user: usize, item: usize, noise: f64) -> f32 {
         let Synthetic { step, range: (min, max), .. } = self.spec;
-        let product: f32 =
-            self.user_vectors.row(user).iter().zip(self.item_vectors.row(item)).map(|(a, b)| a * b).sum();
-        let exact = (min + max) / 2.0
+        let product: f32 = self
+            .user_vectors
+            .row(user)
+            .iter()
+            .zip(self.item_vectors.row(item))
+            .map(|(a, b)| a * b)
+            .sum();
+        let exact = f64::midpoint(min, max)
             + f64::from(self.user_biases[user] + self.item_biases[item] + product)
             + noise * self.spec.noise;
         let stepped = if step > 0.0 { min + ((exact - min) / step).round() * step } else { exact };
@@ -205,8 +214,10 @@ fn normals(spec: &Synthetic, stream: u64, len: usize, spread: f64) -> Vec<f32> {
 
 /// Ratings per user: log-normal, at least 1, at most `cap`, in total exactly what was asked for.
 fn activity(spec: &Synthetic, cap: u64) -> Vec<u32> {
-    let weights: Vec<f64> =
-        normals(spec, TRUTH, spec.users as usize, 1.2).iter().map(|&z| f64::from(z).exp()).collect();
+    let weights: Vec<f64> = normals(spec, TRUTH, spec.users as usize, 1.2)
+        .iter()
+        .map(|&z| f64::from(z).exp())
+        .collect();
     let share = |scale: f64, w: f64| (1.0 + scale * w).min(cap as f64);
     let total = |scale: f64| weights.iter().map(|&w| share(scale, w)).sum::<f64>();
     // Bisection on the scale; the total grows with it up to the room that was checked.
@@ -215,7 +226,7 @@ fn activity(spec: &Synthetic, cap: u64) -> Vec<u32> {
         high *= 2.0;
     }
     for _ in 0..100 {
-        let middle = (low + high) / 2.0;
+        let middle = f64::midpoint(low, high);
         if total(middle) < spec.ratings as f64 { low = middle } else { high = middle }
     }
     let mut counts: Vec<u32> = weights.iter().map(|&w| share(low, w) as u32).collect();
@@ -236,7 +247,8 @@ fn activity(spec: &Synthetic, cap: u64) -> Vec<u32> {
 /// Power-law weights of the items, shuffled.
 fn popularity(spec: &Synthetic) -> Vec<f32> {
     let head = 2.0 + spec.items as f32 / 1000.0;
-    let mut weights: Vec<f32> = (0..spec.items).map(|rank| (rank as f32 + head).powf(-1.2)).collect();
+    let mut weights: Vec<f32> =
+        (0..spec.items).map(|rank| (rank as f32 + head).powf(-1.2)).collect();
     let mut rng = generator(spec.seed, Stream::Synthetic(TRUTH + 1));
     for i in (1..weights.len()).rev() {
         weights.swap(i, rng.random_range(0..=i));

@@ -27,7 +27,8 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<()> {
     progress.finish();
     let inspection = outcome?;
     if args.output.json {
-        let json = serde_json::to_string(&inspection).map_err(|e| Error::Internal(e.to_string()))?;
+        let json =
+            serde_json::to_string(&inspection).map_err(|e| Error::Internal(e.to_string()))?;
         return terminal::print(&format!("{json}\n"));
     }
     terminal::print(&report::inspection(&inspection))

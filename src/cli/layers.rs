@@ -27,11 +27,14 @@ pub(super) fn resolve(command: &Command, arguments: Vec<OsString>) -> Result<Res
         Ok(matches) => matches,
         Err(error) => return Ok(Resolved::Clap(error)),
     };
-    let Some((name, given)) = matches.subcommand() else { return Ok(Resolved::Arguments(arguments)) };
+    let Some((name, given)) = matches.subcommand() else {
+        return Ok(Resolved::Arguments(arguments));
+    };
     let Some(subcommand) = command.find_subcommand(name) else {
         return Ok(Resolved::Arguments(arguments));
     };
-    let on_line = |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let on_line =
+        |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
     let environment = environment(command, subcommand)?;
     let in_environment = |arg: &Arg| environment.iter().any(|(a, _)| a.get_id() == arg.get_id());
     let mut added: Vec<OsString> = Vec::new();
@@ -110,7 +113,10 @@ fn as_arguments(arg: &Arg, value: &str) -> Vec<OsString> {
     }
 }
 
-fn environment<'c>(command: &'c Command, subcommand: &'c Command) -> Result<Vec<(&'c Arg, Vec<OsString>)>> {
+fn environment<'c>(
+    command: &'c Command,
+    subcommand: &'c Command,
+) -> Result<Vec<(&'c Arg, Vec<OsString>)>> {
     let mut found = Vec::new();
     for (name, value) in std::env::vars_os() {
         let Some(name) = name.to_str().filter(|n| n.starts_with("LACUNA_")) else { continue };
@@ -122,7 +128,8 @@ fn environment<'c>(command: &'c Command, subcommand: &'c Command) -> Result<Vec<
             if all.any(|a| variable(a) == name) {
                 continue;
             }
-            let known: Vec<String> = command.get_subcommands().flat_map(settings).map(variable).collect();
+            let known: Vec<String> =
+                command.get_subcommands().flat_map(settings).map(variable).collect();
             let hint = suggestion(name, &known);
             return Err(Error::Usage(format!("unknown environment variable {name}{hint}")));
         };
@@ -131,11 +138,16 @@ fn environment<'c>(command: &'c Command, subcommand: &'c Command) -> Result<Vec<
         } else {
             match value.to_lowercase().as_str() {
                 "1" | "true" | "yes" | "on" => {
-                    found.push((arg, vec![format!("--{}", arg.get_long().unwrap_or_default()).into()]));
+                    found.push((
+                        arg,
+                        vec![format!("--{}", arg.get_long().unwrap_or_default()).into()],
+                    ));
                 }
                 "" | "0" | "false" | "no" | "off" => {}
                 _ => {
-                    let message = format!("environment variable {name}: \"{value}\" is neither true nor false");
+                    let message = format!(
+                        "environment variable {name}: \"{value}\" is neither true nor false"
+                    );
                     return Err(Error::Usage(message));
                 }
             }
@@ -150,12 +162,15 @@ fn read_config<'c>(path: &Path, subcommand: &'c Command) -> Result<Vec<(&'c Arg,
     let wrong = |message: String| Error::Config { path: path.to_owned(), message };
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|e| wrong(format!("cannot read the configuration: {e}")))?;
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| wrong(e.to_string().trim().replace('\n', " ")))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|e: toml::de::Error| wrong(e.to_string().trim().replace('\n', " ")))?;
     let mut found = Vec::new();
     for (name, value) in table {
         let arg = settings(subcommand).find(|a| key(a) == name && a.get_id() != "config");
         let Some(arg) = arg else {
-            let known: Vec<String> = settings(subcommand).map(key).filter(|k| k != "config").collect();
+            let known: Vec<String> =
+                settings(subcommand).map(key).filter(|k| k != "config").collect();
             return Err(wrong(format!("unknown key \"{name}\"{}", suggestion(&name, &known))));
         };
         let scalar = |value: &toml::Value| match value {
@@ -163,7 +178,9 @@ fn read_config<'c>(path: &Path, subcommand: &'c Command) -> Result<Vec<(&'c Arg,
             toml::Value::Integer(v) => Ok(v.to_string()),
             toml::Value::Float(v) => Ok(v.to_string()),
             toml::Value::Datetime(v) => Ok(v.to_string()),
-            other => Err(wrong(format!("key \"{name}\": {} is not allowed here", other.type_str()))),
+            other => {
+                Err(wrong(format!("key \"{name}\": {} is not allowed here", other.type_str())))
+            }
         };
         let many = matches!(arg.get_action(), ArgAction::Append);
         let arguments = match (&value, arg.get_action().takes_values()) {
@@ -190,5 +207,6 @@ fn read_config<'c>(path: &Path, subcommand: &'c Command) -> Result<Vec<(&'c Arg,
 fn suggestion(name: &str, known: &[String]) -> String {
     let scored = known.iter().map(|k| (strsim::jaro_winkler(name, k), k));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
-    best.filter(|(score, _)| *score > 0.8).map_or_else(String::new, |(_, k)| format!("; did you mean \"{k}\"?"))
+    best.filter(|(score, _)| *score > 0.8)
+        .map_or_else(String::new, |(_, k)| format!("; did you mean \"{k}\"?"))
 }

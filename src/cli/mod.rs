@@ -49,7 +49,7 @@ Exit codes: 0 done; 1 unexpected; 2 usage; 3 input; 6 numeric; 7 output; 130, 14
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train on rating files and write a model directory.
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     /// Describe rating files, and what training on them would take.
     Inspect(inspect::InspectArgs),
     /// Predict ratings with a trained model.
@@ -127,7 +127,8 @@ fn run(arguments: Vec<OsString>, context: &Context) -> Result<ExitCode> {
         layers::Resolved::Arguments(arguments) => arguments,
         layers::Resolved::Clap(error) => return Ok(clap_exit(&error)),
     };
-    let cli = match command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m)) {
+    let cli = match command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m))
+    {
         Ok(cli) => cli,
         Err(error) => return Ok(clap_exit(&error)),
     };

@@ -64,7 +64,9 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         if args.output.json {
             return terminal::print(&format!("{}\n", serde_json::json!(outcome)));
         }
-        if !args.output.quiet && (args.to.is_some() || outcome.unknown_users + outcome.unknown_items > 0) {
+        if !args.output.quiet
+            && (args.to.is_some() || outcome.unknown_users + outcome.unknown_items > 0)
+        {
             eprintln!(
                 "{} pairs predicted; {} with an unknown user, {} with an unknown item",
                 outcome.pairs, outcome.unknown_users, outcome.unknown_items
@@ -72,7 +74,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         }
         return Ok(());
     }
-    let (user, item) = (args.user.as_deref().unwrap_or_default(), args.item.as_deref().unwrap_or_default());
+    let (user, item) =
+        (args.user.as_deref().unwrap_or_default(), args.item.as_deref().unwrap_or_default());
     let (at_user, at_item) = (model.users.ids.find(user), model.items.ids.find(item));
     let scorer = model.scorer();
     let score = scorer.score(Kernels::detect(), at_user, at_item);
@@ -86,7 +89,9 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
     }
     for (side, id, known) in [("user", user, at_user), ("item", item, at_item)] {
         if known.is_none() && !args.output.quiet {
-            terminal::warning(&format!("unknown {side} \"{id}\": the prediction falls back without it"));
+            terminal::warning(&format!(
+                "unknown {side} \"{id}\": the prediction falls back without it"
+            ));
         }
     }
     terminal::print(&format!("{prediction:.6}\n"))

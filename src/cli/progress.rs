@@ -75,16 +75,16 @@ impl State {
             Event::Phase(name) => {
                 self.clear();
                 let style = ProgressStyle::with_template("{spinner} {msg}");
-                let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                let bar = ProgressBar::new_spinner()
+                    .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
                 bar.set_message(*name);
                 bar.enable_steady_tick(Duration::from_millis(100));
                 self.bar = Some(bar);
             }
             Event::Fitting(iterations) => {
                 self.clear();
-                let style = ProgressStyle::with_template(
-                    "training {bar:24} {pos}/{len}  {msg}  eta {eta}",
-                );
+                let style =
+                    ProgressStyle::with_template("training {bar:24} {pos}/{len}  {msg}  eta {eta}");
                 let bar = ProgressBar::new(u64::from(*iterations))
                     .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 bar.enable_steady_tick(Duration::from_millis(200));
@@ -136,15 +136,16 @@ impl State {
 fn reading_bar(total: Option<u64>) -> ProgressBar {
     match total {
         Some(total) => {
-            let style =
-                ProgressStyle::with_template("reading  {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  eta {eta}");
-            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            let style = ProgressStyle::with_template(
+                "reading  {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}  eta {eta}",
+            );
+            ProgressBar::new(total)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         }
-        None => ProgressBar::new_spinner()
-            .with_style(
-                ProgressStyle::with_template("reading  {spinner} {bytes}  {bytes_per_sec}")
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            ),
+        None => ProgressBar::new_spinner().with_style(
+            ProgressStyle::with_template("reading  {spinner} {bytes}  {bytes_per_sec}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        ),
     }
 }
 

@@ -49,9 +49,11 @@ pub(super) fn run(args: &ReconstructArgs) -> Result<()> {
     };
     let rows: Vec<Vec<f64>> =
         (0..users.len()).map(|u| (0..items.len()).map(|i| predict(u, i)).collect()).collect();
-    let names = |ids: &crate::ids::Ids| (0..ids.len()).map(|i| ids.get(i).to_string()).collect::<Vec<_>>();
+    let names =
+        |ids: &crate::ids::Ids| (0..ids.len()).map(|i| ids.get(i).to_string()).collect::<Vec<_>>();
     if args.json {
-        let line = serde_json::json!({ "users": names(users), "items": names(items), "ratings": rows });
+        let line =
+            serde_json::json!({ "users": names(users), "items": names(items), "ratings": rows });
         return terminal::print(&format!("{line}\n"));
     }
     terminal::print(&report::matrix(&names(users), &names(items), &rows))

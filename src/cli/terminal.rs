@@ -38,7 +38,8 @@ pub(super) fn warning(message: &str) {
 }
 
 fn line(label: &str, color: AnsiColor, message: &str) {
-    let style = if colored() { Style::new().bold().fg_color(Some(color.into())) } else { Style::new() };
+    let style =
+        if colored() { Style::new().bold().fg_color(Some(color.into())) } else { Style::new() };
     // Nothing can be done about a standard error that cannot be written.
     let _ = writeln!(std::io::stderr().lock(), "{style}{label}:{style:#} {message}");
 }

@@ -17,7 +17,6 @@ pub(super) struct TrainArgs {
     config: TrainConfig,
     /// Configuration file (TOML): keys are the long flags with _ for -, input = [...] the files.
     #[arg(long = "config", id = "config", value_name = "FILE")]
-    #[expect(dead_code, reason = "read by the layers before the other settings are parsed")]
     config_file: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,

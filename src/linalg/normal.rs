@@ -83,13 +83,18 @@ impl NormalEquations {
             let (gram, rhs, sums) = (&mut self.gram, &mut self.rhs, &mut self.sums);
             kernels.accumulate(fixed, indices, weights, targets, gram, rhs, sums);
         }
-        self.weight += weights.map_or(indices.len() as f64, |w| w.iter().map(|&w| f64::from(w)).sum());
+        self.weight +=
+            weights.map_or(indices.len() as f64, |w| w.iter().map(|&w| f64::from(w)).sum());
         self.target += targets.iter().map(|&t| f64::from(t)).sum::<f64>();
     }
 
     /// Replaces these sums by the sum of several parts, added in double precision in their order.
     pub fn fold(&mut self, parts: &[Self]) {
-        fn fold_into(sum: &mut [f32], parts: &[NormalEquations], of: impl Fn(&NormalEquations) -> &[f32]) {
+        fn fold_into(
+            sum: &mut [f32],
+            parts: &[NormalEquations],
+            of: impl Fn(&NormalEquations) -> &[f32],
+        ) {
             for (i, sum) in sum.iter_mut().enumerate() {
                 *sum = parts.iter().map(|p| f64::from(of(p)[i])).sum::<f64>() as f32;
             }

@@ -146,7 +146,13 @@ impl<'a> Gather<'a> {
     }
 
     /// A bad row: an error, or set aside while there is room.
-    pub(super) fn reject(&mut self, line: u64, column: &str, text: &str, reason: &str) -> Result<()> {
+    pub(super) fn reject(
+        &mut self,
+        line: u64,
+        column: &str,
+        text: &str,
+        reason: &str,
+    ) -> Result<()> {
         // A cell may hold anything: what is shown of it is one short printable line.
         let text: String = text.chars().take(80).flat_map(char::escape_debug).collect();
         let error = |(text, reason): (&str, &str)| Error::BadCell {
@@ -174,7 +180,13 @@ impl<'a> Gather<'a> {
             return Err(Error::TooManyBadRows {
                 rejected: self.rejects.len() as u64 + 1,
                 allowed: self.options.max_bad_rows,
-                first: format!("{}:{}: {}: \"{}\"", first.file.display(), first.line, first.reason, first.text),
+                first: format!(
+                    "{}:{}: {}: \"{}\"",
+                    first.file.display(),
+                    first.line,
+                    first.reason,
+                    first.text
+                ),
             });
         }
         self.rejects.push(reject);
@@ -239,8 +251,13 @@ impl<'a> Gather<'a> {
             .into_iter()
             .zip(item_codes)
             .zip(self.rest)
-            .map(|((users, items), Rest { values, weights, times, input })| {
-                Chunk { users, items, values, weights, times: times.filter(|_| all_times), input }
+            .map(|((users, items), Rest { values, weights, times, input })| Chunk {
+                users,
+                items,
+                values,
+                weights,
+                times: times.filter(|_| all_times),
+                input,
             })
             .collect();
         Ok(Interactions {
@@ -274,7 +291,11 @@ struct Dictionary {
 }
 
 impl Dictionary {
-    fn push<S: AsRef<str> + Into<Box<str>>>(&mut self, axis: Axis, ids: impl Iterator<Item = S>) -> Result<()> {
+    fn push<S: AsRef<str> + Into<Box<str>>>(
+        &mut self,
+        axis: Axis,
+        ids: impl Iterator<Item = S>,
+    ) -> Result<()> {
         let mut codes = Vec::with_capacity(ids.size_hint().0);
         for id in ids {
             let code = match self.codes_of.get(id.as_ref()) {
@@ -352,7 +373,9 @@ impl IdColumn {
             position[*code as usize] = at as u32;
         }
         let mut chunks = text.codes;
-        chunks.par_iter_mut().for_each(|codes| codes.iter_mut().for_each(|c| *c = position[*c as usize]));
+        chunks
+            .par_iter_mut()
+            .for_each(|codes| codes.iter_mut().for_each(|c| *c = position[*c as usize]));
         Ok((Ids::Text(ids.into_iter().map(|(id, _)| id).collect()), chunks))
     }
 }
@@ -367,7 +390,8 @@ fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<(Ids, Vec<Vec<u32>>)>
         .par_iter()
         .map(bounds)
         .reduce(|| (i64::MAX, i64::MIN), |a, b| (a.0.min(b.0), a.1.max(b.1)));
-    let span = hi.checked_sub(lo).and_then(|s| usize::try_from(s).ok()).map_or(usize::MAX, |s| s + 1);
+    let span =
+        hi.checked_sub(lo).and_then(|s| usize::try_from(s).ok()).map_or(usize::MAX, |s| s + 1);
     // A table over the whole span is fastest while it stays small beside the rows.
     if span <= (4 * rows).max(1 << 20) {
         let words: Vec<AtomicU64> = (0..span.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
@@ -389,7 +413,9 @@ fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<(Ids, Vec<Vec<u32>>)>
                 ids.push(lo + at as i64);
             }
         }
-        let codes = chunks.into_par_iter().map(|c| c.into_iter().map(|id| position[(id - lo) as usize]).collect());
+        let codes = chunks
+            .into_par_iter()
+            .map(|c| c.into_iter().map(|id| position[(id - lo) as usize]).collect());
         let codes = codes.collect();
         return Ok((Ids::Int(ids), codes));
     }
@@ -401,18 +427,30 @@ fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<(Ids, Vec<Vec<u32>>)>
     let parts: Vec<Vec<i64>> = chunks.par_iter().map(|c| unique(c.clone())).collect();
     let ids = unique(parts.concat());
     u32::try_from(ids.len()).map_err(|_| too_many(axis))?;
-    let position: HashMap<i64, u32> = ids.iter().enumerate().map(|(at, &id)| (id, at as u32)).collect();
-    let codes = chunks.into_par_iter().map(|c| c.into_iter().map(|id| position[&id]).collect()).collect();
+    let position: HashMap<i64, u32> =
+        ids.iter().enumerate().map(|(at, &id)| (id, at as u32)).collect();
+    let codes =
+        chunks.into_par_iter().map(|c| c.into_iter().map(|id| position[&id]).collect()).collect();
     Ok((Ids::Int(ids), codes))
 }
 
 /// Text cells as ids: integers if all are and the options allow it.
-pub(super) fn block_ids<'t>(kind: IdType, cells: impl Iterator<Item = &'t str> + Clone) -> BlockIds {
+pub(super) fn block_ids<'t>(
+    kind: IdType,
+    cells: impl Iterator<Item = &'t str> + Clone,
+) -> BlockIds {
     if kind != IdType::Text {
-        let ints: Option<Vec<i64>> = cells
-            .clone()
-            .map(|c| if kind == IdType::Int { c.trim().parse().ok() } else { canonical(c.as_bytes()) })
-            .collect();
+        let ints: Option<Vec<i64>> =
+            cells
+                .clone()
+                .map(|c| {
+                    if kind == IdType::Int {
+                        c.trim().parse().ok()
+                    } else {
+                        canonical(c.as_bytes())
+                    }
+                })
+                .collect();
         if let Some(ints) = ints {
             return BlockIds::Int(ints);
         }
@@ -441,21 +479,26 @@ mod tests {
     fn integers_stay_integers_until_a_cell_is_not_one() {
         let (ids, codes) = finish(IdType::Auto, vec![text(&["10", "-3"]), text(&["9", "10"])]);
         assert_eq!((ids, codes), (Ids::Int(vec![-3, 9, 10]), vec![2, 0, 1, 2]));
-        let (ids, codes) = finish(IdType::Auto, vec![text(&["10", "9"]), text(&["09"]), text(&["10"])]);
+        let (ids, codes) =
+            finish(IdType::Auto, vec![text(&["10", "9"]), text(&["09"]), text(&["10"])]);
         assert_eq!(ids, Ids::Text(vec!["09".into(), "10".into(), "9".into()]));
         assert_eq!(codes, [1, 2, 0, 1]);
     }
 
     #[test]
     fn far_apart_integers_take_the_other_path_to_the_same_result() {
-        let (ids, codes) = finish(IdType::Auto, vec![BlockIds::Int(vec![i64::MAX, i64::MIN, 5, 5])]);
+        let (ids, codes) =
+            finish(IdType::Auto, vec![BlockIds::Int(vec![i64::MAX, i64::MIN, 5, 5])]);
         assert_eq!((ids, codes), (Ids::Int(vec![i64::MIN, 5, i64::MAX]), vec![2, 0, 1, 1]));
     }
 
     #[test]
     fn the_type_can_be_given() {
         assert_eq!(block_ids(IdType::Int, ["007", " 8"].into_iter()), BlockIds::Int(vec![7, 8]));
-        assert_eq!(finish(IdType::Text, vec![BlockIds::Int(vec![7])]).0, Ids::Text(vec!["7".into()]));
+        assert_eq!(
+            finish(IdType::Text, vec![BlockIds::Int(vec![7])]).0,
+            Ids::Text(vec!["7".into()])
+        );
     }
 
     #[test]

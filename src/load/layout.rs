@@ -38,11 +38,26 @@ pub(super) struct Roles {
 pub(super) const USER_NAMES: &[&str] =
     &["userid", "user", "uid", "memberid", "customerid", "customer", "reviewerid", "visitorid"];
 pub(super) const ITEM_NAMES: &[&str] = &[
-    "movieid", "itemid", "item", "movie", "iid", "productid", "product", "bookid", "book", "isbn", "asin",
-    "artistid", "trackid", "songid", "contentid",
+    "movieid",
+    "itemid",
+    "item",
+    "movie",
+    "iid",
+    "productid",
+    "product",
+    "bookid",
+    "book",
+    "isbn",
+    "asin",
+    "artistid",
+    "trackid",
+    "songid",
+    "contentid",
 ];
-const RATING_NAMES: &[&str] = &["rating", "ratings", "score", "stars", "value", "overall", "bookrating"];
-const TIME_NAMES: &[&str] = &["timestamp", "time", "ts", "unixtime", "unixreviewtime", "date", "datetime"];
+const RATING_NAMES: &[&str] =
+    &["rating", "ratings", "score", "stars", "value", "overall", "bookrating"];
+const TIME_NAMES: &[&str] =
+    &["timestamp", "time", "ts", "unixtime", "unixreviewtime", "date", "datetime"];
 
 /// Layout of one input.
 #[derive(Debug, Clone)]
@@ -74,7 +89,7 @@ impl TextLayout {
         if self.doubled { 2 * column } else { column }
     }
 
-    /// Quotes are part of the data where two bytes separate (as in the MovieLens `.dat` files).
+    /// Quotes are part of the data where two bytes separate (as in the `MovieLens` `.dat` files).
     pub(super) const fn quote(&self) -> Option<u8> {
         if self.doubled { None } else { Some(b'"') }
     }
@@ -94,8 +109,12 @@ impl TextLayout {
 /// `user=userId item=movieId rating=rating time=timestamp`.
 pub(super) fn describe_roles(names: &[String], roles: &Roles) -> String {
     let name = |column: usize| names.get(column).map_or("?", String::as_str);
-    let mut text =
-        format!("user={} item={} rating={}", name(roles.user), name(roles.item), name(roles.rating));
+    let mut text = format!(
+        "user={} item={} rating={}",
+        name(roles.user),
+        name(roles.item),
+        name(roles.rating)
+    );
     for (role, column) in [("time", roles.time), ("weight", roles.weight)] {
         if let Some(column) = column {
             text += &format!(" {role}={}", name(column));
@@ -123,7 +142,8 @@ impl Layout {
 }
 
 fn recognise_text(path: &Path, head: &[u8], options: &LoadOptions) -> Result<TextLayout> {
-    let wrong = |message: &str| Error::Format { path: path.to_owned(), message: message.to_owned() };
+    let wrong =
+        |message: &str| Error::Format { path: path.to_owned(), message: message.to_owned() };
     if head.iter().all(u8::is_ascii_whitespace) {
         return Err(wrong("the file is empty"));
     }
@@ -166,8 +186,10 @@ fn fields(line: &str, separator: u8, doubled: bool) -> Vec<String> {
         let two = char::from(separator).to_string().repeat(2);
         return line.split(&two).map(str::to_owned).collect();
     }
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(separator).has_headers(false).from_reader(line.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(separator)
+        .has_headers(false)
+        .from_reader(line.as_bytes());
     let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
     record.iter().map(str::to_owned).collect()
 }
@@ -179,7 +201,9 @@ fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String
         return match *text.as_bytes() {
             [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() => Ok((byte, false)),
             [a, b] if a == b && a.is_ascii_punctuation() => Ok((a, true)),
-            _ => Err(format!("--separator \"{given}\": one character, or the same one twice, is needed")),
+            _ => Err(format!(
+                "--separator \"{given}\": one character, or the same one twice, is needed"
+            )),
         };
     }
     let everywhere = |s: &str| lines.iter().all(|line| line.contains(s));
@@ -218,7 +242,12 @@ fn plain(name: &str) -> String {
 }
 
 /// Finds each role's column by the given name, a known name, or (without header) its place.
-pub(super) fn roles(path: &Path, names: &[String], header: bool, options: &LoadOptions) -> Result<Roles> {
+pub(super) fn roles(
+    path: &Path,
+    names: &[String],
+    header: bool,
+    options: &LoadOptions,
+) -> Result<Roles> {
     let missing = |role, wanted: &str, flag| Error::MissingColumn {
         path: path.to_owned(),
         role,
@@ -302,7 +331,10 @@ mod tests {
                 "CSV with header, user=userId item=movieId rating=rating time=timestamp",
             ),
             ("196\t242\t3\t881250949\n", "TSV without header, user=1 item=2 rating=3 time=4"),
-            ("1::1193::5::978300760\n", "::-separated without header, user=1 item=2 rating=3 time=4"),
+            (
+                "1::1193::5::978300760\n",
+                "::-separated without header, user=1 item=2 rating=3 time=4",
+            ),
             ("1,2,3.5\n", "CSV without header, user=1 item=2 rating=3"),
             ("alice,up,4\nbob,up,3\n", "CSV without header, user=1 item=2 rating=3"),
             (
@@ -338,6 +370,10 @@ mod tests {
         );
         let error = recognise("\n \n", &LoadOptions::default());
         assert_eq!(error.unwrap_err(), "f: the file is empty");
-        assert!(recognise("hello world\n", &LoadOptions::default()).unwrap_err().contains("no separator"));
+        assert!(
+            recognise("hello world\n", &LoadOptions::default())
+                .unwrap_err()
+                .contains("no separator")
+        );
     }
 }

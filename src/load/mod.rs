@@ -23,8 +23,8 @@ pub mod time;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-pub use columns::{Chunk, Interactions};
 use columns::Gather;
+pub use columns::{Chunk, Interactions};
 pub use layout::Columns;
 use layout::Layout;
 use serde::{Deserialize, Serialize};

@@ -26,7 +26,8 @@ impl Pairs {
         let mut file = file.map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let wrong = |message: String| Error::Format { path: path.to_owned(), message };
         let mut magic = [0; 4];
-        let parquet = std::io::Read::read(&mut file, &mut magic).is_ok_and(|n| n == 4) && magic == *b"PAR1";
+        let parquet =
+            std::io::Read::read(&mut file, &mut magic).is_ok_and(|n| n == 4) && magic == *b"PAR1";
         let frame = if parquet {
             ParquetReader::new(file).finish()
         } else {
@@ -47,7 +48,10 @@ impl Pairs {
             let cast = if integer { column.strict_cast(&DataType::Int64) } else { Ok(column) };
             match cast {
                 Ok(column) if integer || *column.dtype() == DataType::String => Ok(column),
-                _ => Err(wrong(format!("column \"{}\" holds neither 64-bit integers nor text", names[at]))),
+                _ => Err(wrong(format!(
+                    "column \"{}\" holds neither 64-bit integers nor text",
+                    names[at]
+                ))),
             }
         };
         Ok(Self {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use polars::io::mmap::MmapBytesReader;
 use polars::prelude::{
-    Column, DataFrame, DataType, ParquetReader, PolarsError, PolarsResult, SerReader, TimeUnit as Unit,
+    Column, DataFrame, DataType, ParquetReader, PolarsError, PolarsResult, SerReader,
+    TimeUnit as Unit,
 };
 
 use super::block::{Block, BlockIds};
@@ -34,7 +35,10 @@ pub(super) struct ParquetLayout {
 type AnyReader = ParquetReader<Box<dyn MmapBytesReader>>;
 
 fn unreadable(path: &Path, error: &PolarsError) -> Error {
-    Error::Format { path: path.to_owned(), message: format!("not a readable Parquet file: {error}") }
+    Error::Format {
+        path: path.to_owned(),
+        message: format!("not a readable Parquet file: {error}"),
+    }
 }
 
 impl ParquetLayout {
@@ -72,9 +76,9 @@ impl ParquetLayout {
 fn reader(path: &Path, bytes: Option<&Arc<[u8]>>) -> Result<AnyReader> {
     let source: Box<dyn MmapBytesReader> = match bytes {
         Some(bytes) => Box::new(Cursor::new(bytes.clone())),
-        None => {
-            Box::new(File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?)
-        }
+        None => Box::new(
+            File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?,
+        ),
     };
     Ok(ParquetReader::new(source))
 }
@@ -98,7 +102,8 @@ pub(super) fn read(
             .with_slice(Some((offset, SLICE)))
             .finish()
             .map_err(|e| unreadable(&input.path, &e))?;
-        let slice = Slice { path: &input.path, frame: &frame, names: &layout.names, bad: Vec::new() };
+        let slice =
+            Slice { path: &input.path, frame: &frame, names: &layout.names, bad: Vec::new() };
         slice.read(&layout.roles, offset, gather)?;
         let done = (offset + SLICE).min(layout.rows) as f64 / layout.rows as f64;
         progress((size as f64 * done) as u64);
@@ -212,8 +217,8 @@ impl Slice<'_> {
         let cells: Vec<Box<str>> = self.cells(Ok(column.clone()), text)?;
         let nulls = column.null_count() > 0;
         if kind == IdType::Int {
-            let wrong = |c: &Box<str>| !(nulls && c.is_empty()) && c.trim().parse::<i64>().is_err();
-            self.mark(at, &cells, wrong, "not an integer (--id-type int)");
+            let wrong = |c: &str| !(nulls && c.is_empty()) && c.trim().parse::<i64>().is_err();
+            self.mark(at, &cells, |c| wrong(c), "not an integer (--id-type int)");
         } else if !nulls {
             self.mark(at, &cells, |c| c.is_empty(), "empty");
         }
@@ -253,6 +258,6 @@ impl Slice<'_> {
 fn as_ints(ids: BlockIds) -> BlockIds {
     match ids {
         BlockIds::Text(cells) => block_ids(IdType::Int, cells.iter().map(|c| &**c)),
-        ints => ints,
+        BlockIds::Int(_) => ids,
     }
 }

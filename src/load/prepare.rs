@@ -97,7 +97,9 @@ pub fn prepare(
     k_core(&mut cells, preparation.minimum, users.len(), items.len());
     let below_minimum = (before - cells.len()) as u64;
     if cells.is_empty() {
-        return Err(Error::NothingLeft { after: "--min-user-ratings and --min-item-ratings".into() });
+        return Err(Error::NothingLeft {
+            after: "--min-user-ratings and --min-item-ratings".into(),
+        });
     }
     let before = cells.len();
     if !test.is_empty() {
@@ -310,7 +312,9 @@ fn merge(same: &[Cell], duplicates: Duplicates) -> Cell {
     match duplicates {
         Duplicates::Last | Duplicates::Error => last,
         Duplicates::First => first,
-        Duplicates::Max => same.iter().fold(same[0], |best, c| if c.value > best.value { *c } else { best }),
+        Duplicates::Max => {
+            same.iter().fold(same[0], |best, c| if c.value > best.value { *c } else { best })
+        }
         Duplicates::Sum => {
             Cell { value: same.iter().map(|c| f64::from(c.value)).sum::<f64>() as f32, ..last }
         }
@@ -417,12 +421,19 @@ mod tests {
         ] {
             let prepared = run(&TWICE, policy, MinimumCounts::default()).expect("prepares");
             assert_eq!((prepared.cells.len(), prepared.duplicates), (2, 2));
-            assert_eq!((prepared.cells[0].value, prepared.cells[0].weight), (value, weight), "{policy:?}");
+            assert_eq!(
+                (prepared.cells[0].value, prepared.cells[0].weight),
+                (value, weight),
+                "{policy:?}"
+            );
             assert_eq!((prepared.users, prepared.items), (Ids::Int(vec![0, 2]), Ids::range(2)));
         }
         let error = run(&TWICE, Duplicates::Error, MinimumCounts::default()).map(|_| ());
         assert!(matches!(error, Err(Error::Duplicate { count: 1, .. })), "{error:?}");
-        assert!(matches!(run(&TWICE, Duplicates::Sum, MinimumCounts::default()), Err(Error::Usage(_))));
+        assert!(matches!(
+            run(&TWICE, Duplicates::Sum, MinimumCounts::default()),
+            Err(Error::Usage(_))
+        ));
         let mut unweighted = interactions(&[TWICE.to_vec()]);
         unweighted.chunks[0].weights = None;
         let stop = AtomicBool::new(false);
@@ -436,8 +447,12 @@ mod tests {
         // User 0 has items 1 2 3, user 1 items 1 2, user 2 item 3: without user 2, item 3 goes too.
         let cell = |u, i| (u, i, 1.0, 1.0, 0);
         let rows = [cell(0, 1), cell(0, 2), cell(0, 3), cell(1, 1), cell(1, 2), cell(2, 3)];
-        let core = run(&rows, Duplicates::Last, MinimumCounts { user: 2, item: 2 }).expect("prepares");
-        assert_eq!((core.cells.len(), core.below_minimum, core.items), (4, 2, Ids::Int(vec![1, 2])));
+        let core =
+            run(&rows, Duplicates::Last, MinimumCounts { user: 2, item: 2 }).expect("prepares");
+        assert_eq!(
+            (core.cells.len(), core.below_minimum, core.items),
+            (4, 2, Ids::Int(vec![1, 2]))
+        );
         let empty = run(&rows, Duplicates::Last, MinimumCounts { user: 4, item: 2 });
         assert!(matches!(empty, Err(Error::NothingLeft { .. })));
     }
@@ -445,7 +460,8 @@ mod tests {
     #[test]
     fn a_boundary_in_time_keeps_duplicates_apart() {
         let preparation = Preparation { boundary: Some(20), ..Preparation::default() };
-        let prepared = prepare(interactions(&[TWICE.to_vec()]), &preparation, &AtomicBool::new(false));
+        let prepared =
+            prepare(interactions(&[TWICE.to_vec()]), &preparation, &AtomicBool::new(false));
         let cells = prepared.expect("prepares").cells;
         let of: Vec<_> = cells.iter().map(|c| (c.user, c.item, c.value, c.time)).collect();
         assert_eq!(of, [(0, 1, 5.0, 10), (0, 1, 3.0, 30), (1, 0, 1.0, 0)]);
@@ -462,7 +478,8 @@ mod tests {
         both.inputs = vec![crate::load::InputReport::default(); 2];
         let preparation = Preparation { test_inputs: 1, ..Preparation::default() };
         let prepared = prepare(both, &preparation, &AtomicBool::new(false)).expect("prepares");
-        let of = |cells: &[Cell]| cells.iter().map(|c| (c.user, c.item, c.value)).collect::<Vec<_>>();
+        let of =
+            |cells: &[Cell]| cells.iter().map(|c| (c.user, c.item, c.value)).collect::<Vec<_>>();
         assert_eq!(of(&prepared.cells), [(0, 0, 1.0), (1, 0, 3.0)]);
         assert_eq!(of(&prepared.test), [(0, 1, 9.0), (2, 2, 8.0)]);
         assert_eq!((prepared.in_test, prepared.users), (1, Ids::Int(vec![0, 3, 7])));

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -40,7 +40,8 @@ pub fn expand(arguments: &[String]) -> Result<Vec<Source>> {
         } else if path.is_dir() {
             let found = directory(path)?;
             if found.is_empty() {
-                let message = "no rating files (csv, tsv, dat, data, txt, parquet, zip) in this directory";
+                let message =
+                    "no rating files (csv, tsv, dat, data, txt, parquet, zip) in this directory";
                 return Err(Error::Format { path: path.into(), message: message.into() });
             }
             sources.extend(found);
@@ -74,7 +75,9 @@ fn directory(path: &Path) -> Result<Vec<Source>> {
 }
 
 fn is_rating_file(path: &Path) -> bool {
-    let Some(name) = path.file_name().map(|n| n.to_string_lossy().to_lowercase()) else { return false };
+    let Some(name) = path.file_name().map(|n| n.to_string_lossy().to_lowercase()) else {
+        return false;
+    };
     let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
     let ending = name.rsplit_once('.').map(|(_, e)| e);
     !name.starts_with(['.', '_']) && ending.is_some_and(|e| ENDINGS.contains(&e))
@@ -83,7 +86,8 @@ fn is_rating_file(path: &Path) -> bool {
 fn pattern(argument: &str) -> Result<Vec<Source>> {
     let path = PathBuf::from(argument);
     let wrong = |message: String| Error::Format { path: path.clone(), message };
-    let matches = glob::glob(argument).map_err(|e| wrong(format!("not a valid pattern: {}", e.msg)))?;
+    let matches =
+        glob::glob(argument).map_err(|e| wrong(format!("not a valid pattern: {}", e.msg)))?;
     let mut files: Vec<PathBuf> = matches.filter_map(|m| m.ok().filter(|p| p.is_file())).collect();
     if files.is_empty() {
         return Err(wrong("no file matches this pattern".into()));
@@ -167,8 +171,7 @@ impl Input {
         body: Box<dyn Read + Send>,
         meter: Arc<Meter>,
     ) -> Result<Self> {
-        let mut input =
-            Self { path, file: None, size, compression, head: Vec::new(), body, meter };
+        let mut input = Self { path, file: None, size, compression, head: Vec::new(), body, meter };
         input.fill_head()?;
         Ok(input)
     }
@@ -266,7 +269,9 @@ fn open_stdin(path: PathBuf, meter: Arc<Meter>) -> Result<Input> {
     let mut stream = Cursor::new(magic.clone()).chain(stdin);
     if seeks {
         let mut all = Vec::new();
-        stream.read_to_end(&mut all).map_err(|source| Error::Read { path: path.clone(), source })?;
+        stream
+            .read_to_end(&mut all)
+            .map_err(|source| Error::Read { path: path.clone(), source })?;
         return open_raw(path, Box::new(Cursor::new(all)), None, meter);
     }
     decompress(path, None, &magic, Box::new(stream), meter)
@@ -290,7 +295,7 @@ fn open_raw(
     }
     raw.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     if magic.starts_with(ZIP) {
-        return zip_member(path, raw, size, meter);
+        return zip_member(&path, raw, size, meter);
     }
     decompress(path, size, &magic[..len], Box::new(raw), meter)
 }
@@ -315,28 +320,34 @@ fn decompress(
     Input::new(path, size, name, body, meter)
 }
 
-/// Names of the members that hold ratings in the MovieLens archives, then anything that looks so.
+/// Names of the members that hold ratings in the `MovieLens` archives, then anything that looks so.
 fn is_ratings_member(name: &str) -> bool {
     let base = name.rsplit('/').next().unwrap_or(name);
     ["ratings.csv", "ratings.dat", "u.data"].contains(&base)
 }
 
+fn is_zip(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"))
+}
+
 /// Opens the ratings member of an archive; nothing is unpacked to disk.
 fn zip_member(
-    path: PathBuf,
+    path: &Path,
     raw: Box<dyn ReadSeek>,
     size: Option<u64>,
     meter: Arc<Meter>,
 ) -> Result<Input> {
-    let wrong = |message: String| Error::Format { path: path.clone(), message };
+    let wrong = |message: String| Error::Format { path: path.to_owned(), message };
     let counted = BufReader::with_capacity(1 << 18, Counting { inner: raw, meter: meter.clone() });
-    let mut archive =
-        zip::ZipArchive::new(counted).map_err(|e| wrong(format!("not a readable zip archive: {e}")))?;
-    let names: Vec<String> =
-        archive.file_names().filter_map(|name| name.ok().map(|n| n.into_owned())).collect();
+    let mut archive = zip::ZipArchive::new(counted)
+        .map_err(|e| wrong(format!("not a readable zip archive: {e}")))?;
+    let names: Vec<String> = archive
+        .file_names()
+        .filter_map(|name| name.ok().map(std::borrow::Cow::into_owned))
+        .collect();
     let mut found: Vec<&String> = names.iter().filter(|n| is_ratings_member(n)).collect();
     if found.is_empty() {
-        found = names.iter().filter(|n| is_rating_file(Path::new(n)) && !n.ends_with(".zip")).collect();
+        found = names.iter().filter(|n| is_rating_file(Path::new(n)) && !is_zip(n)).collect();
     }
     let [name] = found[..] else {
         let held = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
@@ -435,5 +446,6 @@ pub fn fingerprint(path: &Path) -> Result<Fingerprint> {
 /// Bytes in hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('?');
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }

@@ -34,7 +34,11 @@ struct Rows {
 type Bad<'r> = (&'r str, String, String);
 
 /// Reads one block; bad rows go to `gather`, which stops or sets them aside.
-pub(super) fn read(block: TextBlock<'_>, layout: &TextLayout, gather: &mut Gather<'_>) -> Result<()> {
+pub(super) fn read(
+    block: TextBlock<'_>,
+    layout: &TextLayout,
+    gather: &mut Gather<'_>,
+) -> Result<()> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(layout.separator)
         .quoting(layout.quote().is_some())
@@ -49,7 +53,12 @@ pub(super) fn read(block: TextBlock<'_>, layout: &TextLayout, gather: &mut Gathe
             Ok(true) => {}
             Ok(false) => break,
             Err(e) => {
-                gather.reject(block.line + reader.position().line() - 1, "row", "", &e.to_string())?;
+                gather.reject(
+                    block.line + reader.position().line() - 1,
+                    "row",
+                    "",
+                    &e.to_string(),
+                )?;
                 continue;
             }
         }
@@ -127,7 +136,8 @@ fn check<'r>(
     let weight = match roles.weight {
         Some(column) => {
             let (name, text) = cell(column)?;
-            let weight = number(text).and_then(|w| if w < 0.0 { Err("negative weight") } else { Ok(w) });
+            let weight =
+                number(text).and_then(|w| if w < 0.0 { Err("negative weight") } else { Ok(w) });
             Some(weight.map_err(|reason| (name, text.to_owned(), reason.to_owned()))?)
         }
         None => None,

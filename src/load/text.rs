@@ -49,7 +49,7 @@ pub(super) fn read(
                 }
             }
         });
-        for piece in pieces.iter() {
+        for piece in &pieces {
             let Piece { buffer, range, line, consumed } = piece?;
             let block = TextBlock { bytes: &buffer[range], line };
             match fast.read(block.bytes) {
@@ -186,7 +186,8 @@ impl<'l> FastReader<'l> {
         if bytes.iter().all(u8::is_ascii_whitespace) || self.repeated() {
             return None;
         }
-        let frame = CsvReader::new(Cursor::new(bytes)).with_options(self.options.clone()).finish().ok()?;
+        let frame =
+            CsvReader::new(Cursor::new(bytes)).with_options(self.options.clone()).finish().ok()?;
         let column = |at: usize| {
             let column = frame.column(&format!("c{}", self.layout.physical(at))).ok()?;
             (column.null_count() == 0).then_some(column)
@@ -220,10 +221,11 @@ impl<'l> FastReader<'l> {
 
     fn repeated(&self) -> bool {
         let roles = &self.layout.roles;
-        let mut all: Vec<usize> = [Some(roles.user), Some(roles.item), Some(roles.rating), roles.time, roles.weight]
-            .into_iter()
-            .flatten()
-            .collect();
+        let mut all: Vec<usize> =
+            [Some(roles.user), Some(roles.item), Some(roles.rating), roles.time, roles.weight]
+                .into_iter()
+                .flatten()
+                .collect();
         all.sort_unstable();
         all.windows(2).any(|w| w[0] == w[1])
     }

@@ -60,7 +60,10 @@ pub fn parse_iso(text: &str) -> Option<i64> {
         .map(|time| time.and_utc().timestamp())
         .or_else(|| {
             let formats = ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z"];
-            formats.iter().find_map(|f| DateTime::parse_from_str(text, f).ok()).map(|t| t.timestamp())
+            formats
+                .iter()
+                .find_map(|f| DateTime::parse_from_str(text, f).ok())
+                .map(|t| t.timestamp())
         })
 }
 
@@ -78,7 +81,9 @@ impl FromStr for Date {
             None => parse_iso(text),
         };
         seconds.map(Self).ok_or_else(|| {
-            format!("\"{text}\" is not a date: give 2019-01-31, 2019-01-31T12:00:00Z or @1548936000")
+            format!(
+                "\"{text}\" is not a date: give 2019-01-31, 2019-01-31T12:00:00Z or @1548936000"
+            )
         })
     }
 }

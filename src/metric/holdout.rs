@@ -35,8 +35,10 @@ pub fn holdout_errors(scorer: &Scorer<'_>, training: &Ratings, cells: &[Cell]) -
         .map(|chunk| {
             let mut sums = HoldoutErrors::default();
             for cell in chunk {
-                let known = |side: &Side, row: u32| (side.count(row as usize) > 0).then_some(row as usize);
-                let (user, item) = (known(&training.by_user, cell.user), known(&training.by_item, cell.item));
+                let known =
+                    |side: &Side, row: u32| (side.count(row as usize) > 0).then_some(row as usize);
+                let (user, item) =
+                    (known(&training.by_user, cell.user), known(&training.by_item, cell.item));
                 let predicted = scorer.score(kernels, user, item);
                 let value = f64::from(cell.value);
                 let clipped = value - scorer.clip(predicted);
@@ -69,8 +71,14 @@ mod tests {
         let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
         let training = Ratings::from_sorted(2, 2, &[cell(0, 0, 5.0)]);
         let factors = Factors {
-            users: Embedding { vectors: Matrix::from_rows(2, 1, &[2.0, 0.0]), biases: vec![0.5, 0.0] },
-            items: Embedding { vectors: Matrix::from_rows(2, 1, &[3.0, 0.0]), biases: vec![0.25, 0.0] },
+            users: Embedding {
+                vectors: Matrix::from_rows(2, 1, &[2.0, 0.0]),
+                biases: vec![0.5, 0.0],
+            },
+            items: Embedding {
+                vectors: Matrix::from_rows(2, 1, &[3.0, 0.0]),
+                biases: vec![0.25, 0.0],
+            },
         };
         let scorer = Scorer {
             factors: &factors,

@@ -26,7 +26,8 @@ impl Embedding {
     /// The rows whose position satisfies `keep`.
     #[must_use]
     pub fn select(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let biases = self.biases.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, b)| *b).collect();
+        let biases =
+            self.biases.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, b)| *b).collect();
         Self { vectors: self.vectors.select(&keep), biases }
     }
 

@@ -33,7 +33,11 @@ impl Regularization {
     /// `ρ(n)` for a side with `mean` ratings per row.
     #[must_use]
     pub fn scale(&self, mean: f64, count: usize) -> f64 {
-        if count == 0 || mean == 0.0 { mean } else { mean * (count as f64 / mean).powf(self.exponent) }
+        if count == 0 || mean == 0.0 {
+            mean
+        } else {
+            mean * (count as f64 / mean).powf(self.exponent)
+        }
     }
 }
 
@@ -52,7 +56,12 @@ pub struct Explicit {
 impl Explicit {
     /// The objective over `ratings`, whose values are standardised by `moments`.
     #[must_use]
-    pub fn new(ratings: &Ratings, moments: &Moments, regularization: Regularization, biases: bool) -> Self {
+    pub fn new(
+        ratings: &Ratings,
+        moments: &Moments,
+        regularization: Regularization,
+        biases: bool,
+    ) -> Self {
         Self {
             regularization,
             biases,
@@ -89,7 +98,13 @@ impl Objective for Explicit {
         None
     }
 
-    fn terms(&self, row: Row<'_>, fixed_biases: &[f32], weights: &mut Vec<f32>, targets: &mut Vec<f32>) {
+    fn terms(
+        &self,
+        row: Row<'_>,
+        fixed_biases: &[f32],
+        weights: &mut Vec<f32>,
+        targets: &mut Vec<f32>,
+    ) {
         weights.clear();
         targets.clear();
         let residual = |(&value, &other): (&f32, &u32)| {

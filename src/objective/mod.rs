@@ -62,7 +62,13 @@ pub trait Objective: Sync {
     fn shared(&self, axis: Axis, fixed: &Matrix) -> Option<Shared>;
 
     /// Writes one weight and one target per cell. Weights may stay empty where all are 1.
-    fn terms(&self, row: Row<'_>, fixed_biases: &[f32], weights: &mut Vec<f32>, targets: &mut Vec<f32>);
+    fn terms(
+        &self,
+        row: Row<'_>,
+        fixed_biases: &[f32],
+        weights: &mut Vec<f32>,
+        targets: &mut Vec<f32>,
+    );
 
     /// The diagonal of a row of `axis` with `count` cells.
     fn ridge(&self, axis: Axis, count: usize) -> Ridge;

@@ -36,10 +36,10 @@ pub enum Holdout {
 #[cfg_attr(feature = "cli", command(next_help_heading = "Reading"))]
 pub struct LoadConfig {
     /// Column of the user ids: its name, or its number from 1 in a file without header. Recognised
-    /// by common names (userId, user_id, user ...) where not given.
+    /// by common names (userId, `user_id`, user ...) where not given.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub user_col: Option<String>,
-    /// Column of the item ids (movieId, item_id, item ...).
+    /// Column of the item ids (movieId, `item_id`, item ...).
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub item_col: Option<String>,
     /// Column of the ratings (rating, score, stars ...).
@@ -64,7 +64,7 @@ pub struct LoadConfig {
     /// ("007" is not), else text.
     #[cfg_attr(feature = "cli", arg(long, value_name = "TYPE", default_value = "auto"))]
     pub id_type: IdType,
-    /// What to do with a row that cannot be used: stop, or set it aside in rejected_rows.csv.
+    /// What to do with a row that cannot be used: stop, or set it aside in `rejected_rows.csv`.
     #[cfg_attr(feature = "cli", arg(long, value_name = "POLICY", default_value = "error"))]
     pub bad_rows: BadRows,
     /// Most rows to set aside; one more is an error.
@@ -152,11 +152,11 @@ impl LoadConfig {
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TrainConfig {
-    /// Rating files: CSV, TSV, ::-separated .dat, Parquet; .gz, .zst and MovieLens .zip of them;
+    /// Rating files: CSV, TSV, `::-separated` .dat, Parquet; .gz, .zst and `MovieLens` .zip of them;
     /// directories, patterns ("logs/2024-*.csv"), - for standard input.
     #[cfg_attr(feature = "cli", arg(value_name = "RATINGS"))]
     pub input: Vec<String>,
-    /// Model directory to write: user_factors.parquet, item_factors.parquet, manifest.json,
+    /// Model directory to write: `user_factors.parquet`, `item_factors.parquet`, manifest.json,
     /// metrics.json.
     #[cfg_attr(feature = "cli", arg(short, long, value_name = "DIR", default_value = ""))]
     pub output: PathBuf,
@@ -260,7 +260,10 @@ pub struct TrainConfig {
     )]
     pub seed: u64,
     /// Threads; all cores by default. The result does not depend on it.
-    #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N", help_heading = "Training"))]
+    #[cfg_attr(
+        feature = "cli",
+        arg(short = 'j', long, value_name = "N", help_heading = "Training")
+    )]
     pub threads: Option<Count>,
 }
 
@@ -303,7 +306,9 @@ impl TrainConfig {
     pub fn check(&self) -> Result<()> {
         let wrong = |message: &str| Err(Error::Usage(message.to_owned()));
         if self.input.is_empty() {
-            return wrong("no input: give rating files, or input = [...] in the configuration file");
+            return wrong(
+                "no input: give rating files, or input = [...] in the configuration file",
+            );
         }
         if self.output.as_os_str().is_empty() {
             return wrong("no output: give -o DIR, or output = \"DIR\" in the configuration file");
@@ -386,7 +391,11 @@ mod tests {
         for (value, want, valid) in [
             (text(&config.factors), "64", Rank::new(config.factors.get()).is_ok()),
             (text(&config.iterations), "15", Count::new(config.iterations.get()).is_ok()),
-            (text(&config.regularization), "0.15", NonNegative::new(config.regularization.get()).is_ok()),
+            (
+                text(&config.regularization),
+                "0.15",
+                NonNegative::new(config.regularization.get()).is_ok(),
+            ),
             (text(&config.bias_reg), "0.1", NonNegative::new(config.bias_reg.get()).is_ok()),
             (text(&config.reg_exponent), "0.5", Exponent::new(config.reg_exponent.get()).is_ok()),
             (text(&config.test_ratio), "0.1", Fraction::new(config.test_ratio.get()).is_ok()),
@@ -398,7 +407,11 @@ mod tests {
 
     #[test]
     fn combinations_that_make_no_sense_are_refused() {
-        let good = TrainConfig { input: vec!["r.csv".into()], output: "m".into(), ..TrainConfig::default() };
+        let good = TrainConfig {
+            input: vec!["r.csv".into()],
+            output: "m".into(),
+            ..TrainConfig::default()
+        };
         assert!(good.check().is_ok());
         for (bad, part) in [
             (TrainConfig { input: vec![], ..good.clone() }, "no input"),
@@ -406,7 +419,10 @@ mod tests {
             (TrainConfig { holdout: Holdout::Time, ..good.clone() }, "--split-time"),
             (TrainConfig { split_time: Some(Date(0)), ..good.clone() }, "--holdout time"),
             (TrainConfig { leave_out: Some(Count::literal(1)), ..good.clone() }, "--holdout last"),
-            (TrainConfig { factors: Rank::literal(0), no_biases: true, ..good.clone() }, "--no-biases"),
+            (
+                TrainConfig { factors: Rank::literal(0), no_biases: true, ..good.clone() },
+                "--no-biases",
+            ),
         ] {
             let message = bad.check().map_err(|e| e.to_string());
             assert!(message.as_ref().is_err_and(|m| m.contains(part)), "{message:?}");

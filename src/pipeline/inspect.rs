@@ -111,7 +111,7 @@ pub struct Cost {
 }
 
 /// Percentiles reported of the ratings per row.
-pub const PERCENTILES: [u32; 7] = [0, 25, 50, 75, 90, 99, 100];
+pub(super) const PERCENTILES: [u32; 7] = [0, 25, 50, 75, 90, 99, 100];
 
 /// Bytes per rating at the peak of loading: rows grouped by partition beside the sorted cells.
 const LOAD_BYTES_PER_RATING: u64 = 52;
@@ -123,7 +123,11 @@ const TRAIN_BYTES_PER_RATING: u64 = 16;
 ///
 /// # Errors
 /// Those of reading; bad rows are counted instead.
-pub fn inspect(config: &InspectConfig, stop: &AtomicBool, observer: &Observer<'_>) -> Result<Inspection> {
+pub fn inspect(
+    config: &InspectConfig,
+    stop: &AtomicBool,
+    observer: &Observer<'_>,
+) -> Result<Inspection> {
     with_threads(config.threads.map(|t| t.get() as usize), || {
         let mut options = config.load.options(TimeUse::IfPresent);
         options.bad_rows = BadRows::Quarantine;
@@ -152,7 +156,8 @@ pub fn inspect(config: &InspectConfig, stop: &AtomicBool, observer: &Observer<'_
             ..Preparation::default()
         };
         let prepared = prepare(interactions, &preparation, stop)?;
-        let (users, items, ratings) = (prepared.users.len(), prepared.items.len(), prepared.cells.len());
+        let (users, items, ratings) =
+            (prepared.users.len(), prepared.items.len(), prepared.cells.len());
         let (mut by_user, mut by_item) = (vec![0_usize; users], vec![0_usize; items]);
         let (mut sum, mut squares) = (0.0, 0.0);
         for cell in &prepared.cells {
@@ -203,12 +208,17 @@ fn histogram(values: impl Iterator<Item = f32> + Clone) -> Vec<Bin> {
         }
     }
     if exact.len() <= 20 {
-        return exact.into_iter().map(|(b, count)| Bin { from: number(b), to: number(b), count }).collect();
+        return exact
+            .into_iter()
+            .map(|(b, count)| Bin { from: number(b), to: number(b), count })
+            .collect();
     }
-    let (lo, hi) = values.clone().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let (lo, hi) =
+        values.clone().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     let width = (hi - lo) / 10.0;
     let edge = |bin: usize| width.mul_add(bin as f32, lo);
-    let mut bins: Vec<Bin> = (0..10).map(|b| Bin { from: edge(b), to: edge(b + 1), count: 0 }).collect();
+    let mut bins: Vec<Bin> =
+        (0..10).map(|b| Bin { from: edge(b), to: edge(b + 1), count: 0 }).collect();
     for value in values {
         bins[(((value - lo) / width) as usize).min(9)].count += 1;
     }
@@ -220,7 +230,7 @@ fn cost(factors: Rank, users: usize, items: usize, ratings: usize) -> Cost {
     let rows = (users + items) as f64;
     let threads = rayon::current_num_threads();
     let flops = 2.0 * ratings as f64 * k * (k + 1.0) + rows * (k.powi(3) / 3.0 + 2.0 * k * k);
-    let stride = (factors.get() as u64).next_multiple_of(16);
+    let stride = u64::from(factors.get()).next_multiple_of(16);
     let factor_bytes = (users + items) as u64 * (stride + 1) * 4;
     Cost {
         factors: factors.get(),

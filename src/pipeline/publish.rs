@@ -8,14 +8,14 @@ use super::report::{Durations, Metrics, Report};
 use super::train::Inputs;
 use super::{TrainConfig, digest, now, peak_memory};
 use crate::error::{Error, Result};
+use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
 use crate::load::{Reject, fingerprint, time};
 use crate::model::Model;
-use crate::ids::Axis;
 use crate::split::{HASH_NAME, Split};
 use crate::store::{
-    Data, FORMAT_VERSION, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest, ModelEntry, OutDir,
-    OutputEntry, SplitEntry, Stamp, Tool, USER_FACTORS, write_factors,
+    Data, FORMAT_VERSION, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest, ModelEntry,
+    OutDir, OutputEntry, SplitEntry, Stamp, Tool, USER_FACTORS, write_factors,
 };
 use crate::train::StopReason;
 
@@ -55,7 +55,8 @@ pub(super) fn publish(
     let input_fingerprint = digest(inputs.iter().map(|i| i.sha256.as_str()));
     let config_sha256 = digest([config.identity().to_string().as_str()]);
     let release = env!("CARGO_PKG_VERSION");
-    let model_version = digest([input_fingerprint.as_str(), &config_sha256, release])[..16].to_owned();
+    let model_version =
+        digest([input_fingerprint.as_str(), &config_sha256, release])[..16].to_owned();
     let finished_at = now();
     let stamp = |model: &Model| Stamp {
         model_version: model_version.clone(),
@@ -69,7 +70,12 @@ pub(super) fn publish(
     }
     if !outcome.inputs.rejects.is_empty() {
         write_rejects(&out, &outcome.inputs.rejects)?;
-        outputs.push(entry(&out, "rejected_rows.csv", outcome.inputs.rejects.len(), "file, line, reason, text")?);
+        outputs.push(entry(
+            &out,
+            "rejected_rows.csv",
+            outcome.inputs.rejects.len(),
+            "file, line, reason, text",
+        )?);
     }
     let json = |value: serde_json::Result<String>| {
         value.map_err(|e| Error::Internal(format!("JSON: {e}")))
@@ -156,11 +162,13 @@ fn write_rejects(out: &OutDir, rejects: &[Reject]) -> Result<()> {
 
 /// The inputs with their checksums.
 fn input_entries(inputs: &mut Inputs) -> Result<Vec<InputEntry>> {
-    let test_from = inputs.reports.len() - inputs.test_inputs;
+    let test_from = inputs.reports.len() - inputs.n_test;
     let mut entries = Vec::with_capacity(inputs.reports.len());
     let fingerprints = inputs.fingerprints.take().map(JoinHandle::join).transpose();
     let fingerprints = fingerprints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
-    for (number, (report, print)) in inputs.reports.iter().zip(fingerprints.unwrap_or_default()).enumerate() {
+    for (number, (report, print)) in
+        inputs.reports.iter().zip(fingerprints.unwrap_or_default()).enumerate()
+    {
         let print = print?;
         let sha256 = print.as_ref().map(|p| p.sha256.clone()).or_else(|| report.sha256.clone());
         entries.push(InputEntry {

@@ -51,7 +51,7 @@ pub struct CurvePoint {
 pub struct Baselines {
     /// The mean of the training ratings for every cell.
     pub global_mean: Errors,
-    /// Mean and biases, no factors, the same λ_b.
+    /// Mean and biases, no factors, the same `λ_b`.
     pub bias_only: Errors,
 }
 

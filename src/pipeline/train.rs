@@ -42,7 +42,15 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
         let started_at = now();
         let (outcome, metrics) = run.train()?;
         observer(&Event::Phase("writing"));
-        publish(config, out, outcome, metrics, run.warnings, run.durations, (run.started, started_at))
+        publish(
+            config,
+            out,
+            outcome,
+            metrics,
+            run.warnings,
+            run.durations,
+            (run.started, started_at),
+        )
     })
 }
 
@@ -60,7 +68,7 @@ struct Run<'a> {
 /// What reading leaves besides the cells.
 pub(super) struct Inputs {
     pub reports: Vec<InputReport>,
-    pub test_inputs: usize,
+    pub n_test: usize,
     pub rejects: Vec<Reject>,
     pub zero_weight: u64,
     pub outside_time: u64,
@@ -129,7 +137,14 @@ impl Run<'_> {
         let metrics = Metrics::new(&errors, baselines, iteration, curve);
         fit.factors.rescale(fit.deviation);
         let mut outcome = Outcome {
-            model: Model::new(&fit.factors, &users, &items, &ratings, &moments, (fit.mean, fit.biases)),
+            model: Model::new(
+                &fit.factors,
+                &users,
+                &items,
+                &ratings,
+                &moments,
+                (fit.mean, fit.biases),
+            ),
             measured: None,
             inputs,
             deviation: fit.deviation,
@@ -186,7 +201,7 @@ impl Run<'_> {
         });
         let inputs = Inputs {
             reports,
-            test_inputs,
+            n_test: test_inputs,
             rejects,
             zero_weight,
             outside_time,
@@ -199,14 +214,20 @@ impl Run<'_> {
     }
 
     fn check_holdout(&mut self, holdout: &[Cell]) {
-        let wanted = !matches!(self.config.split(), Split::None) || !self.config.test_file.is_empty();
+        let wanted =
+            !matches!(self.config.split(), Split::None) || !self.config.test_file.is_empty();
         if holdout.is_empty() && wanted {
             self.warnings.push("the holdout is empty: its metrics are null".into());
         }
     }
 
     /// With patience, cuts the validation part off the training cells, by another salt.
-    fn validation_split(&self, cells: Vec<Cell>, users: &Ids, items: &Ids) -> (Vec<Cell>, Vec<Cell>) {
+    fn validation_split(
+        &self,
+        cells: Vec<Cell>,
+        users: &Ids,
+        items: &Ids,
+    ) -> (Vec<Cell>, Vec<Cell>) {
         let split = match self.config.patience {
             Some(_) => Split::Hash {
                 ratio: self.config.test_ratio.get(),
@@ -251,7 +272,8 @@ impl Run<'_> {
         let mut watch = |it: &Iteration<'_>| {
             let elapsed = since.elapsed().as_secs_f64() - evaluation;
             let holdout = holdout_errors(&it.scorer, sets.ratings, sets.holdout);
-            let validation = rmse(&holdout_errors(&it.scorer, sets.ratings, sets.validation).clipped);
+            let validation =
+                rmse(&holdout_errors(&it.scorer, sets.ratings, sets.validation).clipped);
             let point = CurvePoint {
                 iteration: it.number,
                 objective: it.objective,
@@ -297,7 +319,8 @@ impl Run<'_> {
     fn measure(&mut self, sets: &Sets<'_>, fit: &Fit) -> Result<(HoldoutErrors, Baselines)> {
         let since = Instant::now();
         (self.observer)(&Event::Phase("measuring"));
-        let errors = |fit: &Fit| holdout_errors(&fit.scorer(sets.moments), sets.ratings, sets.holdout);
+        let errors =
+            |fit: &Fit| holdout_errors(&fit.scorer(sets.moments), sets.ratings, sets.holdout);
         let bias_only = Als { rank: 0, biases: true, mean: true, ..self.als() };
         let bias_only = bias_only.fit(&self.problem(sets), &mut |_| ControlFlow::Continue(()))?;
         let mut constant = RatingErrors::default();
@@ -338,7 +361,8 @@ impl Run<'_> {
         let als = Als { iterations: outcome.iteration, tolerance: 0.0, ..self.als() };
         let mut fit = als.fit(&self.problem(&sets), &mut |_| ControlFlow::Continue(()))?;
         fit.factors.rescale(fit.deviation);
-        let model = Model::new(&fit.factors, users, items, &ratings, &moments, (fit.mean, fit.biases));
+        let model =
+            Model::new(&fit.factors, users, items, &ratings, &moments, (fit.mean, fit.biases));
         outcome.measured = Some(std::mem::replace(&mut outcome.model, model));
         outcome.deviation = fit.deviation;
         outcome.std = moments.deviation;

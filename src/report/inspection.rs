@@ -32,7 +32,8 @@ pub fn inspection(found: &Inspection) -> String {
     lines.extend(histogram(&found.histogram));
     lines.push(String::new());
     lines.push("ratings per     min     25%     50%     75%     90%     99%       max".into());
-    for (name, quantiles) in [("user", &found.ratings_per_user), ("item", &found.ratings_per_item)] {
+    for (name, quantiles) in [("user", &found.ratings_per_user), ("item", &found.ratings_per_item)]
+    {
         let mut line = format!("  {name:<9}");
         for (at, &value) in quantiles.iter().enumerate() {
             let width = if at + 1 == quantiles.len() { 10 } else { 8 };
@@ -59,8 +60,11 @@ fn histogram(bins: &[Bin]) -> Vec<String> {
     let total: u64 = bins.iter().map(|b| b.count).sum();
     bins.iter()
         .map(|bin| {
-            let name =
-                if bin.from == bin.to { format!("{}", bin.from) } else { format!("{:.3} to {:.3}", bin.from, bin.to) };
+            let name = if bin.from == bin.to {
+                format!("{}", bin.from)
+            } else {
+                format!("{:.3} to {:.3}", bin.from, bin.to)
+            };
             // Rounded up: what is there is seen.
             let bar = "█".repeat((bin.count * 30).div_ceil(most) as usize);
             let share = bin.count as f64 / total as f64 * 100.0;

@@ -30,7 +30,11 @@ mod tests {
     #[test]
     fn columns_line_up() {
         let names = |n: &[&str]| n.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-        let text = super::matrix(&names(&["a", "bc"]), &names(&["1", "long"]), &[vec![1.0, 2.0], vec![-10.5, 0.123]]);
+        let text = super::matrix(
+            &names(&["a", "bc"]),
+            &names(&["1", "long"]),
+            &[vec![1.0, 2.0], vec![-10.5, 0.123]],
+        );
         assert_eq!(text, "         1  long\n a    1.00  2.00\nbc  -10.50  0.12\n");
     }
 }

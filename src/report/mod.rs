@@ -49,8 +49,14 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!((count(0), count(999), count(1000), count(25_000_095)), ("0".into(), "999".into(), "1,000".into(), "25,000,095".into()));
-        assert_eq!((bytes(12_000), bytes(5_400_000), bytes(1_640_000_000)), ("12 kB".into(), "5 MB".into(), "1.6 GB".into()));
+        assert_eq!(
+            (count(0), count(999), count(1000), count(25_000_095)),
+            ("0".into(), "999".into(), "1,000".into(), "25,000,095".into())
+        );
+        assert_eq!(
+            (bytes(12_000), bytes(5_400_000), bytes(1_640_000_000)),
+            ("12 kB".into(), "5 MB".into(), "1.6 GB".into())
+        );
         assert_eq!((number(None), number(Some(0.87654))), ("-".into(), "0.8765".into()));
         assert_eq!((fit("abcdef", 6), fit("abcdef", 4)), ("abcdef".into(), "abc…".into()));
     }

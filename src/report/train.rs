@@ -48,7 +48,9 @@ pub fn train_summary(report: &Report, verbose: bool) -> String {
         count(metrics.n_holdout_cold)
     ));
     let row = |name: &str, errors: Errors, note: String| {
-        format!("{name:<22}{:>8}  {:>8}  {note}", number(errors.rmse), number(errors.mae)).trim_end().to_owned()
+        format!("{name:<22}{:>8}  {:>8}  {note}", number(errors.rmse), number(errors.mae))
+            .trim_end()
+            .to_owned()
     };
     lines.push(format!("{:<22}{:>8}  {:>8}", "", "RMSE", "MAE"));
     lines.push(row("  global mean", metrics.baselines.global_mean, String::new()));

@@ -21,10 +21,10 @@ use polars::prelude::*;
 
 use super::FORMAT_VERSION;
 use crate::error::{Error, Result};
+use crate::ids::Axis;
 use crate::ids::Ids;
 use crate::linalg::Matrix;
 use crate::model::{Embedding, Trained};
-use crate::ids::Axis;
 
 /// What is written beside every row.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub struct Stamp {
     pub global_mean: f64,
 }
 
-/// Rows per row group: 16 MiB at rank 64, what BigQuery asks for at least.
+/// Rows per row group: 16 MiB at rank 64, what `BigQuery` asks for at least.
 const ROW_GROUP: usize = 65_536;
 
 /// Writes one side; returns a description of the columns.
@@ -64,7 +64,10 @@ pub fn write_factors(
         ("lacuna.k", rank.to_string()),
         ("lacuna.layout", "raw".to_owned()),
         ("lacuna.global_mean", stamp.global_mean.to_string()),
-        ("lacuna.score_expr", "global_mean + user.bias + item.bias + dot(user.embedding, item.embedding)".to_owned()),
+        (
+            "lacuna.score_expr",
+            "global_mean + user.bias + item.bias + dot(user.embedding, item.embedding)".to_owned(),
+        ),
     ];
     let keys = keys.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     let file = File::create(path).map_err(failed)?;
@@ -95,14 +98,20 @@ const fn id_column(axis: Axis) -> &'static str {
 
 fn describe(axis: Axis, ids: &Ids, rank: usize) -> String {
     let id = if ids.kind() == "int" { "int64" } else { "utf8" };
-    let embedding = if rank > 0 { format!("embedding: fixed_size_list<f32>[{rank}], ") } else { String::new() };
+    let embedding =
+        if rank > 0 { format!("embedding: fixed_size_list<f32>[{rank}], ") } else { String::new() };
     format!(
         "{}: {id}, {embedding}bias: f32, n_ratings: int32, model_version: utf8, trained_at: timestamp[us, UTC]",
         id_column(axis)
     )
 }
 
-fn frame(axis: Axis, trained: &Trained, embedding: &Embedding, stamp: &Stamp) -> PolarsResult<DataFrame> {
+fn frame(
+    axis: Axis,
+    trained: &Trained,
+    embedding: &Embedding,
+    stamp: &Stamp,
+) -> PolarsResult<DataFrame> {
     let rows = trained.ids.len();
     let id = PlSmallStr::from_static(id_column(axis));
     let ids = match &trained.ids {
@@ -114,7 +123,8 @@ fn frame(axis: Axis, trained: &Trained, embedding: &Embedding, stamp: &Stamp) ->
     if rank > 0 {
         columns.push(vectors_series(&embedding.vectors)?.into_column());
     }
-    let counts: Vec<i32> = trained.counts.iter().map(|&n| i32::try_from(n).unwrap_or(i32::MAX)).collect();
+    let counts: Vec<i32> =
+        trained.counts.iter().map(|&n| i32::try_from(n).unwrap_or(i32::MAX)).collect();
     let version = StringChunked::full("model_version".into(), &stamp.model_version, rows);
     let trained_at = Int64Chunked::full("trained_at".into(), stamp.trained_at * 1_000_000, rows)
         .into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
@@ -192,19 +202,28 @@ mod tests {
     fn what_is_written_is_read_back() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("f.parquet");
-        let stamp = Stamp { model_version: "v".into(), trained_at: 1_600_000_000, global_mean: 3.5 };
+        let stamp =
+            Stamp { model_version: "v".into(), trained_at: 1_600_000_000, global_mean: 3.5 };
         for rank in [0, 1, 5, 16] {
             for ids in [Ids::Int(vec![-2, 7]), Ids::Text(vec!["a b".into(), "ä".into()])] {
                 let trained = Trained { ids, counts: vec![3, 9] };
                 let values: Vec<f32> = (0..2 * rank).map(|v| v as f32 * 0.5).collect();
-                let embedding =
-                    Embedding { vectors: Matrix::from_rows(2, rank, &values), biases: vec![0.25, -1.0] };
-                write_factors(&path, &path, Axis::Item, &trained, &embedding, &stamp).expect("writes");
-                assert_eq!(read_factors(&path, Axis::Item, rank).expect("reads"), (trained, embedding));
+                let embedding = Embedding {
+                    vectors: Matrix::from_rows(2, rank, &values),
+                    biases: vec![0.25, -1.0],
+                };
+                write_factors(&path, &path, Axis::Item, &trained, &embedding, &stamp)
+                    .expect("writes");
+                assert_eq!(
+                    read_factors(&path, Axis::Item, rank).expect("reads"),
+                    (trained, embedding)
+                );
             }
         }
         let error = read_factors(&path, Axis::Item, 4).map(|_| ()).map_err(|e| e.to_string());
-        assert!(error.is_err_and(|e| e.contains("vectors of 16 numbers where manifest.json says 4")));
+        assert!(
+            error.is_err_and(|e| e.contains("vectors of 16 numbers where manifest.json says 4"))
+        );
         assert!(matches!(read_factors(&path, Axis::User, 16), Err(Error::Model { .. })));
     }
 }

@@ -220,7 +220,8 @@ impl Manifest {
     /// [`Error::Model`] if it is missing, not a manifest, or of a newer format.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |message: String| Error::Model { path: path.to_owned(), message };
-        let text = std::fs::read(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;
+        let text =
+            std::fs::read(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;
         let value: serde_json::Value =
             serde_json::from_slice(&text).map_err(|e| wrong(format!("not a manifest: {e}")))?;
         let version = value.get("format_version").and_then(serde_json::Value::as_u64);

@@ -25,9 +25,9 @@ pub use outdir::OutDir;
 pub use table::{RatingsWriter, write_predictions};
 
 use crate::error::{Error, Result};
+use crate::ids::Axis;
 use crate::load::fingerprint;
 use crate::model::{Factors, Model};
-use crate::ids::Axis;
 
 /// File names in a model directory.
 pub const USER_FACTORS: &str = "user_factors.parquet";
@@ -45,7 +45,8 @@ pub const METRICS: &str = "metrics.json";
 pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
     let wrong = |path: &Path, message: String| Error::Model { path: path.to_owned(), message };
     if !path.is_dir() {
-        let message = if path.exists() { "not a model directory" } else { "no such model directory" };
+        let message =
+            if path.exists() { "not a model directory" } else { "no such model directory" };
         return Err(wrong(path, message.to_owned()));
     }
     let manifest = Manifest::read(&path.join(MANIFEST))?;

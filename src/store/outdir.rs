@@ -29,7 +29,8 @@ impl OutDir {
         check_target(target, replace)?;
         let parent = existing_ancestor(target);
         let name = target.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy());
-        let temporary = tempfile::Builder::new().prefix(&format!(".{name}.lacuna-")).tempdir_in(&parent);
+        let temporary =
+            tempfile::Builder::new().prefix(&format!(".{name}.lacuna-")).tempdir_in(&parent);
         let temporary = temporary.map_err(|source| Error::Write { path: parent, source })?;
         Ok(Self { target: target.to_owned(), replace, temporary })
     }
@@ -88,7 +89,8 @@ fn check_target(target: &Path, replace: bool) -> Result<()> {
         return Err(Error::OutputExists { path: target.to_owned() });
     }
     let empty = || fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
-    let ours = target.is_dir() && !target.is_symlink() && (target.join(MANIFEST).is_file() || empty());
+    let ours =
+        target.is_dir() && !target.is_symlink() && (target.join(MANIFEST).is_file() || empty());
     if ours { Ok(()) } else { Err(Error::NotOurs { path: target.to_owned() }) }
 }
 
@@ -110,9 +112,8 @@ fn existing_ancestor(path: &Path) -> PathBuf {
 /// A temporary directory is private to its owner; a published one is as the umask wants it.
 fn open_to_readers(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let probe = tempfile::Builder::new()
-        .permissions(fs::Permissions::from_mode(0o777))
-        .tempdir_in(path)?;
+    let probe =
+        tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o777)).tempdir_in(path)?;
     let mode = fs::metadata(probe.path())?.permissions();
     drop(probe);
     fs::set_permissions(path, mode)

@@ -25,7 +25,8 @@ impl OutFile {
         if target.exists() && !replace {
             return Err(Error::OutputExists { path: target.to_owned() });
         }
-        let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent =
+            target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |source| Error::Write { path: target.to_owned(), source };
         // As the umask wants it, not private as temporary files are.
         let temporary = tempfile::Builder::new()
@@ -172,7 +173,10 @@ pub fn write_predictions(
     let mut file = OutFile::create(path, replace)?;
     if is_parquet(path) {
         let writer = ParquetWriter::new(file.temporary.as_file_mut());
-        writer.with_compression(ParquetCompression::Zstd(None)).finish(&mut frame).map_err(failed)?;
+        writer
+            .with_compression(ParquetCompression::Zstd(None))
+            .finish(&mut frame)
+            .map_err(failed)?;
     } else {
         CsvWriter::new(file.temporary.as_file_mut()).finish(&mut frame).map_err(failed)?;
     }

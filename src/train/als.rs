@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 use super::sweep::{HalfSweep, Partitions};
 use super::{Algorithm, Fit, Iteration, Problem, StopReason, check_stop, start};
 use crate::error::{Error, Result};
-use crate::model::{Embedding, Factors, Scorer};
 use crate::ids::Axis;
+use crate::model::{Embedding, Factors, Scorer};
 use crate::objective::{Explicit, Regularization, RowLoss};
 use crate::ratings::{Moments, Ratings};
 use crate::solver::Cholesky;
@@ -42,7 +42,8 @@ impl Algorithm for Als {
 
     fn fit(&self, problem: &Problem<'_>, observer: &mut super::Observer<'_>) -> Result<Fit> {
         let Problem { ratings, moments, .. } = *problem;
-        let moments = if self.mean { *moments } else { Moments { mean: 0.0, deviation: 1.0, ..*moments } };
+        let moments =
+            if self.mean { *moments } else { Moments { mean: 0.0, deviation: 1.0, ..*moments } };
         let objective = Explicit::new(ratings, &moments, self.regularization, self.biases);
         let mut factors = match problem.start {
             Some(start) => start.clone(),

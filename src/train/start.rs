@@ -3,8 +3,8 @@
 use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
 
-use crate::linalg::Matrix;
 use crate::ids::Axis;
+use crate::linalg::Matrix;
 use crate::rng::{Stream, generator};
 
 /// Vectors with independent entries N(0, 0.1² / rank), each row drawn from its own stream.

@@ -11,9 +11,9 @@ use rayon::prelude::*;
 
 use super::check_stop;
 use crate::error::{Error, Result};
+use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
 use crate::model::Embedding;
-use crate::ids::Axis;
 use crate::objective::{Objective, RowLoss};
 use crate::ratings::Side;
 use crate::solver::{RowProblem, Solver};
@@ -129,7 +129,8 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
             Ok(losses)
         };
         // In order, so that of several failing rows the lowest is reported and sums are fixed.
-        let results: Vec<Result<RowLoss>> = tasks.into_par_iter().map_init(scratch, solve).collect();
+        let results: Vec<Result<RowLoss>> =
+            tasks.into_par_iter().map_init(scratch, solve).collect();
         results.into_iter().try_fold(RowLoss::default(), |mut total, part| {
             total.add(&part?);
             Ok(total)

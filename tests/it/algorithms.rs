@@ -37,7 +37,8 @@ fn ratings(items: u32) -> Ratings {
         for item in (0..items).filter(|&i| i != 4) {
             let h = mix(u64::from(user) << 32 | u64::from(item));
             if user == 0 || h % 400 < 7 {
-                let value = ((user as f32 * 0.3).sin() * (item as f32 * 0.01).cos()) + (h >> 40) as f32 * 1e-8;
+                let value = ((user as f32 * 0.3).sin() * (item as f32 * 0.01).cos())
+                    + (h >> 40) as f32 * 1e-8;
                 cells.push(cell(user, item, value));
             }
         }
@@ -124,7 +125,10 @@ fn permuting_rows_permutes_factors() {
         let a = fit_with_keys(&*algorithm, &ratings, None, (&user_keys, &item_keys), go).unwrap();
         let b = fit_with_keys(&*algorithm, &permuted, None, (&user_keys, &moved_keys), go).unwrap();
         for item in 0..n {
-            let (a, b) = (a.factors.items.vectors.row(item as usize), b.factors.items.vectors.row(moved(item) as usize));
+            let (a, b) = (
+                a.factors.items.vectors.row(item as usize),
+                b.factors.items.vectors.row(moved(item) as usize),
+            );
             // Sums run in another order: single precision, three iterations.
             assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 2e-3), "{a:?} {b:?}");
         }

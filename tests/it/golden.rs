@@ -18,7 +18,8 @@ fn start(users: usize, item_ids: &[f64], rank: usize) -> Factors {
     for &id in item_ids {
         for d in 0..rank {
             let d = d as f64;
-            values.push((0.1 * (2.0 / rank as f64).sqrt() * (0.7 * id * (d + 1.0) + d).sin()) as f32);
+            values
+                .push((0.1 * (2.0 / rank as f64).sqrt() * (0.7 * id * (d + 1.0) + d).sin()) as f32);
         }
     }
     Factors {
@@ -64,7 +65,8 @@ fn small_fits_follow_the_reference_iteration_by_iteration() {
                 let (u, i) = (f64::from(user), f64::from(item));
                 let value = 3.0 + (0.7 * u).sin() * (0.3 * i).cos() + 0.5 * (u * i * 0.1).sin();
                 let weighted = case["weighted"].as_bool().unwrap();
-                let weight = if weighted { 0.5 + ((user + 2 * item) % 4) as f32 * 0.5 } else { 1.0 };
+                let weight =
+                    if weighted { 0.5 + ((user + 2 * item) % 4) as f32 * 0.5 } else { 1.0 };
                 cells.push(Cell { user, item, value: value as f32, weight, time: 0 });
             }
         }

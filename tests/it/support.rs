@@ -19,7 +19,13 @@ pub(crate) fn fit(
     observer: &mut dyn FnMut(&Iteration<'_>) -> ControlFlow<()>,
 ) -> Result<Fit> {
     let keys = |n: usize, domain| Ids::range(n).keys(domain);
-    fit_with_keys(algorithm, ratings, start, (&keys(ratings.users(), "user"), &keys(ratings.items(), "item")), observer)
+    fit_with_keys(
+        algorithm,
+        ratings,
+        start,
+        (&keys(ratings.users(), "user"), &keys(ratings.items(), "item")),
+        observer,
+    )
 }
 
 /// Fits with the given keys.
@@ -56,9 +62,15 @@ pub(crate) fn movielens() -> Option<PathBuf> {
         Some(root.join("datasets/movielens")),
         Some(root.join("../shared/data")),
     ];
-    let found = places.into_iter().flatten().map(|p| p.join("ml-latest-small/ratings.csv")).find(|p| p.is_file());
+    let found = places
+        .into_iter()
+        .flatten()
+        .map(|p| p.join("ml-latest-small/ratings.csv"))
+        .find(|p| p.is_file());
     if found.is_none() {
-        eprintln!("skipped: ml-latest-small/ratings.csv is not here (scripts/fetch-movielens latest-small)");
+        eprintln!(
+            "skipped: ml-latest-small/ratings.csv is not here (scripts/fetch-movielens latest-small)"
+        );
     }
     found
 }

@@ -38,7 +38,9 @@ fn sources() -> Vec<(PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     walk(&src, &mut found);
-    let read = |p: PathBuf| (p.strip_prefix(&src).unwrap().to_owned(), std::fs::read_to_string(&p).unwrap());
+    let read = |p: PathBuf| {
+        (p.strip_prefix(&src).unwrap().to_owned(), std::fs::read_to_string(&p).unwrap())
+    };
     found.into_iter().map(read).collect()
 }
 
@@ -53,7 +55,13 @@ fn is_test(path: &Path) -> bool {
 }
 
 fn room(path: &Path) -> String {
-    path.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
+    path.components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_string_lossy()
+        .trim_end_matches(".rs")
+        .to_owned()
 }
 
 #[test]
@@ -70,9 +78,14 @@ fn modules_name_only_lower_floors() {
         for (at, _) in code(&text).match_indices("crate::") {
             let text = code(&text);
             let rest = &text[at + 7..];
-            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let name: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             if let Some((_, other)) = FLOORS.iter().find(|(n, _)| *n == name) {
-                assert!(name == own || *other < floor, "{} (floor {floor}) names {name} (floor {other})", path.display());
+                assert!(
+                    name == own || *other < floor,
+                    "{} (floor {floor}) names {name} (floor {other})",
+                    path.display()
+                );
             }
         }
     }
@@ -92,7 +105,11 @@ fn libraries_stay_in_their_rooms() {
         allowed("std::env", &["cli", "pipeline", "main"]);
         allowed("SystemTime", &["load", "store", "pipeline", "run"]);
         allowed("unsafe", &["linalg"]);
-        assert!(path.starts_with("linalg/simd") || !code.contains("unsafe {"), "{}", path.display());
+        assert!(
+            path.starts_with("linalg/simd") || !code.contains("unsafe {"),
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -102,7 +119,9 @@ fn no_panics_on_user_data() {
         if is_test(&path) {
             continue;
         }
-        for word in [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "unreachable!("] {
+        for word in
+            [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "unreachable!("]
+        {
             assert!(!code(&text).contains(word), "{word} in {}", path.display());
         }
     }
@@ -113,7 +132,11 @@ fn files_can_be_read_in_one_sitting() {
     for (path, text) in sources() {
         let lines = text.lines().count();
         assert!(lines <= 520, "{} has {lines} lines", path.display());
-        assert!(text.starts_with("//!") || is_test(&path), "{} does not say what it is", path.display());
+        assert!(
+            text.starts_with("//!") || is_test(&path),
+            "{} does not say what it is",
+            path.display()
+        );
     }
 }
 
@@ -124,7 +147,12 @@ fn every_unsafe_block_says_why() {
         for (at, line) in lines.iter().enumerate() {
             if line.contains("unsafe {") && !line.trim_start().starts_with("//") {
                 let before = &lines[at.saturating_sub(4)..=at];
-                assert!(before.iter().any(|l| l.contains("SAFETY")), "{}:{}", path.display(), at + 1);
+                assert!(
+                    before.iter().any(|l| l.contains("SAFETY")),
+                    "{}:{}",
+                    path.display(),
+                    at + 1
+                );
             }
         }
     }

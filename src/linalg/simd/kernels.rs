@@ -171,7 +171,15 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
                 i += BLOCK;
             }
             let targets = targets.as_ptr().add(start);
-            vectors::<V, WEIGHTED>(row, chunk.len(), n, weights, targets, rhs.as_mut_ptr(), sums.as_mut_ptr());
+            vectors::<V, WEIGHTED>(
+                row,
+                chunk.len(),
+                n,
+                weights,
+                targets,
+                rhs.as_mut_ptr(),
+                sums.as_mut_ptr(),
+            );
         }
     }
 }
@@ -271,9 +279,22 @@ pub(super) unsafe fn cholesky<V: Vector>(a: &mut [f32], n: usize, order: usize) 
 /// Scales row `r` of the 8-row block that starts at row and column `i`, and takes it off the rows
 /// of the block below it.
 #[inline(always)]
-unsafe fn axpy_rows<V: Vector>(pivot_row: *mut f32, n: usize, i: usize, r: usize, rows: usize, scale: f32) {
+unsafe fn axpy_rows<V: Vector>(
+    pivot_row: *mut f32,
+    n: usize,
+    i: usize,
+    r: usize,
+    rows: usize,
+    scale: f32,
+) {
     #[inline(always)]
-    unsafe fn strip<W: Vector>(pivot_row: *mut f32, n: usize, j: usize, factors: &[f32], scale: f32) {
+    unsafe fn strip<W: Vector>(
+        pivot_row: *mut f32,
+        n: usize,
+        j: usize,
+        factors: &[f32],
+        scale: f32,
+    ) {
         // SAFETY: the strip and the rows below it lie inside the matrix.
         unsafe {
             let u = W::load(pivot_row.add(j)).mul(W::splat(scale));
@@ -408,7 +429,13 @@ pub(super) unsafe fn solve<V: Vector>(u: &[f32], n: usize, order: usize, b: &mut
 /// # Safety
 /// All `indices` are rows of `base` (rows of `stride >= x.len()`), `out` is as long as `indices`.
 #[inline(always)]
-pub(super) unsafe fn dots<V: Vector>(x: &[f32], base: &[f32], stride: usize, indices: &[u32], out: &mut [f32]) {
+pub(super) unsafe fn dots<V: Vector>(
+    x: &[f32],
+    base: &[f32],
+    stride: usize,
+    indices: &[u32],
+    out: &mut [f32],
+) {
     let len = x.len();
     let whole = len - len % V::N;
     let (mut groups, mut done) = (indices.chunks_exact(4), 0);

@@ -5,7 +5,15 @@
 //! it checks the bounds that the kernels rely on, and only hands out instruction sets the processor
 //! has. Results differ between instruction sets in the last bits, never between runs on the same one.
 
-#![allow(unsafe_code, reason = "intrinsics and in-place gathered rows; bounds are checked in Kernels")]
+#![allow(
+    unsafe_code,
+    reason = "intrinsics and in-place gathered rows; bounds are checked in Kernels"
+)]
+#![allow(
+    clippy::inline_always,
+    reason = "a kernel gets its instruction set from the function it is inlined into"
+)]
+#![allow(clippy::needless_range_loop, reason = "registers are indexed by row and column of a tile")]
 
 mod kernels;
 mod portable;
@@ -134,11 +142,31 @@ impl Kernels {
         match weights {
             None => dispatch!(
                 self.level,
-                accumulate::<false>(base, fixed.stride(), n, indices, targets, targets, gram, rhs, sums)
+                accumulate::<false>(
+                    base,
+                    fixed.stride(),
+                    n,
+                    indices,
+                    targets,
+                    targets,
+                    gram,
+                    rhs,
+                    sums
+                )
             ),
             Some(weights) => dispatch!(
                 self.level,
-                accumulate::<true>(base, fixed.stride(), n, indices, weights, targets, gram, rhs, sums)
+                accumulate::<true>(
+                    base,
+                    fixed.stride(),
+                    n,
+                    indices,
+                    weights,
+                    targets,
+                    gram,
+                    rhs,
+                    sums
+                )
             ),
         }
     }
@@ -153,7 +181,12 @@ impl Kernels {
     ///
     /// # Panics
     /// If `a` is smaller than `n x n`, `n` is no multiple of 8, or `order > n`.
-    pub fn cholesky(self, a: &mut [f32], n: usize, order: usize) -> Result<(), NotPositiveDefinite> {
+    pub fn cholesky(
+        self,
+        a: &mut [f32],
+        n: usize,
+        order: usize,
+    ) -> Result<(), NotPositiveDefinite> {
         assert!(n.is_multiple_of(BLOCK) && order <= n && a.len() >= n * n, "an {n} x {n} matrix");
         match dispatch!(self.level, cholesky(a, n, order)) {
             None => Ok(()),
@@ -166,7 +199,10 @@ impl Kernels {
     /// # Panics
     /// If a length does not fit.
     pub fn solve_transposed(self, u: &[f32], n: usize, order: usize, b: &mut [f32]) {
-        assert!(n.is_multiple_of(BLOCK) && order <= n && u.len() >= n * n && b.len() >= n, "lengths");
+        assert!(
+            n.is_multiple_of(BLOCK) && order <= n && u.len() >= n * n && b.len() >= n,
+            "lengths"
+        );
         dispatch!(self.level, solve_transposed(u, n, order, b));
     }
 
@@ -175,7 +211,10 @@ impl Kernels {
     /// # Panics
     /// If a length does not fit.
     pub fn solve(self, u: &[f32], n: usize, order: usize, b: &mut [f32]) {
-        assert!(n.is_multiple_of(BLOCK) && order <= n && u.len() >= n * n && b.len() >= n, "lengths");
+        assert!(
+            n.is_multiple_of(BLOCK) && order <= n && u.len() >= n * n && b.len() >= n,
+            "lengths"
+        );
         dispatch!(self.level, solve(u, n, order, b));
     }
 
@@ -186,7 +225,10 @@ impl Kernels {
     pub fn dots(self, x: &[f32], fixed: &Matrix, indices: &[u32], out: &mut [f32]) {
         check_rows(fixed, indices);
         assert!(x.len() >= fixed.cols() && out.len() >= indices.len(), "lengths");
-        dispatch!(self.level, dots(&x[..fixed.cols()], fixed.padded(), fixed.stride(), indices, out));
+        dispatch!(
+            self.level,
+            dots(&x[..fixed.cols()], fixed.padded(), fixed.stride(), indices, out)
+        );
     }
 
     /// `Σ xᵢ yᵢ` over the shorter of the two.

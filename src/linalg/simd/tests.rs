@@ -17,7 +17,8 @@ fn levels() -> impl Iterator<Item = Kernels> {
     Level::available().into_iter().filter_map(Kernels::with_level)
 }
 
-const RANKS: [usize; 19] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 40, 48, 64, 65, 100, 128, 200, 257];
+const RANKS: [usize; 19] =
+    [1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 40, 48, 64, 65, 100, 128, 200, 257];
 
 #[test]
 fn accumulate_equals_the_naive_sums() {

@@ -12,7 +12,8 @@ pub(crate) fn sample(users: u32, items: u32, weighted: bool) -> Ratings {
             let h = crate::split::mix(u64::from(user) << 32 | u64::from(item));
             if h % 10 < 4 && user % 13 != 5 && item % 11 != 3 {
                 let (u, i) = (f64::from(user), f64::from(item));
-                let value = 3.0 + (u * 0.7).sin() * (i * 0.3).cos() + (u * 0.2).cos() * (i * 1.1).sin();
+                let value =
+                    3.0 + (u * 0.7).sin() * (i * 0.3).cos() + (u * 0.2).cos() * (i * 1.1).sin();
                 let weight = if weighted { 0.5 + (h >> 20 & 3) as f32 * 0.5 } else { 1.0 };
                 cells.push(Cell { user, item, value: value as f32, weight, time: 0 });
             }
@@ -83,8 +84,11 @@ fn a_solved_row_is_a_stationary_point() {
                 gradient.push(0.05 * rho * f64::from(q.biases[item]));
                 for (j, &user) in row.indices.iter().enumerate() {
                     let y = p.vectors.row(user as usize);
-                    let dot: f64 =
-                        y.iter().zip(q.vectors.row(item)).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+                    let dot: f64 = y
+                        .iter()
+                        .zip(q.vectors.row(item))
+                        .map(|(&a, &b)| f64::from(a) * f64::from(b))
+                        .sum();
                     let z = (f64::from(row.values[j]) - m.mean) / m.deviation;
                     let known = f64::from(q.biases[item]) + f64::from(p.biases[user as usize]);
                     let error = row.weights.map_or(1.0, |w| f64::from(w[j])) * (z - known - dot);
@@ -105,8 +109,10 @@ fn a_solved_row_is_a_stationary_point() {
 #[test]
 fn biases_and_mean_can_be_left_out() {
     let ratings = sample(40, 30, false);
-    let fit = fit(&Als { biases: false, mean: false, ..als(3) }, &ratings, &mut |_| ControlFlow::Continue(()))
-        .expect("fits");
+    let fit = fit(&Als { biases: false, mean: false, ..als(3) }, &ratings, &mut |_| {
+        ControlFlow::Continue(())
+    })
+    .expect("fits");
     assert_eq!((fit.mean, fit.deviation), (0.0, 1.0));
     assert!(fit.factors.users.biases.iter().chain(&fit.factors.items.biases).all(|&b| b == 0.0));
 }
@@ -121,7 +127,8 @@ fn tolerance_and_observer_end_the_fit() {
     })
     .expect("fits");
     assert_eq!((ended.iterations, ended.stop_reason), (3, StopReason::Observer));
-    let ended = fit(&Als { tolerance: 0.5, ..als(2) }, &ratings, &mut |_| ControlFlow::Continue(()))
-        .expect("fits");
+    let ended =
+        fit(&Als { tolerance: 0.5, ..als(2) }, &ratings, &mut |_| ControlFlow::Continue(()))
+            .expect("fits");
     assert!(ended.iterations < 8 && ended.stop_reason == StopReason::Tolerance);
 }
