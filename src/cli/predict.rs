@@ -40,7 +40,7 @@ pub(super) struct PredictArgs {
     #[arg(long, value_name = "NAME")]
     item_col: Option<String>,
     /// Where to write the predictions of --pairs: .parquet, else CSV; standard output by default.
-    #[arg(short, long = "output", value_name = "FILE", requires = "pairs")]
+    #[arg(short = 'o', long = "output", value_name = "FILE", requires = "pairs")]
     to: Option<PathBuf>,
     /// Replace the file that --output names.
     #[arg(long)]

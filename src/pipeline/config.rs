@@ -1,7 +1,7 @@
 //! The settings: one definition each, from which the command line, the configuration file, the
 //! environment and the manifest derive.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -158,8 +158,8 @@ pub struct TrainConfig {
     pub input: Vec<String>,
     /// Model directory to write: `user_factors.parquet`, `item_factors.parquet`, manifest.json,
     /// metrics.json.
-    #[cfg_attr(feature = "cli", arg(short, long, value_name = "DIR", default_value = ""))]
-    pub output: PathBuf,
+    #[cfg_attr(feature = "cli", arg(short, long, value_name = "DIR"))]
+    pub output: Option<PathBuf>,
     /// Replace the model that --output names.
     #[cfg_attr(feature = "cli", arg(long))]
     pub force: bool,
@@ -271,7 +271,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             input: Vec::new(),
-            output: PathBuf::new(),
+            output: None,
             force: false,
             load: LoadConfig::default(),
             holdout: Holdout::Hash,
@@ -299,20 +299,20 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Checks what single values cannot: combinations.
+    /// Checks what single values cannot: combinations. Returns the output.
     ///
     /// # Errors
     /// [`Error::Usage`] with what does not fit and what to do.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<&Path> {
         let wrong = |message: &str| Err(Error::Usage(message.to_owned()));
         if self.input.is_empty() {
             return wrong(
                 "no input: give rating files, or input = [...] in the configuration file",
             );
         }
-        if self.output.as_os_str().is_empty() {
+        let Some(output) = &self.output else {
             return wrong("no output: give -o DIR, or output = \"DIR\" in the configuration file");
-        }
+        };
         if self.holdout == Holdout::Time && self.split_time.is_none() {
             return wrong("--holdout time needs --split-time DATE");
         }
@@ -325,7 +325,7 @@ impl TrainConfig {
         if self.no_biases && self.factors.get() == 0 {
             return wrong("--factors 0 fits biases alone, so --no-biases leaves nothing to fit");
         }
-        Ok(())
+        Ok(output)
     }
 
     /// The rule of the split (test files are no split).
@@ -409,13 +409,13 @@ mod tests {
     fn combinations_that_make_no_sense_are_refused() {
         let good = TrainConfig {
             input: vec!["r.csv".into()],
-            output: "m".into(),
+            output: Some("m".into()),
             ..TrainConfig::default()
         };
         assert!(good.check().is_ok());
         for (bad, part) in [
             (TrainConfig { input: vec![], ..good.clone() }, "no input"),
-            (TrainConfig { output: PathBuf::new(), ..good.clone() }, "no output"),
+            (TrainConfig { output: None, ..good.clone() }, "no output"),
             (TrainConfig { holdout: Holdout::Time, ..good.clone() }, "--split-time"),
             (TrainConfig { split_time: Some(Date(0)), ..good.clone() }, "--holdout time"),
             (TrainConfig { leave_out: Some(Count::literal(1)), ..good.clone() }, "--holdout last"),

@@ -111,9 +111,9 @@ pub(super) fn publish(
         outputs,
     };
     out.write(MANIFEST, json(serde_json::to_string_pretty(&manifest))?.as_bytes())?;
-    out.publish()?;
+    let output = out.publish()?;
     durations.total = started.elapsed().as_secs_f64();
-    Ok(Report { output: config.output.clone(), manifest, metrics, durations, warnings })
+    Ok(Report { output, manifest, metrics, durations, warnings })
 }
 
 /// Writes both sides of a model.

@@ -26,8 +26,7 @@ use crate::train::{Algorithm, Als, Fit, Iteration, Problem};
 /// # Errors
 /// Every failure leaves what was there before as it was, and nothing half-written.
 pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -> Result<Report> {
-    config.check()?;
-    let out = OutDir::create(&config.output, config.force)?;
+    let out = OutDir::create(config.check()?, config.force)?;
     let threads = config.threads.map(|t| t.get() as usize);
     with_threads(threads, || {
         let mut run = Run {

@@ -59,11 +59,12 @@ impl OutDir {
         written.map_err(|source| Error::Write { path: self.final_path(name), source })
     }
 
-    /// Moves the directory into place. What was there before is removed only after that.
+    /// Moves the directory into place and returns where. What was there before is removed only after
+    /// that.
     ///
     /// # Errors
     /// [`Error::Write`]; what was there before is still there then.
-    pub fn publish(self) -> Result<()> {
+    pub fn publish(self) -> Result<PathBuf> {
         let failed = |source| Error::Write { path: self.target.clone(), source };
         check_target(&self.target, self.replace)?;
         let parent = parent_of(&self.target);
@@ -77,7 +78,8 @@ impl OutDir {
         } else {
             rename_new(from, &self.target).map_err(failed)?;
         }
-        sync_dir(&parent).map_err(failed)
+        sync_dir(&parent).map_err(failed)?;
+        Ok(self.target)
     }
 }
 
