@@ -73,7 +73,7 @@ fn config_path(given: &ArgMatches, environment: &[(&Arg, Vec<OsString>)]) -> Opt
     let on_line = given.try_get_one::<PathBuf>("config").ok().flatten().cloned();
     let in_environment = || {
         let (_, args) = environment.iter().find(|(arg, _)| arg.get_id() == "config")?;
-        args.last().map(PathBuf::from)
+        args.last()?.to_str()?.strip_prefix("--config=").map(PathBuf::from)
     };
     on_line.or_else(in_environment)
 }
@@ -108,7 +108,7 @@ fn settings(subcommand: &Command) -> impl Iterator<Item = &Arg> {
 /// The command-line form of one setting.
 fn as_arguments(arg: &Arg, value: &str) -> Vec<OsString> {
     match arg.get_long() {
-        Some(long) => vec![format!("--{long}").into(), value.into()],
+        Some(long) => vec![format!("--{long}={value}").into()],
         None => vec![value.into()],
     }
 }

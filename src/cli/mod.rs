@@ -24,7 +24,12 @@ use crate::error::{Error, Result};
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "lacuna", version, about, long_about = LONG_ABOUT, after_help = AFTER_HELP)]
-#[command(propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    propagate_version = true,
+    disable_help_subcommand = true,
+    args_override_self = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -11,6 +11,7 @@
 
 mod block;
 mod columns;
+mod id_column;
 mod layout;
 pub mod pairs;
 mod parquet;
@@ -19,6 +20,7 @@ mod source;
 mod strict;
 mod text;
 pub mod time;
+mod zip_member;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;

@@ -12,7 +12,8 @@ use polars::prelude::{
 };
 
 use super::block::{Block, BlockIds};
-use super::columns::{Gather, block_ids};
+use super::columns::Gather;
+use super::id_column::block_ids;
 use super::layout::{Roles, describe_roles, roles};
 use super::source::Input;
 use super::{IdType, LoadOptions, TimeUnit};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use super::zip_member;
 use crate::error::{Error, Result};
 
 /// One input before it is opened.
@@ -74,7 +75,7 @@ fn directory(path: &Path) -> Result<Vec<Source>> {
     files.into_iter().map(file).collect()
 }
 
-fn is_rating_file(path: &Path) -> bool {
+pub(super) fn is_rating_file(path: &Path) -> bool {
     let Some(name) = path.file_name().map(|n| n.to_string_lossy().to_lowercase()) else {
         return false;
     };
@@ -141,7 +142,7 @@ impl Source {
 }
 
 /// A stream that can be read from any place.
-trait ReadSeek: Read + Seek + Send {}
+pub(super) trait ReadSeek: Read + Seek + Send {}
 impl<T: Read + Seek + Send> ReadSeek for T {}
 
 /// An opened input: decompressed bytes, and where they come from.
@@ -164,7 +165,7 @@ pub(super) struct Input {
 const HEAD: usize = 1 << 16;
 
 impl Input {
-    fn new(
+    pub(super) fn new(
         path: PathBuf,
         size: Option<u64>,
         compression: Option<&'static str>,
@@ -220,16 +221,16 @@ impl Input {
 
 /// What has passed through a [`Counting`] reader.
 #[derive(Debug, Default)]
-struct Meter {
-    count: AtomicU64,
+pub(super) struct Meter {
+    pub(super) count: AtomicU64,
     /// Of standard input, which cannot be read again.
     hash: Option<Mutex<Sha256>>,
 }
 
 /// Counts what passes through.
-struct Counting<R> {
-    inner: R,
-    meter: Arc<Meter>,
+pub(super) struct Counting<R> {
+    pub(super) inner: R,
+    pub(super) meter: Arc<Meter>,
 }
 
 impl<R: Read> Read for Counting<R> {
@@ -295,7 +296,7 @@ fn open_raw(
     }
     raw.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     if magic.starts_with(ZIP) {
-        return zip_member(&path, raw, size, meter);
+        return zip_member::open(&path, raw, size, meter);
     }
     decompress(path, size, &magic[..len], Box::new(raw), meter)
 }
@@ -318,100 +319,6 @@ fn decompress(
         (None, Box::new(counted))
     };
     Input::new(path, size, name, body, meter)
-}
-
-/// Names of the members that hold ratings in the `MovieLens` archives, then anything that looks so.
-fn is_ratings_member(name: &str) -> bool {
-    let base = name.rsplit('/').next().unwrap_or(name);
-    ["ratings.csv", "ratings.dat", "u.data"].contains(&base)
-}
-
-fn is_zip(name: &str) -> bool {
-    Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"))
-}
-
-/// Opens the ratings member of an archive; nothing is unpacked to disk.
-fn zip_member(
-    path: &Path,
-    raw: Box<dyn ReadSeek>,
-    size: Option<u64>,
-    meter: Arc<Meter>,
-) -> Result<Input> {
-    let wrong = |message: String| Error::Format { path: path.to_owned(), message };
-    let counted = BufReader::with_capacity(1 << 18, Counting { inner: raw, meter: meter.clone() });
-    let mut archive = zip::ZipArchive::new(counted)
-        .map_err(|e| wrong(format!("not a readable zip archive: {e}")))?;
-    let names: Vec<String> = archive
-        .file_names()
-        .filter_map(|name| name.ok().map(std::borrow::Cow::into_owned))
-        .collect();
-    let mut found: Vec<&String> = names.iter().filter(|n| is_ratings_member(n)).collect();
-    if found.is_empty() {
-        found = names.iter().filter(|n| is_rating_file(Path::new(n)) && !is_zip(n)).collect();
-    }
-    let [name] = found[..] else {
-        let held = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-        return Err(wrong(format!(
-            "{} rating files in this archive, one is needed; it holds: {held}",
-            found.len()
-        )));
-    };
-    let name = name.clone();
-    // The member borrows the archive, so a thread owns both and hands the bytes over in pieces.
-    let (sender, receiver) = std::sync::mpsc::sync_channel(4);
-    let member_path = PathBuf::from(format!("{}:{name}", path.display()));
-    meter.count.store(0, Ordering::Relaxed);
-    std::thread::spawn(move || {
-        let mut member = match archive.by_name(&name) {
-            Ok(member) => member,
-            Err(e) => {
-                let _ = sender.send(Err(std::io::Error::other(e)));
-                return;
-            }
-        };
-        loop {
-            let mut piece = vec![0; 1 << 20];
-            let mut len = 0;
-            let end = loop {
-                match member.read(&mut piece[len..]) {
-                    Ok(0) => break len < piece.len(),
-                    Ok(n) => len += n,
-                    Err(e) => {
-                        let _ = sender.send(Err(e));
-                        return;
-                    }
-                }
-            };
-            piece.truncate(len);
-            // The receiver is gone when reading was given up: then this thread is done too.
-            if sender.send(Ok(piece)).is_err() || end {
-                return;
-            }
-        }
-    });
-    let body = Pieces { receiver, piece: Cursor::new(Vec::new()) };
-    Input::new(member_path, size, Some("zip"), Box::new(body), meter)
-}
-
-/// Reads the pieces that another thread sends.
-struct Pieces {
-    receiver: std::sync::mpsc::Receiver<std::io::Result<Vec<u8>>>,
-    piece: Cursor<Vec<u8>>,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        loop {
-            let n = self.piece.read(buffer)?;
-            if n > 0 || buffer.is_empty() {
-                return Ok(n);
-            }
-            match self.receiver.recv() {
-                Ok(piece) => self.piece = Cursor::new(piece?),
-                Err(_) => return Ok(0),
-            }
-        }
-    }
 }
 
 /// Identity of a file's content.

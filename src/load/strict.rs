@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 
 use super::IdType;
 use super::block::Block;
-use super::columns::{Gather, block_ids};
+use super::columns::Gather;
+use super::id_column::block_ids;
 use super::layout::TextLayout;
 use crate::error::Result;
 

@@ -1,1 +1,316 @@
-//! To come.
+//! Every mistake has one message, its exit code, and leaves nothing behind.
+
+use std::fs;
+
+use polars::prelude::*;
+use tempfile::TempDir;
+
+use crate::support::run;
+
+/// A directory with one input, and what training on it says.
+struct Case {
+    dir: TempDir,
+}
+
+impl Case {
+    fn new(name: &str, content: &[u8]) -> Self {
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join(name), content).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Trains, expects the exit code and the message, and that nothing was written.
+    fn fails(&self, input: &str, extra: &[&str], code: i32, message: &str) {
+        let model = self.path("model");
+        let before = fs::read_dir(self.dir.path()).unwrap().count();
+        let (got, out, err) =
+            run(&[&["train", &self.path(input), "-o", &model, "-k", "2"], extra].concat());
+        let err = err.replace(&self.path(""), "");
+        let lines: Vec<&str> = err.lines().filter(|l| !l.starts_with("read ")).collect();
+        assert_eq!(lines.len(), 1, "{err}");
+        assert_eq!((got, lines[0].trim_start_matches("error: ")), (code, message), "{err}");
+        assert_eq!(out, "");
+        assert_eq!(
+            fs::read_dir(self.dir.path()).unwrap().count(),
+            before,
+            "something was left behind"
+        );
+    }
+}
+
+/// A good file with one line replaced.
+fn with_line(line: &str) -> Case {
+    let mut text = String::from("userId,movieId,rating,timestamp\n");
+    for n in 0..20 {
+        text += &if n == 5 {
+            format!("{line}\n")
+        } else {
+            format!("{},{},{},100\n", n % 4, n, n % 5 + 1)
+        };
+    }
+    Case::new("r.csv", text.as_bytes())
+}
+
+#[test]
+fn missing_and_empty_files() {
+    let case = Case::new("empty.csv", b"");
+    case.fails(
+        "nothing.csv",
+        &[],
+        3,
+        "cannot read nothing.csv: No such file or directory (os error 2)",
+    );
+    case.fails("empty.csv", &[], 3, "empty.csv: the file is empty");
+    case.fails("*.tsv", &[], 3, "*.tsv: no file matches this pattern");
+    let case = Case::new("header.csv", b"userId,movieId,rating\n");
+    case.fails("header.csv", &[], 3, "header.csv: no ratings in this file");
+    let case = Case::new("x.md", b"");
+    let message = ": no rating files (csv, tsv, dat, data, txt, parquet, zip) in this directory";
+    case.fails("", &[], 3, message);
+}
+
+#[test]
+fn missing_columns_are_named_with_those_that_are_there() {
+    let case = Case::new("r.csv", b"userId,title,rating\n1,x,3\n");
+    case.fails(
+        "r.csv",
+        &[],
+        3,
+        "r.csv: no item column \"movieid\"; the columns are: userId, title, rating. Use --item-col NAME.",
+    );
+    case.fails(
+        "r.csv",
+        &["--item-col", "film"],
+        3,
+        "r.csv: no item column \"film\"; the columns are: userId, title, rating. Use --item-col NAME.",
+    );
+    case.fails(
+        "r.csv",
+        &["--item-col", "title", "--holdout", "last"],
+        3,
+        "r.csv: no time column \"timestamp\"; the columns are: userId, title, rating. Use --time-col NAME.",
+    );
+    let case = Case::new("movies.csv", b"movieId,title,genres\n1,Toy Story (1995),Animation\n");
+    case.fails(
+        "movies.csv",
+        &[],
+        3,
+        "movies.csv: no user column \"userid\"; the columns are: movieId, title, genres. Use --user-col NAME.",
+    );
+}
+
+#[test]
+fn bad_cells_are_located() {
+    for (line, message) in [
+        ("1,2,good,100", "r.csv:7: column \"rating\": not a number: \"good\""),
+        ("1,2,4.5x,100", "r.csv:7: column \"rating\": not a number: \"4.5x\""),
+        ("1,2,,100", "r.csv:7: column \"rating\": empty: \"\""),
+        ("1,2,NaN,100", "r.csv:7: column \"rating\": not a finite number: \"NaN\""),
+        ("1,2,inf,100", "r.csv:7: column \"rating\": not a finite number: \"inf\""),
+        ("1,2,1e99,100", "r.csv:7: column \"rating\": not a finite number: \"1e99\""),
+        (",2,3,100", "r.csv:7: column \"userId\": empty: \"\""),
+        ("1,\"\",3,100", "r.csv:7: column \"movieId\": empty: \"\""),
+        ("1,2,3,soon", "r.csv:7: column \"timestamp\": not a time: \"soon\""),
+        ("1,2,3,", "r.csv:7: column \"timestamp\": empty: \"\""),
+        ("1,2,3", "r.csv:7: column \"row\": 3 fields where 4 are expected: \"1,2,3\""),
+        ("1,2,3,4,5", "r.csv:7: column \"row\": 5 fields where 4 are expected: \"1,2,3,4,5\""),
+    ] {
+        with_line(line).fails("r.csv", &[], 3, message);
+    }
+    with_line("x,2,3,100").fails(
+        "r.csv",
+        &["--id-type", "int"],
+        3,
+        "r.csv:7: column \"userId\": not an integer (--id-type int): \"x\"",
+    );
+    with_line("1,2,3,-5").fails(
+        "r.csv",
+        &["--weight-col", "timestamp"],
+        3,
+        "r.csv:7: column \"timestamp\": negative weight: \"-5\"",
+    );
+}
+
+#[test]
+fn odd_bytes_are_recognised() {
+    let case = Case::new("r.csv", &[0xff, 0xfe, b'u', 0, b's', 0]);
+    case.fails(
+        "r.csv",
+        &[],
+        3,
+        "r.csv: the file is UTF-16; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)",
+    );
+    let case = Case::new("r.csv", b"\x7fELF\0\0\0");
+    case.fails(
+        "r.csv",
+        &[],
+        3,
+        "r.csv: not a rating file: neither text nor Parquet (text may be gzip, zstd or zip compressed)",
+    );
+    let case = Case::new("r.csv", b"userId,movieId,rating\nab\xff,2,3\n");
+    case.fails("r.csv", &[], 3, "r.csv:2: column \"userId\": not valid UTF-8: \"ab\u{fffd}\"");
+    let case = Case::new("r.txt", b"hello\nworld\n");
+    case.fails(
+        "r.txt",
+        &[],
+        3,
+        "r.txt: no separator found in the first line \"hello\"; columns are separated by comma, tab, \
+         semicolon, bar or ::, or as --separator says",
+    );
+    let case = Case::new("r.csv.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3]);
+    let (code, _, err) = run(&["inspect", &case.path("r.csv.gz")]);
+    assert!(code == 3 && err.contains("cannot read"), "{err}");
+    let case = Case::new("r.zip", b"PK\x03\x04 and no more");
+    let (code, _, err) = run(&["inspect", &case.path("r.zip")]);
+    assert!(code == 3 && err.contains("not a readable zip archive"), "{err}");
+    let case = Case::new("r.parquet", b"PAR1 and no more");
+    let (code, _, err) = run(&["inspect", &case.path("r.parquet")]);
+    assert!(code == 3 && err.contains("not a readable Parquet file"), "{err}");
+}
+
+#[test]
+fn filters_that_leave_nothing_say_which() {
+    let case = with_line("1,2,3,100");
+    case.fails("r.csv", &["--since", "2020-01-01"], 3, "no ratings left after --since and --until");
+    case.fails(
+        "r.csv",
+        &["--min-user-ratings", "100"],
+        3,
+        "no ratings left after --min-user-ratings and --min-item-ratings",
+    );
+    case.fails(
+        "r.csv",
+        &["--holdout", "time", "--split-time", "@50"],
+        3,
+        "no ratings left after the holdout was taken off",
+    );
+}
+
+#[test]
+fn duplicates_can_be_an_error() {
+    with_line("0,0,3,100").fails(
+        "r.csv",
+        &["--duplicates", "error"],
+        3,
+        "user 0 rated item 0 more than once (1 such cells in all); choose --duplicates last, first, mean, \
+         sum or max",
+    );
+}
+
+#[test]
+fn bad_rows_can_be_set_aside_up_to_a_limit() {
+    let text = "userId,movieId,rating\n1,1,3\n1,2,x\n2,1,4\n2,,4\n2,2,nan\n3,1,5\n3,3,1\n";
+    let case = Case::new("r.csv", text.as_bytes());
+    case.fails(
+        "r.csv",
+        &["--bad-rows", "quarantine", "--max-bad-rows", "2"],
+        3,
+        "3 bad rows, more than --max-bad-rows 2 allows; the first: r.csv:3: column \"rating\": not a number: \"x\"",
+    );
+    let model = case.path("model");
+    let (code, out, err) = run(&[
+        "train",
+        &case.path("r.csv"),
+        "-o",
+        &model,
+        "-k",
+        "1",
+        "--bad-rows",
+        "quarantine",
+        "--holdout",
+        "none",
+    ]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("3 bad rows set aside"), "{out}");
+    let rejected = fs::read_to_string(format!("{model}/rejected_rows.csv"))
+        .unwrap()
+        .replace(&case.path(""), "");
+    let lines: Vec<&str> = rejected.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "file,line,reason,text",
+            "r.csv,3,\"column \"\"rating\"\": not a number\",x",
+            "r.csv,5,\"column \"\"movieId\"\": empty\",",
+            "r.csv,6,\"column \"\"rating\"\": not a finite number\",nan",
+        ]
+    );
+}
+
+#[test]
+fn typed_files_must_agree_on_the_type_of_ids() {
+    let dir = TempDir::new().unwrap();
+    let write = |name: &str, users: Series| {
+        let rows = users.len();
+        let columns = vec![
+            users.into_column(),
+            Series::new("item".into(), (0..rows as i64).collect::<Vec<_>>()).into_column(),
+            Series::new("rating".into(), vec![3.0_f32; rows]).into_column(),
+        ];
+        let mut frame = DataFrame::new(rows, columns).unwrap();
+        ParquetWriter::new(fs::File::create(dir.path().join(name)).unwrap())
+            .finish(&mut frame)
+            .unwrap();
+    };
+    write("a.parquet", Series::new("user".into(), vec![1_i64, 2]));
+    write("b.parquet", Series::new("user".into(), vec!["1", "x"]));
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (code, _, err) = run(&["inspect", &path("a.parquet"), &path("b.parquet")]);
+    assert_eq!(code, 3);
+    assert!(
+        err.contains("the user ids are integers in")
+            && err.contains("use --id-type int or --id-type text"),
+        "{err}"
+    );
+    let (code, out, _) =
+        run(&["inspect", &path("a.parquet"), &path("b.parquet"), "--id-type", "text", "--json"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("\"users\":3"), "{out}");
+    write("c.parquet", Series::new("user".into(), vec![Some(1_i64), None, Some(3)]));
+    let (code, _, err) = run(&["train", &path("c.parquet"), "-o", &path("m")]);
+    assert!(code == 3 && err.contains("c.parquet:2: column \"user\": null"), "{err}");
+}
+
+#[test]
+fn an_archive_needs_one_rating_file() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("x.zip");
+    let mut zip = ::zip::ZipWriter::new(fs::File::create(&path).unwrap());
+    for name in ["a.csv", "b.csv"] {
+        zip.start_file(name, ::zip::write::SimpleFileOptions::default()).unwrap();
+    }
+    zip.finish().unwrap();
+    let (code, _, err) = run(&["inspect", path.to_str().unwrap()]);
+    assert_eq!(code, 3);
+    assert!(
+        err.contains("2 rating files in this archive, one is needed; it holds: a.csv, b.csv"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_model_that_is_there_is_never_harmed() {
+    let case = with_line("1,2,3,100");
+    let model = case.path("model");
+    let train = |extra: &[&str]| {
+        run(&[&["train", &case.path("r.csv"), "-o", &model, "-k", "1"], extra].concat())
+    };
+    assert_eq!(train(&[]).0, 0);
+    let before = fs::read(format!("{model}/manifest.json")).unwrap();
+    let (code, _, err) = train(&[]);
+    assert!(
+        code == 2 && err.contains("exists; give another --output, or --force to replace it"),
+        "{err}"
+    );
+    let (code, ..) = train(&["--force", "--item-col", "nope"]);
+    assert_eq!(code, 3);
+    assert_eq!(fs::read(format!("{model}/manifest.json")).unwrap(), before);
+    assert_eq!(train(&["--force"]).0, 0);
+    // A directory that is no model is not replaced, whatever is said.
+    let (code, _, err) = run(&["train", &case.path("r.csv"), "-o", &case.path(""), "--force"]);
+    assert!(code == 2 && err.contains("is not a lacuna model"), "{err}");
+}

@@ -81,3 +81,38 @@ pub(crate) fn bits(factors: &Factors) -> Vec<u32> {
     let all = sides.iter().flat_map(|s| s.vectors.padded().iter().chain(&s.biases));
     all.map(|v| v.to_bits()).collect()
 }
+
+/// The program, without settings from the environment.
+#[cfg(feature = "cli")]
+pub(crate) fn lacuna() -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::cargo_bin("lacuna").unwrap();
+    for (name, _) in std::env::vars() {
+        if name.starts_with("LACUNA_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs the program and returns exit code, standard output and standard error.
+#[cfg(feature = "cli")]
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = lacuna().args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The JSON line of a run that must succeed.
+#[cfg(feature = "cli")]
+pub(crate) fn json(arguments: &[&str]) -> serde_json::Value {
+    let (code, out, err) = run(&[arguments, &["--json", "--quiet"]].concat());
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(out.lines().count(), 1, "{out}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// The sample of the repository.
+#[cfg(feature = "cli")]
+pub(crate) fn sample() -> String {
+    format!("{}/datasets/sample.csv", env!("CARGO_MANIFEST_DIR"))
+}

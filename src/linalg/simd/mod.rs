@@ -1,6 +1,6 @@
 //! Kernels for one instruction set each, chosen once at run time. The only unsafe code of the crate.
 //!
-//! Every kernel is written once, generic over a vector of 4, 8 or 16 lanes (`kernels.rs`), and
+//! Every kernel is written once, generic over a vector of 4, 8 or 16 lanes (`vector.rs`), and
 //! compiled for each instruction set: portable, AVX2 with FMA, AVX-512. [`Kernels`] is the safe door:
 //! it checks the bounds that the kernels rely on, and only hands out instruction sets the processor
 //! has. Results differ between instruction sets in the last bits, never between runs on the same one.
@@ -15,8 +15,11 @@
 )]
 #![allow(clippy::needless_range_loop, reason = "registers are indexed by row and column of a tile")]
 
-mod kernels;
+mod dots;
+mod gram;
 mod portable;
+mod triangular;
+mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

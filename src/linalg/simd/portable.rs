@@ -1,6 +1,7 @@
 //! Four lanes in plain Rust, which every compiler turns into the baseline's vectors.
 
-use super::kernels::{self, Vector, instantiate};
+use super::vector::{Vector, instantiate};
+use super::{dots, gram, triangular};
 
 /// Four lanes; the multiply and the add round separately (fused ones are slow without hardware).
 #[derive(Clone, Copy)]

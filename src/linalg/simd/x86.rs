@@ -9,7 +9,8 @@ use std::arch::x86_64::{
     _mm512_storeu_ps,
 };
 
-use super::kernels::{self, Vector, instantiate};
+use super::vector::{Vector, instantiate};
+use super::{dots, gram, triangular};
 
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident($register:ty), $n:literal, half $half:ty, $zero:ident, $splat:ident,
@@ -107,13 +108,13 @@ vector!(
 );
 
 pub(super) mod avx2 {
-    use super::{Lanes8, instantiate, kernels};
+    use super::{Lanes8, dots, gram, instantiate, triangular};
 
     instantiate!(Lanes8, #[target_feature(enable = "avx2,fma")]);
 }
 
 pub(super) mod avx512 {
-    use super::{Lanes16, instantiate, kernels};
+    use super::{Lanes16, dots, gram, instantiate, triangular};
 
     instantiate!(Lanes16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]);
 }

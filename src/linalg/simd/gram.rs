@@ -1,0 +1,226 @@
+//! The Gram matrix of gathered rows and its right-hand side, by register tiles.
+
+use super::BLOCK;
+use super::vector::Vector;
+
+/// How a tile combines the rows it runs over.
+const ADD: u8 = 0;
+const ADD_WEIGHTED: u8 = 1;
+pub(super) const SUBTRACT: u8 = 2;
+
+/// Rows gathered per pass: 64 rows of rank 64 are 16 KiB, half of a first-level cache.
+const PANEL: usize = 64;
+
+/// One tile, `R` rows by `C` vectors, of `out += Σₚ wₚ yₚ[i..]ᵀ yₚ[j..]` (or `-=`).
+#[inline(always)]
+unsafe fn tile<V: Vector, const R: usize, const C: usize, const MODE: u8>(
+    row: impl Fn(usize) -> *const f32,
+    depth: usize,
+    weights: *const f32,
+    (i, j): (usize, usize),
+    out: *mut f32,
+    ld: usize,
+) {
+    // SAFETY: the caller vouches for `depth` rows and weights, and for the tile within `out`.
+    unsafe {
+        let mut acc = [[V::zero(); C]; R];
+        for r in 0..R {
+            for c in 0..C {
+                acc[r][c] = V::load(out.add((i + r) * ld + j + c * V::N));
+            }
+        }
+        for p in 0..depth {
+            let y = row(p);
+            let mut cols = [V::zero(); C];
+            for c in 0..C {
+                cols[c] = V::load(y.add(j + c * V::N));
+                if MODE == ADD_WEIGHTED {
+                    cols[c] = cols[c].mul(V::splat(*weights.add(p)));
+                }
+            }
+            for r in 0..R {
+                let x = V::splat(*y.add(i + r));
+                for c in 0..C {
+                    acc[r][c] = if MODE == SUBTRACT {
+                        x.neg_mul_add(cols[c], acc[r][c])
+                    } else {
+                        x.mul_add(cols[c], acc[r][c])
+                    };
+                }
+            }
+        }
+        for r in 0..R {
+            for c in 0..C {
+                acc[r][c].store(out.add((i + r) * ld + j + c * V::N));
+            }
+        }
+    }
+}
+
+/// The 8 rows from `i` of the upper triangle, columns `i..n`: tiles of three vectors, then the rest.
+#[inline(always)]
+pub(super) unsafe fn block_row<V: Vector, const MODE: u8>(
+    row: impl Fn(usize) -> *const f32 + Copy,
+    depth: usize,
+    weights: *const f32,
+    i: usize,
+    n: usize,
+    out: *mut f32,
+    ld: usize,
+) {
+    // Tiles of 8 rows need 8 x 3 accumulators, more than the 16 registers of AVX2 and SSE.
+    macro_rules! tiles {
+        ($v:ty, $c:literal, $j:expr) => {
+            if <$v>::N >= 16 {
+                tile::<$v, 8, $c, MODE>(row, depth, weights, (i, $j), out, ld);
+            } else {
+                tile::<$v, 4, $c, MODE>(row, depth, weights, (i, $j), out, ld);
+                tile::<$v, 4, $c, MODE>(row, depth, weights, (i + 4, $j), out, ld);
+            }
+        };
+    }
+    // SAFETY: as for `tile`; every column up to `n`, a multiple of 8, is covered once.
+    unsafe {
+        let mut j = i;
+        while j + 3 * V::N <= n {
+            tiles!(V, 3, j);
+            j += 3 * V::N;
+        }
+        if j + 2 * V::N <= n {
+            tiles!(V, 2, j);
+            j += 2 * V::N;
+        }
+        if j + V::N <= n {
+            tiles!(V, 1, j);
+            j += V::N;
+        }
+        if j < n {
+            tile::<V::Half, 8, 1, MODE>(row, depth, weights, (i, j), out, ld);
+        }
+    }
+}
+
+/// See [`super::Kernels::accumulate`]; `weights` is read only where `WEIGHTED`.
+///
+/// # Safety
+/// All `indices` are rows of `base` (rows of `stride >= n`), `weights` and `targets` are as long as
+/// `indices`, `gram` holds `n * n` numbers and `rhs` and `sums` hold `n`; `n` is a multiple of 8.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one row's operands and its three results")]
+pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
+    base: &[f32],
+    stride: usize,
+    n: usize,
+    indices: &[u32],
+    weights: &[f32],
+    targets: &[f32],
+    gram: &mut [f32],
+    rhs: &mut [f32],
+    sums: &mut [f32],
+) {
+    let base = base.as_ptr();
+    let gram = gram.as_mut_ptr();
+    for (panel, chunk) in indices.chunks(PANEL).enumerate() {
+        let start = panel * PANEL;
+        // SAFETY: indices are rows of `base`; the weights and targets are as many as the indices.
+        unsafe {
+            let mut rows = [base; PANEL];
+            for (slot, &index) in rows.iter_mut().zip(chunk) {
+                *slot = base.add(index as usize * stride);
+            }
+            let next = &indices[(start + PANEL).min(indices.len())..];
+            for &index in &next[..next.len().min(PANEL)] {
+                let ahead = base.add(index as usize * stride);
+                let mut offset = 0;
+                while offset < n {
+                    V::prefetch(ahead.add(offset));
+                    offset += 16;
+                }
+            }
+            let row = |p: usize| *rows.get_unchecked(p);
+            let weights = weights.as_ptr().add(start);
+            let mut i = 0;
+            while i < n {
+                if WEIGHTED {
+                    block_row::<V, ADD_WEIGHTED>(row, chunk.len(), weights, i, n, gram, n);
+                } else {
+                    block_row::<V, ADD>(row, chunk.len(), weights, i, n, gram, n);
+                }
+                i += BLOCK;
+            }
+            let targets = targets.as_ptr().add(start);
+            vectors::<V, WEIGHTED>(
+                row,
+                chunk.len(),
+                n,
+                weights,
+                targets,
+                rhs.as_mut_ptr(),
+                sums.as_mut_ptr(),
+            );
+        }
+    }
+}
+
+/// `rhs += Σ tₚ yₚ` and `sums += Σ wₚ yₚ` over one panel.
+#[inline(always)]
+unsafe fn vectors<V: Vector, const WEIGHTED: bool>(
+    row: impl Fn(usize) -> *const f32 + Copy,
+    depth: usize,
+    n: usize,
+    weights: *const f32,
+    targets: *const f32,
+    rhs: *mut f32,
+    sums: *mut f32,
+) {
+    #[inline(always)]
+    unsafe fn strip<V: Vector, const C: usize, const WEIGHTED: bool>(
+        row: impl Fn(usize) -> *const f32,
+        depth: usize,
+        j: usize,
+        (weights, targets): (*const f32, *const f32),
+        (rhs, sums): (*mut f32, *mut f32),
+    ) {
+        // SAFETY: as for `tile`.
+        unsafe {
+            let mut t_acc = [V::zero(); C];
+            let mut w_acc = [V::zero(); C];
+            for c in 0..C {
+                t_acc[c] = V::load(rhs.add(j + c * V::N));
+                w_acc[c] = V::load(sums.add(j + c * V::N));
+            }
+            for p in 0..depth {
+                let y = row(p).add(j);
+                let t = V::splat(*targets.add(p));
+                for c in 0..C {
+                    let v = V::load(y.add(c * V::N));
+                    t_acc[c] = t.mul_add(v, t_acc[c]);
+                    w_acc[c] = if WEIGHTED {
+                        V::splat(*weights.add(p)).mul_add(v, w_acc[c])
+                    } else {
+                        w_acc[c].add(v)
+                    };
+                }
+            }
+            for c in 0..C {
+                t_acc[c].store(rhs.add(j + c * V::N));
+                w_acc[c].store(sums.add(j + c * V::N));
+            }
+        }
+    }
+    // SAFETY: as for `strip`; every column up to `n`, a multiple of 8, is covered once.
+    unsafe {
+        let mut j = 0;
+        while j + 4 * V::N <= n {
+            strip::<V, 4, WEIGHTED>(row, depth, j, (weights, targets), (rhs, sums));
+            j += 4 * V::N;
+        }
+        while j + V::N <= n {
+            strip::<V, 1, WEIGHTED>(row, depth, j, (weights, targets), (rhs, sums));
+            j += V::N;
+        }
+        if j < n {
+            strip::<V::Half, 1, WEIGHTED>(row, depth, j, (weights, targets), (rhs, sums));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The vector that kernels are generic over, and how they are compiled for one instruction set.
+
+/// A register of `N` single-precision lanes.
+///
+/// # Safety
+/// All methods may only run on a processor that has the instruction set of the type; `load`, `store`
+/// and `prefetch` also need `N` valid numbers behind the pointer (`prefetch` none).
+pub(super) trait Vector: Copy {
+    const N: usize;
+    /// A vector of half the lanes where that is worth having, else the type itself.
+    type Half: Vector;
+    unsafe fn zero() -> Self;
+    unsafe fn splat(x: f32) -> Self;
+    unsafe fn load(p: *const f32) -> Self;
+    unsafe fn store(self, p: *mut f32);
+    unsafe fn mul(self, other: Self) -> Self;
+    unsafe fn add(self, other: Self) -> Self;
+    /// `self * a + b`.
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+    /// `b - self * a`.
+    unsafe fn neg_mul_add(self, a: Self, b: Self) -> Self;
+    unsafe fn sum(self) -> f32;
+    unsafe fn prefetch(p: *const f32);
+}
+
+/// Compiles every kernel for one vector type, each function with the given attributes.
+macro_rules! instantiate {
+    ($vector:ty, $(#[$attribute:meta])*) => {
+        $(#[$attribute])*
+        #[expect(clippy::too_many_arguments, reason = "as the kernel")]
+        pub(in crate::linalg::simd) unsafe fn accumulate<const WEIGHTED: bool>(
+            base: &[f32], stride: usize, n: usize, indices: &[u32], weights: &[f32], targets: &[f32],
+            gram: &mut [f32], rhs: &mut [f32], sums: &mut [f32],
+        ) {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe {
+                gram::accumulate::<$vector, WEIGHTED>(
+                    base, stride, n, indices, weights, targets, gram, rhs, sums,
+                );
+            }
+        }
+
+        $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn cholesky(a: &mut [f32], n: usize, order: usize) -> Option<usize> {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe { triangular::cholesky::<$vector>(a, n, order) }
+        }
+
+        $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn solve_transposed(u: &[f32], n: usize, order: usize, b: &mut [f32]) {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe { triangular::solve_transposed::<$vector>(u, n, order, b) }
+        }
+
+        $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn solve(u: &[f32], n: usize, order: usize, b: &mut [f32]) {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe { triangular::solve::<$vector>(u, n, order, b) }
+        }
+
+        $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn dots(
+            x: &[f32], base: &[f32], stride: usize, indices: &[u32], out: &mut [f32],
+        ) {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe { dots::dots::<$vector>(x, base, stride, indices, out) }
+        }
+
+        $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn dot(x: &[f32], y: &[f32]) -> f32 {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe { dots::dot::<$vector>(x, y) }
+        }
+    };
+}
+pub(super) use instantiate;

@@ -1,0 +1,103 @@
+//! The ratings member of a zip archive, read without unpacking anything to disk.
+
+use std::io::{BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::source::{Counting, Input, Meter, ReadSeek, is_rating_file};
+use crate::error::{Error, Result};
+
+/// Names of the members that hold ratings in the `MovieLens` archives, then anything that looks so.
+fn is_ratings_member(name: &str) -> bool {
+    let base = name.rsplit('/').next().unwrap_or(name);
+    ["ratings.csv", "ratings.dat", "u.data"].contains(&base)
+}
+
+fn is_zip(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"))
+}
+
+/// Opens the ratings member of an archive; nothing is unpacked to disk.
+pub(super) fn open(
+    path: &Path,
+    raw: Box<dyn ReadSeek>,
+    size: Option<u64>,
+    meter: Arc<Meter>,
+) -> Result<Input> {
+    let wrong = |message: String| Error::Format { path: path.to_owned(), message };
+    let counted = BufReader::with_capacity(1 << 18, Counting { inner: raw, meter: meter.clone() });
+    let mut archive = zip::ZipArchive::new(counted)
+        .map_err(|e| wrong(format!("not a readable zip archive: {e}")))?;
+    let names: Vec<String> = archive
+        .file_names()
+        .filter_map(|name| name.ok().map(std::borrow::Cow::into_owned))
+        .collect();
+    let mut found: Vec<&String> = names.iter().filter(|n| is_ratings_member(n)).collect();
+    if found.is_empty() {
+        found = names.iter().filter(|n| is_rating_file(Path::new(n)) && !is_zip(n)).collect();
+    }
+    let [name] = found[..] else {
+        let held = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        return Err(wrong(format!(
+            "{} rating files in this archive, one is needed; it holds: {held}",
+            found.len()
+        )));
+    };
+    let name = name.clone();
+    // The member borrows the archive, so a thread owns both and hands the bytes over in pieces.
+    let (sender, receiver) = std::sync::mpsc::sync_channel(4);
+    let member_path = PathBuf::from(format!("{}:{name}", path.display()));
+    meter.count.store(0, Ordering::Relaxed);
+    std::thread::spawn(move || {
+        let mut member = match archive.by_name(&name) {
+            Ok(member) => member,
+            Err(e) => {
+                let _ = sender.send(Err(std::io::Error::other(e)));
+                return;
+            }
+        };
+        loop {
+            let mut piece = vec![0; 1 << 20];
+            let mut len = 0;
+            let end = loop {
+                match member.read(&mut piece[len..]) {
+                    Ok(0) => break len < piece.len(),
+                    Ok(n) => len += n,
+                    Err(e) => {
+                        let _ = sender.send(Err(e));
+                        return;
+                    }
+                }
+            };
+            piece.truncate(len);
+            // The receiver is gone when reading was given up: then this thread is done too.
+            if sender.send(Ok(piece)).is_err() || end {
+                return;
+            }
+        }
+    });
+    let body = Pieces { receiver, piece: Cursor::new(Vec::new()) };
+    Input::new(member_path, size, Some("zip"), Box::new(body), meter)
+}
+
+/// Reads the pieces that another thread sends.
+struct Pieces {
+    receiver: std::sync::mpsc::Receiver<std::io::Result<Vec<u8>>>,
+    piece: Cursor<Vec<u8>>,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let n = self.piece.read(buffer)?;
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            match self.receiver.recv() {
+                Ok(piece) => self.piece = Cursor::new(piece?),
+                Err(_) => return Ok(0),
+            }
+        }
+    }
+}
