@@ -1,24 +1,99 @@
-//! lacuna
-#[cfg(feature = "cli")]
-pub mod cli;
+//! Factorises large sparse rating data and publishes the factors.
+//!
+//! Given ratings `r_ui` of items `i` by users `u`, lacuna finds vectors `p_u`, `q_i` of `rank` numbers
+//! and biases `b_u`, `b_i` that minimise, on standardised ratings `z = (r − μ) / s`,
+//!
+//! ```text
+//! Σ w (z_ui − b_u − b_i − p_u·q_i)² + λ Σ ρ(n) |vector|² + λ_b Σ ρ(n) bias²,   ρ(n) = n̄ (n / n̄)^e
+//! ```
+//!
+//! over the observed cells, and predicts `r̂_ui = μ + b_u + b_i + p_u·q_i` (on the rating scale) for
+//! every cell. Shapes: users `m x rank`, items `n x rank`.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use lacuna::ids::Ids;
+//! use lacuna::linalg::simd::Kernels;
+//! use lacuna::objective::Regularization;
+//! use lacuna::ratings::{Cell, Ratings};
+//! use lacuna::train::{Algorithm, Als, Problem};
+//!
+//! // [[5, 3, ?], [4, ?, 1], [?, 2, 5]]
+//! let cells = [(0, 0, 5.0), (0, 1, 3.0), (1, 0, 4.0), (1, 2, 1.0), (2, 1, 2.0), (2, 2, 5.0)]
+//!     .map(|(user, item, value)| Cell { user, item, value, weight: 1.0, time: 0 });
+//! let ratings = Ratings::from_sorted(3, 3, &cells);
+//! let (user_keys, item_keys) = (Ids::range(3).keys("user"), Ids::range(3).keys("item"));
+//! let regularization = Regularization { users: 1e-3, items: 1e-3, biases: 1e-3, exponent: 0.5 };
+//! let als = Als {
+//!     rank: 2, iterations: 200, tolerance: 0.0, regularization, biases: true, mean: true, seed: 42,
+//! };
+//! let fit = als.fit(
+//!     &Problem {
+//!         ratings: &ratings,
+//!         moments: &ratings.moments(),
+//!         user_keys: &user_keys,
+//!         item_keys: &item_keys,
+//!         start: None,
+//!         stop: &AtomicBool::new(false),
+//!         kernels: Kernels::detect(),
+//!     },
+//!     &mut |_| ControlFlow::Continue(()),
+//! )?;
+//! let predicted = fit.scorer(&ratings.moments()).score(Kernels::detect(), Some(0), Some(0));
+//! assert!((predicted - 5.0).abs() < 0.1);
+//! # Ok::<(), lacuna::error::Error>(())
+//! ```
+//!
+//! # The way of the data
+//!
+//! ```text
+//! files ─load→ Interactions ─prepare→ unique cells, Ids ─split→ training and holdout cells
+//!       ─Ratings→ CSR by user and by item ─Algorithm::fit→ Factors ─metric→ errors beside baselines
+//!       ─Model─store→ model directory
+//! ```
+//!
+//! # Architecture
+//!
+//! Modules in reading order; each names only modules above it here (a test holds that):
+//! [`error`], [`param`]; [`linalg`]; [`ids`], [`ratings`]; [`rng`], [`model`]; [`split`], [`metric`];
+//! [`objective`]; [`solver`]; [`train`], [`synthetic`]; `load`; `store`; `pipeline`; `report`; `cli`.
+//!
+//! What never happens: Polars outside `load` and `store`; external ids below `load`; a clock, the
+//! environment or printing below `pipeline`; an allocation in a kernel; a floating-point sum whose order
+//! depends on the number of threads; a panic on user data; unsafe code outside `linalg::simd`.
+
 pub mod error;
-pub mod ids;
-pub mod linalg;
-#[cfg(feature = "files")]
-pub mod load;
-pub mod metric;
-pub mod model;
-pub mod objective;
 pub mod param;
-#[cfg(feature = "files")]
-pub mod pipeline;
+
+pub mod linalg;
+
+pub mod ids;
 pub mod ratings;
-#[cfg(feature = "files")]
-pub mod report;
+
+pub mod model;
 pub mod rng;
-pub mod solver;
+
+pub mod metric;
 pub mod split;
-#[cfg(feature = "files")]
-pub mod store;
+
+pub mod objective;
+pub mod solver;
+
 pub mod synthetic;
 pub mod train;
+
+#[cfg(feature = "files")]
+pub mod load;
+#[cfg(feature = "files")]
+pub mod store;
+
+#[cfg(feature = "files")]
+pub mod pipeline;
+
+#[cfg(feature = "files")]
+pub mod report;
+
+#[cfg(feature = "cli")]
+pub mod cli;

@@ -270,3 +270,91 @@ fn factors_beat_biases_on_movielens() {
     let ratio = own.as_f64().unwrap() / biases.as_f64().unwrap();
     assert!(ratio < 0.98, "{ratio}");
 }
+
+#[test]
+fn weights_count_and_rows_of_weight_zero_are_left_out() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("w.csv");
+    // User 1's second rating has no weight; user 2's first counts three times as much.
+    fs::write(&file, "user,item,rating,w\n1,1,2,1\n1,2,5,0\n2,1,4,3\n2,3,4,1\n").unwrap();
+    let model = dir.path().join("m");
+    let line = json(&[
+        "train",
+        file.to_str().unwrap(),
+        "-o",
+        model.to_str().unwrap(),
+        "--weight-col",
+        "w",
+        "--holdout",
+        "none",
+        "-k",
+        "1",
+    ]);
+    assert_eq!((&line["n_ratings"], &line["n_items"]), (&3.into(), &2.into()));
+    let manifest = read(&model.join("manifest.json"));
+    assert_eq!(manifest["data"]["zero_weight"], 1);
+    let mean = (2.0 + 3.0 * 4.0 + 4.0) / 5.0;
+    assert!((manifest["model"]["global_mean"].as_f64().unwrap() - mean).abs() < 1e-6);
+    // The mean number of ratings per row counts rows, not weights.
+    assert_eq!(manifest["model"]["mean_user_ratings"], 1.5);
+}
+
+#[test]
+fn an_empty_holdout_gives_null_metrics_and_a_warning() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("r.csv");
+    fs::write(&file, "user,item,rating\n1,1,2\n1,2,5\n2,1,4\n").unwrap();
+    let model = dir.path().join("m");
+    let args =
+        ["train", file.to_str().unwrap(), "-o", model.to_str().unwrap(), "--test-ratio", "0.0001"];
+    let (code, out, err) = run(&args);
+    assert_eq!(code, 0);
+    assert!(err.contains("warning: the holdout is empty: its metrics are null"), "{err}");
+    assert!(out.contains("als k=64"), "{out}");
+    let metrics = read(&model.join("metrics.json"));
+    assert!(
+        metrics["holdout_rmse"].is_null() && metrics["baselines"]["bias_only"]["rmse"].is_null()
+    );
+    assert!(metrics["train_rmse"].is_number());
+}
+
+#[test]
+fn odd_but_valid_data_trains_without_a_wrong_number() {
+    let dir = TempDir::new().unwrap();
+    let cases = [
+        ("one rating", "user,item,rating\n1,1,2\n"),
+        ("one user", "user,item,rating\n1,1,2\n1,2,5\n1,3,4\n"),
+        ("all equal", "user,item,rating\n1,1,3\n1,2,3\n2,1,3\n"),
+        ("negative and zero", "user,item,rating\n1,1,-3\n1,2,0\n2,1,0\n2,2,1e-3\n"),
+        ("huge", "user,item,rating\n1,1,1e30\n1,2,-1e30\n2,1,1e20\n2,2,5\n"),
+    ];
+    for (name, text) in cases {
+        for extra in [
+            &[][..],
+            &["--no-mean"],
+            &["--no-biases"],
+            &["-k", "0"],
+            &["-r", "0", "--bias-reg", "0"],
+        ] {
+            let file = dir.path().join("r.csv");
+            fs::write(&file, text).unwrap();
+            let model = dir.path().join("m");
+            let base = [
+                "train",
+                file.to_str().unwrap(),
+                "-o",
+                model.to_str().unwrap(),
+                "--force",
+                "--holdout",
+                "none",
+            ];
+            let (code, _, err) = run(&[&base[..], &["-k", "3"], extra].concat());
+            // Without regularisation a row with fewer ratings than unknowns has no unique solution.
+            assert!(code == 0 || (code == 6 && extra.contains(&"0")), "{name} {extra:?}: {err}");
+            if code == 0 {
+                let rmse = &read(&model.join("metrics.json"))["train_rmse"];
+                assert!(rmse.as_f64().is_some_and(f64::is_finite), "{name} {extra:?}: {rmse}");
+            }
+        }
+    }
+}
