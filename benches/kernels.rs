@@ -52,7 +52,13 @@ fn gram(c: &mut Criterion) {
                 b.iter(|| {
                     at = (at + 1) % lists.len();
                     system.reset();
-                    system.accumulate(kernels, &fixed, &lists[at], None, &targets);
+                    system.accumulate(
+                        kernels,
+                        &fixed,
+                        (&lists[at], &lists[(at + 1) % lists.len()]),
+                        None,
+                        &targets,
+                    );
                 });
             });
         }
@@ -65,7 +71,7 @@ fn solve(c: &mut Criterion) {
     for rank in [8, 16, 32, 64, 100, 128, 256] {
         let fixed = fixed(rank);
         let mut system = NormalEquations::new(rank);
-        system.accumulate(Kernels::detect(), &fixed, &indices(1), None, &targets);
+        system.accumulate(Kernels::detect(), &fixed, (&indices(1), &[]), None, &targets);
         system.add_ridge(100.0, 1.0);
         let mut x = vec![0.0; rank];
         group.throughput(Throughput::Elements((rank * rank * rank / 3 + 2 * rank * rank) as u64));

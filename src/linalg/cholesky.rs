@@ -33,10 +33,9 @@ pub fn solve_bordered(
     let (rank, n) = (system.rank(), system.stride());
     let NormalEquations { gram, rhs, sums, weight, target, .. } = system;
     kernels.cholesky(gram, n, rank)?;
-    kernels.solve_transposed(gram, n, rank, rhs);
     let mut bias = 0.0;
     if with_bias {
-        kernels.solve_transposed(gram, n, rank, sums);
+        kernels.solve_transposed(gram, n, rank, [rhs, sums]);
         let pivot = *weight - f64::from(kernels.dot(&sums[..rank], &sums[..rank]));
         if pivot.is_nan() || pivot <= *weight * CANCELLED {
             return Err(NotPositiveDefinite { pivot: rank });
@@ -45,6 +44,8 @@ pub fn solve_bordered(
         for (g, &a) in rhs.iter_mut().zip(sums.iter()) {
             *g -= bias * a;
         }
+    } else {
+        kernels.solve_transposed(gram, n, rank, [rhs]);
     }
     kernels.solve(gram, n, rank, rhs);
     x.copy_from_slice(&rhs[..rank]);
@@ -64,7 +65,7 @@ mod tests {
         let indices: Vec<u32> = (0..cells as u32).collect();
         let targets: Vec<f32> = (0..cells).map(|i| (i * 31 % 17) as f32 / 17.0 - 0.4).collect();
         let mut system = NormalEquations::new(rank);
-        system.accumulate(Kernels::detect(), &fixed, &indices, None, &targets);
+        system.accumulate(Kernels::detect(), &fixed, (&indices, &[]), None, &targets);
         system.add_ridge(0.3, 0.2);
         system
     }

@@ -69,19 +69,21 @@ impl NormalEquations {
     }
 
     /// Adds the cells of one row: the vectors `indices` of `fixed`, their weights (1 where absent)
-    /// and weighted targets. At most [`CHUNK`] cells keep single precision honest.
+    /// and weighted targets. At most [`CHUNK`] cells keep single precision honest. The vectors
+    /// `following` are not added but fetched ahead, for the next call.
     pub fn accumulate(
         &mut self,
         kernels: Kernels,
         fixed: &Matrix,
-        indices: &[u32],
+        (indices, following): (&[u32], &[u32]),
         weights: Option<&[f32]>,
         targets: &[f32],
     ) {
         debug_assert_eq!(fixed.cols(), self.rank, "rank of the fixed side");
         if self.rank > 0 {
             let (gram, rhs, sums) = (&mut self.gram, &mut self.rhs, &mut self.sums);
-            kernels.accumulate(fixed, indices, weights, targets, gram, rhs, sums);
+            let rows = (indices, following);
+            kernels.accumulate(fixed, rows, weights, targets, gram, rhs, sums);
         }
         self.weight +=
             weights.map_or(indices.len() as f64, |w| w.iter().map(|&w| f64::from(w)).sum());

@@ -30,7 +30,7 @@ impl Cholesky {
             system.accumulate(
                 self.kernels,
                 problem.fixed,
-                problem.indices,
+                (problem.indices, problem.following),
                 problem.weights,
                 problem.targets,
             );
@@ -55,7 +55,7 @@ impl Cholesky {
                     part.accumulate(
                         self.kernels,
                         problem.fixed,
-                        &problem.indices[range.clone()],
+                        (&problem.indices[range.clone()], &[]),
                         problem.weights.map(|w| &w[range.clone()]),
                         &problem.targets[range.clone()],
                     );

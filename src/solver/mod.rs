@@ -14,6 +14,8 @@ pub struct RowProblem<'a> {
     pub fixed: &'a Matrix,
     /// The row's cells: positions on the other side.
     pub indices: &'a [u32],
+    /// Positions that the next row begins with: fetched ahead while this one is solved.
+    pub following: &'a [u32],
     /// One weight per cell, or none if all are 1.
     pub weights: Option<&'a [f32]>,
     /// One (weighted) target per cell.

@@ -112,6 +112,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
                 let problem = RowProblem {
                     fixed: &fixed.vectors,
                     indices: cells.indices,
+                    following: self.following(row),
                     weights: (!weights.is_empty()).then_some(weights),
                     targets,
                     shared: shared.as_ref(),
@@ -135,6 +136,11 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
             total.add(&part?);
             Ok(total)
         })
+    }
+
+    /// The positions of the next row.
+    fn following(&self, row: usize) -> &[u32] {
+        if row + 1 < self.side.rows() { self.side.row(row + 1).indices } else { &[] }
     }
 
     /// Hands each partition its rows.

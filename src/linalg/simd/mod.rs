@@ -120,7 +120,7 @@ impl Kernels {
     /// `sums`, where the `yⱼ` are the rows `indices` of `fixed`; `wⱼ` is 1 where `weights` is absent.
     ///
     /// With `n = cols` rounded up to 8, `gram` is `n x n` row-major, `rhs` and `sums` hold `n`
-    /// numbers; entries below the diagonal blocks are left alone and padding receives zeros.
+    /// numbers. The rows `following` are only fetched ahead. Entries below the diagonal blocks are left alone and padding receives zeros.
     /// Cost: `k (k + 1)` useful flops per row for the Gram matrix and `4 k` for the vectors.
     ///
     /// # Panics
@@ -129,7 +129,7 @@ impl Kernels {
     pub fn accumulate(
         self,
         fixed: &Matrix,
-        indices: &[u32],
+        (indices, following): (&[u32], &[u32]),
         weights: Option<&[f32]>,
         targets: &[f32],
         gram: &mut [f32],
@@ -149,7 +149,7 @@ impl Kernels {
                     base,
                     fixed.stride(),
                     n,
-                    indices,
+                    (indices, following),
                     targets,
                     targets,
                     gram,
@@ -163,7 +163,7 @@ impl Kernels {
                     base,
                     fixed.stride(),
                     n,
-                    indices,
+                    (indices, following),
                     weights,
                     targets,
                     gram,
@@ -175,7 +175,8 @@ impl Kernels {
     }
 
     /// Factorises the symmetric matrix in the upper triangle of `a` (`n x n`, row-major, `n` a
-    /// multiple of 8) into `UᵀU`, in place; only the first `order` unknowns count.
+    /// multiple of 8) into `UᵀU`, in place; only the first `order` unknowns count. The diagonal
+    /// holds the reciprocals of `U`'s.
     ///
     /// Left-looking by blocks of 8 rows; `order³/3` flops.
     ///
@@ -197,15 +198,19 @@ impl Kernels {
         }
     }
 
-    /// Solves `Uᵀ x = b` in place for the factor of [`Kernels::cholesky`].
+    /// Solves `Uᵀ x = b` in place for the factor of [`Kernels::cholesky`], several `b` at once.
     ///
     /// # Panics
     /// If a length does not fit.
-    pub fn solve_transposed(self, u: &[f32], n: usize, order: usize, b: &mut [f32]) {
-        assert!(
-            n.is_multiple_of(BLOCK) && order <= n && u.len() >= n * n && b.len() >= n,
-            "lengths"
-        );
+    pub fn solve_transposed<const B: usize>(
+        self,
+        u: &[f32],
+        n: usize,
+        order: usize,
+        b: [&mut [f32]; B],
+    ) {
+        assert!(n.is_multiple_of(BLOCK) && order <= n && u.len() >= n * n, "lengths");
+        assert!(b.iter().all(|b| b.len() >= n), "lengths");
         dispatch!(self.level, solve_transposed(u, n, order, b));
     }
 

@@ -42,7 +42,15 @@ fn check_accumulate(rank: usize, cells: usize) {
         for weighted in [false, true] {
             let (mut gram, mut rhs, mut sums) = (vec![0.5; n * n], vec![0.25; n], vec![0.125; n]);
             let w = weighted.then_some(&weights[..]);
-            kernels.accumulate(&fixed, &indices, w, &targets, &mut gram, &mut rhs, &mut sums);
+            kernels.accumulate(
+                &fixed,
+                (&indices, &[1, 0]),
+                w,
+                &targets,
+                &mut gram,
+                &mut rhs,
+                &mut sums,
+            );
             // Sums reach 2.5 x cells; their rounding errors add up like a random walk.
             let tolerance = 1.2e-7 * 2.5 * (cells as f64 + 4.0).powf(1.5);
             let weight = |p: usize| if weighted { f64::from(weights[p]) } else { 1.0 };
@@ -93,7 +101,9 @@ fn cholesky_and_the_solves_leave_a_small_residual() {
             kernels.cholesky(&mut u, n, order).expect("positive definite");
             let mut x = b.clone();
             x.resize(n, 0.0);
-            kernels.solve_transposed(&u, n, order, &mut x);
+            let mut twice = x.clone();
+            kernels.solve_transposed(&u, n, order, [&mut x, &mut twice]);
+            assert_eq!(x, twice);
             kernels.solve(&u, n, order, &mut x);
             for i in 0..order {
                 let ax: f64 = (0..order).map(|j| f64::from(a[i * n + j]) * f64::from(x[j])).sum();

@@ -17,7 +17,7 @@ pub(super) unsafe fn cholesky<V: Vector>(a: &mut [f32], n: usize, order: usize) 
         // SAFETY: rows `0..i + 8` and columns `i..n` lie inside `a`.
         unsafe {
             let above = a.cast_const();
-            block_row::<V, SUBTRACT>(|p| above.add(p * n), i, above, i, n, a, n);
+            block_row::<V, SUBTRACT>(|p| above.add(p * n), |_| {}, i, above, i, n, a, n);
             for r in 0..rows {
                 let pivot_row = a.add((i + r) * n);
                 let pivot = *pivot_row.add(i + r);
@@ -26,6 +26,8 @@ pub(super) unsafe fn cholesky<V: Vector>(a: &mut [f32], n: usize, order: usize) 
                 }
                 let scale = 1.0 / pivot.sqrt();
                 axpy_rows::<V>(pivot_row, n, i, r, rows, scale);
+                // The solves multiply by the reciprocal.
+                *pivot_row.add(i + r) = scale;
             }
         }
         i += BLOCK;
@@ -83,32 +85,48 @@ unsafe fn axpy_rows<V: Vector>(
 /// See [`super::Kernels::solve_transposed`].
 ///
 /// # Safety
-/// `u` holds `n * n` numbers and `b` holds `n`; `n` is a multiple of 8, `order <= n`.
+/// `u` holds `n * n` numbers and every `b` holds `n`; `n` is a multiple of 8, `order <= n`.
 #[inline(always)]
-pub(super) unsafe fn solve_transposed<V: Vector>(u: &[f32], n: usize, order: usize, b: &mut [f32]) {
-    let (u, b) = (u.as_ptr(), b.as_mut_ptr());
+pub(super) unsafe fn solve_transposed<V: Vector, const B: usize>(
+    u: &[f32],
+    n: usize,
+    order: usize,
+    b: [&mut [f32]; B],
+) {
+    let (u, b) = (u.as_ptr(), b.map(<[f32]>::as_mut_ptr));
     let mut i = 0;
     while i < order {
         let rows = BLOCK.min(order - i);
-        // SAFETY: rows `i..i + rows` and columns `i..n` lie inside `u` and `b`.
+        // SAFETY: rows `i..i + rows` and columns `i..n` lie inside `u` and each `b`.
         unsafe {
-            let mut x = [0.0; BLOCK];
+            // The block's own triangle in registers, the right-hand sides side by side.
+            let mut x = [[0.0; BLOCK]; B];
+            for (x, &b) in x.iter_mut().zip(&b) {
+                for r in 0..rows {
+                    x[r] = *b.add(i + r);
+                }
+            }
             for r in 0..rows {
                 let row = u.add((i + r) * n + i);
-                let value = *b.add(i + r) / *row.add(r);
-                x[r] = value;
-                *b.add(i + r) = value;
-                for s in r + 1..rows {
-                    *b.add(i + s) -= value * *row.add(s);
+                for x in &mut x {
+                    x[r] *= *row.add(r);
+                    for s in r + 1..rows {
+                        x[s] -= x[r] * *row.add(s);
+                    }
+                }
+            }
+            for (x, &b) in x.iter().zip(&b) {
+                for r in 0..rows {
+                    *b.add(i + r) = x[r];
                 }
             }
             let mut j = i + BLOCK;
             while j + V::N <= n {
-                take_off::<V>(u, n, i, rows, j, &x, b);
+                take_off::<V, B>(u, n, i, rows, j, &x, &b);
                 j += V::N;
             }
             if j < n {
-                take_off::<V::Half>(u, n, i, rows, j, &x, b);
+                take_off::<V::Half, B>(u, n, i, rows, j, &x, &b);
             }
         }
         i += BLOCK;
@@ -117,22 +135,30 @@ pub(super) unsafe fn solve_transposed<V: Vector>(u: &[f32], n: usize, order: usi
 
 /// `b[j..] -= Σᵣ xᵣ u[i + r][j..]` for one vector of columns.
 #[inline(always)]
-unsafe fn take_off<V: Vector>(
+unsafe fn take_off<V: Vector, const B: usize>(
     u: *const f32,
     n: usize,
     i: usize,
     rows: usize,
     j: usize,
-    x: &[f32; BLOCK],
-    b: *mut f32,
+    x: &[[f32; BLOCK]; B],
+    b: &[*mut f32; B],
 ) {
     // SAFETY: the caller vouches for the columns and rows.
     unsafe {
-        let mut acc = V::load(b.add(j));
-        for (r, &x) in x[..rows].iter().enumerate() {
-            acc = V::splat(x).neg_mul_add(V::load(u.add((i + r) * n + j)), acc);
+        let mut acc = [V::zero(); B];
+        for (acc, &b) in acc.iter_mut().zip(b) {
+            *acc = V::load(b.add(j));
         }
-        acc.store(b.add(j));
+        for r in 0..rows {
+            let row = V::load(u.add((i + r) * n + j));
+            for (acc, x) in acc.iter_mut().zip(x) {
+                *acc = V::splat(x[r]).neg_mul_add(row, *acc);
+            }
+        }
+        for (acc, &b) in acc.iter().zip(b) {
+            acc.store(b.add(j));
+        }
     }
 }
 
@@ -175,7 +201,7 @@ pub(super) unsafe fn solve<V: Vector>(u: &[f32], n: usize, order: usize, b: &mut
                 for s in r + 1..rows {
                     value -= *b.add(i + s) * *row.add(s);
                 }
-                *b.add(i + r) = value / *row.add(r);
+                *b.add(i + r) = value * *row.add(r);
             }
         }
     }

@@ -29,13 +29,13 @@ macro_rules! instantiate {
         $(#[$attribute])*
         #[expect(clippy::too_many_arguments, reason = "as the kernel")]
         pub(in crate::linalg::simd) unsafe fn accumulate<const WEIGHTED: bool>(
-            base: &[f32], stride: usize, n: usize, indices: &[u32], weights: &[f32], targets: &[f32],
+            base: &[f32], stride: usize, n: usize, rows: (&[u32], &[u32]), weights: &[f32], targets: &[f32],
             gram: &mut [f32], rhs: &mut [f32], sums: &mut [f32],
         ) {
             // SAFETY: the caller's promise is the kernel's.
             unsafe {
                 gram::accumulate::<$vector, WEIGHTED>(
-                    base, stride, n, indices, weights, targets, gram, rhs, sums,
+                    base, stride, n, rows, weights, targets, gram, rhs, sums,
                 );
             }
         }
@@ -47,9 +47,9 @@ macro_rules! instantiate {
         }
 
         $(#[$attribute])*
-        pub(in crate::linalg::simd) unsafe fn solve_transposed(u: &[f32], n: usize, order: usize, b: &mut [f32]) {
+        pub(in crate::linalg::simd) unsafe fn solve_transposed<const B: usize>(u: &[f32], n: usize, order: usize, b: [&mut [f32]; B]) {
             // SAFETY: the caller's promise is the kernel's.
-            unsafe { triangular::solve_transposed::<$vector>(u, n, order, b) }
+            unsafe { triangular::solve_transposed::<$vector, B>(u, n, order, b) }
         }
 
         $(#[$attribute])*
