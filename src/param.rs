@@ -39,6 +39,7 @@ macro_rules! parameter {
 
             /// A default written in the source, not checked (a test checks all of them).
             #[must_use]
+            #[allow(dead_code, reason = "not every parameter has a default")]
             pub(crate) const fn literal(value: $inner) -> Self {
                 Self(value)
             }
@@ -104,6 +105,11 @@ parameter!(
 parameter!(
     /// A count of at least one.
     Count(u32), "a whole number of at least 1", |v| v >= 1
+);
+
+parameter!(
+    /// A number of threads: 1 to 1024.
+    Threads(u32), "a whole number from 1 to 1024", |v| (1..=1024).contains(&v)
 );
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Context;
 use crate::error::{Error, Result};
-use crate::param::{Count, NonNegative, Rank};
+use crate::param::{Count, NonNegative, Rank, Threads};
 use crate::pipeline::with_threads;
 use crate::store::RatingsWriter;
 use crate::synthetic::{Generator, Synthetic};
@@ -53,7 +53,7 @@ pub(super) struct GenerateArgs {
     seed: u64,
     /// Threads; all cores by default. The result does not depend on it.
     #[arg(short = 'j', long, value_name = "N")]
-    threads: Option<Count>,
+    threads: Option<Threads>,
     /// Replace the file.
     #[arg(long)]
     force: bool,

@@ -10,7 +10,7 @@ use crate::load::prepare::{Duplicates, MinimumCounts};
 use crate::load::time::{Date, TimeUnit};
 use crate::load::{BadRows, Columns, IdType, LoadOptions, TimeUse};
 use crate::objective::Regularization;
-use crate::param::{Count, Exponent, Fraction, NonNegative, Rank};
+use crate::param::{Count, Exponent, Fraction, NonNegative, Rank, Threads};
 use crate::split::{Last, Split};
 
 /// How the holdout is chosen.
@@ -264,7 +264,7 @@ pub struct TrainConfig {
         feature = "cli",
         arg(short = 'j', long, value_name = "N", help_heading = "Training")
     )]
-    pub threads: Option<Count>,
+    pub threads: Option<Threads>,
 }
 
 impl Default for TrainConfig {

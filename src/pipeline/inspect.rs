@@ -12,7 +12,7 @@ use crate::linalg::simd::Kernels;
 use crate::linalg::{Matrix, NormalEquations};
 use crate::load::prepare::{Preparation, prepare};
 use crate::load::{BadRows, TimeUse, load, time};
-use crate::param::{Count, Rank};
+use crate::param::{Rank, Threads};
 
 /// What to look at.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct InspectConfig {
     pub factors: Rank,
     /// Threads; all cores by default.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
-    pub threads: Option<Count>,
+    pub threads: Option<Threads>,
 }
 
 /// What the files hold.

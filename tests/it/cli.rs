@@ -39,6 +39,7 @@ fn typing_mistakes_are_met_with_a_suggestion() {
         ("--test-ratio", "1", "a number between 0 and 1"),
         ("--reg-exponent", "3", "a number from 0 to 2"),
         ("--since", "yesterday", "is not a date"),
+        ("--threads", "100000", "a whole number from 1 to 1024"),
     ] {
         let (code, _, err) = run(&["train", "x.csv", "-o", "m", &format!("{flag}={value}")]);
         assert!(code == 2 && err.contains(expected), "{flag}: {err}");
