@@ -28,7 +28,7 @@ pub enum Split {
     /// A cell is held out if a stable hash of user, item and salt falls below the share.
     ///
     /// With `u`, `i` the keys of [`Ids::keys`] under the domains `SALT/user` and `SALT/item` and
-    /// `mix` the finaliser of `SplitMix64` (Steele, Lea, Flood 2014), the hash is `mix(u ^ mix(i))`;
+    /// `mix` the finaliser of SplitMix64 (Steele, Lea, Flood 2014), the hash is `mix(u ^ mix(i))`;
     /// its upper 53 bits, divided by 2⁵³, are compared with `ratio`.
     Hash {
         /// Expected share of the cells.
@@ -64,7 +64,7 @@ pub enum Last {
     Count(u32),
 }
 
-/// The finaliser of `SplitMix64`.
+/// The finaliser of SplitMix64.
 #[must_use]
 pub const fn mix(mut h: u64) -> u64 {
     h = (h ^ (h >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -203,7 +203,7 @@ fn read_config<'c>(path: &Path, subcommand: &'c Command) -> Result<Vec<(&'c Arg,
     Ok(found)
 }
 
-/// `; did you mean "factors"?`, if anything is close.
+/// ; did you mean "factors"?, if anything is close.
 fn suggestion(name: &str, known: &[String]) -> String {
     let scored = known.iter().map(|k| (strsim::jaro_winkler(name, k), k));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));

@@ -149,7 +149,7 @@ fn reading_bar(total: Option<u64>) -> ProgressBar {
     }
 }
 
-/// `rmse 0.6123 holdout 0.8571, 12.3M ratings/s`.
+/// rmse 0.6123 holdout 0.8571, 12.3M ratings/s.
 fn describe(point: &CurvePoint, ratings: usize) -> String {
     let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
     let speed = ratings as f64 / point.seconds.max(1e-9) / 1e6;

@@ -44,7 +44,7 @@ fn line(label: &str, color: AnsiColor, message: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{style}{label}:{style:#} {message}");
 }
 
-/// Whether standard error takes colours: a terminal, and no `NO_COLOR`.
+/// Whether standard error takes colours: a terminal, and no NO_COLOR.
 fn colored() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }

@@ -89,7 +89,7 @@ impl TextLayout {
         if self.doubled { 2 * column } else { column }
     }
 
-    /// Quotes are part of the data where two bytes separate (as in the `MovieLens` `.dat` files).
+    /// Quotes are part of the data where two bytes separate (as in the MovieLens `.dat` files).
     pub(super) const fn quote(&self) -> Option<u8> {
         if self.doubled { None } else { Some(b'"') }
     }

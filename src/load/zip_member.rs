@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::source::{Counting, Input, Meter, ReadSeek, is_rating_file};
 use crate::error::{Error, Result};
 
-/// Names of the members that hold ratings in the `MovieLens` archives, then anything that looks so.
+/// Names of the members that hold ratings in the MovieLens archives, then anything that looks so.
 fn is_ratings_member(name: &str) -> bool {
     let base = name.rsplit('/').next().unwrap_or(name);
     ["ratings.csv", "ratings.dat", "u.data"].contains(&base)

@@ -36,10 +36,10 @@ pub enum Holdout {
 #[cfg_attr(feature = "cli", command(next_help_heading = "Reading"))]
 pub struct LoadConfig {
     /// Column of the user ids: its name, or its number from 1 in a file without header. Recognised
-    /// by common names (userId, `user_id`, user ...) where not given.
+    /// by common names (userId, user_id, user ...) where not given.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub user_col: Option<String>,
-    /// Column of the item ids (movieId, `item_id`, item ...).
+    /// Column of the item ids (movieId, item_id, item ...).
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub item_col: Option<String>,
     /// Column of the ratings (rating, score, stars ...).
@@ -64,7 +64,7 @@ pub struct LoadConfig {
     /// ("007" is not), else text.
     #[cfg_attr(feature = "cli", arg(long, value_name = "TYPE", default_value = "auto"))]
     pub id_type: IdType,
-    /// What to do with a row that cannot be used: stop, or set it aside in `rejected_rows.csv`.
+    /// What to do with a row that cannot be used: stop, or set it aside in rejected_rows.csv.
     #[cfg_attr(feature = "cli", arg(long, value_name = "POLICY", default_value = "error"))]
     pub bad_rows: BadRows,
     /// Most rows to set aside; one more is an error.
@@ -112,7 +112,7 @@ impl Default for LoadConfig {
 }
 
 impl LoadConfig {
-    /// The reader's options; `time` says what the caller needs times for.
+    /// The reader's options; time says what the caller needs times for.
     #[must_use]
     pub fn options(&self, time: TimeUse) -> LoadOptions {
         let by_time = matches!(self.duplicates, Duplicates::Last | Duplicates::First);
@@ -148,15 +148,15 @@ impl LoadConfig {
     }
 }
 
-/// Everything that `train` can be told.
+/// Everything that train can be told.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TrainConfig {
-    /// Rating files: CSV, TSV, `::-separated` .dat, Parquet; .gz, .zst and `MovieLens` .zip of them;
+    /// Rating files: CSV, TSV, ::-separated .dat, Parquet; .gz, .zst and MovieLens .zip of them;
     /// directories, patterns ("logs/2024-*.csv"), - for standard input.
     #[cfg_attr(feature = "cli", arg(value_name = "RATINGS"))]
     pub input: Vec<String>,
-    /// Model directory to write: `user_factors.parquet`, `item_factors.parquet`, manifest.json,
+    /// Model directory to write: user_factors.parquet, item_factors.parquet, manifest.json,
     /// metrics.json.
     #[cfg_attr(feature = "cli", arg(short, long, value_name = "DIR"))]
     pub output: Option<PathBuf>,

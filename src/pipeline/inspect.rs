@@ -47,7 +47,7 @@ pub struct Inspection {
     pub items: usize,
     /// Unique cells.
     pub ratings: usize,
-    /// `ratings / (users items)`.
+    /// ratings / (users items).
     pub density: f64,
     /// Rows merged into another as duplicates.
     pub duplicates: u64,

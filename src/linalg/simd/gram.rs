@@ -67,8 +67,7 @@ pub(super) unsafe fn block_row<V: Vector, const MODE: u8>(
     ahead: impl Fn(usize),
     depth: usize,
     weights: *const f32,
-    i: usize,
-    n: usize,
+    (i, n): (usize, usize),
     out: *mut f32,
     ld: usize,
 ) {
@@ -186,9 +185,9 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
             let mut i = 0;
             while i < n {
                 if WEIGHTED {
-                    block_row::<V, ADD_WEIGHTED>(row, ahead, chunk.len(), weights, i, n, gram, n);
+                    block_row::<V, ADD_WEIGHTED>(row, ahead, chunk.len(), weights, (i, n), gram, n);
                 } else {
-                    block_row::<V, ADD>(row, ahead, chunk.len(), weights, i, n, gram, n);
+                    block_row::<V, ADD>(row, ahead, chunk.len(), weights, (i, n), gram, n);
                 }
                 i += BLOCK;
             }

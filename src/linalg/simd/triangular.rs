@@ -17,7 +17,7 @@ pub(super) unsafe fn cholesky<V: Vector>(a: &mut [f32], n: usize, order: usize) 
         // SAFETY: rows `0..i + 8` and columns `i..n` lie inside `a`.
         unsafe {
             let above = a.cast_const();
-            block_row::<V, SUBTRACT>(|p| above.add(p * n), |_| {}, i, above, i, n, a, n);
+            block_row::<V, SUBTRACT>(|p| above.add(p * n), |_| {}, i, above, (i, n), a, n);
             for r in 0..rows {
                 let pivot_row = a.add((i + r) * n);
                 let pivot = *pivot_row.add(i + r);
