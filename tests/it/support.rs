@@ -1,6 +1,7 @@
 //! What several subjects need.
 
 use std::ops::ControlFlow;
+#[cfg(feature = "files")]
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -54,6 +55,7 @@ pub(crate) fn cell(user: u32, item: u32, value: f32) -> Cell {
     Cell { user, item, value, weight: 1.0, time: 0 }
 }
 
+#[cfg(feature = "files")]
 /// `ratings.csv` of ml-latest-small, if it is somewhere; otherwise says that the test is skipped.
 pub(crate) fn movielens() -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
