@@ -32,6 +32,7 @@ pub enum Split {
     /// its upper 53 bits, divided by 2⁵³, are compared with `ratio`.
     Hash {
         /// Expected share of the cells.
+        #[serde(rename = "fraction")]
         ratio: f64,
         /// Distinguishes independent splits.
         salt: String,
@@ -39,6 +40,7 @@ pub enum Split {
     /// Exactly `round(ratio x cells)` cells, drawn without replacement.
     Random {
         /// Share of the cells.
+        #[serde(rename = "fraction")]
         ratio: f64,
         /// Seed of the draw.
         seed: u64,

@@ -143,7 +143,8 @@ fn environment<'c>(
                         vec![format!("--{}", arg.get_long().unwrap_or_default()).into()],
                     ));
                 }
-                "" | "0" | "false" | "no" | "off" => {}
+                // Nothing to add, but it hides what the file says.
+                "" | "0" | "false" | "no" | "off" => found.push((arg, Vec::new())),
                 _ => {
                     let message = format!(
                         "environment variable {name}: \"{value}\" is neither true nor false"

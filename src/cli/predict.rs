@@ -67,10 +67,10 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         if !args.output.quiet
             && (args.to.is_some() || outcome.unknown_users + outcome.unknown_items > 0)
         {
-            eprintln!(
+            terminal::note(&format!(
                 "{} pairs predicted; {} with an unknown user, {} with an unknown item",
                 outcome.pairs, outcome.unknown_users, outcome.unknown_items
-            );
+            ));
         }
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
-use super::OutputArgs;
+use super::{OutputArgs, terminal};
 use crate::pipeline::{CurvePoint, Event};
 
 /// Shows the events of the pipeline on standard error.
@@ -106,7 +106,7 @@ impl State {
                 let due = self.last_line.is_none_or(|at| at.elapsed() > Duration::from_secs(10));
                 if due && self.last_line.is_some() {
                     let of = total.map_or_else(String::new, |t| format!(" of {}", HumanBytes(t)));
-                    eprintln!("reading: {}{of}", HumanBytes(*done));
+                    terminal::note(&format!("reading: {}{of}", HumanBytes(*done)));
                 }
                 if due {
                     self.last_line = Some(Instant::now());
@@ -114,14 +114,19 @@ impl State {
             }
             Event::Read(ratings, users, items) => {
                 self.ratings = *ratings;
-                eprintln!("read {ratings} ratings of {users} users and {items} items");
+                terminal::note(&format!(
+                    "read {ratings} ratings of {users} users and {items} items"
+                ));
             }
-            Event::Phase(name) if verbose => eprintln!("{name}"),
+            Event::Phase(name) if verbose => terminal::note(name),
             Event::Phase(_) => {}
             Event::Fitting(iterations) => self.iterations = *iterations,
             Event::Iteration(point) => {
                 let text = describe(point, self.ratings);
-                eprintln!("iteration {}/{}: {text}", point.iteration, self.iterations);
+                terminal::note(&format!(
+                    "iteration {}/{}: {text}",
+                    point.iteration, self.iterations
+                ));
             }
         }
     }

@@ -32,6 +32,11 @@ pub(super) fn error(error: &Error) {
     line("error", AnsiColor::Red, &message);
 }
 
+/// Prints a line on standard error; nothing can be done if that is closed or full.
+pub(super) fn note(message: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{message}");
+}
+
 /// Prints a warning on standard error.
 pub(super) fn warning(message: &str) {
     line("warning", AnsiColor::Yellow, message);

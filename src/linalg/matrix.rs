@@ -16,10 +16,16 @@ pub struct Matrix {
 
 impl Matrix {
     /// A matrix of zeros.
+    ///
+    /// # Panics
+    /// If it does not fit the address space.
     #[must_use]
     pub fn zeros(rows: usize, cols: usize) -> Self {
         let stride = cols.next_multiple_of(LANES);
-        Self { rows, cols, stride, values: vec![0.0; rows * stride + LANES] }
+        // A length that wrapped around would make every later bounds check wrong.
+        let len = rows.checked_mul(stride).and_then(|len| len.checked_add(LANES));
+        assert!(len.is_some(), "a {rows} x {cols} matrix does not fit memory");
+        Self { rows, cols, stride, values: vec![0.0; len.unwrap_or(0)] }
     }
 
     /// A matrix from row-major values without padding.

@@ -90,7 +90,7 @@ impl NormalEquations {
         self.target += targets.iter().map(|&t| f64::from(t)).sum::<f64>();
     }
 
-    /// Replaces these sums by the sum of several parts, added in double precision in their order.
+    /// Adds several parts to these sums, in double precision, in their order.
     pub fn fold(&mut self, parts: &[Self]) {
         fn fold_into(
             sum: &mut [f32],
@@ -98,14 +98,15 @@ impl NormalEquations {
             of: impl Fn(&NormalEquations) -> &[f32],
         ) {
             for (i, sum) in sum.iter_mut().enumerate() {
-                *sum = parts.iter().map(|p| f64::from(of(p)[i])).sum::<f64>() as f32;
+                let parts = parts.iter().map(|p| f64::from(of(p)[i]));
+                *sum = parts.fold(f64::from(*sum), |total, part| total + part) as f32;
             }
         }
         fold_into(&mut self.gram, parts, |p| &p.gram);
         fold_into(&mut self.rhs, parts, |p| &p.rhs);
         fold_into(&mut self.sums, parts, |p| &p.sums);
-        self.weight = parts.iter().map(|p| p.weight).sum();
-        self.target = parts.iter().map(|p| p.target).sum();
+        self.weight += parts.iter().map(|p| p.weight).sum::<f64>();
+        self.target += parts.iter().map(|p| p.target).sum::<f64>();
     }
 
     /// Adds what all rows share: a symmetric matrix (stored like the Gram matrix) and a right side.

@@ -43,6 +43,10 @@ pub struct Interactions {
     pub inputs: Vec<InputReport>,
     /// Rows that were set aside.
     pub rejects: Vec<Reject>,
+    /// How many of the inputs, the last ones, hold test ratings.
+    pub n_test: usize,
+    /// Some inputs have times and others have not, so that none are used.
+    pub some_times_unused: bool,
     /// Rows left out because their weight is 0.
     pub zero_weight: u64,
     /// Rows left out because of `since` and `until`.
@@ -79,6 +83,7 @@ pub(super) struct Gather<'a> {
     inputs: Vec<InputReport>,
     rejects: Vec<Reject>,
     path: PathBuf,
+    n_test: usize,
     zero_weight: u64,
     outside_time: u64,
 }
@@ -92,7 +97,7 @@ struct Rest {
 }
 
 impl<'a> Gather<'a> {
-    pub(super) fn new(options: &'a LoadOptions, stop: &'a AtomicBool) -> Self {
+    pub(super) fn new(options: &'a LoadOptions, n_test: usize, stop: &'a AtomicBool) -> Self {
         Self {
             options,
             stop,
@@ -102,6 +107,7 @@ impl<'a> Gather<'a> {
             inputs: Vec::new(),
             rejects: Vec::new(),
             path: PathBuf::new(),
+            n_test,
             zero_weight: 0,
             outside_time: 0,
         }
@@ -117,6 +123,7 @@ impl<'a> Gather<'a> {
         self.inputs.push(InputReport {
             uri: input.path.display().to_string(),
             file: input.file.clone(),
+            mtime: input.file.as_deref().and_then(super::source::modified),
             bytes: input.size.unwrap_or(0),
             layout: layout.describe(input.compression),
             rows: 0,
@@ -201,13 +208,16 @@ impl<'a> Gather<'a> {
             let latest = block.times.as_ref().and_then(|t| t.par_iter().copied().max());
             report.max_timestamp = report.max_timestamp.max(latest);
         }
+        // What is filtered out still says whether a column holds integers.
+        self.users.note(&self.path, &block.users)?;
+        self.items.note(&self.path, &block.items)?;
         self.filter(&mut block);
         if block.rows() == 0 {
             return Ok(());
         }
         let Block { users, items, values, weights, times } = block;
-        self.users.push(&self.path, users)?;
-        self.items.push(&self.path, items)?;
+        self.users.push(users)?;
+        self.items.push(items)?;
         self.rest.push(Rest { values, weights, times, input: self.inputs.len() - 1 });
         Ok(())
     }
@@ -245,8 +255,11 @@ impl<'a> Gather<'a> {
         let (users, user_codes) = self.users.finish()?;
         check_stop(self.stop)?;
         let (items, item_codes) = self.items.finish()?;
-        // Times of some inputs only cannot order the rows of all.
-        let all_times = self.rest.iter().all(|r| r.times.is_some());
+        // Times of some inputs only cannot order the rows of all. Test inputs stand for themselves.
+        let first_test = self.inputs.len() - self.n_test;
+        let training = || self.rest.iter().filter(|r| r.input < first_test);
+        let all_times = training().all(|r| r.times.is_some());
+        let some_times_unused = !all_times && training().any(|r| r.times.is_some());
         let chunks = user_codes
             .into_iter()
             .zip(item_codes)
@@ -266,6 +279,8 @@ impl<'a> Gather<'a> {
             chunks,
             inputs: self.inputs,
             rejects: self.rejects,
+            n_test: self.n_test,
+            some_times_unused,
             zero_weight: self.zero_weight,
             outside_time: self.outside_time,
         })

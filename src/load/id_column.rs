@@ -75,25 +75,32 @@ impl IdColumn {
         }
     }
 
-    pub(super) fn push(&mut self, path: &Path, ids: BlockIds) -> Result<()> {
-        match ids {
-            BlockIds::Int(ids) => match &mut self.text {
-                None => self.ints.push(ids),
-                Some(text) => text.push(self.axis, ids.into_iter().map(|id| id.to_string()))?,
-            },
-            BlockIds::Text(ids) => {
-                if self.text.is_none() {
-                    // Canonical integers print as they were written, so nothing is lost.
-                    let mut text = Dictionary::default();
-                    for ints in std::mem::take(&mut self.ints) {
-                        text.push(self.axis, ints.into_iter().map(|id| id.to_string()))?;
-                    }
-                    self.text = Some(text);
-                }
-                self.first_text.get_or_insert_with(|| path.to_owned());
-                if let Some(text) = &mut self.text {
-                    text.push(self.axis, ids.into_iter())?;
-                }
+    /// Looks at a block's ids: text makes text of all that came before.
+    pub(super) fn note(&mut self, path: &Path, ids: &BlockIds) -> Result<()> {
+        if matches!(ids, BlockIds::Int(_)) {
+            return Ok(());
+        }
+        self.first_text.get_or_insert_with(|| path.to_owned());
+        if self.text.is_none() {
+            // Canonical integers print as they were written, so nothing is lost.
+            let mut text = Dictionary::default();
+            for ints in std::mem::take(&mut self.ints) {
+                text.push(self.axis, ints.into_iter().map(|id| id.to_string()))?;
+            }
+            self.text = Some(text);
+        }
+        Ok(())
+    }
+
+    /// Adds ids that were noted.
+    pub(super) fn push(&mut self, ids: BlockIds) -> Result<()> {
+        match (ids, &mut self.text) {
+            (BlockIds::Int(ids), None) => self.ints.push(ids),
+            (BlockIds::Int(ids), Some(text)) => {
+                text.push(self.axis, ids.into_iter().map(|id| id.to_string()))?;
+            }
+            (BlockIds::Text(ids), text) => {
+                text.get_or_insert_with(Dictionary::default).push(self.axis, ids.into_iter())?;
             }
         }
         Ok(())
@@ -204,7 +211,8 @@ mod tests {
     fn finish(kind: IdType, blocks: Vec<BlockIds>) -> (Ids, Vec<u32>) {
         let mut column = IdColumn::new(Axis::User, kind);
         for block in blocks {
-            column.push(Path::new("f"), block).expect("fits");
+            column.note(Path::new("f"), &block).expect("fits");
+            column.push(block).expect("fits");
         }
         let (ids, chunks) = column.finish().expect("fits");
         (ids, chunks.concat())
@@ -244,9 +252,10 @@ mod tests {
     fn integers_in_one_typed_file_and_text_in_another_are_refused() {
         let mut column = IdColumn::new(Axis::Item, IdType::Auto);
         column.typed(Path::new("a.parquet"), true);
-        column.push(Path::new("a.parquet"), BlockIds::Int(vec![1])).expect("fits");
+        column.push(BlockIds::Int(vec![1])).expect("fits");
         column.typed(Path::new("b.parquet"), false);
-        column.push(Path::new("b.parquet"), text(&["x"])).expect("fits");
+        column.note(Path::new("b.parquet"), &text(&["x"])).expect("fits");
+        column.push(text(&["x"])).expect("fits");
         assert!(matches!(column.finish(), Err(Error::MixedIds { side: "item", .. })));
     }
 }

@@ -89,6 +89,11 @@ impl TextLayout {
         if self.doubled { 2 * column } else { column }
     }
 
+    /// Number of columns that a single-byte reader sees.
+    pub(super) const fn physical_columns(&self) -> usize {
+        if self.doubled { 2 * self.names.len() - 1 } else { self.names.len() }
+    }
+
     /// Quotes are part of the data where two bytes separate (as in the MovieLens `.dat` files).
     pub(super) const fn quote(&self) -> Option<u8> {
         if self.doubled { None } else { Some(b'"') }
@@ -158,6 +163,9 @@ fn recognise_text(path: &Path, head: &[u8], options: &LoadOptions) -> Result<Tex
     let skip = if head.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
     let text = String::from_utf8_lossy(&head[skip..]);
     let mut lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).take(20).collect();
+    if lines.is_empty() {
+        return Err(wrong("the file is empty"));
+    }
     // The last line may be cut off by the end of what was looked at.
     if lines.len() > 1 && lines.len() < 20 && head.len() >= 1 << 16 {
         lines.pop();
@@ -368,6 +376,8 @@ mod tests {
             error.unwrap_err(),
             "f: no item column \"movieid\"; the columns are: userId, title, rating. Use --item-col NAME."
         );
+        let error = recognise("\u{feff}\n", &LoadOptions::default());
+        assert_eq!(error.unwrap_err(), "f: the file is empty");
         let error = recognise("\n \n", &LoadOptions::default());
         assert_eq!(error.unwrap_err(), "f: the file is empty");
         assert!(

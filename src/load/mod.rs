@@ -103,6 +103,8 @@ pub enum TimeUse {
 pub struct InputReport {
     /// The file on disk, none for standard input.
     pub file: Option<PathBuf>,
+    /// When it was last changed, before it was read.
+    pub mtime: Option<i64>,
     /// Path or `-`; a member of an archive as `archive.zip:member`.
     pub uri: String,
     /// Size of the file in bytes (of the archive, where it is one).
@@ -135,19 +137,22 @@ pub struct Reject {
 /// Bytes read so far and in all (where known), for a progress bar.
 pub type Progress<'p> = dyn Fn(u64, Option<u64>) + 'p;
 
-/// Reads rating files.
+/// Reads rating files, and test files behind them (none where `tests` is empty).
 ///
 /// # Errors
 /// Every error names the file and, where there is one, the line, the column and the text.
 pub fn load(
-    inputs: &[String],
+    (inputs, tests): (&[String], &[String]),
     options: &LoadOptions,
     stop: &AtomicBool,
     progress: &Progress<'_>,
 ) -> Result<Interactions> {
-    let sources = expand(inputs)?;
+    let mut sources = expand(inputs)?;
+    let tests = expand(tests)?;
+    let n_test = tests.len();
+    sources.extend(tests);
     let total = sources.iter().map(Source::size).sum::<Option<u64>>();
-    let mut gather = Gather::new(options, stop);
+    let mut gather = Gather::new(options, n_test, stop);
     let mut done = 0;
     for source in &sources {
         let report = |bytes: u64| progress(done + bytes, total);

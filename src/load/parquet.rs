@@ -216,12 +216,11 @@ impl Slice<'_> {
         }
         let text = |c: &Column| Ok(c.str()?.iter().map(|t| t.map(Box::<str>::from)).collect());
         let cells: Vec<Box<str>> = self.cells(Ok(column.clone()), text)?;
-        let nulls = column.null_count() > 0;
+        // Nulls are marked already, first, and so keep that reason.
+        self.mark(at, &cells, |c| c.is_empty(), "empty");
         if kind == IdType::Int {
-            let wrong = |c: &str| !(nulls && c.is_empty()) && c.trim().parse::<i64>().is_err();
+            let wrong = |c: &str| !c.is_empty() && c.trim().parse::<i64>().is_err();
             self.mark(at, &cells, |c| wrong(c), "not an integer (--id-type int)");
-        } else if !nulls {
-            self.mark(at, &cells, |c| c.is_empty(), "empty");
         }
         let ids = BlockIds::Text(cells);
         Ok(if kind == IdType::Int && self.bad.is_empty() { as_ints(ids) } else { ids })
@@ -249,8 +248,16 @@ impl Slice<'_> {
             ref number if number.is_primitive_numeric() => Box::new(move |t| unit.seconds(t)),
             _ => return Err(self.wrong_type(at, &dtype, "timestamps, dates or numbers")),
         };
-        let cast = column.to_physical_repr().cast(&DataType::Int64);
-        let times: Vec<i64> = self.cells(cast, |c| Ok(c.i64()?.iter().collect()))?;
+        if dtype.is_float() {
+            let floats: Vec<f64> =
+                self.cells(column.cast(&DataType::Float64), |c| Ok(c.f64()?.iter().collect()))?;
+            // Beyond this, whole numbers are no longer exact.
+            self.mark(at, &floats, |t| t.is_nan() || t.abs() >= 9e15, "not a time");
+            return Ok(floats.into_iter().map(|t| to_seconds(t.floor() as i64)).collect());
+        }
+        let cast = column.to_physical_repr().strict_cast(&DataType::Int64);
+        let cast = cast.map_err(|_| self.wrong_type(at, &dtype, "times within 64-bit integers"))?;
+        let times: Vec<i64> = self.cells(Ok(cast), |c| Ok(c.i64()?.iter().collect()))?;
         Ok(times.into_iter().map(to_seconds).collect())
     }
 }

@@ -67,8 +67,6 @@ pub struct Preparation {
     /// Rows from this time on are the holdout of a split by time: duplicates are resolved within
     /// each side, so a cell may then occur once on either.
     pub boundary: Option<i64>,
-    /// How many of the inputs, the last ones, hold test ratings.
-    pub test_inputs: usize,
 }
 
 /// Cells per partition aimed at: 768 KiB of them.
@@ -84,15 +82,18 @@ pub fn prepare(
     preparation: &Preparation,
     stop: &AtomicBool,
 ) -> Result<Prepared> {
-    let Interactions { users, items, mut chunks, inputs, .. } = interactions;
+    let Interactions { users, items, mut chunks, inputs, n_test, .. } = interactions;
     if preparation.duplicates == Duplicates::Sum && chunks.iter().any(|c| c.weights.is_some()) {
         let message = "--duplicates sum adds values up, so there must be no --weight-col";
         return Err(Error::Usage(message.into()));
     }
-    let first_test = inputs.len() - preparation.test_inputs.min(inputs.len());
+    let first_test = inputs.len() - n_test;
     let test_chunks = chunks.split_off(chunks.partition_point(|c| c.input < first_test.max(1)));
     let (mut cells, duplicates) = unique(chunks, preparation, (&users, &items), stop)?;
     let (mut test, _) = unique(test_chunks, preparation, (&users, &items), stop)?;
+    if cells.is_empty() {
+        return Err(Error::NothingLeft { after: "--since and --until".into() });
+    }
     let before = cells.len();
     k_core(&mut cells, preparation.minimum, users.len(), items.len());
     let below_minimum = (before - cells.len()) as u64;
@@ -305,7 +306,8 @@ fn resolve_partition(cells: &mut [Cell], preparation: &Preparation) -> (usize, u
 }
 
 /// One cell of several of the same user and item, in file order.
-fn merge(same: &[Cell], duplicates: Duplicates) -> Cell {
+#[must_use]
+pub fn merge(same: &[Cell], duplicates: Duplicates) -> Cell {
     // Of equal times the later row is the last one, the earlier row the first one.
     let last = same.iter().fold(same[0], |best, c| if c.time >= best.time { *c } else { best });
     let first = same.iter().fold(same[0], |best, c| if c.time < best.time { *c } else { best });
@@ -333,9 +335,13 @@ fn k_core(cells: &mut Vec<Cell>, minimum: MinimumCounts, users: usize, items: us
     }
     loop {
         let (mut by_user, mut by_item) = (vec![0_u32; users], vec![0_u32; items]);
+        let mut previous = None;
         for cell in cells.iter() {
-            by_user[cell.user as usize] += 1;
-            by_item[cell.item as usize] += 1;
+            // A cell on both sides of a boundary in time counts once.
+            if previous.replace(key(cell)) != Some(key(cell)) {
+                by_user[cell.user as usize] += 1;
+                by_item[cell.item as usize] += 1;
+            }
         }
         let before = cells.len();
         cells.retain(|c| {

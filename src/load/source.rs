@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 pub enum Source {
     /// A file and its size.
     File(PathBuf, u64),
+    /// Something that can only be read once: a named pipe, a device.
+    Stream(PathBuf),
     /// Standard input.
     Stdin,
 }
@@ -57,7 +59,8 @@ pub fn expand(arguments: &[String]) -> Result<Vec<Source>> {
 
 fn file(path: PathBuf) -> Result<Source> {
     match std::fs::metadata(&path) {
-        Ok(meta) => Ok(Source::File(path, meta.len())),
+        Ok(meta) if meta.is_file() => Ok(Source::File(path, meta.len())),
+        Ok(_) => Ok(Source::Stream(path)),
         Err(source) => Err(Error::Read { path, source }),
     }
 }
@@ -103,7 +106,7 @@ impl Source {
     pub const fn size(&self) -> Option<u64> {
         match self {
             Self::File(_, size) => Some(*size),
-            Self::Stdin => None,
+            Self::Stream(_) | Self::Stdin => None,
         }
     }
 
@@ -111,32 +114,33 @@ impl Source {
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
-            Self::File(path, _) => path,
+            Self::File(path, _) | Self::Stream(path) => path,
             Self::Stdin => Path::new("-"),
         }
     }
 
     /// Opens the input and looks through its compression.
     pub(super) fn open(&self) -> Result<Input> {
-        let mut input = self.open_stream()?;
+        let mut input = self.open_any()?;
         if let Self::File(path, _) = self {
             input.file = Some(path.clone());
         }
         Ok(input)
     }
 
-    fn open_stream(&self) -> Result<Input> {
+    fn open_any(&self) -> Result<Input> {
         let path = self.path().to_owned();
         let unreadable = |source| Error::Read { path: path.clone(), source };
-        let meter = Arc::new(Meter::default());
         let raw: Box<dyn ReadSeek> = match self {
             Self::File(path, _) => Box::new(File::open(path).map_err(unreadable)?),
-            Self::Stdin => {
-                // Formats that need seeking decide by their first bytes; the rest streams.
-                let hash = Some(Mutex::new(Sha256::new()));
-                return open_stdin(path, Arc::new(Meter { hash, ..Meter::default() }));
+            // What cannot be read again is hashed on the way.
+            Self::Stream(path) => {
+                let file = File::open(path).map_err(unreadable)?;
+                return open_stream(path.clone(), Box::new(file));
             }
+            Self::Stdin => return open_stream(path, Box::new(std::io::stdin())),
         };
+        let meter = Arc::new(Meter::default());
         open_raw(path, raw, self.size(), meter)
     }
 }
@@ -159,6 +163,8 @@ pub(super) struct Input {
     pub head: Vec<u8>,
     body: Box<dyn Read + Send>,
     meter: Arc<Meter>,
+    /// Size and checksum of a stream that was read whole.
+    whole: Option<(u64, String)>,
 }
 
 /// Bytes looked at to recognise a layout.
@@ -172,7 +178,16 @@ impl Input {
         body: Box<dyn Read + Send>,
         meter: Arc<Meter>,
     ) -> Result<Self> {
-        let mut input = Self { path, file: None, size, compression, head: Vec::new(), body, meter };
+        let mut input = Self {
+            path,
+            file: None,
+            size,
+            compression,
+            head: Vec::new(),
+            body,
+            meter,
+            whole: None,
+        };
         input.fill_head()?;
         Ok(input)
     }
@@ -209,13 +224,18 @@ impl Input {
 
     /// SHA-256 of all bytes so far, for standard input.
     pub(super) fn sha256(&self) -> Option<String> {
+        if let Some((_, sha256)) = &self.whole {
+            return Some(sha256.clone());
+        }
         let hash = self.meter.hash.as_ref()?;
         Some(hex(&hash.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize()))
     }
 
     /// Bytes of the file consumed so far (of the compressed form, where it is one).
     pub(super) fn consumed(&self) -> u64 {
-        self.meter.count.load(Ordering::Relaxed)
+        self.whole
+            .as_ref()
+            .map_or_else(|| self.meter.count.load(Ordering::Relaxed), |(size, _)| *size)
     }
 }
 
@@ -254,28 +274,25 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const ZIP: &[u8] = b"PK\x03\x04";
 
-fn open_stdin(path: PathBuf, meter: Arc<Meter>) -> Result<Input> {
-    let mut stdin = std::io::stdin();
-    let mut magic = vec![0; 4];
-    let mut len = 0;
-    while len < 4 {
-        match stdin.read(&mut magic[len..]) {
-            Ok(0) => break,
-            Ok(n) => len += n,
-            Err(source) => return Err(Error::Read { path, source }),
-        }
-    }
-    magic.truncate(len);
+/// Opens what can be read only once. Formats that need seeking, by their first bytes, are read whole.
+fn open_stream(path: PathBuf, mut stream: Box<dyn Read + Send>) -> Result<Input> {
+    let unreadable = |source| Error::Read { path: path.clone(), source };
+    let mut magic = Vec::new();
+    stream.by_ref().take(4).read_to_end(&mut magic).map_err(unreadable)?;
     let seeks = magic.starts_with(ZIP) || magic.starts_with(b"PAR1");
-    let mut stream = Cursor::new(magic.clone()).chain(stdin);
+    let mut stream = Cursor::new(magic.clone()).chain(stream);
     if seeks {
         let mut all = Vec::new();
-        stream
-            .read_to_end(&mut all)
-            .map_err(|source| Error::Read { path: path.clone(), source })?;
-        return open_raw(path, Box::new(Cursor::new(all)), None, meter);
+        stream.read_to_end(&mut all).map_err(unreadable)?;
+        let sha256 = hex(&Sha256::digest(&all));
+        let size = all.len() as u64;
+        let mut input =
+            open_raw(path, Box::new(Cursor::new(all)), None, Arc::new(Meter::default()))?;
+        input.whole = Some((size, sha256));
+        return Ok(input);
     }
-    decompress(path, None, &magic, Box::new(stream), meter)
+    let meter = Meter { hash: Some(Mutex::new(Sha256::new())), ..Meter::default() };
+    decompress(path, None, &magic, Box::new(stream), Arc::new(meter))
 }
 
 fn open_raw(
@@ -328,6 +345,8 @@ pub struct Fingerprint {
     pub sha256: String,
     /// Seconds since 1970 when it was last changed, where the system says so.
     pub mtime: Option<i64>,
+    /// Bytes hashed.
+    pub bytes: u64,
 }
 
 /// Hashes a file.
@@ -337,17 +356,25 @@ pub struct Fingerprint {
 pub fn fingerprint(path: &Path) -> Result<Fingerprint> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(unreadable)?;
-    let mtime = file.metadata().and_then(|m| m.modified()).ok().and_then(|t| {
-        t.duration_since(std::time::UNIX_EPOCH).ok().and_then(|d| i64::try_from(d.as_secs()).ok())
-    });
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    let mtime = modified(path);
+    let (mut hasher, mut buffer, mut bytes) = (Sha256::new(), vec![0; 1 << 20], 0);
     loop {
         match file.read(&mut buffer).map_err(unreadable)? {
             0 => break,
-            n => hasher.update(&buffer[..n]),
+            n => {
+                hasher.update(&buffer[..n]);
+                bytes += n as u64;
+            }
         }
     }
-    Ok(Fingerprint { sha256: hex(&hasher.finalize()), mtime })
+    Ok(Fingerprint { sha256: hex(&hasher.finalize()), mtime, bytes })
+}
+
+/// Seconds since 1970 when a file was last changed.
+pub(super) fn modified(path: &Path) -> Option<i64> {
+    let time = std::fs::metadata(path).and_then(|m| m.modified()).ok()?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
 }
 
 /// Bytes in hexadecimal.

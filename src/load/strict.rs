@@ -3,13 +3,12 @@
 //! It decides what a good row is; the fast reader only has to agree with it on blocks without a bad
 //! one.
 
-use std::collections::VecDeque;
-
 use super::IdType;
 use super::block::Block;
 use super::columns::Gather;
 use super::id_column::block_ids;
 use super::layout::TextLayout;
+use super::text::scan_quotes;
 use crate::error::Result;
 
 /// A block of text and where it stands in its file.
@@ -40,45 +39,58 @@ pub(super) fn read(
     layout: &TextLayout,
     gather: &mut Gather<'_>,
 ) -> Result<()> {
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(layout.separator)
-        .quoting(layout.quote().is_some())
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(block.bytes);
-    let mut record = csv::ByteRecord::new();
+    let (kind, unit) = (gather.options().id_type, gather.options().time_unit);
     let mut rows = Rows::default();
-    // The reader counts lines from where it starts.
-    loop {
-        match reader.read_byte_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => break,
-            Err(e) => {
-                gather.reject(
-                    block.line + reader.position().line() - 1,
-                    "row",
-                    "",
-                    &e.to_string(),
-                )?;
-                continue;
+    let mut lines = Lines { bytes: block.bytes, at: 0, line: block.line };
+    'records: while lines.skip_blank() {
+        let start = lines.at;
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(layout.separator)
+            .quoting(layout.quote().is_some())
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(&block.bytes[start..]);
+        let mut record = csv::ByteRecord::new();
+        // Reading bytes from memory cannot fail.
+        while lines.skip_blank() && reader.read_byte_record(&mut record).unwrap_or(false) {
+            let (first, line) = (lines.at, lines.line);
+            let end = start + reader.position().byte() as usize;
+            let raw = block.bytes[first..end].trim_ascii_end();
+            let several_lines = raw.contains(&b'\n');
+            let open = |quote| scan_quotes(raw, quote, layout.separator).1;
+            let checked = if several_lines && layout.quote().is_some_and(open) {
+                let shown =
+                    String::from_utf8_lossy(raw.split(|b| *b == b'\n').next().unwrap_or_default());
+                Err(("row", shown.into_owned(), "a quote that is never closed".to_owned()))
+            } else {
+                check(&record, layout, kind, |text| unit.parse(text))
+            };
+            match checked {
+                Ok(row) => {
+                    rows.users.push(row.user.to_owned());
+                    rows.items.push(row.item.to_owned());
+                    rows.values.push(row.value);
+                    rows.weights.extend(row.weight);
+                    rows.times.extend(row.time);
+                    lines.advance_to(end);
+                }
+                Err((column, text, reason)) => {
+                    gather.reject(line, column, &text, &reason)?;
+                    // A quote that is never closed takes the rows behind it along: of a bad record of
+                    // several lines only the first line is given up.
+                    let line_end = lines.line_end();
+                    lines.advance_to(line_end);
+                    if several_lines {
+                        continue 'records;
+                    }
+                    lines.advance_to(end.max(line_end));
+                }
             }
         }
-        let line = block.line + record.position().map_or(1, csv::Position::line) - 1;
-        let kind = gather.options().id_type;
-        let unit = gather.options().time_unit;
-        let checked = check(&record, layout, kind, |text| unit.parse(text));
-        match checked {
-            Ok(row) => {
-                rows.users.push(row.user.to_owned());
-                rows.items.push(row.item.to_owned());
-                rows.values.push(row.value);
-                rows.weights.extend(row.weight);
-                rows.times.extend(row.time);
-            }
-            Err((column, text, reason)) => gather.reject(line, column, &text, &reason)?,
+        if lines.at == start {
+            break;
         }
     }
-    let kind = gather.options().id_type;
     let Rows { users, items, values, weights, times } = rows;
     gather.push(Block {
         users: block_ids(kind, users.iter().map(String::as_str)),
@@ -87,6 +99,36 @@ pub(super) fn read(
         weights: layout.roles.weight.map(|_| weights),
         times: layout.roles.time.map(|_| times),
     })
+}
+
+/// A place in a block, and its line.
+struct Lines<'t> {
+    bytes: &'t [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// Moves on, counting line breaks.
+    fn advance_to(&mut self, at: usize) {
+        let at = at.clamp(self.at, self.bytes.len());
+        self.line += memchr::memchr_iter(b'\n', &self.bytes[self.at..at]).count() as u64;
+        self.at = at;
+    }
+
+    /// Moves over line breaks to the next record, if there is one.
+    fn skip_blank(&mut self) -> bool {
+        let breaks =
+            self.bytes[self.at..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        self.advance_to(self.at + breaks);
+        self.at < self.bytes.len()
+    }
+
+    /// The end of the current line, its break included.
+    fn line_end(&self) -> usize {
+        let rest = &self.bytes[self.at..];
+        self.at + memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1)
+    }
 }
 
 /// One good row.
@@ -106,12 +148,16 @@ fn check<'r>(
 ) -> Result<Row<'r>, Bad<'r>> {
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let columns = layout.names.len();
-    let expected = if layout.doubled { 2 * columns - 1 } else { columns };
-    if record.len() != expected {
-        let whole: VecDeque<_> = record.iter().map(shown).collect();
+    let whole = || {
+        let cells: Vec<String> = record.iter().map(shown).collect();
+        cells.join(&char::from(layout.separator).to_string())
+    };
+    if record.len() != layout.physical_columns() {
         let found = if layout.doubled { record.len().div_ceil(2) } else { record.len() };
-        let text = Vec::from(whole).join(&char::from(layout.separator).to_string());
-        return Err(("row", text, format!("{found} fields where {columns} are expected")));
+        return Err(("row", whole(), format!("{found} fields where {columns} are expected")));
+    }
+    if layout.doubled && record.iter().skip(1).step_by(2).any(|cell| !cell.is_empty()) {
+        return Err(("row", whole(), "text inside a separator".to_owned()));
     }
     let cell = |column: usize| {
         let bytes = &record[layout.physical(column)];

@@ -92,7 +92,11 @@ impl<'i> Cutter<'i> {
         buffer[..self.rest.len()].copy_from_slice(&self.rest);
         let len = self.rest.len() + self.input.read_full(&mut buffer[self.rest.len()..])?;
         self.done = len < buffer.len();
-        let end = if self.done { len } else { records_end(&buffer[..len], self.layout.quote()) };
+        let end = if self.done {
+            len
+        } else {
+            records_end(&buffer[..len], self.layout.quote(), self.layout.separator)
+        };
         if end == 0 && !self.done {
             let message = format!("line {}: a record of more than {} MiB", self.line, BLOCK >> 20);
             return Err(Error::Format { path: self.input.path.clone(), message });
@@ -116,21 +120,62 @@ fn newlines(bytes: &[u8]) -> u64 {
 }
 
 /// The end of the last whole record: the last line break outside quotes.
-fn records_end(bytes: &[u8], quote: Option<u8>) -> usize {
+fn records_end(bytes: &[u8], quote: Option<u8>, separator: u8) -> usize {
     let last = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
-    let Some(quote) = quote else { return last };
-    if memchr::memchr(quote, bytes).is_none() {
-        return last;
+    match quote {
+        Some(quote) if memchr::memchr(quote, bytes).is_some() => {
+            // A quote that is never closed: the strict reader gives its line up and goes on behind it.
+            Some(scan_quotes(bytes, quote, separator).0).filter(|&end| end > 0).unwrap_or(last)
+        }
+        _ => last,
     }
-    let (mut end, mut inside) = (0, false);
+}
+
+/// The end of the last line outside quotes, and whether the text ends inside of them. A quote opens a
+/// cell only where a cell begins, and closes it unless it is doubled, as the strict reader has it.
+pub(super) fn scan_quotes(bytes: &[u8], quote: u8, separator: u8) -> (usize, bool) {
+    let (mut end, mut inside, mut skip) = (0, false, usize::MAX);
     for at in memchr::memchr2_iter(quote, b'\n', bytes) {
-        if bytes[at] == quote {
-            inside = !inside;
-        } else if !inside {
-            end = at + 1;
+        if bytes[at] != quote {
+            if !inside {
+                end = at + 1;
+            }
+        } else if at == skip {
+            // The second of two quotes inside a cell.
+        } else if inside && bytes.get(at + 1) == Some(&quote) {
+            skip = at + 1;
+        } else if inside {
+            inside = false;
+        } else {
+            inside = at == 0 || bytes[at - 1] == separator || bytes[at - 1] == b'\n';
         }
     }
-    end
+    (end, inside)
+}
+
+/// Whether every line has the right number of separators, and those of a doubled one come in pairs.
+/// Polars does not look where columns are left out.
+fn is_regular(bytes: &[u8], layout: &TextLayout) -> bool {
+    let expected = layout.physical_columns() - 1;
+    let (mut found, mut start, mut previous) = (0, 0, usize::MAX);
+    let line_is_good = |found: usize, start: usize, end: usize| {
+        found == expected || bytes[start..end].iter().all(|b| *b == b'\r')
+    };
+    for at in memchr::memchr2_iter(layout.separator, b'\n', bytes) {
+        if bytes[at] == b'\n' {
+            if !line_is_good(found, start, at) {
+                return false;
+            }
+            (found, start) = (0, at + 1);
+        } else {
+            found += 1;
+            if layout.doubled && found % 2 == 0 && previous.wrapping_add(1) != at {
+                return false;
+            }
+            previous = at;
+        }
+    }
+    line_is_good(found, start, bytes.len())
 }
 
 /// Polars on blocks in which nothing is odd.
@@ -139,13 +184,14 @@ struct FastReader<'l> {
     options: CsvReadOptions,
     kind: IdType,
     unit: TimeUnit,
+    /// Whether some columns are not read.
+    partial: bool,
 }
 
 impl<'l> FastReader<'l> {
     fn new(layout: &'l TextLayout, kind: IdType, unit: TimeUnit) -> Self {
         let roles = &layout.roles;
-        let columns = layout.names.len();
-        let physical = if layout.doubled { 2 * columns - 1 } else { columns };
+        let physical = layout.physical_columns();
         // Every column is text unless it is read as a number; only the needed ones are parsed.
         let mut types = vec![DataType::String; physical];
         types[layout.physical(roles.rating)] = DataType::Float32;
@@ -166,8 +212,10 @@ impl<'l> FastReader<'l> {
             .collect();
         projection.sort_unstable();
         projection.dedup();
+        let partial = projection.len() < physical;
         let options = CsvReadOptions::default()
             .with_has_header(false)
+            .with_n_threads(Some(rayon::current_num_threads()))
             .with_schema(Some(Arc::new(schema)))
             .with_projection(Some(Arc::new(projection)))
             .with_parse_options(
@@ -176,14 +224,21 @@ impl<'l> FastReader<'l> {
                     .with_quote_char(layout.quote())
                     .with_missing_is_null(true),
             );
-        Self { layout, options, kind, unit }
+        Self { layout, options, kind, unit, partial }
     }
 
     /// The rows of a block, or none if anything in it needs the strict reader.
     fn read(&self, bytes: &[u8]) -> Option<Block> {
         let roles = &self.layout.roles;
-        // The same column in two roles, quoted cells and blocks without a row are rare: no haste.
-        if bytes.iter().all(u8::is_ascii_whitespace) || self.repeated() {
+        // The same column in two roles, quotes, blocks without a row, a last line that ends in a
+        // separator: rare, and left to the reader that is exact about them.
+        let quoted =
+            self.layout.quote().is_some_and(|quote| memchr::memchr(quote, bytes).is_some());
+        let empty = bytes.iter().all(u8::is_ascii_whitespace);
+        if quoted || empty || self.repeated() || bytes.last() == Some(&self.layout.separator) {
+            return None;
+        }
+        if self.partial && !is_regular(bytes, self.layout) {
             return None;
         }
         let frame =
@@ -245,8 +300,7 @@ impl<'l> FastReader<'l> {
         }
         let cells = column.downcast_iter().flat_map(|array| array.values_iter());
         let ids: Vec<Box<str>> = cells.map(Into::into).collect();
-        // An empty quoted cell is empty all the same.
-        (!ids.iter().any(|id| id.is_empty())).then_some(BlockIds::Text(ids))
+        Some(BlockIds::Text(ids))
     }
 
     fn numeric_times(&self, column: &Int64Chunked) -> Vec<i64> {

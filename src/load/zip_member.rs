@@ -1,6 +1,6 @@
 //! The ratings member of a zip archive, read without unpacking anything to disk.
 
-use std::io::{BufReader, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -71,13 +71,22 @@ pub(super) fn open(
                 }
             };
             piece.truncate(len);
+            if len == 0 {
+                let _ = sender.send(Ok(piece));
+                return;
+            }
             // The receiver is gone when reading was given up: then this thread is done too.
-            if sender.send(Ok(piece)).is_err() || end {
+            if sender.send(Ok(piece)).is_err() {
+                return;
+            }
+            if end {
+                // An empty piece says that this is the end and not a thread that broke down.
+                let _ = sender.send(Ok(Vec::new()));
                 return;
             }
         }
     });
-    let body = Pieces { receiver, piece: Cursor::new(Vec::new()) };
+    let body = Pieces { receiver, piece: Cursor::new(Vec::new()), ended: false };
     Input::new(member_path, size, Some("zip"), Box::new(body), meter)
 }
 
@@ -85,19 +94,20 @@ pub(super) fn open(
 struct Pieces {
     receiver: std::sync::mpsc::Receiver<std::io::Result<Vec<u8>>>,
     piece: Cursor<Vec<u8>>,
+    ended: bool,
 }
 
 impl Read for Pieces {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         loop {
             let n = self.piece.read(buffer)?;
-            if n > 0 || buffer.is_empty() {
+            if n > 0 || buffer.is_empty() || self.ended {
                 return Ok(n);
             }
-            match self.receiver.recv() {
-                Ok(piece) => self.piece = Cursor::new(piece?),
-                Err(_) => return Ok(0),
-            }
+            let broken = |_| io::Error::other("the archive could not be unpacked");
+            let piece = self.receiver.recv().map_err(broken)??;
+            self.ended = piece.is_empty();
+            self.piece = Cursor::new(piece);
         }
     }
 }

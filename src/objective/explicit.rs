@@ -46,8 +46,8 @@ impl Regularization {
 pub struct Explicit {
     regularization: Regularization,
     biases: bool,
-    mean: f32,
-    inverse_deviation: f32,
+    mean: f64,
+    inverse_deviation: f64,
     deviation: f64,
     range: (f64, f64),
     mean_counts: (f64, f64),
@@ -65,8 +65,8 @@ impl Explicit {
         Self {
             regularization,
             biases,
-            mean: moments.mean as f32,
-            inverse_deviation: (1.0 / moments.deviation) as f32,
+            mean: moments.mean,
+            inverse_deviation: 1.0 / moments.deviation,
             deviation: moments.deviation,
             range: (f64::from(moments.min), f64::from(moments.max)),
             mean_counts: (ratings.by_user.mean_count(), ratings.by_item.mean_count()),
@@ -74,7 +74,8 @@ impl Explicit {
     }
 
     fn standardised(&self, value: f32) -> f32 {
-        (value - self.mean) * self.inverse_deviation
+        // In double precision: ratings may be large beside their spread.
+        ((f64::from(value) - self.mean) * self.inverse_deviation) as f32
     }
 
     /// The penalty of a row's vector and bias in double precision.

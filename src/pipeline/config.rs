@@ -322,6 +322,9 @@ impl TrainConfig {
         if self.holdout != Holdout::Last && self.leave_out.is_some() {
             return wrong("--leave-out goes with --holdout last");
         }
+        if !self.test_file.is_empty() && matches!(self.holdout, Holdout::Last | Holdout::Time) {
+            return wrong("--test-file is the holdout: it does not go with --holdout last or time");
+        }
         if self.no_biases && self.factors.get() == 0 {
             return wrong("--factors 0 fits biases alone, so --no-biases leaves nothing to fit");
         }

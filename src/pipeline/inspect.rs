@@ -133,7 +133,7 @@ pub fn inspect(
         options.bad_rows = BadRows::Quarantine;
         options.max_bad_rows = 1_000_000;
         let progress = |done, total| observer(&Event::Reading(done, total));
-        let interactions = load(&config.input, &options, stop, &progress)?;
+        let interactions = load((&config.input, &[]), &options, stop, &progress)?;
         let times = interactions.chunks.iter().filter_map(|c| c.times.as_ref()).flatten().copied();
         let time_range = times.fold(None, |range: Option<(i64, i64)>, t| {
             Some(range.map_or((t, t), |(lo, hi)| (lo.min(t), hi.max(t))))

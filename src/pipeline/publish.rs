@@ -170,6 +170,12 @@ fn input_entries(inputs: &mut Inputs) -> Result<Vec<InputEntry>> {
         inputs.reports.iter().zip(fingerprints.unwrap_or_default()).enumerate()
     {
         let print = print?;
+        if let (Some(print), Some(path)) = (&print, &report.file)
+            && (print.bytes != report.bytes || print.mtime != report.mtime)
+        {
+            let message = "the file changed while it was read; train again".to_owned();
+            return Err(Error::Format { path: path.clone(), message });
+        }
         let sha256 = print.as_ref().map(|p| p.sha256.clone()).or_else(|| report.sha256.clone());
         entries.push(InputEntry {
             uri: report.uri.clone(),

@@ -1,5 +1,6 @@
 //! The main job: rating files in, a model directory out.
 
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +13,7 @@ use super::{Event, Observer, TrainConfig, now, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
-use crate::load::prepare::{Preparation, Prepared, prepare};
+use crate::load::prepare::{Duplicates, Preparation, Prepared, merge, prepare};
 use crate::load::{Fingerprint, InputReport, Reject, fingerprint, load};
 use crate::metric::{HoldoutErrors, RatingErrors, holdout_errors, mae, rmse};
 use crate::model::{Factors, Model};
@@ -107,7 +108,9 @@ impl Run<'_> {
             false => (cells, test),
         };
         self.check_holdout(&holdout);
-        let all = self.config.refit.then(|| union(&training, &holdout));
+        let duplicates = self.config.load.duplicates;
+        let all = (self.config.refit && (!holdout.is_empty() || self.config.patience.is_some()))
+            .then(|| union(&training, &holdout, duplicates));
         let (training, validation) = self.validation_split(training, &users, &items);
         if training.is_empty() {
             return Err(Error::NothingLeft { after: "the holdout was taken off".into() });
@@ -159,7 +162,7 @@ impl Run<'_> {
             n_validation: validation.len(),
         };
         drop(ratings);
-        if let Some(cells) = all.filter(|cells| cells.len() > outcome.n_train) {
+        if let Some(cells) = all {
             self.refit(&mut outcome, &cells, (&users, &items), (&user_keys, &item_keys))?;
         }
         Ok((outcome, metrics))
@@ -170,13 +173,16 @@ impl Run<'_> {
         let config = self.config;
         let since = Instant::now();
         let progress = |done, total| (self.observer)(&Event::Reading(done, total));
-        let files = [&config.input[..], &config.test_file].concat();
         let options = config.load.options(config.time_use());
-        let mut interactions = load(&files, &options, self.stop, &progress)?;
+        let mut interactions =
+            load((&config.input, &config.test_file), &options, self.stop, &progress)?;
         self.durations.parse = since.elapsed().as_secs_f64();
         let (users, items) = (interactions.users.len(), interactions.items.len());
         (self.observer)(&Event::Read(interactions.len(), users, items));
-        let test_inputs = crate::load::expand(&config.test_file)?.len();
+        if interactions.some_times_unused {
+            self.warnings.push("some inputs have no times: ratings are ordered by file".into());
+        }
+        let n_test = interactions.n_test;
         let reports = interactions.inputs.clone();
         let rejects = std::mem::take(&mut interactions.rejects);
         let (zero_weight, outside_time) = (interactions.zero_weight, interactions.outside_time);
@@ -191,7 +197,6 @@ impl Run<'_> {
             duplicates: config.load.duplicates,
             minimum: config.load.minimum(),
             boundary,
-            test_inputs,
         };
         let prepared = prepare(interactions, &preparation, self.stop)?;
         self.durations.csr += since.elapsed().as_secs_f64();
@@ -200,7 +205,7 @@ impl Run<'_> {
         });
         let inputs = Inputs {
             reports,
-            n_test: test_inputs,
+            n_test,
             rejects,
             zero_weight,
             outside_time,
@@ -371,21 +376,21 @@ impl Run<'_> {
     }
 }
 
-/// Two sets of cells as one, sorted; where both hold a cell, the second one's counts.
-fn union(first: &[Cell], second: &[Cell]) -> Vec<Cell> {
+/// Two sets of cells as one, sorted; a cell in both (after a split by time) is resolved as duplicates
+/// are.
+fn union(first: &[Cell], second: &[Cell], duplicates: Duplicates) -> Vec<Cell> {
     let mut all = Vec::with_capacity(first.len() + second.len());
     let (mut a, mut b) = (first.iter().peekable(), second.iter().peekable());
     let key = |c: &Cell| (c.user, c.item);
     while let (Some(&x), Some(&y)) = (a.peek(), b.peek()) {
-        if key(x) < key(y) {
-            all.push(*x);
-            a.next();
-        } else {
-            if key(x) == key(y) {
+        match key(x).cmp(&key(y)) {
+            Ordering::Less => all.extend(a.next().copied()),
+            Ordering::Greater => all.extend(b.next().copied()),
+            Ordering::Equal => {
+                all.push(merge(&[*x, *y], duplicates));
                 a.next();
+                b.next();
             }
-            all.push(*y);
-            b.next();
         }
     }
     all.extend(a);
@@ -398,13 +403,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_union_is_sorted_and_the_second_set_wins() {
+    fn a_union_is_sorted_and_resolves_duplicates() {
         let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
         let all = union(
             &[cell(0, 1, 1.0), cell(0, 3, 1.0), cell(2, 0, 1.0)],
             &[cell(0, 0, 2.0), cell(0, 3, 2.0), cell(3, 0, 2.0)],
+            Duplicates::Mean,
         );
         let of: Vec<_> = all.iter().map(|c| (c.user, c.item, c.value)).collect();
-        assert_eq!(of, [(0, 0, 2.0), (0, 1, 1.0), (0, 3, 2.0), (2, 0, 1.0), (3, 0, 2.0)]);
+        assert_eq!(of, [(0, 0, 2.0), (0, 1, 1.0), (0, 3, 1.5), (2, 0, 1.0), (3, 0, 2.0)]);
     }
 }

@@ -93,3 +93,47 @@ impl Solver for Cholesky {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::Matrix;
+    use crate::objective::Ridge;
+    use crate::split::mix;
+
+    /// A row of more cells than are summed at once, against sums in double precision.
+    #[test]
+    fn a_very_long_row_uses_all_of_its_cells() {
+        let (rank, rows, cells) = (3, 1000, CHUNK * CHUNKS_AT_ONCE + CHUNK + 77);
+        let noise = |n: usize| (mix(n as u64) >> 40) as f32 / (1 << 24) as f32 - 0.5;
+        let fixed = Matrix::from_rows(rows, rank, &(0..rows * rank).map(noise).collect::<Vec<_>>());
+        let indices: Vec<u32> = (0..cells).map(|c| (c * 7919 % rows) as u32).collect();
+        // Targets drift, so that leaving out any part shows.
+        let targets: Vec<f32> =
+            (0..cells).map(|c| noise(c + 99) + c as f32 / cells as f32).collect();
+        let problem = RowProblem {
+            fixed: &fixed,
+            indices: &indices,
+            following: &[],
+            weights: None,
+            targets: &targets,
+            shared: None,
+            ridge: Ridge { vector: 1.0, bias: Some(1.0) },
+        };
+        let solver = Cholesky::new(Kernels::detect());
+        let (mut x, mut bias) = (vec![0.0; rank], 0.0);
+        solver.solve(&problem, &mut solver.scratch(rank), &mut x, &mut bias).expect("solves");
+        // The gradient of the row's objective is zero in double precision.
+        let mut gradient = [f64::from(x[0]), f64::from(x[1]), f64::from(x[2]), f64::from(bias)];
+        for (&index, &target) in indices.iter().zip(&targets) {
+            let y = fixed.row(index as usize);
+            let dot: f64 = y.iter().zip(&x).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
+            let error = f64::from(target) - dot - f64::from(bias);
+            for (g, y) in gradient.iter_mut().zip([y[0], y[1], y[2], 1.0]) {
+                *g -= error * f64::from(y);
+            }
+        }
+        // Of sums of a hundred thousand terms of size one.
+        assert!(gradient.iter().all(|g| g.abs() < 1.0), "{gradient:?}");
+    }
+}

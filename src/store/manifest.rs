@@ -18,7 +18,8 @@ pub struct Manifest {
     pub format_version: u32,
     /// The program.
     pub tool: Tool,
-    /// Derived from the inputs and the configuration: equal ones give equal factors.
+    /// Derived from the inputs, the configuration and the release: equal ones give equal factors (bit
+    /// for bit on one instruction set).
     pub model_version: String,
     /// ISO 8601 in UTC, as all times here.
     pub started_at: String,

@@ -63,6 +63,9 @@ pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
             return Err(wrong(&file, message.into()));
         }
     }
+    if manifest.data.rating_min > manifest.data.rating_max {
+        return Err(wrong(&path.join(MANIFEST), "rating_min is above rating_max".into()));
+    }
     let rank = manifest.model.k as usize;
     let (users, p) = read_factors(&path.join(USER_FACTORS), Axis::User, rank)?;
     let (items, q) = read_factors(&path.join(ITEM_FACTORS), Axis::Item, rank)?;

@@ -168,7 +168,13 @@ pub fn write_predictions(
     let failed = |e: PolarsError| Error::Write { path: shown.to_owned(), source: into_io(e) };
     let mut frame = build().map_err(failed)?;
     let Some((path, replace)) = to else {
-        return CsvWriter::new(std::io::stdout().lock()).finish(&mut frame).map_err(failed);
+        // A reader that has gone away is no failure.
+        return match CsvWriter::new(std::io::stdout().lock()).finish(&mut frame).map_err(into_io) {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::Write { path: shown.to_owned(), source: e })
+            }
+            _ => Ok(()),
+        };
     };
     let mut file = OutFile::create(path, replace)?;
     if is_parquet(path) {

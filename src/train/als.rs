@@ -92,7 +92,7 @@ impl Algorithm for Als {
                 break;
             }
             check_stop(problem.stop)?;
-            if previous - total < self.tolerance * total {
+            if self.tolerance > 0.0 && previous - total < self.tolerance * total {
                 stop_reason = StopReason::Tolerance;
                 break;
             }

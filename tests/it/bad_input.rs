@@ -314,3 +314,95 @@ fn a_model_that_is_there_is_never_harmed() {
     let (code, _, err) = run(&["train", &case.path("r.csv"), "-o", &case.path(""), "--force"]);
     assert!(code == 2 && err.contains("is not a lacuna model"), "{err}");
 }
+
+/// What inspect finds: ratings, bad rows, the first of them.
+fn inspected(name: &str, content: &[u8]) -> (u64, u64, String) {
+    let case = Case::new(name, content);
+    let (code, out, err) = run(&["inspect", &case.path(name), "--json", "--quiet"]);
+    assert_eq!(code, 0, "{err}");
+    let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let first = found["first_bad_row"].as_str().unwrap_or_default().replace(&case.path(""), "");
+    (found["ratings"].as_u64().unwrap(), found["bad_rows"].as_u64().unwrap(), first)
+}
+
+#[test]
+fn a_stray_quote_takes_no_other_row_along() {
+    let rows = |odd: &str| {
+        let mut text = String::from("userId,movieId,rating,comment\n");
+        for n in 0..50 {
+            text += &if n == 10 { format!("{odd}\n") } else { format!("{n},{n},4,fine\n") };
+        }
+        text
+    };
+    // In the middle of a cell a quote is text.
+    assert_eq!(inspected("r.csv", rows("1,99,4,5\" disc").as_bytes()), (50, 0, String::new()));
+    // A quoted cell may hold anything.
+    assert_eq!(
+        inspected("r.csv", rows("1,99,4,\"one, \"\"two\"\"\nthree\"").as_bytes()),
+        (50, 0, String::new())
+    );
+    // A quote that is never closed spoils its own line alone.
+    let (ratings, bad, first) = inspected("r.csv", rows("1,99,4,\"open").as_bytes());
+    assert_eq!((ratings, bad), (49, 1));
+    assert_eq!(
+        first,
+        "r.csv:12: column \"row\": a quote that is never closed: \"1,99,4,\\\"open\""
+    );
+    let (_, bad, first) = inspected("r.csv", b"user,item,rating\n1,2,3\n1,3,\"");
+    assert_eq!((bad, &*first), (1, "r.csv:3: column \"rating\": empty: \"\""));
+}
+
+#[test]
+fn ragged_rows_are_bad_where_columns_are_left_out_too() {
+    let text = "user,title,item,rating\n1,Up,5,3\n1,Foo, Bar,10,4\n2,Up,6,3\n";
+    let (ratings, bad, first) = inspected("r.csv", text.as_bytes());
+    assert_eq!((ratings, bad), (2, 1));
+    assert!(first.starts_with("r.csv:3: column \"row\": 5 fields where 4 are expected"), "{first}");
+    let text = "1::2::3::978\n1::3::3::978::x\n2::2::3::978\n1:junk:4::3::978\n2::4::5::978\n";
+    let (ratings, bad, first) = inspected("r.dat", text.as_bytes());
+    assert_eq!((ratings, bad), (3, 2));
+    assert!(first.starts_with("r.dat:2: column \"row\": 5 fields where 4 are expected"), "{first}");
+    let (ratings, bad, _) = inspected("r.csv", b"user,item,rating,time\n1,2,3,4\n1,3,3,4,");
+    assert_eq!((ratings, bad), (1, 1));
+}
+
+#[test]
+fn lines_are_counted_as_an_editor_counts_them() {
+    for (text, line) in [
+        ("user,item,rating\r\n1,2,3\r\n1,3,3\r\n1,4,x\r\n", 4),
+        ("user,item,rating\n\n1,2,3\n\n\n1,4,x\n", 6),
+        ("\n\nuser,item,rating\n1,2,3\n1,4,x", 5),
+        ("user,item,rating\n\"1\",2,3\n1,4,x\n", 3),
+    ] {
+        let (_, bad, first) = inspected("r.csv", text.as_bytes());
+        assert_eq!(
+            (bad, &*first),
+            (1, &*format!("r.csv:{line}: column \"rating\": not a number: \"x\""))
+        );
+    }
+}
+
+#[test]
+fn times_of_parquet_that_are_no_times_are_bad() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("r.parquet");
+    let columns = vec![
+        Series::new("user".into(), vec![1_i64, 2, 3]).into_column(),
+        Series::new("item".into(), vec!["a", "", "c"]).into_column(),
+        Series::new("rating".into(), vec![3.0_f32, 4.0, 5.0]).into_column(),
+        Series::new("time".into(), vec![1.5_f64, 2.0, f64::NAN]).into_column(),
+    ];
+    let mut frame = DataFrame::new(3, columns).unwrap();
+    ParquetWriter::new(fs::File::create(&path).unwrap()).finish(&mut frame).unwrap();
+    let (code, out, err) = run(&["inspect", path.to_str().unwrap(), "--json", "-q"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("\"bad_rows\":2") && out.contains(":2: column \\\"item\\\": empty"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_file_of_a_byte_order_mark_is_empty() {
+    Case::new("r.csv", "\u{feff}\n".as_bytes()).fails("r.csv", &[], 3, "r.csv: the file is empty");
+}

@@ -236,3 +236,16 @@ fn parquet_of_other_types_is_read_or_refused_by_name() {
         "{err}"
     );
 }
+
+#[test]
+fn a_pipe_is_read_like_a_file() {
+    let dir = TempDir::new().unwrap();
+    let pipe = dir.path().join("pipe.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (from, to) = (sample(), pipe.clone());
+    let writer = std::thread::spawn(move || fs::write(to, fs::read(from).unwrap()).unwrap());
+    let (code, out, err) = run(&["inspect", pipe.to_str().unwrap(), "--json", "-q"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("\"ratings\":100000"), "{out}");
+    writer.join().unwrap();
+}

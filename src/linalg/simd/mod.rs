@@ -140,7 +140,10 @@ impl Kernels {
         check_rows(fixed, indices);
         assert!(targets.len() == indices.len(), "one target per cell");
         assert!(weights.is_none_or(|w| w.len() == indices.len()), "one weight per cell");
-        assert!(gram.len() >= n * n && rhs.len() >= n && sums.len() >= n, "room for {n} unknowns");
+        assert!(
+            holds_square(gram, n) && rhs.len() >= n && sums.len() >= n,
+            "room for {n} unknowns"
+        );
         let base = fixed.padded();
         match weights {
             None => dispatch!(
@@ -191,7 +194,7 @@ impl Kernels {
         n: usize,
         order: usize,
     ) -> Result<(), NotPositiveDefinite> {
-        assert!(n.is_multiple_of(BLOCK) && order <= n && a.len() >= n * n, "an {n} x {n} matrix");
+        assert!(n.is_multiple_of(BLOCK) && order <= n && holds_square(a, n), "an {n} x {n} matrix");
         match dispatch!(self.level, cholesky(a, n, order)) {
             None => Ok(()),
             Some(pivot) => Err(NotPositiveDefinite { pivot }),
@@ -209,7 +212,7 @@ impl Kernels {
         order: usize,
         b: [&mut [f32]; B],
     ) {
-        assert!(n.is_multiple_of(BLOCK) && order <= n && u.len() >= n * n, "lengths");
+        assert!(n.is_multiple_of(BLOCK) && order <= n && holds_square(u, n), "lengths");
         assert!(b.iter().all(|b| b.len() >= n), "lengths");
         dispatch!(self.level, solve_transposed(u, n, order, b));
     }
@@ -220,7 +223,7 @@ impl Kernels {
     /// If a length does not fit.
     pub fn solve(self, u: &[f32], n: usize, order: usize, b: &mut [f32]) {
         assert!(
-            n.is_multiple_of(BLOCK) && order <= n && u.len() >= n * n && b.len() >= n,
+            n.is_multiple_of(BLOCK) && order <= n && holds_square(u, n) && b.len() >= n,
             "lengths"
         );
         dispatch!(self.level, solve(u, n, order, b));
@@ -245,6 +248,11 @@ impl Kernels {
         let len = x.len().min(y.len());
         dispatch!(self.level, dot(&x[..len], &y[..len]))
     }
+}
+
+/// Whether a slice holds `n x n` numbers; a product that overflows fits nowhere.
+fn holds_square(values: &[f32], n: usize) -> bool {
+    n.checked_mul(n).is_some_and(|needed| values.len() >= needed)
 }
 
 fn check_rows(fixed: &Matrix, indices: &[u32]) {

@@ -18,6 +18,8 @@ fn interactions(chunks: &[Vec<Row>]) -> Interactions {
         chunks: chunks.iter().map(chunk).collect(),
         inputs: Vec::new(),
         rejects: Vec::new(),
+        n_test: 0,
+        some_times_unused: false,
         zero_weight: 0,
         outside_time: 0,
     }
@@ -88,8 +90,9 @@ fn test_inputs_are_prepared_apart_and_taken_out_of_training() {
     ]);
     both.chunks[1].input = 1;
     both.inputs = vec![crate::load::InputReport::default(); 2];
-    let preparation = Preparation { test_inputs: 1, ..Preparation::default() };
-    let prepared = prepare(both, &preparation, &AtomicBool::new(false)).expect("prepares");
+    both.n_test = 1;
+    let prepared =
+        prepare(both, &Preparation::default(), &AtomicBool::new(false)).expect("prepares");
     let of = |cells: &[Cell]| cells.iter().map(|c| (c.user, c.item, c.value)).collect::<Vec<_>>();
     assert_eq!(of(&prepared.cells), [(0, 0, 1.0), (1, 0, 3.0)]);
     assert_eq!(of(&prepared.test), [(0, 1, 9.0), (2, 2, 8.0)]);
