@@ -33,10 +33,12 @@ pub enum Error {
     },
 
     /// The output is there already and is not something lacuna wrote.
-    #[error("{} exists and is not a lacuna model, so --force does not replace it", path.display())]
+    #[error("{} exists and {reason}, so it is not replaced", path.display())]
     NotOurs {
         /// The output.
         path: PathBuf,
+        /// What speaks against replacing it.
+        reason: String,
     },
 
     /// An id that the model does not know where no fallback exists.
@@ -155,12 +157,12 @@ pub enum Error {
     },
 
     /// A row whose system could not be solved, or factors that are not finite.
-    #[error("numeric failure at {side} {row}: {message}; try a larger --regularization")]
+    #[error("numeric failure at {side} {row}: {message}; try another --regularization")]
     Numeric {
         /// `user` or `item`.
         side: &'static str,
-        /// The row's position among the sorted ids.
-        row: usize,
+        /// The row: its id, or its position among the sorted ids below the pipeline.
+        row: String,
         /// What failed.
         message: String,
     },

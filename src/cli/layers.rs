@@ -12,6 +12,16 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::error::{Error, Result};
 
+/// Settings that belong to another one: where a higher layer sets the first, a lower layer's second
+/// would only contradict it.
+const BELONGING: [(&str, &str); 5] = [
+    ("holdout", "split_time"),
+    ("holdout", "leave_out"),
+    ("holdout", "test_file"),
+    ("quiet", "verbose"),
+    ("verbose", "quiet"),
+];
+
 /// What is to be parsed, or what the parser said of the command line alone.
 pub(super) enum Resolved {
     Arguments(Vec<OsString>),
@@ -46,11 +56,12 @@ pub(super) fn resolve(command: &Command, arguments: Vec<OsString>) -> Result<Res
         if let Err(error) = command.clone().try_get_matches_from(alone) {
             return Err(Error::Config { path, message: first_line(&error) });
         }
-        let file = file.into_iter().filter(|(arg, _)| !on_line(arg) && !in_environment(arg));
+        let above = |arg: &Arg| on_line(arg) || in_environment(arg);
+        let file = file.into_iter().filter(|(arg, _)| !hidden(arg, subcommand, &above));
         added.extend(file.flat_map(|(_, args)| args));
     }
     for (arg, args) in &environment {
-        if on_line(arg) {
+        if hidden(arg, subcommand, &on_line) {
             continue;
         }
         let alone = [&[arguments[0].clone(), name.into()], &args[..]].concat();
@@ -67,6 +78,12 @@ pub(super) fn resolve(command: &Command, arguments: Vec<OsString>) -> Result<Res
     let mut all = arguments;
     all.splice(at..at, added);
     Ok(Resolved::Arguments(all))
+}
+
+/// Whether a higher layer sets this argument, or one that it belongs to.
+fn hidden(arg: &Arg, subcommand: &Command, above: &dyn Fn(&Arg) -> bool) -> bool {
+    let belongs_to = |owner: &str| settings(subcommand).any(|a| key(a) == owner && above(a));
+    above(arg) || BELONGING.iter().any(|(owner, name)| *name == key(arg) && belongs_to(owner))
 }
 
 fn config_path(given: &ArgMatches, environment: &[(&Arg, Vec<OsString>)]) -> Option<PathBuf> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::error::{Error, Result};
 
@@ -103,7 +103,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Ok(Err(Error::Stopped)) => {
             terminal::error(&Error::Stopped);
             let signal = signal.load(Ordering::Relaxed);
-            ExitCode::from(128 + u8::try_from(signal).unwrap_or(2).max(2))
+            ExitCode::from(128 + u8::try_from(signal).unwrap_or(2).max(1))
         }
         Ok(Err(error)) => {
             terminal::error(&error);
@@ -116,9 +116,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// The first SIGINT or SIGTERM asks for a clean stop, the second one ends at once.
+/// The first SIGINT, SIGTERM or SIGHUP asks for a clean stop, the second one ends at once.
 fn watch_signals(stop: &Arc<AtomicBool>, which: &Arc<AtomicUsize>) -> std::io::Result<()> {
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
         signal_hook::flag::register_usize(signal, which.clone(), signal.unsigned_abs() as usize)?;
         signal_hook::flag::register(signal, stop.clone())?;
@@ -140,7 +140,7 @@ fn run(arguments: Vec<OsString>, context: &Context) -> Result<ExitCode> {
     match cli.command {
         Command::Train(args) => train::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
-        Command::Predict(args) => predict::run(&args),
+        Command::Predict(args) => predict::run(&args, context),
         Command::Reconstruct(args) => reconstruct::run(&args),
         Command::Generate(args) => generate::run(&args, context),
         Command::Completions(args) => completions::run(&args),

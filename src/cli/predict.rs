@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{OutputArgs, terminal};
+use super::{Context, OutputArgs, terminal};
 use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
 use crate::load::pairs::Pairs;
@@ -13,8 +13,9 @@ use crate::store::read_model;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-score = mean + b_user + b_item + p.q. An unknown user or item contributes nothing beyond the mean,
-and is flagged: known_user, known_item.
+score = mean + b_user + b_item + p.q. Without the user or the item, the mean and the known bias
+are left (without biases, the mean of the training ratings); such predictions are flagged:
+known_user, known_item.
 
 Examples:
   lacuna predict model --user 42 --item 7
@@ -25,10 +26,12 @@ pub(super) struct PredictArgs {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// A user's id.
-    #[arg(long, value_name = "ID", requires = "item", conflicts_with = "pairs")]
+    #[arg(long, value_name = "ID", requires = "item", conflicts_with_all = ["pairs", "to", "force", "user_col", "item_col"])]
+    #[arg(allow_hyphen_values = true)]
     user: Option<String>,
     /// An item's id.
     #[arg(long, value_name = "ID", requires = "user", conflicts_with = "pairs")]
+    #[arg(allow_hyphen_values = true)]
     item: Option<String>,
     /// File of pairs: CSV with header, or Parquet.
     #[arg(long, value_name = "FILE", required_unless_present_all = ["user", "item"])]
@@ -52,7 +55,7 @@ pub(super) struct PredictArgs {
     output: OutputArgs,
 }
 
-pub(super) fn run(args: &PredictArgs) -> Result<()> {
+pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<()> {
     let (model, _) = read_model(&args.model)?;
     if let Some(path) = &args.pairs {
         if args.output.json && args.to.is_none() {
@@ -60,7 +63,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<()> {
         }
         let pairs = Pairs::read(path, args.user_col.as_deref(), args.item_col.as_deref())?;
         let to = args.to.as_deref().map(|to| (to, args.force));
-        let outcome = predict_pairs(&model, &pairs, args.clip, to)?;
+        let outcome = predict_pairs(&model, &pairs, args.clip, to, &context.stop)?;
         if args.output.json {
             return terminal::print(&format!("{}\n", serde_json::json!(outcome)));
         }

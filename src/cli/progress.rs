@@ -68,8 +68,7 @@ impl State {
                 let bar = self.bar.get_or_insert_with(|| reading_bar(*total));
                 bar.set_position(*done);
             }
-            Event::Read(ratings, ..) => {
-                self.ratings = *ratings;
+            Event::Read(..) => {
                 self.clear();
             }
             Event::Phase(name) => {
@@ -81,10 +80,11 @@ impl State {
                 bar.enable_steady_tick(Duration::from_millis(100));
                 self.bar = Some(bar);
             }
-            Event::Fitting(iterations) => {
+            Event::Fitting(iterations, ratings) => {
+                self.ratings = *ratings;
                 self.clear();
                 let style =
-                    ProgressStyle::with_template("training {bar:24} {pos}/{len}  {msg}  eta {eta}");
+                    ProgressStyle::with_template("training {bar:12} {pos}/{len} {msg}, eta {eta}");
                 let bar = ProgressBar::new(u64::from(*iterations))
                     .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 bar.enable_steady_tick(Duration::from_millis(200));
@@ -113,14 +113,15 @@ impl State {
                 }
             }
             Event::Read(ratings, users, items) => {
-                self.ratings = *ratings;
                 terminal::note(&format!(
                     "read {ratings} ratings of {users} users and {items} items"
                 ));
             }
             Event::Phase(name) if verbose => terminal::note(name),
             Event::Phase(_) => {}
-            Event::Fitting(iterations) => self.iterations = *iterations,
+            Event::Fitting(iterations, ratings) => {
+                (self.iterations, self.ratings) = (*iterations, *ratings);
+            }
             Event::Iteration(point) => {
                 let text = describe(point, self.ratings);
                 terminal::note(&format!(
@@ -159,7 +160,7 @@ fn describe(point: &CurvePoint, ratings: usize) -> String {
     let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
     let speed = ratings as f64 / point.seconds.max(1e-9) / 1e6;
     format!(
-        "rmse {} holdout {}, {speed:.1}M ratings/s",
+        "rmse {} holdout {}, {speed:.1}M/s",
         number(point.train_rmse),
         number(point.holdout_rmse)
     )

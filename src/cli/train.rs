@@ -11,7 +11,7 @@ use crate::pipeline::{TrainConfig, train};
 use crate::report;
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub(super) struct TrainArgs {
     #[command(flatten)]
     config: TrainConfig,
@@ -35,7 +35,7 @@ Objective, on standardised ratings z = (r - mean) / deviation:
   sum w (z - b_u - b_i - p.q)^2 + L sum rho(n) |vector|^2 + L_b sum rho(n) bias^2
   rho(n) = n_mean (n / n_mean)^e for a row of n ratings
 
-Exit codes: 0 done; 2 usage, --output exists; 3 input; 6 numeric; 7 output; 130 stopped.";
+Exit codes: 0 done; 2 usage, --output exists; 3 input; 6 numeric; 7 output; 130, 143 stopped.";
 
 pub(super) fn run(args: &TrainArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);

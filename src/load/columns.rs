@@ -187,13 +187,7 @@ impl<'a> Gather<'a> {
             return Err(Error::TooManyBadRows {
                 rejected: self.rejects.len() as u64 + 1,
                 allowed: self.options.max_bad_rows,
-                first: format!(
-                    "{}:{}: {}: \"{}\"",
-                    first.file.display(),
-                    first.line,
-                    first.reason,
-                    first.text
-                ),
+                first: first.to_string(),
             });
         }
         self.rejects.push(reject);
@@ -243,13 +237,13 @@ impl<'a> Gather<'a> {
 
     pub(super) fn finish(self) -> Result<Interactions> {
         if self.rest.is_empty() {
-            let after = match (self.outside_time, self.rejects.len(), self.zero_weight) {
-                (1.., _, _) => "--since and --until",
-                (_, 1.., _) => "setting bad rows aside",
-                (_, _, 1..) => "leaving out rows of weight 0",
-                _ => "reading",
+            let after = match (self.outside_time, self.rejects.first(), self.zero_weight) {
+                (1.., _, _) => "--since and --until".to_owned(),
+                (_, Some(first), _) => format!("setting bad rows aside; the first: {first}"),
+                (_, _, 1..) => "leaving out rows of weight 0".to_owned(),
+                _ => "reading".to_owned(),
             };
-            return Err(Error::NothingLeft { after: after.to_owned() });
+            return Err(Error::NothingLeft { after });
         }
         check_stop(self.stop)?;
         let (users, user_codes) = self.users.finish()?;

@@ -289,6 +289,9 @@ pub(super) fn roles(
         Some(wanted) => Some(given("weight", "--weight-col", wanted)?),
         None => None,
     };
+    if user.is_some() && user == item {
+        return Err(Error::Usage("the user and the item column are the same".into()));
+    }
     Ok(Roles {
         user: need(user, "user", USER_NAMES, "--user-col")?,
         item: need(item, "item", ITEM_NAMES, "--item-col")?,

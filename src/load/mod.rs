@@ -134,6 +134,12 @@ pub struct Reject {
     pub text: String,
 }
 
+impl std::fmt::Display for Reject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {}: \"{}\"", self.file.display(), self.line, self.reason, self.text)
+    }
+}
+
 /// Bytes read so far and in all (where known), for a progress bar.
 pub type Progress<'p> = dyn Fn(u64, Option<u64>) + 'p;
 

@@ -33,10 +33,17 @@ impl Pairs {
         } else {
             CsvReadOptions::default()
                 .with_infer_schema_length(Some(0))
+                .map_parse_options(|options| options.with_truncate_ragged_lines(true))
                 .try_into_reader_with_file_path(Some(path.to_owned()))
                 .and_then(SerReader::finish)
         };
         let frame = frame.map_err(|e| wrong(format!("not a readable file of pairs: {e}")))?;
+        // Blank lines.
+        let filled = frame.columns().iter().map(Column::is_not_null).reduce(|a, b| &a | &b);
+        let frame = match filled {
+            Some(filled) => frame.filter(&filled).map_err(|e| wrong(e.to_string()))?,
+            None => frame,
+        };
         let names: Vec<String> = frame.get_column_names().iter().map(ToString::to_string).collect();
         let column = |role, flag, given, known| -> Result<Column> {
             let at = find_column(path, &names, (role, flag), given, known)?;

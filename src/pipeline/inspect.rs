@@ -146,10 +146,7 @@ pub fn inspect(
         });
         let inputs: Vec<_> = inputs.collect();
         let bad_rows = interactions.rejects.len() as u64;
-        let first_bad_row = interactions
-            .rejects
-            .first()
-            .map(|r| format!("{}:{}: {}: \"{}\"", r.file.display(), r.line, r.reason, r.text));
+        let first_bad_row = interactions.rejects.first().map(ToString::to_string);
         let preparation = Preparation {
             duplicates: config.load.duplicates,
             minimum: config.load.minimum(),

@@ -28,8 +28,8 @@ pub enum Event {
     Read(usize, usize, usize),
     /// A phase begins, in a few words.
     Phase(&'static str),
-    /// Iterations will be counted from 1 to this.
-    Fitting(u32),
+    /// Iterations will be counted from 1 to the first number, each over the second number of ratings.
+    Fitting(u32, usize),
     /// An iteration is done.
     Iteration(CurvePoint),
 }

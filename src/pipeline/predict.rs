@@ -1,10 +1,11 @@
 //! Predictions of a stored model.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
 use crate::load::pairs::Pairs;
 use crate::model::Model;
@@ -30,6 +31,7 @@ pub fn predict_pairs(
     pairs: &Pairs,
     clip: bool,
     to: Option<(&Path, bool)>,
+    stop: &AtomicBool,
 ) -> Result<PairsOutcome> {
     let (users, items) = pairs.positions(&model.users.ids, &model.items.ids);
     let kernels = Kernels::detect();
@@ -41,6 +43,9 @@ pub fn predict_pairs(
     let predictions: Vec<f64> = users.par_iter().zip(&items).map(predict).collect();
     let known = |rows: &[Option<usize>]| rows.iter().map(Option::is_some).collect::<Vec<bool>>();
     let (known_users, known_items) = (known(&users), known(&items));
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::Stopped);
+    }
     write_predictions(pairs, &predictions, (&known_users, &known_items), to)?;
     let unknown = |known: &[bool]| known.iter().filter(|&&k| !k).count();
     Ok(PairsOutcome {

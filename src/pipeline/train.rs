@@ -133,9 +133,10 @@ impl Run<'_> {
             item_keys: &item_keys,
         };
         let als = self.als();
-        (self.observer)(&Event::Fitting(als.iterations));
-        let Fitted { mut fit, iteration, curve } = self.fit(&sets, &als)?;
-        let (errors, baselines) = self.measure(&sets, &fit)?;
+        (self.observer)(&Event::Fitting(als.iterations, ratings.len()));
+        let named = |error| name_row(error, &users, &items);
+        let Fitted { mut fit, iteration, curve } = self.fit(&sets, &als).map_err(named)?;
+        let (errors, baselines) = self.measure(&sets, &fit).map_err(named)?;
         let metrics = Metrics::new(&errors, baselines, iteration, curve);
         fit.factors.rescale(fit.deviation);
         let mut outcome = Outcome {
@@ -373,6 +374,19 @@ impl Run<'_> {
         outcome.mean_counts = (ratings.by_user.mean_count(), ratings.by_item.mean_count());
         self.durations.train += since.elapsed().as_secs_f64();
         Ok(())
+    }
+}
+
+/// Replaces the position of a row that could not be solved by its id.
+fn name_row(error: Error, users: &Ids, items: &Ids) -> Error {
+    match error {
+        Error::Numeric { side, row, message } => {
+            let ids = if side == "user" { users } else { items };
+            let known = row.parse().ok().filter(|&at: &usize| at < ids.len());
+            let row = known.map_or(row, |at| format!("\"{}\"", ids.get(at)));
+            Error::Numeric { side, row, message }
+        }
+        other => other,
     }
 }
 

@@ -29,8 +29,10 @@ impl OutDir {
         check_target(target, replace)?;
         let parent = existing_ancestor(target);
         let name = target.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy());
-        let temporary =
-            tempfile::Builder::new().prefix(&format!(".{name}.lacuna-")).tempdir_in(&parent);
+        let prefix = format!(".{name}.lacuna-");
+        sweep_leftovers(&parent, &prefix);
+        let own = format!("{prefix}{}-", std::process::id());
+        let temporary = tempfile::Builder::new().prefix(&own).tempdir_in(&parent);
         let temporary = temporary.map_err(|source| Error::Write { path: parent, source })?;
         Ok(Self { target: target.to_owned(), replace, temporary })
     }
@@ -91,10 +93,33 @@ fn check_target(target: &Path, replace: bool) -> Result<()> {
     if !replace {
         return Err(Error::OutputExists { path: target.to_owned() });
     }
-    let empty = || fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
-    let ours =
-        target.is_dir() && !target.is_symlink() && (target.join(MANIFEST).is_file() || empty());
-    if ours { Ok(()) } else { Err(Error::NotOurs { path: target.to_owned() }) }
+    let refused = |reason: String| Err(Error::NotOurs { path: target.to_owned(), reason });
+    if target.is_symlink() {
+        return refused("is a symbolic link".into());
+    }
+    let Ok(entries) = fs::read_dir(target) else { return refused("is not a directory".into()) };
+    let mut names: Vec<String> =
+        entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    // What the manifest lists may go; anything else is somebody's.
+    let Some(listed) = listed_files(&target.join(MANIFEST)) else {
+        return refused("is not a lacuna model".into());
+    };
+    names.retain(|name| name != MANIFEST && !listed.contains(name));
+    names.sort();
+    match names.first() {
+        None => Ok(()),
+        Some(name) => refused(format!("holds something that is not lacuna's ({name})")),
+    }
+}
+
+/// The files that a manifest lists.
+fn listed_files(manifest: &Path) -> Option<Vec<String>> {
+    let value: serde_json::Value = serde_json::from_slice(&fs::read(manifest).ok()?).ok()?;
+    let outputs = value.get("outputs")?.as_array()?;
+    Some(outputs.iter().filter_map(|o| Some(o.get("path")?.as_str()?.to_owned())).collect())
 }
 
 fn parent_of(path: &Path) -> PathBuf {
@@ -110,6 +135,21 @@ fn existing_ancestor(path: &Path) -> PathBuf {
         ancestor = parent_of(&ancestor);
     }
     ancestor
+}
+
+/// Removes what runs that were killed left behind: their process is gone.
+fn sweep_leftovers(parent: &Path, prefix: &str) {
+    let processes = Path::new("/proc");
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten().filter(|_| processes.join("self").exists()) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process =
+            name.strip_prefix(prefix).and_then(|rest| rest.split_once('-')).map(|(pid, _)| pid);
+        if process.is_some_and(|pid| pid.parse::<u32>().is_ok() && !processes.join(pid).exists()) {
+            // What cannot be removed now is tried again by the next run.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// A temporary directory is private to its owner; a published one is as the umask wants it.
@@ -166,7 +206,10 @@ mod tests {
         assert_eq!(fs::read(target.join("a")).expect("reads"), b"1");
         assert!(matches!(OutDir::create(&target, false), Err(Error::OutputExists { .. })));
         assert!(matches!(OutDir::create(&target, true), Err(Error::NotOurs { .. })));
-        fs::write(target.join(MANIFEST), b"{}").expect("writes");
+        fs::write(target.join(MANIFEST), br#"{"outputs":[{"path":"a"}]}"#).expect("writes");
+        fs::write(target.join("mine"), b"").expect("writes");
+        assert!(matches!(OutDir::create(&target, true), Err(Error::NotOurs { .. })));
+        fs::remove_file(target.join("mine")).expect("removes");
         let out = OutDir::create(&target, true).expect("creates");
         out.write("b", b"2").expect("writes");
         assert!(target.join("a").exists());
@@ -175,6 +218,17 @@ mod tests {
         // Nothing temporary is left over.
         assert_eq!(fs::read_dir(dir.path().join("deep/er")).expect("lists").count(), 1);
         assert_eq!(fs::read_dir(dir.path()).expect("lists").count(), 1);
+    }
+
+    #[test]
+    fn leftovers_of_killed_runs_are_swept_and_those_of_living_ones_are_not() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        // No process has this number: it is above the kernel's limit.
+        let dead = dir.path().join(".model.lacuna-4194305-x");
+        let alive = dir.path().join(format!(".model.lacuna-{}-y", std::process::id()));
+        fs::create_dir(&dead).and_then(|()| fs::create_dir(&alive)).expect("creates");
+        drop(OutDir::create(&dir.path().join("model"), false).expect("creates"));
+        assert!(!dead.exists() && alive.exists());
     }
 
     #[test]

@@ -19,11 +19,17 @@ struct OutFile {
 
 impl OutFile {
     fn create(target: &Path, replace: bool) -> Result<Self> {
-        if target.is_dir() {
-            return Err(Error::NotOurs { path: target.to_owned() });
+        // Through a link, its target is replaced and not the link.
+        let resolved =
+            if target.is_symlink() { target.canonicalize() } else { Ok(target.to_owned()) };
+        let target =
+            &resolved.map_err(|source| Error::Write { path: target.to_owned(), source })?;
+        if target.exists() && !target.is_file() {
+            let reason = "is not a regular file".to_owned();
+            return Err(Error::NotOurs { path: target.clone(), reason });
         }
         if target.exists() && !replace {
-            return Err(Error::OutputExists { path: target.to_owned() });
+            return Err(Error::OutputExists { path: target.clone() });
         }
         let parent =
             target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -137,7 +137,7 @@ fn total_objective(
             let penalty = objective.penalty(axis, side.count(row), norm, embedding.biases[row]);
             if !penalty.is_finite() {
                 let message = "the factors are not finite".to_owned();
-                return Err(Error::Numeric { side: axis.name(), row, message });
+                return Err(Error::Numeric { side: axis.name(), row: row.to_string(), message });
             }
             total += penalty;
         }

@@ -119,7 +119,11 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
                     ridge: self.objective.ridge(self.axis, cells.len()),
                 };
                 self.solver.solve(&problem, solver, vector, &mut biases[at]).map_err(|source| {
-                    Error::Numeric { side: self.axis.name(), row, message: source.to_string() }
+                    Error::Numeric {
+                        side: self.axis.name(),
+                        row: row.to_string(),
+                        message: source.to_string(),
+                    }
                 })?;
                 if self.losses {
                     dots.resize(dots.len().max(cells.len()), 0.0);

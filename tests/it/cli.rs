@@ -243,3 +243,88 @@ fn signals_end_cleanly_and_leave_nothing() {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "something was left behind");
     }
 }
+
+#[test]
+fn what_is_not_ours_is_never_replaced() {
+    let dir = TempDir::new().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+    let (code, _, err) = run(&["generate", &path("pipe"), "--force"]);
+    assert!(code == 2 && err.contains("is not a regular file, so it is not replaced"), "{err}");
+    // A file beside the model's own keeps the directory from being replaced.
+    let model = path("m");
+    let train = || run(&["train", &sample(), "-o", &model, "-k", "1", "-i", "1", "-q", "--force"]);
+    assert_eq!(train().0, 0);
+    assert_eq!(train().0, 0);
+    fs::write(dir.path().join("m/predictions.csv"), "mine").unwrap();
+    let (code, _, err) = train();
+    assert!(
+        code == 2 && err.contains("holds something that is not lacuna's (predictions.csv)"),
+        "{err}"
+    );
+    fs::rename(&model, path("real")).unwrap();
+    std::os::unix::fs::symlink(path("real"), &model).unwrap();
+    let (code, _, err) = train();
+    assert!(code == 2 && err.contains("is a symbolic link"), "{err}");
+}
+
+#[test]
+fn a_closed_reader_does_not_stop_the_work() {
+    let dir = TempDir::new().unwrap();
+    let model = dir.path().join("m");
+    let program = assert_cmd::cargo::cargo_bin("lacuna");
+    let script = format!(
+        "{} train {} -o {} -k 1 -i 3 2>&1 | head -1",
+        program.display(),
+        sample(),
+        model.display()
+    );
+    assert!(
+        Command::new("sh").args(["-c", &script]).stdout(Stdio::null()).status().unwrap().success()
+    );
+    // The pipe's reader ends before the training does.
+    for _ in 0..100 {
+        if model.join("manifest.json").exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(model.join("manifest.json").exists());
+    let pairs = dir.path().join("p.csv");
+    let lines: String = (0..200_000)
+        .map(|n| [n % 999 + 1, n % 499 + 1].map(|v| v.to_string()).join(",") + "\n")
+        .collect();
+    fs::write(&pairs, format!("user_id,item_id\n{lines}\n")).unwrap();
+    let script = format!(
+        "{{ {} predict {} --pairs {}; echo $? >&2; }} | head -1",
+        program.display(),
+        model.display(),
+        pairs.display()
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(err.trim(), "0");
+}
+
+#[test]
+fn a_higher_layer_hides_what_belongs_to_it_below() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("c.toml");
+    fs::write(
+        &file,
+        "holdout = \"time\"\nsplit_time = \"2015-01-01\"\nrefit = true\nverbose = true\n",
+    )
+    .unwrap();
+    let config = ["--config", file.to_str().unwrap(), "-k", "2"];
+    let data = sample();
+    trained(&dir, &[&config[..], &[&data, "--holdout", "hash"]].concat(), &[]);
+    let manifest = |name: &str| -> serde_json::Value {
+        let text = fs::read(dir.path().join("m").join(name)).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    };
+    assert_eq!(manifest("manifest.json")["split"]["method"], "hash");
+    assert_eq!(manifest("manifest.json")["model"]["refit"], true);
+    trained(&dir, &[&config[..], &[&data]].concat(), &[("LACUNA_REFIT", "false")]);
+    assert_eq!(manifest("manifest.json")["split"]["method"], "time");
+    assert_eq!(manifest("manifest.json")["model"]["refit"], false);
+}

@@ -359,3 +359,24 @@ fn odd_but_valid_data_trains_without_a_wrong_number() {
         }
     }
 }
+
+#[test]
+fn a_row_without_a_solution_is_named_by_its_id() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("r.csv");
+    fs::write(&file, "user,item,rating\nanna,1,2\nanna,2,5\nbert,1,4\n").unwrap();
+    let model = dir.path().join("m");
+    let args = [
+        "train",
+        file.to_str().unwrap(),
+        "-o",
+        model.to_str().unwrap(),
+        "-r",
+        "0",
+        "--holdout",
+        "none",
+    ];
+    let (code, _, err) = run(&args);
+    assert!(code == 6 && err.contains("numeric failure at user \"anna\""), "{err}");
+    assert!(!model.exists());
+}
