@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::{json, lacuna, run, sample};
+use crate::support::{PROGRAM, json, lacuna, run, sample};
 
 #[test]
 fn help_fits_a_terminal_and_has_examples() {
@@ -214,8 +214,7 @@ fn signals_end_cleanly_and_leave_nothing() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let dir = TempDir::new().unwrap();
         let model = dir.path().join("m");
-        let program = assert_cmd::cargo::cargo_bin("lacuna");
-        let mut child = Command::new(program)
+        let mut child = Command::new(PROGRAM)
             .args([
                 "train",
                 &sample(),
@@ -272,13 +271,8 @@ fn what_is_not_ours_is_never_replaced() {
 fn a_closed_reader_does_not_stop_the_work() {
     let dir = TempDir::new().unwrap();
     let model = dir.path().join("m");
-    let program = assert_cmd::cargo::cargo_bin("lacuna");
-    let script = format!(
-        "{} train {} -o {} -k 1 -i 3 2>&1 | head -1",
-        program.display(),
-        sample(),
-        model.display()
-    );
+    let script =
+        format!("{} train {} -o {} -k 1 -i 3 2>&1 | head -1", PROGRAM, sample(), model.display());
     assert!(
         Command::new("sh").args(["-c", &script]).stdout(Stdio::null()).status().unwrap().success()
     );
@@ -297,7 +291,7 @@ fn a_closed_reader_does_not_stop_the_work() {
     fs::write(&pairs, format!("user_id,item_id\n{lines}\n")).unwrap();
     let script = format!(
         "{{ {} predict {} --pairs {}; echo $? >&2; }} | head -1",
-        program.display(),
+        PROGRAM,
         model.display(),
         pairs.display()
     );

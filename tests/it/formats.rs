@@ -131,7 +131,7 @@ fn every_form(csv: &str) {
                 "--json",
                 "--quiet",
             ])
-            .write_stdin(fs::read(path(name)).unwrap())
+            .stdin(fs::File::open(path(name)).unwrap())
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

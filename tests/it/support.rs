@@ -84,10 +84,14 @@ pub(crate) fn bits(factors: &Factors) -> Vec<u32> {
     all.map(|v| v.to_bits()).collect()
 }
 
+/// Path of the program.
+#[cfg(feature = "cli")]
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_lacuna");
+
 /// The program, without settings from the environment.
 #[cfg(feature = "cli")]
-pub(crate) fn lacuna() -> assert_cmd::Command {
-    let mut command = assert_cmd::Command::cargo_bin("lacuna").unwrap();
+pub(crate) fn lacuna() -> std::process::Command {
+    let mut command = std::process::Command::new(PROGRAM);
     for (name, _) in std::env::vars() {
         if name.starts_with("LACUNA_") {
             command.env_remove(name);
