@@ -28,7 +28,7 @@ struct Piece {
     consumed: u64,
 }
 
-/// Reads a whole text input: one thread cuts blocks while this one parses.
+/// Reads a whole text input: one thread cuts blocks, one has Polars parse them, this one converts.
 pub(super) fn read(
     input: &mut Input,
     layout: &TextLayout,
@@ -37,10 +37,11 @@ pub(super) fn read(
 ) -> Result<()> {
     let fast = FastReader::new(layout, gather.options().id_type, gather.options().time_unit);
     let (full, pieces) = sync_channel(1);
+    let (parsed, frames) = sync_channel(1);
     let (give_back, empty) = sync_channel(2);
     std::thread::scope(|scope| {
-        // Owned here, so that the cutter ends when this side gives up.
-        let (pieces, give_back) = (pieces, give_back);
+        // Owned here, so that the other threads end when this side gives up.
+        let (frames, give_back, fast) = (frames, give_back, &fast);
         scope.spawn(move || {
             let mut cutter = Cutter::new(input, layout);
             while let Some(piece) = cutter.next(empty.try_recv().ok()).transpose() {
@@ -49,12 +50,22 @@ pub(super) fn read(
                 }
             }
         });
-        for piece in &pieces {
-            let Piece { buffer, range, line, consumed } = piece?;
-            let block = TextBlock { bytes: &buffer[range], line };
-            match fast.read(block.bytes) {
+        scope.spawn(move || {
+            for piece in pieces {
+                let parse = |piece: Piece| {
+                    let frame = fast.parse(&piece.buffer[piece.range.clone()]);
+                    (piece, frame)
+                };
+                if parsed.send(piece.map(parse)).is_err() {
+                    return;
+                }
+            }
+        });
+        for piece in frames {
+            let (Piece { buffer, range, line, consumed }, frame) = piece?;
+            match frame.and_then(|frame| fast.convert(&frame)) {
                 Some(rows) => gather.push(rows)?,
-                None => strict::read(block, layout, gather)?,
+                None => strict::read(TextBlock { bytes: &buffer[range], line }, layout, gather)?,
             }
             progress(consumed);
             // A full channel only means that there are buffers enough.
@@ -227,9 +238,8 @@ impl<'l> FastReader<'l> {
         Self { layout, options, kind, unit, partial }
     }
 
-    /// The rows of a block, or none if anything in it needs the strict reader.
-    fn read(&self, bytes: &[u8]) -> Option<Block> {
-        let roles = &self.layout.roles;
+    /// The columns of a block, or none if anything in it needs the strict reader.
+    fn parse(&self, bytes: &[u8]) -> Option<DataFrame> {
         // The same column in two roles, quotes, blocks without a row, a last line that ends in a
         // separator: rare, and left to the reader that is exact about them.
         let quoted =
@@ -241,8 +251,12 @@ impl<'l> FastReader<'l> {
         if self.partial && !is_regular(bytes, self.layout) {
             return None;
         }
-        let frame =
-            CsvReader::new(Cursor::new(bytes)).with_options(self.options.clone()).finish().ok()?;
+        CsvReader::new(Cursor::new(bytes)).with_options(self.options.clone()).finish().ok()
+    }
+
+    /// The rows of a parsed block, or none if a cell cannot be used.
+    fn convert(&self, frame: &DataFrame) -> Option<Block> {
+        let roles = &self.layout.roles;
         let column = |at: usize| {
             let column = frame.column(&format!("c{}", self.layout.physical(at))).ok()?;
             (column.null_count() == 0).then_some(column)
