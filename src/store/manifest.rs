@@ -165,7 +165,7 @@ pub struct ModelEntry {
     pub lambda_items: f64,
     /// λ of the biases.
     pub lambda_biases: f64,
-    /// `s`: standard deviation of the training ratings (1 without `--no-mean` is raw ratings).
+    /// `s`: standard deviation of the training ratings (1 with `--no-mean`, which fits raw ratings).
     pub scale: f64,
     /// λ s: the λ of the vectors in units of the ratings.
     pub lambda_raw: f64,
