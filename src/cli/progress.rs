@@ -161,7 +161,7 @@ fn describe(point: &CurvePoint, ratings: usize) -> String {
     let speed = ratings as f64 / point.seconds.max(1e-9) / 1e6;
     format!(
         "rmse {} holdout {}, {speed:.1}M/s",
-        number(point.train_rmse),
+        number(point.train_rmse_raw),
         number(point.holdout_rmse)
     )
 }

@@ -1,7 +1,7 @@
 //! Solving one row's system by Cholesky factorisation, the bias eliminated by its Schur complement.
 
-use super::NormalEquations;
 use super::simd::Kernels;
+use super::{NormalEquations, Solution};
 
 /// A pivot of a Cholesky factorisation that is not positive and finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +20,8 @@ const CANCELLED: f64 = 1e-5;
 /// b = (h − a′·g′) / (d − a′·a′),    x = U⁻¹ (g′ − b a′)
 /// ```
 ///
-/// so that one back substitution serves both. `rank³/3 + 3 rank²` flops, in place.
+/// so that one back substitution serves both, and the minimum is
+/// `Σ t²/w − |g′|² − (d − a′·a′) b²`. `rank³/3 + 3 rank²` flops, in place.
 ///
 /// # Errors
 /// [`NotPositiveDefinite`] if a pivot is not positive (or the bias's has cancelled away).
@@ -29,11 +30,11 @@ pub fn solve_bordered(
     kernels: Kernels,
     with_bias: bool,
     x: &mut [f32],
-) -> Result<f32, NotPositiveDefinite> {
+) -> Result<Solution, NotPositiveDefinite> {
     let (rank, n) = (system.rank(), system.stride());
-    let NormalEquations { gram, rhs, sums, weight, target, .. } = system;
+    let NormalEquations { gram, rhs, sums, weight, target, squares, .. } = system;
     kernels.cholesky(gram, n, rank)?;
-    let mut bias = 0.0;
+    let (mut bias, mut explained) = (0.0, 0.0);
     if with_bias {
         kernels.solve_transposed(gram, n, rank, [rhs, sums]);
         let pivot = *weight - f64::from(kernels.dot(&sums[..rank], &sums[..rank]));
@@ -41,15 +42,17 @@ pub fn solve_bordered(
             return Err(NotPositiveDefinite { pivot: rank });
         }
         bias = ((*target - f64::from(kernels.dot(&sums[..rank], &rhs[..rank]))) / pivot) as f32;
+        explained = pivot * f64::from(bias).powi(2) + f64::from(kernels.dot(rhs, rhs));
         for (g, &a) in rhs.iter_mut().zip(sums.iter()) {
             *g -= bias * a;
         }
     } else {
         kernels.solve_transposed(gram, n, rank, [rhs]);
+        explained += f64::from(kernels.dot(rhs, rhs));
     }
     kernels.solve(gram, n, rank, rhs);
     x.copy_from_slice(&rhs[..rank]);
-    Ok(bias)
+    Ok(Solution::new(bias, *squares, explained))
 }
 
 #[cfg(test)]
@@ -76,11 +79,15 @@ mod tests {
             for with_bias in [false, true] {
                 let system = system(rank, 80);
                 let (mut x, mut exact) = (vec![0.0; rank], vec![0.0; rank]);
-                let bias = system.clone().solve(Kernels::detect(), with_bias, &mut x);
-                let exact_bias = system.solve_f64(with_bias, &mut exact);
-                let (bias, exact_bias) = (bias.expect("solves"), exact_bias.expect("solves"));
+                let got = system.clone().solve(Kernels::detect(), with_bias, &mut x);
+                let want = system.solve_f64(with_bias, &mut exact);
+                let (got, want) = (got.expect("solves"), want.expect("solves"));
                 // Condition numbers here stay below 1e3, so five digits are left of seven.
-                assert!((bias - exact_bias).abs() < 1e-4, "rank {rank}: {bias} {exact_bias}");
+                assert!((got.bias - want.bias).abs() < 1e-4, "rank {rank}: {got:?} {want:?}");
+                assert_eq!(got.minimum.is_some(), want.minimum.is_some());
+                if let (Some(got), Some(want)) = (got.minimum, want.minimum) {
+                    assert!((got - want).abs() < 1e-4 * want, "rank {rank}: {got} {want}");
+                }
                 for (a, b) in x.iter().zip(&exact) {
                     assert!((a - b).abs() < 1e-4, "rank {rank}: {a} {b}");
                 }

@@ -1,6 +1,6 @@
 //! The plain double-precision solve: the second try of a row whose pivots failed in single precision.
 
-use super::{NormalEquations, NotPositiveDefinite};
+use super::{NormalEquations, NotPositiveDefinite, Solution};
 
 /// Solves the bordered system of [`super::solve_bordered`] in double precision, with the bias as the
 /// last unknown of a textbook Cholesky factorisation.
@@ -11,7 +11,7 @@ pub fn solve_bordered_f64(
     system: &NormalEquations,
     with_bias: bool,
     x: &mut [f32],
-) -> Result<f32, NotPositiveDefinite> {
+) -> Result<Solution, NotPositiveDefinite> {
     let (rank, stride) = (system.rank(), system.stride());
     let order = rank + usize::from(with_bias);
     let mut a = vec![0.0; order * order];
@@ -46,6 +46,7 @@ pub fn solve_bordered_f64(
             b[r] -= factor * b[i];
         }
     }
+    let explained = b.iter().map(|v| v * v).sum();
     for i in (0..order).rev() {
         let tail: f64 = (i + 1..order).map(|j| a[i * order + j] * b[j]).sum();
         b[i] = (b[i] - tail) / a[i * order + i];
@@ -53,5 +54,6 @@ pub fn solve_bordered_f64(
     for (x, &value) in x.iter_mut().zip(&b) {
         *x = value as f32;
     }
-    Ok(if with_bias { b[rank] as f32 } else { 0.0 })
+    let bias = if with_bias { b[rank] as f32 } else { 0.0 };
+    Ok(Solution::new(bias, system.squares, explained))
 }

@@ -1,17 +1,17 @@
 //! Dense row-major single-precision matrices with padded rows.
 
-use super::simd::LANES;
+use super::simd::{Buffer, LANES};
 
 /// A dense row-major matrix of `rows x cols`, each row padded with zeros to whole vectors.
 ///
-/// The padding lets kernels read whole vectors: `stride` is `cols` rounded up to [`LANES`], and one
+/// The padding lets kernels read whole vectors, each row from a cache line on: `stride` is `cols` rounded up to [`LANES`], and one
 /// further vector of zeros follows the last row. Padding is always zero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
     rows: usize,
     cols: usize,
     stride: usize,
-    values: Vec<f32>,
+    values: Buffer,
 }
 
 impl Matrix {
@@ -25,7 +25,7 @@ impl Matrix {
         // A length that wrapped around would make every later bounds check wrong.
         let len = rows.checked_mul(stride).and_then(|len| len.checked_add(LANES));
         assert!(len.is_some(), "a {rows} x {cols} matrix does not fit memory");
-        Self { rows, cols, stride, values: vec![0.0; len.unwrap_or(0)] }
+        Self { rows, cols, stride, values: Buffer::zeros(len.unwrap_or(0)) }
     }
 
     /// A matrix from row-major values without padding.
@@ -85,7 +85,7 @@ impl Matrix {
 
     /// Multiplies every entry by `factor`.
     pub fn scale(&mut self, factor: f32) {
-        for value in &mut self.values {
+        for value in self.values.iter_mut() {
             *value *= factor;
         }
     }

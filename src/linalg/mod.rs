@@ -12,4 +12,4 @@ pub mod simd;
 pub use cholesky::{NotPositiveDefinite, solve_bordered};
 pub use dense64::solve_bordered_f64;
 pub use matrix::Matrix;
-pub use normal::{CHUNK, NormalEquations};
+pub use normal::{CHUNK, NormalEquations, Solution};

@@ -1,15 +1,36 @@
 //! The normal equations of one row, with an optional bias as one more unknown.
 
-use super::simd::{BLOCK, Kernels};
+use super::simd::{BLOCK, Buffer, Kernels};
 use super::{Matrix, NotPositiveDefinite, solve_bordered, solve_bordered_f64};
 
 /// Rows with more cells than this are summed in chunks of this many, folded in double precision.
 pub const CHUNK: usize = 8192;
 
+/// Below this share of `Σ t²/w` the minimum has lost its digits to cancellation.
+const LEFT_OVER: f64 = 1e-2;
+
+/// The solution of one row's system, beside its vector.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Solution {
+    /// The bias; 0 where none is fitted.
+    pub bias: f32,
+    /// What the row's objective comes to at the solution, `Σ w (t/w − x·y − b)²` and the ridge terms;
+    /// none where it cannot be told from the sums (too little is left of `Σ t²/w`).
+    pub minimum: Option<f64>,
+}
+
+impl Solution {
+    /// `Σ t²/w` less what the solution explains: the squared length of `U⁻ᵀ` times the right side.
+    pub(super) fn new(bias: f32, squares: f64, explained: f64) -> Self {
+        let minimum = squares - explained;
+        Self { bias, minimum: (minimum > squares * LEFT_OVER).then_some(minimum) }
+    }
+}
+
 /// The system of one row, `[A a; aᵀ d] [x; b] = [g; h]`:
 ///
 /// - `A = Σ w y yᵀ` (`rank x rank`, upper triangle), `a = Σ w y`, `d = Σ w`;
-/// - `g = Σ t y`, `h = Σ t`;
+/// - `g = Σ t y`, `h = Σ t`, and `Σ t²/w` for the value of the minimum;
 ///
 /// over the row's cells, `y` the fixed side's vector, `w` the weight, `t` the weighted target.
 /// Without a bias only `A x = g` is used. The border is eliminated by its Schur complement, so that
@@ -18,11 +39,12 @@ pub const CHUNK: usize = 8192;
 pub struct NormalEquations {
     rank: usize,
     n: usize,
-    pub(super) gram: Vec<f32>,
-    pub(super) rhs: Vec<f32>,
-    pub(super) sums: Vec<f32>,
+    pub(super) gram: Buffer,
+    pub(super) rhs: Buffer,
+    pub(super) sums: Buffer,
     pub(super) weight: f64,
     pub(super) target: f64,
+    pub(super) squares: f64,
 }
 
 impl NormalEquations {
@@ -33,11 +55,12 @@ impl NormalEquations {
         Self {
             rank,
             n,
-            gram: vec![0.0; n * n],
-            rhs: vec![0.0; n],
-            sums: vec![0.0; n],
+            gram: Buffer::zeros(n * n),
+            rhs: Buffer::zeros(n),
+            sums: Buffer::zeros(n),
             weight: 0.0,
             target: 0.0,
+            squares: 0.0,
         }
     }
 
@@ -66,6 +89,7 @@ impl NormalEquations {
         self.sums.fill(0.0);
         self.weight = 0.0;
         self.target = 0.0;
+        self.squares = 0.0;
     }
 
     /// Adds the cells of one row: the vectors `indices` of `fixed`, their weights (1 where absent)
@@ -85,9 +109,19 @@ impl NormalEquations {
             let rows = (indices, following);
             kernels.accumulate(fixed, rows, weights, targets, gram, rhs, sums);
         }
-        self.weight +=
-            weights.map_or(indices.len() as f64, |w| w.iter().map(|&w| f64::from(w)).sum());
-        self.target += targets.iter().map(|&t| f64::from(t)).sum::<f64>();
+        match weights {
+            None => {
+                self.weight += indices.len() as f64;
+                self.squares += sum(targets, |t| t * t);
+            }
+            Some(weights) => {
+                self.weight += sum(weights, |w| w);
+                let squares = targets.iter().zip(weights);
+                self.squares +=
+                    squares.map(|(&t, &w)| f64::from(t).powi(2) / f64::from(w)).sum::<f64>();
+            }
+        }
+        self.target += sum(targets, |t| t);
     }
 
     /// Adds several parts to these sums, in double precision, in their order.
@@ -107,6 +141,7 @@ impl NormalEquations {
         fold_into(&mut self.sums, parts, |p| &p.sums);
         self.weight += parts.iter().map(|p| p.weight).sum::<f64>();
         self.target += parts.iter().map(|p| p.target).sum::<f64>();
+        self.squares += parts.iter().map(|p| p.squares).sum::<f64>();
     }
 
     /// Adds what all rows share: a symmetric matrix (stored like the Gram matrix) and a right side.
@@ -127,8 +162,7 @@ impl NormalEquations {
         self.weight += bias_ridge;
     }
 
-    /// Solves for the vector (written to `x`) and, if `with_bias`, the bias (returned, else 0).
-    /// The sums are used up.
+    /// Solves for the vector (written to `x`) and, if `with_bias`, the bias. The sums are used up.
     ///
     /// # Errors
     /// [`NotPositiveDefinite`]; the caller may then try [`NormalEquations::solve_f64`] on fresh sums.
@@ -137,7 +171,7 @@ impl NormalEquations {
         kernels: Kernels,
         with_bias: bool,
         x: &mut [f32],
-    ) -> Result<f32, NotPositiveDefinite> {
+    ) -> Result<Solution, NotPositiveDefinite> {
         solve_bordered(self, kernels, with_bias, x)
     }
 
@@ -145,7 +179,26 @@ impl NormalEquations {
     ///
     /// # Errors
     /// [`NotPositiveDefinite`] if even double precision finds a pivot that is not positive.
-    pub fn solve_f64(&self, with_bias: bool, x: &mut [f32]) -> Result<f32, NotPositiveDefinite> {
+    pub fn solve_f64(
+        &self,
+        with_bias: bool,
+        x: &mut [f32],
+    ) -> Result<Solution, NotPositiveDefinite> {
         solve_bordered_f64(self, with_bias, x)
     }
+}
+
+/// A sum in double precision, in eight lanes: one alone would wait for each addition.
+fn sum(values: &[f32], of: impl Fn(f64) -> f64) -> f64 {
+    let mut lanes = [0.0; 8];
+    let mut groups = values.chunks_exact(8);
+    for group in &mut groups {
+        for (lane, &value) in lanes.iter_mut().zip(group) {
+            *lane += of(f64::from(value));
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(groups.remainder()) {
+        *lane += of(f64::from(value));
+    }
+    lanes.iter().sum()
 }

@@ -3,10 +3,12 @@
 mod holdout;
 mod mae;
 mod rmse;
+mod training;
 
 pub use holdout::{HoldoutErrors, holdout_errors};
 pub use mae::mae;
 pub use rmse::rmse;
+pub use training::{TrainingErrors, training_errors};
 
 /// Sums of the errors of a set of predictions, in double precision.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -48,8 +48,6 @@ pub struct Explicit {
     biases: bool,
     mean: f64,
     inverse_deviation: f64,
-    deviation: f64,
-    range: (f64, f64),
     mean_counts: (f64, f64),
 }
 
@@ -67,8 +65,6 @@ impl Explicit {
             biases,
             mean: moments.mean,
             inverse_deviation: 1.0 / moments.deviation,
-            deviation: moments.deviation,
-            range: (f64::from(moments.min), f64::from(moments.max)),
             mean_counts: (ratings.by_user.mean_count(), ratings.by_item.mean_count()),
         }
     }
@@ -131,17 +127,11 @@ impl Objective for Explicit {
 
     fn loss(&self, row: Row<'_>, fixed_biases: &[f32], bias: f32, dots: &[f32]) -> RowLoss {
         let mut loss = RowLoss::default();
-        let (min, max) = self.range;
-        for (p, &dot) in dots[..row.len()].iter().enumerate() {
-            let value = row.values[p];
-            let error = f64::from(
-                self.standardised(value) - bias - fixed_biases[row.indices[p] as usize] - dot,
-            );
-            loss.objective += row.weights.map_or(1.0, |w| f64::from(w[p])) * error * error;
-            let raw = error * self.deviation;
-            loss.raw.push(raw);
-            let value = f64::from(value);
-            loss.clipped.push(value - (value - raw).clamp(min, max));
+        for (p, (&value, &dot)) in row.values.iter().zip(dots).enumerate() {
+            let known = bias + fixed_biases[row.indices[p] as usize];
+            let squared = f64::from(self.standardised(value) - known - dot).powi(2);
+            loss.objective += row.weights.map_or(1.0, |w| f64::from(w[p])) * squared;
+            loss.squared += squared;
         }
         loss
     }

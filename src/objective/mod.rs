@@ -15,7 +15,6 @@ pub use explicit::{Explicit, Regularization};
 
 use crate::ids::Axis;
 use crate::linalg::Matrix;
-use crate::metric::RatingErrors;
 use crate::ratings::Row;
 
 /// What all rows of a side share: `G` (stored like a Gram matrix) and `g₀`.
@@ -39,20 +38,17 @@ pub struct Ridge {
 /// What a row contributes to the losses once it is solved.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RowLoss {
-    /// To the data term of the objective.
+    /// To the data term of the objective: squared errors times weights.
     pub objective: f64,
-    /// Errors on the rating scale, as predicted.
-    pub raw: RatingErrors,
-    /// Errors on the rating scale, predictions clipped to the range of the training ratings.
-    pub clipped: RatingErrors,
+    /// Squared errors without weights, on the objective's scale.
+    pub squared: f64,
 }
 
 impl RowLoss {
     /// Adds another row's share.
     pub fn add(&mut self, other: &Self) {
         self.objective += other.objective;
-        self.raw.add(&other.raw);
-        self.clipped.add(&other.clipped);
+        self.squared += other.squared;
     }
 }
 

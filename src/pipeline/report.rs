@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::metric::{HoldoutErrors, RatingErrors, mae, rmse};
+use crate::metric::{HoldoutErrors, RatingErrors, TrainingErrors, mae, rmse};
 use crate::store::Manifest;
 
 /// RMSE and MAE of one set of predictions; null over no predictions.
@@ -29,11 +29,7 @@ pub struct CurvePoint {
     pub iteration: u32,
     /// The objective per training cell, on standardised ratings.
     pub objective: f64,
-    /// Clipped errors on the training ratings.
-    pub train_rmse: Option<f64>,
-    /// See `train_rmse`.
-    pub train_mae: Option<f64>,
-    /// Of the predictions as they are.
+    /// RMSE on the training ratings, predictions as they are.
     pub train_rmse_raw: Option<f64>,
     /// Clipped errors on the holdout, cold cells included.
     pub holdout_rmse: Option<f64>,
@@ -87,19 +83,19 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Puts the pieces together; the training errors are those of `iteration` in the curve.
+    /// Puts the pieces together.
     #[must_use]
     pub(super) fn new(
+        training: &TrainingErrors,
         holdout: &HoldoutErrors,
         baselines: Baselines,
         iteration: u32,
         curve: Vec<CurvePoint>,
     ) -> Self {
-        let point = curve.iter().find(|p| p.iteration == iteration);
         Self {
-            train_rmse: point.and_then(|p| p.train_rmse),
-            train_mae: point.and_then(|p| p.train_mae),
-            train_rmse_raw: point.and_then(|p| p.train_rmse_raw),
+            train_rmse: rmse(&training.clipped),
+            train_mae: mae(&training.clipped),
+            train_rmse_raw: rmse(&training.raw),
             holdout_rmse: rmse(&holdout.clipped),
             holdout_mae: mae(&holdout.clipped),
             holdout_rmse_raw: rmse(&holdout.raw),
@@ -123,7 +119,7 @@ pub struct Durations {
     pub csr: f64,
     /// Sweeps with their solves.
     pub train: f64,
-    /// Holdout and validation passes, and the bias-only baseline.
+    /// Training, holdout and validation errors, and the bias-only baseline.
     pub eval: f64,
     /// Writing.
     pub export: f64,

@@ -15,7 +15,9 @@ use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
 use crate::load::prepare::{Duplicates, Preparation, Prepared, merge, prepare};
 use crate::load::{Fingerprint, InputReport, Reject, fingerprint, load};
-use crate::metric::{HoldoutErrors, RatingErrors, holdout_errors, mae, rmse};
+use crate::metric::{
+    HoldoutErrors, RatingErrors, TrainingErrors, holdout_errors, mae, rmse, training_errors,
+};
 use crate::model::{Factors, Model};
 use crate::ratings::{Cell, Moments, Ratings};
 use crate::split::Split;
@@ -136,8 +138,8 @@ impl Run<'_> {
         (self.observer)(&Event::Fitting(als.iterations, ratings.len()));
         let named = |error| name_row(error, &users, &items);
         let Fitted { mut fit, iteration, curve } = self.fit(&sets, &als).map_err(named)?;
-        let (errors, baselines) = self.measure(&sets, &fit).map_err(named)?;
-        let metrics = Metrics::new(&errors, baselines, iteration, curve);
+        let (training, errors, baselines) = self.measure(&sets, &fit).map_err(named)?;
+        let metrics = Metrics::new(&training, &errors, baselines, iteration, curve);
         fit.factors.rescale(fit.deviation);
         let mut outcome = Outcome {
             model: Model::new(
@@ -282,9 +284,7 @@ impl Run<'_> {
             let point = CurvePoint {
                 iteration: it.number,
                 objective: it.objective,
-                train_rmse: rmse(&it.clipped),
-                train_mae: mae(&it.clipped),
-                train_rmse_raw: rmse(&it.raw),
+                train_rmse_raw: it.train_rmse_raw,
                 holdout_rmse: rmse(&holdout.clipped),
                 holdout_mae: mae(&holdout.clipped),
                 validation_rmse: validation,
@@ -320,8 +320,12 @@ impl Run<'_> {
         Ok(Fitted { fit, iteration, curve })
     }
 
-    /// The errors of the fit on the holdout, beside the baselines'.
-    fn measure(&mut self, sets: &Sets<'_>, fit: &Fit) -> Result<(HoldoutErrors, Baselines)> {
+    /// The errors of the fit on the training cells and on the holdout, beside the baselines'.
+    fn measure(
+        &mut self,
+        sets: &Sets<'_>,
+        fit: &Fit,
+    ) -> Result<(TrainingErrors, HoldoutErrors, Baselines)> {
         let since = Instant::now();
         (self.observer)(&Event::Phase("measuring"));
         let errors =
@@ -336,9 +340,10 @@ impl Run<'_> {
             global_mean: Errors::from(&constant),
             bias_only: Errors::from(&errors(&bias_only).clipped),
         };
-        let errors = errors(fit);
+        let (training, holdout) =
+            (training_errors(&fit.scorer(sets.moments), sets.ratings), errors(fit));
         self.durations.eval += since.elapsed().as_secs_f64();
-        Ok((errors, baselines))
+        Ok((training, holdout, baselines))
     }
 
     /// Fits the published factors on all ratings, as many iterations as were chosen.

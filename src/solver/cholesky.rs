@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{RowProblem, Solver};
 use crate::linalg::simd::Kernels;
-use crate::linalg::{CHUNK, NormalEquations, NotPositiveDefinite};
+use crate::linalg::{CHUNK, NormalEquations, NotPositiveDefinite, Solution};
 
 /// Chunks of a long row that are summed at the same time: bounds the memory of their partial sums.
 const CHUNKS_AT_ONCE: usize = 16;
@@ -79,18 +79,13 @@ impl Solver for Cholesky {
         problem: &RowProblem<'_>,
         system: &mut NormalEquations,
         x: &mut [f32],
-        bias: &mut f32,
-    ) -> Result<(), NotPositiveDefinite> {
+    ) -> Result<Solution, NotPositiveDefinite> {
         let with_bias = problem.ridge.bias.is_some();
         self.assemble(problem, system);
-        *bias = match system.solve(self.kernels, with_bias, x) {
-            Ok(bias) => bias,
-            Err(_) => {
-                self.assemble(problem, system);
-                system.solve_f64(with_bias, x)?
-            }
-        };
-        Ok(())
+        system.solve(self.kernels, with_bias, x).or_else(|_| {
+            self.assemble(problem, system);
+            system.solve_f64(with_bias, x)
+        })
     }
 }
 
@@ -121,8 +116,9 @@ mod tests {
             ridge: Ridge { vector: 1.0, bias: Some(1.0) },
         };
         let solver = Cholesky::new(Kernels::detect());
-        let (mut x, mut bias) = (vec![0.0; rank], 0.0);
-        solver.solve(&problem, &mut solver.scratch(rank), &mut x, &mut bias).expect("solves");
+        let mut x = vec![0.0; rank];
+        let solution = solver.solve(&problem, &mut solver.scratch(rank), &mut x).expect("solves");
+        let bias = solution.bias;
         // The gradient of the row's objective is zero in double precision.
         let mut gradient = [f64::from(x[0]), f64::from(x[1]), f64::from(x[2]), f64::from(bias)];
         for (&index, &target) in indices.iter().zip(&targets) {

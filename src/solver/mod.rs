@@ -4,7 +4,7 @@ mod cholesky;
 
 pub use cholesky::Cholesky;
 
-use crate::linalg::{Matrix, NotPositiveDefinite};
+use crate::linalg::{Matrix, NotPositiveDefinite, Solution};
 use crate::objective::{Ridge, Shared};
 
 /// One row's system, the other side fixed; see [`crate::objective`].
@@ -34,8 +34,8 @@ pub trait Solver: Sync {
     /// Scratch for rows of `rank` unknowns.
     fn scratch(&self, rank: usize) -> Self::Scratch;
 
-    /// Writes the row's vector to `x` (which holds its previous value) and returns its bias, 0 where
-    /// none is fitted.
+    /// Writes the row's vector to `x` (which holds its previous value) and returns its bias and what
+    /// the minimum comes to.
     ///
     /// # Errors
     /// [`NotPositiveDefinite`] if the system has no unique solution even in double precision.
@@ -44,6 +44,5 @@ pub trait Solver: Sync {
         problem: &RowProblem<'_>,
         scratch: &mut Self::Scratch,
         x: &mut [f32],
-        bias: &mut f32,
-    ) -> Result<(), NotPositiveDefinite>;
+    ) -> Result<Solution, NotPositiveDefinite>;
 }

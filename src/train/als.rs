@@ -76,8 +76,8 @@ impl Algorithm for Als {
             let iteration = Iteration {
                 number: done,
                 objective: total / ratings.len().max(1) as f64,
-                raw: loss.raw,
-                clipped: loss.clipped,
+                train_rmse_raw: (!ratings.is_empty())
+                    .then(|| (loss.squared / ratings.len() as f64).sqrt() * moments.deviation),
                 scorer: Scorer {
                     factors: &factors,
                     mean: moments.mean,

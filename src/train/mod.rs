@@ -12,7 +12,6 @@ pub use start::start;
 
 use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
-use crate::metric::RatingErrors;
 use crate::model::{Factors, Scorer};
 use crate::ratings::{Moments, Ratings};
 
@@ -42,10 +41,8 @@ pub struct Iteration<'a> {
     pub number: u32,
     /// The objective per training cell, on standardised ratings.
     pub objective: f64,
-    /// Training errors, predictions as they are.
-    pub raw: RatingErrors,
-    /// Training errors, predictions clipped to the range of the training ratings.
-    pub clipped: RatingErrors,
+    /// RMSE over the training cells, predictions not clipped; none without cells.
+    pub train_rmse_raw: Option<f64>,
     /// Predicts with the factors as they stand.
     pub scorer: Scorer<'a>,
 }

@@ -55,7 +55,7 @@ fn any_number_of_threads_gives_the_same_bits() {
             let mut losses = Vec::new();
             let fit = pool.install(|| {
                 fit(&*algorithm, &ratings, None, &mut |it| {
-                    losses.push((it.objective.to_bits(), it.clipped.squared.to_bits()));
+                    losses.push((it.objective.to_bits(), it.train_rmse_raw.unwrap().to_bits()));
                     ControlFlow::Continue(())
                 })
             });
@@ -184,11 +184,11 @@ fn the_rating_scale_does_not_matter() {
     let errors = |ratings: &Ratings| {
         let mut last = 0.0;
         fit(&**als, ratings, None, &mut |it| {
-            last = it.clipped.squared;
+            last = it.train_rmse_raw.unwrap();
             ControlFlow::Continue(())
         })
         .unwrap();
-        last.sqrt()
+        last
     };
     let ratio = errors(&scaled) / errors(&ratings);
     // Ratings are stored in single precision, and so are the sums of their products.

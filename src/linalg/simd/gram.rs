@@ -59,12 +59,13 @@ unsafe fn tile<V: Vector, const R: usize, const C: usize, const MODE: u8>(
     }
 }
 
-/// The 8 rows from `i` of the upper triangle, columns `i..n`: tiles of three vectors, then the rest.
-/// The first tile calls `ahead` for each row it reads, for what is to be fetched meanwhile.
+/// The 8 rows from `i` of the upper triangle, columns `i..n`, by tiles that fit the registers: 8 rows
+/// by 3 vectors where there are 32, else 4 by 2. The first tile calls `ahead` for each row it reads,
+/// for what is to be fetched meanwhile.
 #[inline(always)]
 pub(super) unsafe fn block_row<V: Vector, const MODE: u8>(
     row: impl Fn(usize) -> *const f32 + Copy,
-    ahead: impl Fn(usize),
+    ahead: impl Fn(usize) + Copy,
     depth: usize,
     weights: *const f32,
     (i, n): (usize, usize),
@@ -72,64 +73,44 @@ pub(super) unsafe fn block_row<V: Vector, const MODE: u8>(
     ld: usize,
 ) {
     let nothing = |_: usize| {};
-    // Tiles of 8 rows need 8 x 3 accumulators, more than the 16 registers of AVX2 and SSE.
     macro_rules! tiles {
-        ($v:ty, $c:literal, $j:expr) => {
-            if <$v>::N >= 16 {
-                tile::<$v, 8, $c, MODE>(row, nothing, depth, weights, (i, $j), out, ld);
+        ($c:literal, $j:expr, $ahead:expr) => {
+            if V::REGISTERS >= 32 || $c == 1 {
+                tile::<V, 8, $c, MODE>(row, $ahead, depth, weights, (i, $j), out, ld);
             } else {
-                tile::<$v, 4, $c, MODE>(row, nothing, depth, weights, (i, $j), out, ld);
-                tile::<$v, 4, $c, MODE>(row, nothing, depth, weights, (i + 4, $j), out, ld);
+                tile::<V, 4, $c, MODE>(row, $ahead, depth, weights, (i, $j), out, ld);
+                tile::<V, 4, $c, MODE>(row, nothing, depth, weights, (i + 4, $j), out, ld);
             }
         };
     }
     // SAFETY: as for `tile`; every column up to `n`, a multiple of 8, is covered once.
     unsafe {
-        let mut j = i;
-        if i == 0 && n >= V::N {
-            // The first pass over a panel waits for memory: it also asks for the next one.
-            match n / V::N {
-                1 => first::<V, 1, MODE>(row, ahead, depth, weights, out, ld),
-                2 => first::<V, 2, MODE>(row, ahead, depth, weights, out, ld),
-                _ => first::<V, 3, MODE>(row, ahead, depth, weights, out, ld),
+        let widest = if V::REGISTERS >= 32 { 3 } else { 2 };
+        let first = ((n - i) / V::N).min(widest);
+        let mut j = i + first * V::N;
+        match first {
+            0 => {
+                tile::<V::Half, 8, 1, MODE>(row, ahead, depth, weights, (i, i), out, ld);
+                return;
             }
-            j = (n / V::N).min(3) * V::N;
+            1 => tiles!(1, i, ahead),
+            2 => tiles!(2, i, ahead),
+            _ => tiles!(3, i, ahead),
         }
-        while j + 3 * V::N <= n {
-            tiles!(V, 3, j);
+        while V::REGISTERS >= 32 && j + 3 * V::N <= n {
+            tiles!(3, j, nothing);
             j += 3 * V::N;
         }
-        if j + 2 * V::N <= n {
-            tiles!(V, 2, j);
+        while j + 2 * V::N <= n {
+            tiles!(2, j, nothing);
             j += 2 * V::N;
         }
         if j + V::N <= n {
-            tiles!(V, 1, j);
+            tiles!(1, j, nothing);
             j += V::N;
         }
         if j < n {
             tile::<V::Half, 8, 1, MODE>(row, nothing, depth, weights, (i, j), out, ld);
-        }
-    }
-}
-
-/// The tiles at the upper left corner, calling `ahead` for each row once.
-#[inline(always)]
-unsafe fn first<V: Vector, const C: usize, const MODE: u8>(
-    row: impl Fn(usize) -> *const f32 + Copy,
-    ahead: impl Fn(usize),
-    depth: usize,
-    weights: *const f32,
-    out: *mut f32,
-    ld: usize,
-) {
-    // SAFETY: as for `tile`.
-    unsafe {
-        if V::N >= 16 {
-            tile::<V, 8, C, MODE>(row, ahead, depth, weights, (0, 0), out, ld);
-        } else {
-            tile::<V, 4, C, MODE>(row, ahead, depth, weights, (0, 0), out, ld);
-            tile::<V, 4, C, MODE>(row, |_| {}, depth, weights, (4, 0), out, ld);
         }
     }
 }
@@ -169,21 +150,23 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
             };
             let next = &next[..next.len().min(PANEL)];
             let share = next.len().div_ceil(chunk.len());
-            let ahead = |p: usize| {
+            let fetch = |p: usize, offset: usize| {
                 let share = (p * share).min(next.len())..((p + 1) * share).min(next.len());
                 for &index in next.get_unchecked(share) {
-                    let row = base.wrapping_add(index as usize * stride);
-                    let mut offset = 0;
-                    while offset < n {
-                        V::prefetch(row.wrapping_add(offset));
-                        offset += 16;
-                    }
+                    V::prefetch(base.wrapping_add(index as usize * stride + offset));
                 }
             };
             let row = |p: usize| *rows.get_unchecked(p);
             let weights = weights.as_ptr().add(start);
             let mut i = 0;
             while i < n {
+                // A line of 16 numbers of each row to come for every 16 rows of the triangle: all of
+                // them at once would be more than the processor keeps under way.
+                let ahead = |p: usize| {
+                    if i % 16 == 0 {
+                        fetch(p, i);
+                    }
+                };
                 if WEIGHTED {
                     block_row::<V, ADD_WEIGHTED>(row, ahead, chunk.len(), weights, (i, n), gram, n);
                 } else {

@@ -15,6 +15,7 @@
 )]
 #![allow(clippy::needless_range_loop, reason = "registers are indexed by row and column of a tile")]
 
+mod buffer;
 mod dots;
 mod gram;
 mod portable;
@@ -22,6 +23,8 @@ mod triangular;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+pub(super) use buffer::Buffer;
 
 use super::{Matrix, NotPositiveDefinite};
 

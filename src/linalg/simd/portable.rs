@@ -16,6 +16,7 @@ impl Lanes4 {
 
 impl Vector for Lanes4 {
     const N: usize = 4;
+    const REGISTERS: usize = 16;
     type Half = Self;
 
     #[inline(always)]

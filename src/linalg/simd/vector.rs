@@ -7,6 +7,8 @@
 /// and `prefetch` also need `N` valid numbers behind the pointer (`prefetch` none).
 pub(super) trait Vector: Copy {
     const N: usize;
+    /// Registers of this kind: a tile's accumulators must leave room for its operands.
+    const REGISTERS: usize;
     /// A vector of half the lanes where that is worth having, else the type itself.
     type Half: Vector;
     unsafe fn zero() -> Self;

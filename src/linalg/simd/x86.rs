@@ -13,7 +13,7 @@ use super::vector::{Vector, instantiate};
 use super::{dots, gram, triangular};
 
 macro_rules! vector {
-    ($(#[$doc:meta])* $name:ident($register:ty), $n:literal, half $half:ty, $zero:ident, $splat:ident,
+    ($(#[$doc:meta])* $name:ident($register:ty), $n:literal of $registers:literal, half $half:ty, $zero:ident, $splat:ident,
      $load:ident, $store:ident, $mul:ident, $add:ident, $fma:ident, $fnma:ident, |$v:ident| $sum:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
@@ -23,6 +23,7 @@ macro_rules! vector {
         // `Kernels` only reaches on processors that have it; loads and stores assume no alignment.
         impl Vector for $name {
             const N: usize = $n;
+            const REGISTERS: usize = $registers;
             type Half = $half;
 
             #[inline(always)]
@@ -91,7 +92,7 @@ macro_rules! vector {
 
 vector!(
     /// Eight lanes.
-    Lanes8(__m256), 8, half Lanes8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps,
+    Lanes8(__m256), 8 of 16, half Lanes8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps,
     _mm256_storeu_ps, _mm256_mul_ps, _mm256_add_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps,
     |v| {
         let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
@@ -102,7 +103,7 @@ vector!(
 
 vector!(
     /// Sixteen lanes.
-    Lanes16(__m512), 16, half Lanes8, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps,
+    Lanes16(__m512), 16 of 32, half Lanes8, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps,
     _mm512_storeu_ps, _mm512_mul_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
     |v| _mm512_reduce_add_ps(v)
 );

@@ -1,6 +1,6 @@
 //! Kernels by rank, in useful flops per second: criterion's throughput is elements, here flops.
 //!
-//! `cargo bench --bench kernels`; under `-- --test` each runs once on tiny data.
+//! `cargo bench -p lacuna-kernels --bench kernels`; under `-- --test` each runs once on tiny data.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use lacuna::linalg::simd::{Kernels, Level};
