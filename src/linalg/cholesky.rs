@@ -33,10 +33,9 @@ pub fn solve_bordered(
 ) -> Result<Solution, NotPositiveDefinite> {
     let (rank, n) = (system.rank(), system.stride());
     let NormalEquations { gram, rhs, sums, weight, target, squares, .. } = system;
-    kernels.cholesky(gram, n, rank)?;
     let (mut bias, mut explained) = (0.0, 0.0);
     if with_bias {
-        kernels.solve_transposed(gram, n, rank, [rhs, sums]);
+        kernels.cholesky(gram, n, rank, [&mut rhs[..], &mut sums[..]])?;
         let pivot = *weight - f64::from(kernels.dot(&sums[..rank], &sums[..rank]));
         if pivot.is_nan() || pivot <= *weight * CANCELLED {
             return Err(NotPositiveDefinite { pivot: rank });
@@ -47,7 +46,7 @@ pub fn solve_bordered(
             *g -= bias * a;
         }
     } else {
-        kernels.solve_transposed(gram, n, rank, [rhs]);
+        kernels.cholesky(gram, n, rank, [&mut rhs[..]])?;
         explained += f64::from(kernels.dot(rhs, rhs));
     }
     kernels.solve(gram, n, rank, rhs);

@@ -3,6 +3,11 @@
 //! `cargo bench -p lacuna-kernels --bench kernels`; under `-- --test` each runs once on tiny data.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{
+    LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch,
+};
+use faer::{Auto, Mat, Par, Spec};
 use lacuna::linalg::simd::{Kernels, Level};
 use lacuna::linalg::{Matrix, NormalEquations};
 use lacuna::split::mix;
@@ -65,25 +70,56 @@ fn gram(c: &mut Criterion) {
     }
 }
 
+/// A positive definite matrix as rows of 152 cells give it, only the upper triangle filled.
+fn positive_definite(rank: usize) -> (usize, Vec<f32>) {
+    let mut system = NormalEquations::new(rank);
+    let (fixed, targets) = (fixed(rank), vec![0.5; CELLS]);
+    system.accumulate(Kernels::detect(), &fixed, (&indices(1), &[]), None, &targets);
+    system.add_ridge(100.0, 1.0);
+    (system.stride(), system.gram().to_vec())
+}
+
+/// Factorisation, forward substitution of two right-hand sides, back substitution of one; the copy
+/// of the matrix included. faer: its factorisation alone.
 fn solve(c: &mut Criterion) {
     let mut group = c.benchmark_group("solve");
-    let targets = vec![0.5; CELLS];
-    for rank in [8, 16, 32, 64, 100, 128, 256] {
-        let fixed = fixed(rank);
-        let mut system = NormalEquations::new(rank);
-        system.accumulate(Kernels::detect(), &fixed, (&indices(1), &[]), None, &targets);
-        system.add_ridge(100.0, 1.0);
-        let mut x = vec![0.0; rank];
+    for rank in [8, 16, 32, 64, 100, 128, 256, 512] {
+        let (n, original) = positive_definite(rank);
+        let mut matrix = original.clone();
+        let (mut g, mut a) = (vec![0.5; n], vec![0.25; n]);
         group.throughput(Throughput::Elements((rank * rank * rank / 3 + 2 * rank * rank) as u64));
         for kernels in levels() {
             group.bench_function(BenchmarkId::new(kernels.level().name(), rank), |b| {
-                b.iter_batched_ref(
-                    || system.clone(),
-                    |system| system.solve(kernels, true, &mut x),
-                    criterion::BatchSize::SmallInput,
-                );
+                b.iter(|| {
+                    matrix.copy_from_slice(&original);
+                    g.fill(0.5);
+                    a.fill(0.25);
+                    let right = [&mut g[..], &mut a[..]];
+                    kernels.cholesky(&mut matrix, n, rank, right).expect("positive definite");
+                    kernels.solve(&matrix, n, rank, &mut g);
+                });
             });
         }
+        let original = Mat::from_fn(rank, rank, |i, j| original[i.min(j) * n + i.max(j)]);
+        let mut matrix = original.clone();
+        let mut memory = MemBuffer::new(cholesky_in_place_scratch::<f32>(
+            rank,
+            Par::Seq,
+            Spec::new(<LltParams as Auto<f32>>::auto()),
+        ));
+        group.bench_function(BenchmarkId::new("faer", rank), |b| {
+            b.iter(|| {
+                matrix.copy_from(&original);
+                cholesky_in_place(
+                    matrix.as_mut(),
+                    LltRegularization::default(),
+                    Par::Seq,
+                    MemStack::new(&mut memory),
+                    Spec::new(<LltParams as Auto<f32>>::auto()),
+                )
+                .expect("positive definite");
+            });
+        });
     }
 }
 

@@ -3,17 +3,12 @@
 use super::BLOCK;
 use super::vector::Vector;
 
-/// How a tile combines the rows it runs over.
-const ADD: u8 = 0;
-const ADD_WEIGHTED: u8 = 1;
-pub(super) const SUBTRACT: u8 = 2;
-
 /// Rows gathered per pass: 64 rows of rank 64 are 16 KiB, half of a first-level cache.
 const PANEL: usize = 64;
 
-/// One tile, `R` rows by `C` vectors, of `out += Σₚ wₚ yₚ[i..]ᵀ yₚ[j..]` (or `-=`).
+/// One tile, `R` rows by `C` vectors, of `out += Σₚ wₚ yₚ[i..]ᵀ yₚ[j..]`.
 #[inline(always)]
-unsafe fn tile<V: Vector, const R: usize, const C: usize, const MODE: u8>(
+unsafe fn tile<V: Vector, const R: usize, const C: usize, const WEIGHTED: bool>(
     row: impl Fn(usize) -> *const f32,
     ahead: impl Fn(usize),
     depth: usize,
@@ -22,6 +17,9 @@ unsafe fn tile<V: Vector, const R: usize, const C: usize, const MODE: u8>(
     out: *mut f32,
     ld: usize,
 ) {
+    // Where the compiler sees that a tile lies on the diagonal, it shuffles instead of loading, and
+    // without hardware for that the loop takes three times as long.
+    let j = if V::N == 4 { std::hint::black_box(j) } else { j };
     // SAFETY: the caller vouches for `depth` rows and weights, and for the tile within `out`.
     unsafe {
         let mut acc = [[V::zero(); C]; R];
@@ -36,18 +34,14 @@ unsafe fn tile<V: Vector, const R: usize, const C: usize, const MODE: u8>(
             let mut cols = [V::zero(); C];
             for c in 0..C {
                 cols[c] = V::load(y.add(j + c * V::N));
-                if MODE == ADD_WEIGHTED {
+                if WEIGHTED {
                     cols[c] = cols[c].mul(V::splat(*weights.add(p)));
                 }
             }
             for r in 0..R {
                 let x = V::splat(*y.add(i + r));
                 for c in 0..C {
-                    acc[r][c] = if MODE == SUBTRACT {
-                        x.neg_mul_add(cols[c], acc[r][c])
-                    } else {
-                        x.mul_add(cols[c], acc[r][c])
-                    };
+                    acc[r][c] = x.mul_add(cols[c], acc[r][c]);
                 }
             }
         }
@@ -63,23 +57,22 @@ unsafe fn tile<V: Vector, const R: usize, const C: usize, const MODE: u8>(
 /// by 3 vectors where there are 32, else 4 by 2. The first tile calls `ahead` for each row it reads,
 /// for what is to be fetched meanwhile.
 #[inline(always)]
-pub(super) unsafe fn block_row<V: Vector, const MODE: u8>(
+unsafe fn block_row<V: Vector, const WEIGHTED: bool>(
     row: impl Fn(usize) -> *const f32 + Copy,
     ahead: impl Fn(usize) + Copy,
     depth: usize,
     weights: *const f32,
     (i, n): (usize, usize),
     out: *mut f32,
-    ld: usize,
 ) {
     let nothing = |_: usize| {};
     macro_rules! tiles {
         ($c:literal, $j:expr, $ahead:expr) => {
             if V::REGISTERS >= 32 || $c == 1 {
-                tile::<V, 8, $c, MODE>(row, $ahead, depth, weights, (i, $j), out, ld);
+                tile::<V, 8, $c, WEIGHTED>(row, $ahead, depth, weights, (i, $j), out, n);
             } else {
-                tile::<V, 4, $c, MODE>(row, $ahead, depth, weights, (i, $j), out, ld);
-                tile::<V, 4, $c, MODE>(row, nothing, depth, weights, (i + 4, $j), out, ld);
+                tile::<V, 4, $c, WEIGHTED>(row, $ahead, depth, weights, (i, $j), out, n);
+                tile::<V, 4, $c, WEIGHTED>(row, nothing, depth, weights, (i + 4, $j), out, n);
             }
         };
     }
@@ -90,7 +83,7 @@ pub(super) unsafe fn block_row<V: Vector, const MODE: u8>(
         let mut j = i + first * V::N;
         match first {
             0 => {
-                tile::<V::Half, 8, 1, MODE>(row, ahead, depth, weights, (i, i), out, ld);
+                tile::<V::Half, 8, 1, WEIGHTED>(row, ahead, depth, weights, (i, i), out, n);
                 return;
             }
             1 => tiles!(1, i, ahead),
@@ -110,7 +103,7 @@ pub(super) unsafe fn block_row<V: Vector, const MODE: u8>(
             j += V::N;
         }
         if j < n {
-            tile::<V::Half, 8, 1, MODE>(row, nothing, depth, weights, (i, j), out, ld);
+            tile::<V::Half, 8, 1, WEIGHTED>(row, nothing, depth, weights, (i, j), out, n);
         }
     }
 }
@@ -167,11 +160,7 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
                         fetch(p, i);
                     }
                 };
-                if WEIGHTED {
-                    block_row::<V, ADD_WEIGHTED>(row, ahead, chunk.len(), weights, (i, n), gram, n);
-                } else {
-                    block_row::<V, ADD>(row, ahead, chunk.len(), weights, (i, n), gram, n);
-                }
+                block_row::<V, WEIGHTED>(row, ahead, chunk.len(), weights, (i, n), gram);
                 i += BLOCK;
             }
             let targets = targets.as_ptr().add(start);

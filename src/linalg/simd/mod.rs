@@ -181,43 +181,29 @@ impl Kernels {
     }
 
     /// Factorises the symmetric matrix in the upper triangle of `a` (`n x n`, row-major, `n` a
-    /// multiple of 8) into `UᵀU`, in place; only the first `order` unknowns count. The diagonal
-    /// holds the reciprocals of `U`'s.
+    /// multiple of 8) into `UᵀU`, and replaces every `b` by `U⁻ᵀ b`, in place; only the first `order`
+    /// unknowns count. The diagonal holds the reciprocals of `U`'s.
     ///
-    /// Left-looking by blocks of 8 rows; `order³/3` flops.
+    /// Left-looking by blocks of 8 rows; `order³/3 + order²` flops with one `b`.
     ///
     /// # Errors
     /// [`NotPositiveDefinite`] with the first pivot that is not positive and finite.
     ///
     /// # Panics
-    /// If `a` is smaller than `n x n`, `n` is no multiple of 8, or `order > n`.
-    pub fn cholesky(
+    /// If `a` is smaller than `n x n` or a `b` than `n`, `n` is no multiple of 8, or `order > n`.
+    pub fn cholesky<const B: usize>(
         self,
         a: &mut [f32],
         n: usize,
         order: usize,
+        b: [&mut [f32]; B],
     ) -> Result<(), NotPositiveDefinite> {
         assert!(n.is_multiple_of(BLOCK) && order <= n && holds_square(a, n), "an {n} x {n} matrix");
-        match dispatch!(self.level, cholesky(a, n, order)) {
+        assert!(b.iter().all(|b| b.len() >= n), "right-hand sides of {n} numbers");
+        match dispatch!(self.level, cholesky(a, n, order, b)) {
             None => Ok(()),
             Some(pivot) => Err(NotPositiveDefinite { pivot }),
         }
-    }
-
-    /// Solves `Uᵀ x = b` in place for the factor of [`Kernels::cholesky`], several `b` at once.
-    ///
-    /// # Panics
-    /// If a length does not fit.
-    pub fn solve_transposed<const B: usize>(
-        self,
-        u: &[f32],
-        n: usize,
-        order: usize,
-        b: [&mut [f32]; B],
-    ) {
-        assert!(n.is_multiple_of(BLOCK) && order <= n && holds_square(u, n), "lengths");
-        assert!(b.iter().all(|b| b.len() >= n), "lengths");
-        dispatch!(self.level, solve_transposed(u, n, order, b));
     }
 
     /// Solves `U x = b` in place for the factor of [`Kernels::cholesky`].

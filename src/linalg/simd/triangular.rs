@@ -1,33 +1,41 @@
 //! Cholesky factorisation and triangular solves, left-looking by blocks of 8 rows.
 
 use super::BLOCK;
-use super::gram::{SUBTRACT, block_row};
 use super::vector::Vector;
+
+/// The factor of one 8 x 8 block on the diagonal, as its block row needs it.
+struct Corner {
+    /// `u[r][s] / u[r][r]` for `s > r`.
+    factors: [[f32; BLOCK]; BLOCK],
+    /// `1 / u[r][r]`; 0 behind the order of the matrix.
+    reciprocals: [f32; BLOCK],
+}
 
 /// See [`super::Kernels::cholesky`]; the failing pivot, if any.
 ///
 /// # Safety
-/// `a` holds `n * n` numbers, `n` is a multiple of 8, `order <= n`.
+/// `a` holds `n * n` numbers and every `b` holds `n`; `n` is a multiple of 8, `order <= n`.
 #[inline(always)]
-pub(super) unsafe fn cholesky<V: Vector>(a: &mut [f32], n: usize, order: usize) -> Option<usize> {
-    let a = a.as_mut_ptr();
+pub(super) unsafe fn cholesky<V: Vector, const B: usize>(
+    a: &mut [f32],
+    n: usize,
+    order: usize,
+    b: [&mut [f32]; B],
+) -> Option<usize> {
+    let (a, b) = (a.as_mut_ptr(), b.map(<[f32]>::as_mut_ptr));
     let mut i = 0;
     while i < order {
         let rows = BLOCK.min(order - i);
         // SAFETY: rows `0..i + 8` and columns `i..n` lie inside `a`.
         unsafe {
-            let above = a.cast_const();
-            block_row::<V, SUBTRACT>(|p| above.add(p * n), |_| {}, i, above, (i, n), a, n);
-            for r in 0..rows {
-                let pivot_row = a.add((i + r) * n);
-                let pivot = *pivot_row.add(i + r);
-                if !(pivot > 0.0 && pivot.is_finite()) {
-                    return Some(i + r);
-                }
-                let scale = 1.0 / pivot.sqrt();
-                axpy_rows::<V>(pivot_row, n, i, r, rows, scale);
-                // The solves multiply by the reciprocal.
-                *pivot_row.add(i + r) = scale;
+            let corner = if V::Half::N == BLOCK {
+                corner::<V::Half, 1, B>(a, n, i, rows, &b)
+            } else {
+                corner::<V::Half, 2, B>(a, n, i, rows, &b)
+            };
+            match corner {
+                Err(r) => return Some(i + r),
+                Ok(corner) => block_row::<V>(a, n, i, &corner),
             }
         }
         i += BLOCK;
@@ -35,129 +43,186 @@ pub(super) unsafe fn cholesky<V: Vector>(a: &mut [f32], n: usize, order: usize) 
     None
 }
 
-/// Scales row `r` of the 8-row block that starts at row and column `i`, and takes it off the rows
-/// of the block below it.
+/// Takes the rows above off the block on the diagonal and factorises it in registers, `C` vectors a
+/// row. Elimination divides by the pivots alone; their roots, needed only at the end, are then taken
+/// all at once instead of one after the other. The right-hand sides go the same way. The position of
+/// a pivot that is not positive, if any.
 #[inline(always)]
-unsafe fn axpy_rows<V: Vector>(
-    pivot_row: *mut f32,
+unsafe fn corner<W: Vector, const C: usize, const B: usize>(
+    a: *mut f32,
     n: usize,
     i: usize,
-    r: usize,
     rows: usize,
-    scale: f32,
-) {
-    #[inline(always)]
-    unsafe fn strip<W: Vector>(
-        pivot_row: *mut f32,
-        n: usize,
-        j: usize,
-        factors: &[f32],
-        scale: f32,
-    ) {
-        // SAFETY: the strip and the rows below it lie inside the matrix.
-        unsafe {
-            let u = W::load(pivot_row.add(j)).mul(W::splat(scale));
-            u.store(pivot_row.add(j));
-            for (s, &factor) in factors.iter().enumerate() {
-                let target = pivot_row.add((s + 1) * n + j);
-                W::splat(factor).neg_mul_add(u, W::load(target)).store(target);
+    b: &[*mut f32; B],
+) -> Result<Corner, usize> {
+    // SAFETY: the block and the rows above it lie inside the matrix and the right-hand sides.
+    unsafe {
+        let mut acc = [[W::zero(); C]; BLOCK];
+        let mut right = [[W::zero(); C]; B];
+        for (right, b) in right.iter_mut().zip(b) {
+            for c in 0..C {
+                right[c] = W::load(b.add(i + c * W::N));
             }
         }
-    }
-    // SAFETY: columns `i..n` of rows `i + r ..= i + rows - 1` lie inside the matrix.
-    unsafe {
-        let mut factors = [0.0; BLOCK];
-        let below = rows - r - 1;
-        for (s, factor) in factors[..below].iter_mut().enumerate() {
-            *factor = *pivot_row.add(i + r + 1 + s) * scale;
+        for r in 0..BLOCK {
+            for c in 0..C {
+                acc[r][c] = W::load(a.add((i + r) * n + i + c * W::N));
+            }
         }
-        let mut j = i;
-        while j + V::N <= n {
-            strip::<V>(pivot_row, n, j, &factors[..below], scale);
-            j += V::N;
-        }
-        if j < n {
-            strip::<V::Half>(pivot_row, n, j, &factors[..below], scale);
-        }
-    }
-}
-
-/// See [`super::Kernels::solve_transposed`].
-///
-/// # Safety
-/// `u` holds `n * n` numbers and every `b` holds `n`; `n` is a multiple of 8, `order <= n`.
-#[inline(always)]
-pub(super) unsafe fn solve_transposed<V: Vector, const B: usize>(
-    u: &[f32],
-    n: usize,
-    order: usize,
-    b: [&mut [f32]; B],
-) {
-    let (u, b) = (u.as_ptr(), b.map(<[f32]>::as_mut_ptr));
-    let mut i = 0;
-    while i < order {
-        let rows = BLOCK.min(order - i);
-        // SAFETY: rows `i..i + rows` and columns `i..n` lie inside `u` and each `b`.
-        unsafe {
-            // The block's own triangle in registers, the right-hand sides side by side.
-            let mut x = [[0.0; BLOCK]; B];
-            for (x, &b) in x.iter_mut().zip(&b) {
-                for r in 0..rows {
-                    x[r] = *b.add(i + r);
+        for p in 0..i {
+            let u = a.add(p * n + i).cast_const();
+            let cols: [W; C] = std::array::from_fn(|c| W::load(u.add(c * W::N)));
+            for r in 0..BLOCK {
+                let x = W::splat(*u.add(r));
+                for c in 0..C {
+                    acc[r][c] = x.neg_mul_add(cols[c], acc[r][c]);
                 }
             }
-            for r in 0..rows {
-                let row = u.add((i + r) * n + i);
-                for x in &mut x {
-                    x[r] *= *row.add(r);
-                    for s in r + 1..rows {
-                        x[s] -= x[r] * *row.add(s);
+            for (right, b) in right.iter_mut().zip(b) {
+                let x = W::splat(*b.add(p));
+                for c in 0..C {
+                    right[c] = x.neg_mul_add(cols[c], right[c]);
+                }
+            }
+        }
+        let mut corner = Corner { factors: [[0.0; BLOCK]; BLOCK], reciprocals: [1.0; BLOCK] };
+        let mut pivots = [1.0_f32; BLOCK];
+        for r in 0..BLOCK {
+            if r < rows {
+                let row = &mut corner.factors[r];
+                for c in 0..C {
+                    acc[r][c].store(row.as_mut_ptr().add(c * W::N));
+                }
+                let pivot = row[r];
+                if !(pivot > 0.0 && pivot.is_finite()) {
+                    return Err(r);
+                }
+                pivots[r] = pivot;
+                let reciprocal = 1.0 / pivot;
+                for s in r + 1..BLOCK {
+                    row[s] *= reciprocal;
+                    let factor = W::splat(row[s]);
+                    for c in 0..C {
+                        acc[s][c] = factor.neg_mul_add(acc[r][c], acc[s][c]);
                     }
                 }
             }
-            for (x, &b) in x.iter().zip(&b) {
-                for r in 0..rows {
-                    *b.add(i + r) = x[r];
-                }
+        }
+        for (reciprocal, pivot) in corner.reciprocals.iter_mut().zip(pivots) {
+            *reciprocal = 1.0 / pivot.sqrt();
+        }
+        for r in 0..rows {
+            let row = a.add((i + r) * n + i);
+            for c in 0..C {
+                acc[r][c].mul(W::splat(corner.reciprocals[r])).store(row.add(c * W::N));
             }
-            let mut j = i + BLOCK;
-            while j + V::N <= n {
-                take_off::<V, B>(u, n, i, rows, j, &x, &b);
-                j += V::N;
-            }
-            if j < n {
-                take_off::<V::Half, B>(u, n, i, rows, j, &x, &b);
+            // The solves multiply by the reciprocal.
+            *row.add(r) = corner.reciprocals[r];
+        }
+        for r in rows..BLOCK {
+            corner.reciprocals[r] = 0.0;
+        }
+        let mut values = [[0.0; BLOCK]; B];
+        for (values, right) in values.iter_mut().zip(right) {
+            for c in 0..C {
+                right[c].store(values.as_mut_ptr().add(c * W::N));
             }
         }
-        i += BLOCK;
+        for r in 0..BLOCK {
+            for values in &mut values {
+                for s in r + 1..BLOCK {
+                    values[s] -= corner.factors[r][s] * values[r];
+                }
+            }
+        }
+        for (values, b) in values.iter().zip(b) {
+            for r in 0..BLOCK {
+                *b.add(i + r) = values[r] * corner.reciprocals[r];
+            }
+        }
+        Ok(corner)
     }
 }
 
-/// `b[j..] -= Σᵣ xᵣ u[i + r][j..]` for one vector of columns.
+/// The columns right of the block on the diagonal: the rows above taken off, then the block's own
+/// factor, in registers. 8 rows by 3 vectors where there are 32 registers, else 4 by 2.
 #[inline(always)]
-unsafe fn take_off<V: Vector, const B: usize>(
-    u: *const f32,
-    n: usize,
-    i: usize,
-    rows: usize,
-    j: usize,
-    x: &[[f32; BLOCK]; B],
-    b: &[*mut f32; B],
-) {
-    // SAFETY: the caller vouches for the columns and rows.
+unsafe fn block_row<V: Vector>(a: *mut f32, n: usize, i: usize, corner: &Corner) {
+    macro_rules! tiles {
+        ($v:ty, $c:literal, $j:expr) => {
+            if V::REGISTERS >= 32 {
+                panel::<$v, 8, $c>(a, n, (i, $j), corner, 0);
+            } else {
+                panel::<$v, 4, $c>(a, n, (i, $j), corner, 0);
+                panel::<$v, 4, $c>(a, n, (i + 4, $j), corner, 4);
+            }
+        };
+    }
+    // SAFETY: every column from `i + 8` to `n`, multiples of 8, is covered once.
     unsafe {
-        let mut acc = [V::zero(); B];
-        for (acc, &b) in acc.iter_mut().zip(b) {
-            *acc = V::load(b.add(j));
+        let mut j = i + BLOCK;
+        if j < n && !j.is_multiple_of(V::N) {
+            tiles!(V::Half, 1, j);
+            j += V::Half::N;
         }
-        for r in 0..rows {
-            let row = V::load(u.add((i + r) * n + j));
-            for (acc, x) in acc.iter_mut().zip(x) {
-                *acc = V::splat(x[r]).neg_mul_add(row, *acc);
+        while V::REGISTERS >= 32 && j + 3 * V::N <= n {
+            tiles!(V, 3, j);
+            j += 3 * V::N;
+        }
+        while j + 2 * V::N <= n {
+            tiles!(V, 2, j);
+            j += 2 * V::N;
+        }
+        if j + V::N <= n {
+            tiles!(V, 1, j);
+            j += V::N;
+        }
+        if j < n {
+            tiles!(V::Half, 1, j);
+        }
+    }
+}
+
+/// One tile of a block row: `R` rows from `i`, the block's rows from `first`, by `C` vectors from `j`.
+#[inline(always)]
+unsafe fn panel<V: Vector, const R: usize, const C: usize>(
+    a: *mut f32,
+    n: usize,
+    (i, j): (usize, usize),
+    corner: &Corner,
+    first: usize,
+) {
+    // SAFETY: the tile and the rows above it lie inside the matrix; `first + R <= 8`.
+    unsafe {
+        let mut acc = [[V::zero(); C]; R];
+        for r in 0..R {
+            for c in 0..C {
+                acc[r][c] = V::load(a.add((i + r) * n + j + c * V::N));
             }
         }
-        for (acc, &b) in acc.iter().zip(b) {
-            acc.store(b.add(j));
+        for p in 0..i {
+            let u = a.add(p * n).cast_const();
+            let cols: [V; C] = std::array::from_fn(|c| V::load(u.add(j + c * V::N)));
+            for r in 0..R {
+                let x = V::splat(*u.add(i + r));
+                for c in 0..C {
+                    acc[r][c] = x.neg_mul_add(cols[c], acc[r][c]);
+                }
+            }
+        }
+        for r in 0..R {
+            for s in r + 1..R {
+                let factor = V::splat(corner.factors[first + r][first + s]);
+                for c in 0..C {
+                    acc[s][c] = factor.neg_mul_add(acc[r][c], acc[s][c]);
+                }
+            }
+        }
+        for r in 0..R {
+            let reciprocal = V::splat(corner.reciprocals[first + r]);
+            for c in 0..C {
+                acc[r][c].mul(reciprocal).store(a.add((i + r) * n + j + c * V::N));
+            }
         }
     }
 }
@@ -195,13 +260,22 @@ pub(super) unsafe fn solve<V: Vector>(u: &[f32], n: usize, order: usize, b: &mut
                     *tail = x.mul(V::Half::load(u.add((i + r) * n + j))).sum();
                 }
             }
-            for r in (0..rows).rev() {
-                let row = u.add((i + r) * n + i);
-                let mut value = *b.add(i + r) - acc[r].sum() - tail[r];
-                for s in r + 1..rows {
-                    value -= *b.add(i + s) * *row.add(s);
+            let mut values = [0.0; BLOCK];
+            for r in 0..rows {
+                values[r] = *b.add(i + r) - acc[r].sum() - tail[r];
+            }
+            // Column by column: the last unknown found is the first that the others need.
+            for r in (0..BLOCK).rev() {
+                let column = u.add(i * n + i + r);
+                if r < rows {
+                    values[r] *= *column.add(r * n);
+                    for s in 0..r {
+                        values[s] -= values[r] * *column.add(s * n);
+                    }
                 }
-                *b.add(i + r) = value * *row.add(r);
+            }
+            for r in 0..rows {
+                *b.add(i + r) = values[r];
             }
         }
     }

@@ -43,15 +43,9 @@ macro_rules! instantiate {
         }
 
         $(#[$attribute])*
-        pub(in crate::linalg::simd) unsafe fn cholesky(a: &mut [f32], n: usize, order: usize) -> Option<usize> {
+        pub(in crate::linalg::simd) unsafe fn cholesky<const B: usize>(a: &mut [f32], n: usize, order: usize, b: [&mut [f32]; B]) -> Option<usize> {
             // SAFETY: the caller's promise is the kernel's.
-            unsafe { triangular::cholesky::<$vector>(a, n, order) }
-        }
-
-        $(#[$attribute])*
-        pub(in crate::linalg::simd) unsafe fn solve_transposed<const B: usize>(u: &[f32], n: usize, order: usize, b: [&mut [f32]; B]) {
-            // SAFETY: the caller's promise is the kernel's.
-            unsafe { triangular::solve_transposed::<$vector, B>(u, n, order, b) }
+            unsafe { triangular::cholesky::<$vector, B>(a, n, order, b) }
         }
 
         $(#[$attribute])*
