@@ -92,6 +92,20 @@ impl NormalEquations {
         self.squares = 0.0;
     }
 
+    /// Replaces the sums by those of some cells, as [`NormalEquations::reset`] and then
+    /// [`NormalEquations::accumulate`] would, without writing the zeros first.
+    pub fn set(
+        &mut self,
+        kernels: Kernels,
+        fixed: &Matrix,
+        rows: (&[u32], &[u32]),
+        weights: Option<&[f32]>,
+        targets: &[f32],
+    ) {
+        (self.weight, self.target, self.squares) = (0.0, 0.0, 0.0);
+        self.add(kernels, fixed, rows, weights, targets, true);
+    }
+
     /// Adds the cells of one row: the vectors `indices` of `fixed`, their weights (1 where absent)
     /// and weighted targets. At most [`CHUNK`] cells keep single precision honest. The vectors
     /// `following` are not added but fetched ahead, for the next call.
@@ -99,19 +113,30 @@ impl NormalEquations {
         &mut self,
         kernels: Kernels,
         fixed: &Matrix,
-        (indices, following): (&[u32], &[u32]),
+        rows: (&[u32], &[u32]),
         weights: Option<&[f32]>,
         targets: &[f32],
     ) {
+        self.add(kernels, fixed, rows, weights, targets, false);
+    }
+
+    fn add(
+        &mut self,
+        kernels: Kernels,
+        fixed: &Matrix,
+        rows: (&[u32], &[u32]),
+        weights: Option<&[f32]>,
+        targets: &[f32],
+        overwrite: bool,
+    ) {
         debug_assert_eq!(fixed.cols(), self.rank, "rank of the fixed side");
         if self.rank > 0 {
-            let (gram, rhs, sums) = (&mut self.gram, &mut self.rhs, &mut self.sums);
-            let rows = (indices, following);
-            kernels.accumulate(fixed, rows, weights, targets, gram, rhs, sums);
+            let sums = (&mut self.gram[..], &mut self.rhs[..], &mut self.sums[..]);
+            kernels.accumulate(fixed, rows, weights, targets, sums, overwrite);
         }
         match weights {
             None => {
-                self.weight += indices.len() as f64;
+                self.weight += rows.0.len() as f64;
                 self.squares += sum(targets, |t| t * t);
             }
             Some(weights) => {

@@ -25,9 +25,8 @@ impl Cholesky {
     }
 
     fn assemble(&self, problem: &RowProblem<'_>, system: &mut NormalEquations) {
-        system.reset();
         if problem.indices.len() <= CHUNK {
-            system.accumulate(
+            system.set(
                 self.kernels,
                 problem.fixed,
                 (problem.indices, problem.following),
@@ -35,6 +34,7 @@ impl Cholesky {
                 problem.targets,
             );
         } else {
+            system.reset();
             self.assemble_long(problem, system);
         }
         if let Some(shared) = problem.shared {
@@ -52,7 +52,7 @@ impl Cholesky {
                 .par_iter()
                 .map(|range| {
                     let mut part = NormalEquations::new(system.rank());
-                    part.accumulate(
+                    part.set(
                         self.kernels,
                         problem.fixed,
                         (&problem.indices[range.clone()], &[]),

@@ -2,12 +2,16 @@
 //!
 //! `cargo bench -p lacuna-kernels --bench kernels`; under `-- --test` each runs once on tiny data.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{
     LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch,
 };
-use faer::{Auto, Mat, Par, Spec};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Auto, Mat, Par, Spec};
 use lacuna::linalg::simd::{Kernels, Level};
 use lacuna::linalg::{Matrix, NormalEquations};
 use lacuna::split::mix;
@@ -18,9 +22,9 @@ const ROWS: usize = 60_000;
 /// Cells of one solved row, about the mean of MovieLens 25M.
 const CELLS: usize = 152;
 
-fn fixed(rank: usize) -> Matrix {
-    let mut matrix = Matrix::zeros(ROWS, rank);
-    for row in 0..ROWS {
+fn fixed(rows: usize, rank: usize) -> Matrix {
+    let mut matrix = Matrix::zeros(rows, rank);
+    for row in 0..rows {
         for (d, value) in matrix.row_mut(row).iter_mut().enumerate() {
             *value = (mix((row * 4096 + d) as u64) >> 40) as f32 * 1e-7 - 0.8;
         }
@@ -29,12 +33,12 @@ fn fixed(rank: usize) -> Matrix {
 }
 
 /// Sorted positions, popular ones more often, as a user's items are.
-fn indices(seed: u64) -> Vec<u32> {
+fn indices(seed: u64, rows: usize, cells: usize) -> Vec<u32> {
     let draw = |n: u64| {
         let u = (mix(seed << 32 | n) >> 11) as f64 / (1_u64 << 53) as f64;
-        (u.powi(3) * ROWS as f64) as u32
+        (u.powi(3) * rows as f64) as u32
     };
-    let mut indices: Vec<u32> = (0..CELLS as u64).map(draw).collect();
+    let mut indices: Vec<u32> = (0..cells as u64).map(draw).collect();
     indices.sort_unstable();
     indices
 }
@@ -43,38 +47,64 @@ fn levels() -> impl Iterator<Item = Kernels> {
     Level::available().into_iter().rev().filter_map(Kernels::with_level)
 }
 
+/// Rows gathered from all over a large matrix, as training does; faer's product as the measure.
 fn gram(c: &mut Criterion) {
     let mut group = c.benchmark_group("gram");
-    let lists: Vec<Vec<u32>> = (0..256).map(indices).collect();
-    let targets = vec![0.5; CELLS];
+    let lists: Vec<Vec<u32>> = (0..256).map(|seed| indices(seed, ROWS, CELLS)).collect();
     for rank in [16, 32, 64, 100, 128, 256] {
-        let fixed = fixed(rank);
-        let mut system = NormalEquations::new(rank);
-        group.throughput(Throughput::Elements((CELLS * rank * (rank + 1)) as u64));
-        for kernels in levels() {
-            let mut at = 0;
-            group.bench_function(BenchmarkId::new(kernels.level().name(), rank), |b| {
-                b.iter(|| {
-                    at = (at + 1) % lists.len();
-                    system.reset();
-                    system.accumulate(
-                        kernels,
-                        &fixed,
-                        (&lists[at], &lists[(at + 1) % lists.len()]),
-                        None,
-                        &targets,
-                    );
-                });
-            });
+        sums(&mut group, rank, &fixed(ROWS, rank), &lists, &rank.to_string());
+    }
+    // The same unit: 2 flops per multiply-add.
+    let order = 1024;
+    let made = |i: usize, j: usize| (mix((i * order + j) as u64) >> 40) as f32 * 1e-7 - 0.8;
+    let (a, b) = (Mat::from_fn(order, order, made), Mat::from_fn(order, order, made));
+    let mut product = Mat::<f32>::zeros(order, order);
+    group.throughput(Throughput::Elements(2 * (order as u64).pow(3)));
+    group.bench_function("sgemm", |bench| {
+        bench.iter(|| matmul(&mut product, Accum::Replace, &a, &b, 1.0_f32, Par::Seq));
+    });
+}
+
+/// Rows that stay in the second-level cache, by their number.
+fn panel(c: &mut Criterion) {
+    let mut group = c.benchmark_group("panel");
+    for rank in [64, 128] {
+        let fixed = fixed(256, rank);
+        for cells in [16, 64, 256, 1024] {
+            let list = vec![indices(7, 256, cells)];
+            sums(&mut group, rank, &fixed, &list, &format!("{rank}x{cells}"));
         }
+    }
+}
+
+fn sums(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    rank: usize,
+    fixed: &Matrix,
+    lists: &[Vec<u32>],
+    name: &str,
+) {
+    let cells = lists[0].len();
+    let targets = vec![0.5; cells];
+    let mut system = NormalEquations::new(rank);
+    group.throughput(Throughput::Elements((cells * rank * (rank + 1)) as u64));
+    for kernels in levels() {
+        let mut at = 0;
+        group.bench_function(BenchmarkId::new(kernels.level().name(), name), |b| {
+            b.iter(|| {
+                at = (at + 1) % lists.len();
+                let following = &lists[(at + 1) % lists.len()][..];
+                system.set(kernels, fixed, (&lists[at], following), None, &targets);
+            });
+        });
     }
 }
 
 /// A positive definite matrix as rows of 152 cells give it, only the upper triangle filled.
 fn positive_definite(rank: usize) -> (usize, Vec<f32>) {
     let mut system = NormalEquations::new(rank);
-    let (fixed, targets) = (fixed(rank), vec![0.5; CELLS]);
-    system.accumulate(Kernels::detect(), &fixed, (&indices(1), &[]), None, &targets);
+    let (fixed, targets) = (fixed(ROWS, rank), vec![0.5; CELLS]);
+    system.accumulate(Kernels::detect(), &fixed, (&indices(1, ROWS, CELLS), &[]), None, &targets);
     system.add_ridge(100.0, 1.0);
     (system.stride(), system.gram().to_vec())
 }
@@ -125,10 +155,10 @@ fn solve(c: &mut Criterion) {
 
 fn dots(c: &mut Criterion) {
     let mut group = c.benchmark_group("dots");
-    let list = indices(3);
+    let list = indices(3, ROWS, CELLS);
     let mut out = vec![0.0; CELLS];
     for rank in [16, 64, 128] {
-        let fixed = fixed(rank);
+        let fixed = fixed(ROWS, rank);
         group.throughput(Throughput::Elements((2 * CELLS * rank) as u64));
         for kernels in levels() {
             group.bench_function(BenchmarkId::new(kernels.level().name(), rank), |b| {
@@ -138,5 +168,5 @@ fn dots(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, gram, solve, dots);
+criterion_group!(benches, gram, panel, solve, dots);
 criterion_main!(benches);

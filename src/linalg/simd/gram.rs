@@ -14,8 +14,7 @@ unsafe fn tile<V: Vector, const R: usize, const C: usize, const WEIGHTED: bool>(
     depth: usize,
     weights: *const f32,
     (i, j): (usize, usize),
-    out: *mut f32,
-    ld: usize,
+    (out, ld, fresh): (*mut f32, usize, bool),
 ) {
     // Where the compiler sees that a tile lies on the diagonal, it shuffles instead of loading, and
     // without hardware for that the loop takes three times as long.
@@ -23,9 +22,11 @@ unsafe fn tile<V: Vector, const R: usize, const C: usize, const WEIGHTED: bool>(
     // SAFETY: the caller vouches for `depth` rows and weights, and for the tile within `out`.
     unsafe {
         let mut acc = [[V::zero(); C]; R];
-        for r in 0..R {
-            for c in 0..C {
-                acc[r][c] = V::load(out.add((i + r) * ld + j + c * V::N));
+        if !fresh {
+            for r in 0..R {
+                for c in 0..C {
+                    acc[r][c] = V::load(out.add((i + r) * ld + j + c * V::N));
+                }
             }
         }
         for p in 0..depth {
@@ -63,16 +64,23 @@ unsafe fn block_row<V: Vector, const WEIGHTED: bool>(
     depth: usize,
     weights: *const f32,
     (i, n): (usize, usize),
-    out: *mut f32,
+    (out, fresh): (*mut f32, bool),
 ) {
     let nothing = |_: usize| {};
     macro_rules! tiles {
         ($c:literal, $j:expr, $ahead:expr) => {
             if V::REGISTERS >= 32 || $c == 1 {
-                tile::<V, 8, $c, WEIGHTED>(row, $ahead, depth, weights, (i, $j), out, n);
+                tile::<V, 8, $c, WEIGHTED>(row, $ahead, depth, weights, (i, $j), (out, n, fresh));
             } else {
-                tile::<V, 4, $c, WEIGHTED>(row, $ahead, depth, weights, (i, $j), out, n);
-                tile::<V, 4, $c, WEIGHTED>(row, nothing, depth, weights, (i + 4, $j), out, n);
+                tile::<V, 4, $c, WEIGHTED>(row, $ahead, depth, weights, (i, $j), (out, n, fresh));
+                tile::<V, 4, $c, WEIGHTED>(
+                    row,
+                    nothing,
+                    depth,
+                    weights,
+                    (i + 4, $j),
+                    (out, n, fresh),
+                );
             }
         };
     }
@@ -83,7 +91,14 @@ unsafe fn block_row<V: Vector, const WEIGHTED: bool>(
         let mut j = i + first * V::N;
         match first {
             0 => {
-                tile::<V::Half, 8, 1, WEIGHTED>(row, ahead, depth, weights, (i, i), out, n);
+                tile::<V::Half, 8, 1, WEIGHTED>(
+                    row,
+                    ahead,
+                    depth,
+                    weights,
+                    (i, i),
+                    (out, n, fresh),
+                );
                 return;
             }
             1 => tiles!(1, i, ahead),
@@ -103,7 +118,7 @@ unsafe fn block_row<V: Vector, const WEIGHTED: bool>(
             j += V::N;
         }
         if j < n {
-            tile::<V::Half, 8, 1, WEIGHTED>(row, nothing, depth, weights, (i, j), out, n);
+            tile::<V::Half, 8, 1, WEIGHTED>(row, nothing, depth, weights, (i, j), (out, n, fresh));
         }
     }
 }
@@ -125,11 +140,23 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
     gram: &mut [f32],
     rhs: &mut [f32],
     sums: &mut [f32],
+    overwrite: bool,
 ) {
+    if overwrite && indices.is_empty() {
+        gram.fill(0.0);
+    }
+    if overwrite {
+        rhs.fill(0.0);
+        sums.fill(0.0);
+    }
     let base = base.as_ptr();
     let gram = gram.as_mut_ptr();
-    for (panel, chunk) in indices.chunks(PANEL).enumerate() {
-        let start = panel * PANEL;
+    // Panels of equal length: a short one at the end would cost as many tiles as a long one.
+    let panels = indices.len().div_ceil(PANEL);
+    let length = indices.len().div_ceil(panels.max(1)).max(1);
+    for (panel, chunk) in indices.chunks(length).enumerate() {
+        let start = panel * length;
+        let fresh = overwrite && panel == 0;
         // SAFETY: indices are rows of `base`; the weights and targets are as many as the indices.
         unsafe {
             let mut rows = [base; PANEL];
@@ -137,7 +164,7 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
                 *slot = base.add(index as usize * stride);
             }
             // What is read next: the next panel, or behind the last one the next row's first.
-            let next = match &indices[(start + PANEL).min(indices.len())..] {
+            let next = match &indices[(start + length).min(indices.len())..] {
                 [] => following,
                 rest => rest,
             };
@@ -156,11 +183,11 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
                 // A line of 16 numbers of each row to come for every 16 rows of the triangle: all of
                 // them at once would be more than the processor keeps under way.
                 let ahead = |p: usize| {
-                    if i % 16 == 0 {
-                        fetch(p, i);
+                    if i * 2 < n {
+                        fetch(p, i * 2);
                     }
                 };
-                block_row::<V, WEIGHTED>(row, ahead, chunk.len(), weights, (i, n), gram);
+                block_row::<V, WEIGHTED>(row, ahead, chunk.len(), weights, (i, n), (gram, fresh));
                 i += BLOCK;
             }
             let targets = targets.as_ptr().add(start);

@@ -120,7 +120,8 @@ impl Kernels {
     }
 
     /// Adds `Σⱼ wⱼ yⱼ yⱼᵀ` to the upper triangle of `gram`, `Σⱼ tⱼ yⱼ` to `rhs` and `Σⱼ wⱼ yⱼ` to
-    /// `sums`, where the `yⱼ` are the rows `indices` of `fixed`; `wⱼ` is 1 where `weights` is absent.
+    /// `sums` (or replaces them, with `overwrite`), where the `yⱼ` are the rows `indices` of `fixed`;
+    /// `wⱼ` is 1 where `weights` is absent.
     ///
     /// With `n = cols` rounded up to 8, `gram` is `n x n` row-major, `rhs` and `sums` hold `n`
     /// numbers. The rows `following` are only fetched ahead. Entries below the diagonal blocks are left alone and padding receives zeros.
@@ -135,9 +136,8 @@ impl Kernels {
         (indices, following): (&[u32], &[u32]),
         weights: Option<&[f32]>,
         targets: &[f32],
-        gram: &mut [f32],
-        rhs: &mut [f32],
-        sums: &mut [f32],
+        (gram, rhs, sums): (&mut [f32], &mut [f32], &mut [f32]),
+        overwrite: bool,
     ) {
         let n = fixed.cols().next_multiple_of(BLOCK);
         check_rows(fixed, indices);
@@ -160,7 +160,8 @@ impl Kernels {
                     targets,
                     gram,
                     rhs,
-                    sums
+                    sums,
+                    overwrite
                 )
             ),
             Some(weights) => dispatch!(
@@ -174,7 +175,8 @@ impl Kernels {
                     targets,
                     gram,
                     rhs,
-                    sums
+                    sums,
+                    overwrite
                 )
             ),
         }

@@ -71,7 +71,7 @@ impl Vector for Lanes4 {
         // SAFETY: a prefetch reads nothing and cannot fault; it is part of the baseline.
         #[cfg(target_arch = "x86_64")]
         unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast());
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = p;

@@ -47,9 +47,17 @@ fn check_accumulate(rank: usize, cells: usize) {
                 (&indices, &[1, 0]),
                 w,
                 &targets,
-                &mut gram,
-                &mut rhs,
-                &mut sums,
+                (&mut gram, &mut rhs, &mut sums),
+                false,
+            );
+            let mut again = (vec![f32::NAN; n * n], vec![f32::NAN; n], vec![f32::NAN; n]);
+            kernels.accumulate(
+                &fixed,
+                (&indices, &[]),
+                w,
+                &targets,
+                (&mut again.0, &mut again.1, &mut again.2),
+                true,
             );
             // Sums reach 2.5 x cells; their rounding errors add up like a random walk.
             let tolerance = 1.2e-7 * 2.5 * (cells as f64 + 4.0).powf(1.5);
@@ -67,11 +75,14 @@ fn check_accumulate(rank: usize, cells: usize) {
                 for j in (i..rank).filter(|j| rank <= 40 || (i * 7 + j * 3) % 11 == 0) {
                     let want: f64 = (0..cells).map(|p| weight(p) * y(p, i) * y(p, j)).sum();
                     close(gram[i * n + j], want + 0.5, "gram");
+                    close(again.0[i * n + j], want, "gram anew");
                 }
                 let want: f64 = (0..cells).map(|p| f64::from(targets[p]) * y(p, i)).sum();
                 close(rhs[i], want + 0.25, "rhs");
+                close(again.1[i], want, "rhs anew");
                 let want: f64 = (0..cells).map(|p| weight(p) * y(p, i)).sum();
                 close(sums[i], want + 0.125, "sums");
+                close(again.2[i], want, "sums anew");
             }
         }
     }

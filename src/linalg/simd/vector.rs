@@ -32,12 +32,12 @@ macro_rules! instantiate {
         #[expect(clippy::too_many_arguments, reason = "as the kernel")]
         pub(in crate::linalg::simd) unsafe fn accumulate<const WEIGHTED: bool>(
             base: &[f32], stride: usize, n: usize, rows: (&[u32], &[u32]), weights: &[f32], targets: &[f32],
-            gram: &mut [f32], rhs: &mut [f32], sums: &mut [f32],
+            gram: &mut [f32], rhs: &mut [f32], sums: &mut [f32], overwrite: bool,
         ) {
             // SAFETY: the caller's promise is the kernel's.
             unsafe {
                 gram::accumulate::<$vector, WEIGHTED>(
-                    base, stride, n, rows, weights, targets, gram, rhs, sums,
+                    base, stride, n, rows, weights, targets, gram, rhs, sums, overwrite,
                 );
             }
         }
