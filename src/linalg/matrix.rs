@@ -83,6 +83,23 @@ impl Matrix {
         &mut self.values[..len]
     }
 
+    /// Makes this a matrix of zeros with as many rows and `cols` columns, in the same memory.
+    ///
+    /// # Panics
+    /// If that is more than the memory holds.
+    pub(super) fn set_cols(&mut self, cols: usize) {
+        (self.cols, self.stride) = (cols, cols.next_multiple_of(LANES));
+        self.values[..self.rows * self.stride + LANES].fill(0.0);
+    }
+
+    /// Writes one column.
+    pub(super) fn set_col(&mut self, col: usize, values: &[f32]) {
+        assert!(col < self.cols && values.len() == self.rows, "a column of {} numbers", self.rows);
+        for (row, &value) in self.values.chunks_exact_mut(self.stride).zip(values) {
+            row[col] = value;
+        }
+    }
+
     /// Multiplies every entry by `factor`.
     pub fn scale(&mut self, factor: f32) {
         for value in self.values.iter_mut() {

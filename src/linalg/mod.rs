@@ -5,11 +5,13 @@
 
 mod cholesky;
 mod dense64;
+mod dual;
 mod matrix;
 mod normal;
 pub mod simd;
 
 pub use cholesky::{NotPositiveDefinite, solve_bordered};
 pub use dense64::solve_bordered_f64;
+pub use dual::Dual;
 pub use matrix::Matrix;
 pub use normal::{CHUNK, NormalEquations, Solution};

@@ -6,12 +6,15 @@ use rayon::prelude::*;
 
 use super::{RowProblem, Solver};
 use crate::linalg::simd::Kernels;
-use crate::linalg::{CHUNK, NormalEquations, NotPositiveDefinite, Solution};
+use crate::linalg::{CHUNK, Dual, NormalEquations, NotPositiveDefinite, Solution};
 
 /// Chunks of a long row that are summed at the same time: bounds the memory of their partial sums.
 const CHUNKS_AT_ONCE: usize = 16;
 
-/// The exact solver.
+/// Vectors of the next row fetched ahead while a short row is solved.
+const FETCHED: usize = 64;
+
+/// The exact solver. Rows with fewer cells than half the rank are solved in the dual.
 #[derive(Debug, Clone, Copy)]
 pub struct Cholesky {
     kernels: Kernels,
@@ -68,19 +71,31 @@ impl Cholesky {
 }
 
 impl Solver for Cholesky {
-    type Scratch = NormalEquations;
+    type Scratch = (NormalEquations, Dual);
 
-    fn scratch(&self, rank: usize) -> NormalEquations {
-        NormalEquations::new(rank)
+    fn scratch(&self, rank: usize) -> Self::Scratch {
+        (NormalEquations::new(rank), Dual::new(rank))
     }
 
     fn solve(
         &self,
         problem: &RowProblem<'_>,
-        system: &mut NormalEquations,
+        (system, dual): &mut Self::Scratch,
         x: &mut [f32],
     ) -> Result<Solution, NotPositiveDefinite> {
-        let with_bias = problem.ridge.bias.is_some();
+        let RowProblem { fixed, indices, weights, targets, ridge, .. } = *problem;
+        let with_bias = ridge.bias.is_some();
+        let short = Dual::applies(x.len(), indices.len(), ridge.vector, ridge.bias);
+        if short && problem.shared.is_none() {
+            let first = &problem.following[..problem.following.len().min(FETCHED)];
+            self.kernels.prefetch(fixed, first);
+            let (ridge, bias_ridge) = (ridge.vector, ridge.bias);
+            let solved =
+                dual.solve(self.kernels, fixed, indices, weights, targets, ridge, bias_ridge, x);
+            if solved.is_ok() {
+                return solved;
+            }
+        }
         self.assemble(problem, system);
         system.solve(self.kernels, with_bias, x).or_else(|_| {
             self.assemble(problem, system);

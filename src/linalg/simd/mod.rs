@@ -182,6 +182,15 @@ impl Kernels {
         }
     }
 
+    /// Asks for rows to be fetched into the second-level cache. Positions outside `fixed` are ignored.
+    pub fn prefetch(self, fixed: &Matrix, indices: &[u32]) {
+        let rows = indices.iter().filter(|&&index| (index as usize) < fixed.rows());
+        for &index in rows {
+            let row = &fixed.padded()[index as usize * fixed.stride()..][..fixed.stride()];
+            dispatch!(self.level, prefetch(row));
+        }
+    }
+
     /// Factorises the symmetric matrix in the upper triangle of `a` (`n x n`, row-major, `n` a
     /// multiple of 8) into `UᵀU`, and replaces every `b` by `U⁻ᵀ b`, in place; only the first `order`
     /// unknowns count. The diagonal holds the reciprocals of `U`'s.

@@ -63,6 +63,14 @@ macro_rules! instantiate {
         }
 
         $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn prefetch(row: &[f32]) {
+            for line in row.chunks(16) {
+                // SAFETY: a prefetch reads nothing; the caller vouches for the instruction set.
+                unsafe { <$vector as Vector>::prefetch(line.as_ptr()) }
+            }
+        }
+
+        $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn dot(x: &[f32], y: &[f32]) -> f32 {
             // SAFETY: the caller's promise is the kernel's.
             unsafe { dots::dot::<$vector>(x, y) }

@@ -109,13 +109,13 @@ vector!(
 );
 
 pub(super) mod avx2 {
-    use super::{Lanes8, dots, gram, instantiate, triangular};
+    use super::{Lanes8, Vector, dots, gram, instantiate, triangular};
 
     instantiate!(Lanes8, #[target_feature(enable = "avx2,fma")]);
 }
 
 pub(super) mod avx512 {
-    use super::{Lanes16, dots, gram, instantiate, triangular};
+    use super::{Lanes16, Vector, dots, gram, instantiate, triangular};
 
     instantiate!(Lanes16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]);
 }
