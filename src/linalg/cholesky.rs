@@ -12,7 +12,7 @@ pub struct NotPositiveDefinite {
 }
 
 /// Below this share of its diagonal entry the bias's pivot has lost its digits to cancellation.
-const CANCELLED: f64 = 1e-5;
+pub(super) const CANCELLED: f64 = 1e-5;
 
 /// Solves `[A a; aᵀ d] [x; b] = [g; h]` with `A = UᵀU`, `a′ = U⁻ᵀa`, `g′ = U⁻ᵀg`:
 ///

@@ -3,8 +3,8 @@
 use super::simd::{BLOCK, Buffer, Kernels};
 use super::{Matrix, NotPositiveDefinite, Solution};
 
-/// Below this rank nothing is gained.
-const SMALLEST_RANK: usize = 32;
+/// Up to this rank nothing is gained; see [`super::Group`].
+const SMALL_RANK: usize = 16;
 
 /// The share of the bias's ridge in the vector's beyond which single precision would lose the rest.
 const RIDGES: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
@@ -54,7 +54,7 @@ impl Dual {
     }
 
     const fn most_cells(rank: usize) -> usize {
-        if rank < SMALLEST_RANK { 0 } else { rank / 2 }
+        if rank <= SMALL_RANK { 0 } else { rank / 2 }
     }
 
     /// Solves for the row's vector (written to `x`) and bias.
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_dual_finds_the_primal_solution() {
-        for (rank, cells) in [(32, 1), (32, 16), (48, 7), (100, 50), (129, 33)] {
+        for (rank, cells) in [(17, 1), (33, 16), (48, 7), (100, 50), (129, 33)] {
             let noise = |i: usize| (i * 7919 % 1013) as f32 / 1013.0 - 0.5;
             let fixed = Matrix::from_rows(60, rank, &(0..60 * rank).map(noise).collect::<Vec<_>>());
             let indices: Vec<u32> = (0..cells as u32).map(|i| i * 13 % 60).collect();

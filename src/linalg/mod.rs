@@ -6,12 +6,15 @@
 mod cholesky;
 mod dense64;
 mod dual;
+mod group;
 mod matrix;
 mod normal;
 pub mod simd;
 
+use cholesky::CANCELLED;
 pub use cholesky::{NotPositiveDefinite, solve_bordered};
 pub use dense64::solve_bordered_f64;
 pub use dual::Dual;
+pub use group::Group;
 pub use matrix::Matrix;
 pub use normal::{CHUNK, NormalEquations, Solution};

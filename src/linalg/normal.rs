@@ -64,6 +64,13 @@ impl NormalEquations {
         }
     }
 
+    /// The identity with a right-hand side of zeros.
+    pub(super) fn identity(rank: usize) -> Self {
+        let mut system = Self::new(rank);
+        system.add_ridge(1.0, 1.0);
+        system
+    }
+
     /// Number of unknowns without the bias.
     #[must_use]
     pub const fn rank(&self) -> usize {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{RowProblem, Solver};
 use crate::linalg::simd::Kernels;
-use crate::linalg::{CHUNK, Dual, NormalEquations, NotPositiveDefinite, Solution};
+use crate::linalg::{CHUNK, Dual, Group, NormalEquations, NotPositiveDefinite, Solution};
 
 /// Chunks of a long row that are summed at the same time: bounds the memory of their partial sums.
 const CHUNKS_AT_ONCE: usize = 16;
@@ -14,7 +14,8 @@ const CHUNKS_AT_ONCE: usize = 16;
 /// Vectors of the next row fetched ahead while a short row is solved.
 const FETCHED: usize = 64;
 
-/// The exact solver. Rows with fewer cells than half the rank are solved in the dual.
+/// The exact solver. Systems of small rank are solved 16 at a time ([`Group`]); of large rank, rows with
+/// fewer cells than half the rank are solved in the dual ([`Dual`]).
 #[derive(Debug, Clone, Copy)]
 pub struct Cholesky {
     kernels: Kernels,
@@ -70,21 +71,39 @@ impl Cholesky {
     }
 }
 
-impl Solver for Cholesky {
-    type Scratch = (NormalEquations, Dual);
+/// Memory of one worker.
+#[derive(Debug, Clone)]
+pub struct Scratch {
+    system: NormalEquations,
+    dual: Dual,
+    group: Group,
+    with_bias: bool,
+}
 
-    fn scratch(&self, rank: usize) -> Self::Scratch {
-        (NormalEquations::new(rank), Dual::new(rank))
+impl Solver for Cholesky {
+    type Scratch = Scratch;
+
+    fn scratch(&self, rank: usize) -> Scratch {
+        Scratch {
+            system: NormalEquations::new(rank),
+            dual: Dual::new(rank),
+            group: Group::new(rank),
+            with_bias: false,
+        }
     }
 
     fn solve(
         &self,
         problem: &RowProblem<'_>,
-        (system, dual): &mut Self::Scratch,
+        Scratch { system, dual, group, with_bias }: &mut Scratch,
         x: &mut [f32],
-    ) -> Result<Solution, NotPositiveDefinite> {
+    ) -> Result<Option<Solution>, NotPositiveDefinite> {
         let RowProblem { fixed, indices, weights, targets, ridge, .. } = *problem;
-        let with_bias = ridge.bias.is_some();
+        *with_bias = ridge.bias.is_some();
+        if let Some(system) = group.next() {
+            self.assemble(problem, system);
+            return Ok(None);
+        }
         let short = Dual::applies(x.len(), indices.len(), ridge.vector, ridge.bias);
         if short && problem.shared.is_none() {
             let first = &problem.following[..problem.following.len().min(FETCHED)];
@@ -92,15 +111,31 @@ impl Solver for Cholesky {
             let (ridge, bias_ridge) = (ridge.vector, ridge.bias);
             let solved =
                 dual.solve(self.kernels, fixed, indices, weights, targets, ridge, bias_ridge, x);
-            if solved.is_ok() {
-                return solved;
+            if let Ok(solution) = solved {
+                return Ok(Some(solution));
             }
         }
         self.assemble(problem, system);
-        system.solve(self.kernels, with_bias, x).or_else(|_| {
+        let solved = system.solve(self.kernels, *with_bias, x).or_else(|_| {
             self.assemble(problem, system);
-            system.solve_f64(with_bias, x)
-        })
+            system.solve_f64(*with_bias, x)
+        });
+        solved.map(Some)
+    }
+
+    fn is_full(&self, scratch: &Scratch) -> bool {
+        !scratch.group.is_empty() && scratch.group.is_full()
+    }
+
+    fn finish(
+        &self,
+        scratch: &mut Scratch,
+        done: &mut dyn FnMut(usize, &[f32], Solution),
+    ) -> Result<(), (usize, NotPositiveDefinite)> {
+        match scratch.group.is_empty() {
+            true => Ok(()),
+            false => scratch.group.solve(self.kernels, scratch.with_bias, done),
+        }
     }
 }
 
@@ -131,9 +166,13 @@ mod tests {
             ridge: Ridge { vector: 1.0, bias: Some(1.0) },
         };
         let solver = Cholesky::new(Kernels::detect());
-        let mut x = vec![0.0; rank];
-        let solution = solver.solve(&problem, &mut solver.scratch(rank), &mut x).expect("solves");
-        let bias = solution.bias;
+        let (mut x, mut bias, mut scratch) = (vec![0.0; rank], 0.0, solver.scratch(rank));
+        assert_eq!(solver.solve(&problem, &mut scratch, &mut x), Ok(None));
+        let keep = &mut |_: usize, solved: &[f32], solution: Solution| {
+            x.copy_from_slice(solved);
+            bias = solution.bias;
+        };
+        solver.finish(&mut scratch, keep).expect("solves");
         // The gradient of the row's objective is zero in double precision.
         let mut gradient = [f64::from(x[0]), f64::from(x[1]), f64::from(x[2]), f64::from(bias)];
         for (&index, &target) in indices.iter().zip(&targets) {

@@ -34,8 +34,9 @@ pub trait Solver: Sync {
     /// Scratch for rows of `rank` unknowns.
     fn scratch(&self, rank: usize) -> Self::Scratch;
 
-    /// Writes the row's vector to `x` (which holds its previous value) and returns its bias and what
-    /// the minimum comes to.
+    /// Takes a row. Either solves it at once: writes its vector to `x` (which holds its previous value)
+    /// and returns the rest of the solution. Or keeps it, and returns none, until
+    /// [`Solver::finish`].
     ///
     /// # Errors
     /// [`NotPositiveDefinite`] if the system has no unique solution even in double precision.
@@ -44,5 +45,18 @@ pub trait Solver: Sync {
         problem: &RowProblem<'_>,
         scratch: &mut Self::Scratch,
         x: &mut [f32],
-    ) -> Result<Solution, NotPositiveDefinite>;
+    ) -> Result<Option<Solution>, NotPositiveDefinite>;
+
+    /// Whether the rows kept must be finished before another one is taken.
+    fn is_full(&self, scratch: &Self::Scratch) -> bool;
+
+    /// Solves the rows kept and hands each one's position among them, vector and solution to `done`.
+    ///
+    /// # Errors
+    /// The position of the first row without a unique solution.
+    fn finish(
+        &self,
+        scratch: &mut Self::Scratch,
+        done: &mut dyn FnMut(usize, &[f32], Solution),
+    ) -> Result<(), (usize, NotPositiveDefinite)>;
 }

@@ -13,8 +13,9 @@ use super::check_stop;
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
+use crate::linalg::{NotPositiveDefinite, Solution};
 use crate::model::Embedding;
-use crate::objective::{Objective, Ridge, RowLoss};
+use crate::objective::{Objective, Ridge, RowLoss, Shared};
 use crate::ratings::Side;
 use crate::solver::{RowProblem, Solver};
 
@@ -67,16 +68,36 @@ pub(super) struct HalfSweep<'a, O, S> {
 /// The rows of one partition, for writing.
 struct Task<'a> {
     rows: Range<usize>,
+    rank: usize,
+    stride: usize,
     vectors: &'a mut [f32],
     biases: &'a mut [f32],
+}
+
+impl Task<'_> {
+    /// The vector of the row at a position in the task.
+    fn vector(&mut self, at: usize) -> &mut [f32] {
+        &mut self.vectors[at * self.stride..][..self.rank]
+    }
 }
 
 /// Memory of one worker.
 struct Scratch<T> {
     solver: T,
+    /// Rows that the solver keeps.
+    waiting: Vec<Taken>,
     weights: Vec<f32>,
     targets: Vec<f32>,
     dots: Vec<f32>,
+}
+
+/// A row that the solver has taken.
+#[derive(Clone, Copy)]
+struct Taken {
+    /// Its position in the task.
+    at: usize,
+    ridge: Ridge,
+    weighted: bool,
 }
 
 impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
@@ -86,67 +107,118 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// [`Error::Stopped`], or [`Error::Numeric`] for the first row without a solution.
     pub(super) fn run(&self, fixed: &Embedding, own: &mut Embedding) -> Result<RowLoss> {
         let rank = fixed.vectors.cols();
-        let stride = own.vectors.stride();
         let shared = self.objective.shared(self.axis, &fixed.vectors);
-        let tasks = self.tasks(own);
         let scratch = || Scratch {
             solver: self.solver.scratch(rank),
+            waiting: Vec::new(),
             weights: Vec::new(),
             targets: Vec::new(),
             dots: Vec::new(),
         };
-        let solve = |scratch: &mut Scratch<S::Scratch>, task: Task<'_>| -> Result<RowLoss> {
-            check_stop(self.stop)?;
-            let mut losses = RowLoss::default();
-            let Task { rows, vectors, biases } = task;
-            for (at, row) in rows.enumerate() {
-                let vector = &mut vectors[at * stride..][..rank];
-                let cells = self.side.row(row);
-                if cells.is_empty() {
-                    vector.fill(0.0);
-                    biases[at] = 0.0;
-                    continue;
-                }
-                let Scratch { solver, weights, targets, dots } = scratch;
-                self.objective.terms(cells, &fixed.biases, weights, targets);
-                let problem = RowProblem {
-                    fixed: &fixed.vectors,
-                    indices: cells.indices,
-                    following: self.following(row),
-                    weights: (!weights.is_empty()).then_some(weights),
-                    targets,
-                    shared: shared.as_ref(),
-                    ridge: self.objective.ridge(self.axis, cells.len()),
-                };
-                let solution = self.solver.solve(&problem, solver, vector).map_err(|source| {
-                    Error::Numeric {
-                        side: self.axis.name(),
-                        row: row.to_string(),
-                        message: source.to_string(),
-                    }
-                })?;
-                biases[at] = solution.bias;
-                if self.losses {
-                    let known = solution.minimum.filter(|_| problem.weights.is_none());
-                    losses.add(&match known {
-                        Some(minimum) => from_minimum(minimum, problem.ridge, vector, biases[at]),
-                        None => {
-                            dots.resize(dots.len().max(cells.len()), 0.0);
-                            self.kernels.dots(vector, &fixed.vectors, cells.indices, dots);
-                            self.objective.loss(cells, &fixed.biases, biases[at], dots)
-                        }
-                    });
-                }
-            }
-            Ok(losses)
-        };
         // In order, so that of several failing rows the lowest is reported and sums are fixed.
-        let results: Vec<Result<RowLoss>> =
-            tasks.into_par_iter().map_init(scratch, solve).collect();
+        let results: Vec<Result<RowLoss>> = self
+            .tasks(own)
+            .into_par_iter()
+            .map_init(scratch, |scratch, task| self.solve(fixed, shared.as_ref(), scratch, task))
+            .collect();
         results.into_iter().try_fold(RowLoss::default(), |mut total, part| {
             total.add(&part?);
             Ok(total)
         })
+    }
+
+    /// Solves the rows of one task.
+    fn solve(
+        &self,
+        fixed: &Embedding,
+        shared: Option<&Shared>,
+        scratch: &mut Scratch<S::Scratch>,
+        mut task: Task<'_>,
+    ) -> Result<RowLoss> {
+        check_stop(self.stop)?;
+        let mut losses = RowLoss::default();
+        for at in 0..task.rows.len() {
+            let row = task.rows.start + at;
+            let cells = self.side.row(row);
+            if cells.is_empty() {
+                task.vector(at).fill(0.0);
+                task.biases[at] = 0.0;
+                continue;
+            }
+            let Scratch { solver, weights, targets, .. } = scratch;
+            self.objective.terms(cells, &fixed.biases, weights, targets);
+            let problem = RowProblem {
+                fixed: &fixed.vectors,
+                indices: cells.indices,
+                following: self.following(row),
+                weights: (!weights.is_empty()).then_some(weights),
+                targets,
+                shared,
+                ridge: self.objective.ridge(self.axis, cells.len()),
+            };
+            let taken = Taken { at, ridge: problem.ridge, weighted: problem.weights.is_some() };
+            let solved = self.solver.solve(&problem, solver, task.vector(at));
+            match solved.map_err(|source| self.failed(row, &source))? {
+                Some(solution) => {
+                    let dots = &mut scratch.dots;
+                    losses.add(&self.settle(fixed, &mut task, taken, &solution, dots));
+                }
+                None => scratch.waiting.push(taken),
+            }
+            if self.solver.is_full(&scratch.solver) {
+                self.finish(fixed, scratch, &mut task, &mut losses)?;
+            }
+        }
+        self.finish(fixed, scratch, &mut task, &mut losses)?;
+        Ok(losses)
+    }
+
+    /// Solves the rows that the solver has kept.
+    fn finish(
+        &self,
+        fixed: &Embedding,
+        scratch: &mut Scratch<S::Scratch>,
+        task: &mut Task<'_>,
+        losses: &mut RowLoss,
+    ) -> Result<()> {
+        let Scratch { solver, waiting, dots, .. } = scratch;
+        let done = &mut |nth: usize, x: &[f32], solution: Solution| {
+            task.vector(waiting[nth].at).copy_from_slice(x);
+            losses.add(&self.settle(fixed, task, waiting[nth], &solution, dots));
+        };
+        let result = self.solver.finish(solver, done);
+        result.map_err(|(nth, e)| self.failed(task.rows.start + waiting[nth].at, &e))?;
+        waiting.clear();
+        Ok(())
+    }
+
+    /// Keeps the bias of a row whose vector is in place; its losses if they are asked for.
+    fn settle(
+        &self,
+        fixed: &Embedding,
+        task: &mut Task<'_>,
+        taken: Taken,
+        solution: &Solution,
+        dots: &mut Vec<f32>,
+    ) -> RowLoss {
+        let Taken { at, ridge, weighted } = taken;
+        task.biases[at] = solution.bias;
+        let cells = self.side.row(task.rows.start + at);
+        let (vector, bias) = (&*task.vector(at), solution.bias);
+        match solution.minimum.filter(|_| !weighted) {
+            _ if !self.losses => RowLoss::default(),
+            Some(minimum) => from_minimum(minimum, ridge, vector, bias),
+            None => {
+                dots.resize(dots.len().max(cells.len()), 0.0);
+                self.kernels.dots(vector, &fixed.vectors, cells.indices, dots);
+                self.objective.loss(cells, &fixed.biases, bias, dots)
+            }
+        }
+    }
+
+    fn failed(&self, row: usize, source: &NotPositiveDefinite) -> Error {
+        let message = source.to_string();
+        Error::Numeric { side: self.axis.name(), row: row.to_string(), message }
     }
 
     /// The positions of the next row.
@@ -156,7 +228,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
 
     /// Hands each partition its rows.
     fn tasks<'o>(&self, own: &'o mut Embedding) -> Vec<Task<'o>> {
-        let stride = own.vectors.stride();
+        let (rank, stride) = (own.vectors.cols(), own.vectors.stride());
         let mut vectors = own.vectors.padded_rows_mut();
         let mut biases = &mut own.biases[..];
         let mut tasks = Vec::with_capacity(self.partitions.ranges.len());
@@ -165,7 +237,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
             vectors = rest;
             let (b, rest) = biases.split_at_mut(rows.len());
             biases = rest;
-            tasks.push(Task { rows: rows.clone(), vectors: v, biases: b });
+            tasks.push(Task { rows: rows.clone(), rank, stride, vectors: v, biases: b });
         }
         tasks
     }

@@ -18,6 +18,7 @@
 mod buffer;
 mod dots;
 mod gram;
+mod lanes;
 mod portable;
 mod triangular;
 mod vector;
@@ -227,6 +228,27 @@ impl Kernels {
             "lengths"
         );
         dispatch!(self.level, solve(u, n, order, b));
+    }
+
+    /// [`Kernels::cholesky`] of 16 matrices at once: `a` holds `rank x rank` vectors of [`LANES`]
+    /// numbers, one of each matrix, every `b` holds `rank` such vectors. A pivot that is not positive
+    /// leaves infinities or NaN in its lane and harms no other.
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub fn cholesky_lanes<const B: usize>(self, a: &mut [f32], rank: usize, b: [&mut [f32]; B]) {
+        assert!(a.len() == rank * rank * LANES, "16 matrices of {rank} x {rank}");
+        assert!(b.iter().all(|b| b.len() == rank * LANES), "16 right-hand sides of {rank}");
+        dispatch!(self.level, cholesky_lanes(a, rank, b));
+    }
+
+    /// [`Kernels::solve`] for the factors of [`Kernels::cholesky_lanes`].
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub fn solve_lanes(self, u: &[f32], rank: usize, b: &mut [f32]) {
+        assert!(u.len() == rank * rank * LANES && b.len() == rank * LANES, "lengths");
+        dispatch!(self.level, solve_lanes(u, rank, b));
     }
 
     /// Writes `x · yⱼ` to `out` for the rows `indices` of `fixed`.

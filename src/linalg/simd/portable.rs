@@ -1,7 +1,7 @@
 //! Four lanes in plain Rust, which every compiler turns into the baseline's vectors.
 
 use super::vector::{Vector, instantiate};
-use super::{dots, gram, triangular};
+use super::{dots, gram, lanes, triangular};
 
 /// Four lanes; the multiply and the add round separately (fused ones are slow without hardware).
 #[derive(Clone, Copy)]
@@ -59,6 +59,11 @@ impl Vector for Lanes4 {
     #[inline(always)]
     unsafe fn neg_mul_add(self, a: Self, b: Self) -> Self {
         self.zip(a, |x, y| x * y).zip(b, |x, y| y - x)
+    }
+
+    #[inline(always)]
+    unsafe fn inverse_root(self) -> Self {
+        Self(self.0.map(|x| 1.0 / x.sqrt()))
     }
 
     #[inline(always)]

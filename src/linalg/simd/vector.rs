@@ -21,6 +21,8 @@ pub(super) trait Vector: Copy {
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
     /// `b - self * a`.
     unsafe fn neg_mul_add(self, a: Self, b: Self) -> Self;
+    /// `1 / √self`.
+    unsafe fn inverse_root(self) -> Self;
     unsafe fn sum(self) -> f32;
     unsafe fn prefetch(p: *const f32);
 }
@@ -52,6 +54,18 @@ macro_rules! instantiate {
         pub(in crate::linalg::simd) unsafe fn solve(u: &[f32], n: usize, order: usize, b: &mut [f32]) {
             // SAFETY: the caller's promise is the kernel's.
             unsafe { triangular::solve::<$vector>(u, n, order, b) }
+        }
+
+        $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn cholesky_lanes<const B: usize>(a: &mut [f32], rank: usize, b: [&mut [f32]; B]) {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe { lanes::cholesky::<$vector, B>(a, rank, b) }
+        }
+
+        $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn solve_lanes(u: &[f32], rank: usize, b: &mut [f32]) {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe { lanes::solve::<$vector>(u, rank, b) }
         }
 
         $(#[$attribute])*

@@ -2,19 +2,19 @@
 
 use std::arch::x86_64::{
     __m256, __m512, _MM_HINT_T1, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps,
-    _mm_movehl_ps, _mm_prefetch, _mm256_add_ps, _mm256_castps256_ps128, _mm256_extractf128_ps,
-    _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps,
-    _mm256_setzero_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    _mm512_loadu_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_storeu_ps,
+    _mm_movehl_ps, _mm_prefetch, _mm256_add_ps, _mm256_castps256_ps128, _mm256_div_ps,
+    _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_mul_ps,
+    _mm256_set1_ps, _mm256_setzero_ps, _mm256_sqrt_ps, _mm256_storeu_ps, _mm512_add_ps,
+    _mm512_div_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
+    _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_sqrt_ps, _mm512_storeu_ps,
 };
 
 use super::vector::{Vector, instantiate};
-use super::{dots, gram, triangular};
+use super::{dots, gram, lanes, triangular};
 
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident($register:ty), $n:literal of $registers:literal, half $half:ty, $zero:ident, $splat:ident,
-     $load:ident, $store:ident, $mul:ident, $add:ident, $fma:ident, $fnma:ident, |$v:ident| $sum:expr) => {
+     $load:ident, $store:ident, $mul:ident, $add:ident, $fma:ident, $fnma:ident, $div:ident, $sqrt:ident, |$v:ident| $sum:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(super) struct $name($register);
@@ -75,6 +75,12 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            unsafe fn inverse_root(self) -> Self {
+                // SAFETY: see above.
+                Self(unsafe { $div($splat(1.0), $sqrt(self.0)) })
+            }
+
+            #[inline(always)]
             unsafe fn sum(self) -> f32 {
                 let $v = self.0;
                 // SAFETY: see above.
@@ -94,7 +100,7 @@ vector!(
     /// Eight lanes.
     Lanes8(__m256), 8 of 16, half Lanes8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps,
     _mm256_storeu_ps, _mm256_mul_ps, _mm256_add_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps,
-    |v| {
+    _mm256_div_ps, _mm256_sqrt_ps, |v| {
         let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
@@ -105,17 +111,17 @@ vector!(
     /// Sixteen lanes.
     Lanes16(__m512), 16 of 32, half Lanes8, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps,
     _mm512_storeu_ps, _mm512_mul_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    |v| _mm512_reduce_add_ps(v)
+    _mm512_div_ps, _mm512_sqrt_ps, |v| _mm512_reduce_add_ps(v)
 );
 
 pub(super) mod avx2 {
-    use super::{Lanes8, Vector, dots, gram, instantiate, triangular};
+    use super::{Lanes8, Vector, dots, gram, instantiate, lanes, triangular};
 
     instantiate!(Lanes8, #[target_feature(enable = "avx2,fma")]);
 }
 
 pub(super) mod avx512 {
-    use super::{Lanes16, Vector, dots, gram, instantiate, triangular};
+    use super::{Lanes16, Vector, dots, gram, instantiate, lanes, triangular};
 
     instantiate!(Lanes16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]);
 }

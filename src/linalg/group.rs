@@ -1,0 +1,214 @@
+//! Small systems solved 16 at a time, one in each lane of a vector: alone, each would mostly wait for
+//! its own pivots.
+
+use super::simd::{Buffer, Kernels, LANES};
+use super::{CANCELLED, NormalEquations, NotPositiveDefinite, Solution};
+
+/// Above this rank one system alone keeps the vectors busy.
+const LARGEST_RANK: usize = 16;
+
+/// Systems of one rank, collected and then solved together.
+#[derive(Debug, Clone)]
+pub struct Group {
+    rank: usize,
+    systems: Vec<NormalEquations>,
+    len: usize,
+    /// `rank x rank` vectors of 16 lanes, then the right-hand sides `rhs` and `sums` of [`NormalEquations`].
+    matrix: Buffer,
+    rhs: Buffer,
+    sums: Buffer,
+}
+
+impl Group {
+    /// Room for 16 systems of `rank` unknowns.
+    #[must_use]
+    pub fn new(rank: usize) -> Self {
+        let lanes = if Self::applies(rank) { LANES } else { 0 };
+        Self {
+            rank,
+            systems: vec![NormalEquations::new(rank); lanes],
+            len: 0,
+            matrix: Buffer::zeros(rank * rank * lanes),
+            rhs: Buffer::zeros(rank * lanes),
+            sums: Buffer::zeros(rank * lanes),
+        }
+    }
+
+    /// Whether systems of this rank are solved faster together.
+    #[must_use]
+    pub const fn applies(rank: usize) -> bool {
+        0 < rank && rank <= LARGEST_RANK
+    }
+
+    /// Number of systems in hand.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no system is in hand.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether there is no room for another one.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.len == self.systems.len()
+    }
+
+    /// The next free system, to be filled; from then on it is in hand. None if all are in hand.
+    pub fn next(&mut self) -> Option<&mut NormalEquations> {
+        let system = self.systems.get_mut(self.len)?;
+        self.len += 1;
+        Some(system)
+    }
+
+    /// Solves the systems in hand as [`NormalEquations::solve`] does, and hands each solution, with
+    /// its position and its vector, to `done`. None is in hand afterwards.
+    ///
+    /// # Errors
+    /// The position of a system that has no solution even in double precision.
+    pub fn solve(
+        &mut self,
+        kernels: Kernels,
+        with_bias: bool,
+        done: &mut dyn FnMut(usize, &[f32], Solution),
+    ) -> Result<(), (usize, NotPositiveDefinite)> {
+        let (rank, len) = (self.rank, std::mem::take(&mut self.len));
+        self.interleave(len);
+        let Self { matrix, rhs, sums, systems, .. } = self;
+        let dot = |x: &[f32], y: &[f32]| {
+            let mut lanes = [0.0_f64; LANES];
+            for (x, y) in x.chunks_exact(LANES).zip(y.chunks_exact(LANES)) {
+                for ((lane, &x), &y) in lanes.iter_mut().zip(x).zip(y) {
+                    *lane += f64::from(x) * f64::from(y);
+                }
+            }
+            lanes
+        };
+        kernels.cholesky_lanes(matrix, rank, [&mut rhs[..], &mut sums[..]]);
+        let mut explained = dot(rhs, rhs);
+        let mut biases = [0.0_f32; LANES];
+        let mut failed = [false; LANES];
+        if with_bias {
+            let (mixed, squared) = (dot(sums, rhs), dot(sums, sums));
+            for (lane, system) in systems[..len].iter().enumerate() {
+                let pivot = system.weight - squared[lane];
+                failed[lane] = pivot.is_nan() || pivot <= system.weight * CANCELLED;
+                biases[lane] = ((system.target - mixed[lane]) / pivot) as f32;
+                explained[lane] += pivot * f64::from(biases[lane]).powi(2);
+            }
+            for (g, a) in rhs.chunks_exact_mut(LANES).zip(sums.chunks_exact(LANES)) {
+                for ((g, &a), &bias) in g.iter_mut().zip(a).zip(&biases) {
+                    *g -= bias * a;
+                }
+            }
+        }
+        kernels.solve_lanes(matrix, rank, rhs);
+        let mut x = [0.0; LARGEST_RANK];
+        for (lane, system) in systems[..len].iter().enumerate() {
+            let x = &mut x[..rank];
+            for (x, values) in x.iter_mut().zip(rhs.chunks_exact(LANES)) {
+                *x = values[lane];
+            }
+            // A pivot that is not positive leaves no finite number behind it.
+            let solution = if failed[lane] || x.iter().any(|v| !v.is_finite()) {
+                system.solve_f64(with_bias, x).map_err(|error| (lane, error))?
+            } else {
+                Solution::new(biases[lane], system.squares, explained[lane])
+            };
+            done(lane, x, solution);
+        }
+        Ok(())
+    }
+
+    /// Copies the systems in hand into the lanes; those without a system hold the identity.
+    fn interleave(&mut self, len: usize) {
+        let (rank, identity) = (self.rank, NormalEquations::identity(self.rank));
+        let systems: [&NormalEquations; LANES] =
+            std::array::from_fn(|lane| self.systems[..len].get(lane).unwrap_or(&identity));
+        let stride = identity.stride();
+        for i in 0..rank {
+            let rows: [&[f32]; LANES] =
+                std::array::from_fn(|lane| &systems[lane].gram[i * stride..][..rank]);
+            let out = &mut self.matrix[i * rank * LANES..][..rank * LANES];
+            for (j, out) in out.chunks_exact_mut(LANES).enumerate().skip(i) {
+                for (out, row) in out.iter_mut().zip(&rows) {
+                    *out = row[j];
+                }
+            }
+            for (lane, system) in systems.iter().enumerate() {
+                self.rhs[i * LANES + lane] = system.rhs[i];
+                self.sums[i * LANES + lane] = system.sums[i];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::Matrix;
+    use crate::linalg::simd::Level;
+
+    #[test]
+    fn together_they_come_out_as_alone() {
+        let noise = |i: usize| (i * 7919 % 1013) as f32 / 1013.0 - 0.5;
+        for rank in [1, 2, 7, 8, 15, 16] {
+            let fixed = Matrix::from_rows(90, rank, &(0..90 * rank).map(noise).collect::<Vec<_>>());
+            for level in Level::available() {
+                let kernels = Kernels::with_level(level).expect("available");
+                for (with_bias, count) in [(true, 16), (false, 16), (true, 5), (true, 1)] {
+                    let mut group = Group::new(rank);
+                    let mut alone = Vec::new();
+                    for row in 0..count {
+                        let indices: Vec<u32> = (0..40 + row as u32).collect();
+                        let targets: Vec<f32> =
+                            indices.iter().map(|&i| noise(i as usize * 31 + row)).collect();
+                        let system = group.next().expect("room");
+                        system.set(kernels, &fixed, (&indices, &[]), None, &targets);
+                        system.add_ridge(0.3, 0.2);
+                        let mut x = vec![0.0; rank];
+                        let solution = system.solve_f64(with_bias, &mut x).expect("solves");
+                        alone.push((x, solution));
+                    }
+                    assert_eq!(group.is_full(), count == LANES);
+                    let mut seen = 0;
+                    group
+                        .solve(kernels, with_bias, &mut |at, x, solution| {
+                            let (want, exact) = &alone[at];
+                            let close =
+                                |a: f64, b: f64| assert!((a - b).abs() < 1e-4, "{rank}: {a} {b}");
+                            x.iter().zip(want).for_each(|(&a, &b)| close(a.into(), b.into()));
+                            close(solution.bias.into(), exact.bias.into());
+                            if let (Some(a), Some(b)) = (solution.minimum, exact.minimum) {
+                                close(a / b, 1.0);
+                            }
+                            seen += 1;
+                        })
+                        .expect("solves");
+                    assert!(seen == count && group.is_empty());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_fails_is_named_and_harms_no_other() {
+        let fill = |group: &mut Group, row: usize| {
+            let fixed = Matrix::from_rows(4, 2, &[1., 0., 0., 1., 1., 1., 2., 1.]);
+            let system = group.next().expect("room");
+            system.set(Kernels::detect(), &fixed, (&[0, 1, 2, 3], &[]), None, &[1., 2., 3., 4.]);
+            system.add_ridge(if row == 2 { -100.0 } else { 0.5 }, 0.0);
+        };
+        let mut group = Group::new(2);
+        (0..4).for_each(|row| fill(&mut group, row));
+        let mut seen = Vec::new();
+        let result =
+            group.solve(Kernels::detect(), false, &mut |at, x, _| seen.push((at, x.to_vec())));
+        assert_eq!(result, Err((2, NotPositiveDefinite { pivot: 0 })));
+        assert!(seen.len() == 2 && seen[0].1 == seen[1].1 && seen[0].1[0].is_finite());
+    }
+}
