@@ -57,8 +57,8 @@
 //! # Architecture
 //!
 //! Modules in reading order; each names only modules above it here (a test holds that):
-//! [`error`], [`param`]; [`linalg`]; [`ids`], [`ratings`]; [`rng`], [`model`]; [`split`], [`metric`];
-//! [`objective`]; [`solver`]; [`train`], [`synthetic`]; `load`; `store`; `pipeline`; `report`; `cli`.
+//! [`error`], [`param`]; [`linalg`]; [`ids`], [`ratings`]; [`rng`], [`model`], [`objective`]; [`split`],
+//! [`metric`], [`solver`]; [`train`], [`synthetic`]; `load`; `store`; `pipeline`; `report`; `cli`.
 //!
 //! What never happens: Polars outside `load` and `store`; external ids below `load`; a clock, the
 //! environment or printing below `pipeline`; an allocation in a kernel; a floating-point sum whose order
@@ -73,13 +73,12 @@ pub mod ids;
 pub mod ratings;
 
 pub mod model;
+pub mod objective;
 pub mod rng;
 
 pub mod metric;
-pub mod split;
-
-pub mod objective;
 pub mod solver;
+pub mod split;
 
 pub mod synthetic;
 pub mod train;

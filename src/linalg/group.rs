@@ -59,7 +59,7 @@ impl Group {
     }
 
     /// The next free system, to be filled; from then on it is in hand. None if all are in hand.
-    pub fn next(&mut self) -> Option<&mut NormalEquations> {
+    pub fn claim(&mut self) -> Option<&mut NormalEquations> {
         let system = self.systems.get_mut(self.len)?;
         self.len += 1;
         Some(system)
@@ -167,7 +167,7 @@ mod tests {
                         let indices: Vec<u32> = (0..40 + row as u32).collect();
                         let targets: Vec<f32> =
                             indices.iter().map(|&i| noise(i as usize * 31 + row)).collect();
-                        let system = group.next().expect("room");
+                        let system = group.claim().expect("room");
                         system.set(kernels, &fixed, (&indices, &[]), None, &targets);
                         system.add_ridge(0.3, 0.2);
                         let mut x = vec![0.0; rank];
@@ -199,7 +199,7 @@ mod tests {
     fn one_that_fails_is_named_and_harms_no_other() {
         let fill = |group: &mut Group, row: usize| {
             let fixed = Matrix::from_rows(4, 2, &[1., 0., 0., 1., 1., 1., 2., 1.]);
-            let system = group.next().expect("room");
+            let system = group.claim().expect("room");
             system.set(Kernels::detect(), &fixed, (&[0, 1, 2, 3], &[]), None, &[1., 2., 3., 4.]);
             system.add_ridge(if row == 2 { -100.0 } else { 0.5 }, 0.0);
         };

@@ -1,12 +1,47 @@
 //! Some consecutive rows of one input, validated, on their way into the columns.
 
+use std::collections::HashMap;
+
 /// Ids of a block as the input has them.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum BlockIds {
     /// All are canonical integers (or the column's type is an integer).
     Int(Vec<i64>),
     /// Anything else.
-    Text(Vec<Box<str>>),
+    Text(TextIds),
+}
+
+/// Text ids of a block, each different one once: made block by block beside the parser, so that only
+/// the different ones are left to be matched between blocks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct TextIds {
+    /// The different ids, by first appearance.
+    pub unique: Vec<Box<str>>,
+    /// The position in `unique` of every row's id.
+    pub codes: Vec<u32>,
+}
+
+impl<'t> FromIterator<&'t str> for TextIds {
+    fn from_iter<I: IntoIterator<Item = &'t str>>(cells: I) -> Self {
+        let mut positions: HashMap<&str, u32> = HashMap::new();
+        let mut unique: Vec<Box<str>> = Vec::new();
+        let mut code = |cell| {
+            *positions.entry(cell).or_insert_with(|| {
+                unique.push(cell.into());
+                // A block is some 32 MB of text.
+                (unique.len() - 1) as u32
+            })
+        };
+        let codes = cells.into_iter().map(&mut code).collect();
+        Self { unique, codes }
+    }
+}
+
+impl TextIds {
+    /// Every row's id.
+    pub(super) fn cells(&self) -> impl Iterator<Item = &str> + Clone {
+        self.codes.iter().map(|&code| &*self.unique[code as usize])
+    }
 }
 
 /// Validated rows.
@@ -24,7 +59,10 @@ impl BlockIds {
     fn retain(&mut self, keep: &[bool]) {
         match self {
             Self::Int(ids) => retain(ids, keep),
-            Self::Text(ids) => retain(ids, keep),
+            // Anew, so that ids of dropped rows alone are gone too.
+            Self::Text(ids) => {
+                *ids = ids.cells().zip(keep).filter(|(_, keep)| **keep).map(|(id, _)| id).collect();
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 
 use super::IdType;
-use super::block::{BlockIds, canonical};
+use super::block::{BlockIds, TextIds, canonical};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 
@@ -30,25 +30,21 @@ struct Dictionary {
 }
 
 impl Dictionary {
-    fn push<S: AsRef<str> + Into<Box<str>>>(
-        &mut self,
-        axis: Axis,
-        ids: impl Iterator<Item = S>,
-    ) -> Result<()> {
-        let mut codes = Vec::with_capacity(ids.size_hint().0);
-        for id in ids {
-            let code = match self.codes_of.get(id.as_ref()) {
-                Some(&code) => code,
-                None => {
-                    let code = u32::try_from(self.codes_of.len()).map_err(|_| too_many(axis))?;
-                    self.codes_of.insert(id.into(), code);
-                    code
-                }
-            };
-            codes.push(code);
+    fn push(&mut self, axis: Axis, ids: TextIds) -> Result<()> {
+        let mut overall = Vec::with_capacity(ids.unique.len());
+        for id in ids.unique {
+            let next = u32::try_from(self.codes_of.len()).map_err(|_| too_many(axis))?;
+            overall.push(*self.codes_of.entry(id).or_insert(next));
         }
+        let mut codes = ids.codes;
+        codes.par_iter_mut().for_each(|code| *code = overall[*code as usize]);
         self.codes.push(codes);
         Ok(())
+    }
+
+    fn push_ints(&mut self, axis: Axis, ids: &[i64]) -> Result<()> {
+        let cells: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        self.push(axis, cells.iter().map(String::as_str).collect())
     }
 }
 
@@ -85,7 +81,7 @@ impl IdColumn {
             // Canonical integers print as they were written, so nothing is lost.
             let mut text = Dictionary::default();
             for ints in std::mem::take(&mut self.ints) {
-                text.push(self.axis, ints.into_iter().map(|id| id.to_string()))?;
+                text.push_ints(self.axis, &ints)?;
             }
             self.text = Some(text);
         }
@@ -96,11 +92,9 @@ impl IdColumn {
     pub(super) fn push(&mut self, ids: BlockIds) -> Result<()> {
         match (ids, &mut self.text) {
             (BlockIds::Int(ids), None) => self.ints.push(ids),
-            (BlockIds::Int(ids), Some(text)) => {
-                text.push(self.axis, ids.into_iter().map(|id| id.to_string()))?;
-            }
+            (BlockIds::Int(ids), Some(text)) => text.push_ints(self.axis, &ids)?,
             (BlockIds::Text(ids), text) => {
-                text.get_or_insert_with(Dictionary::default).push(self.axis, ids.into_iter())?;
+                text.get_or_insert_with(Dictionary::default).push(self.axis, ids)?;
             }
         }
         Ok(())
@@ -201,7 +195,7 @@ pub(super) fn block_ids<'t>(
             return BlockIds::Int(ints);
         }
     }
-    BlockIds::Text(cells.map(Into::into).collect())
+    BlockIds::Text(cells.collect())
 }
 
 #[cfg(test)]

@@ -222,7 +222,7 @@ impl Slice<'_> {
             let wrong = |c: &str| !c.is_empty() && c.trim().parse::<i64>().is_err();
             self.mark(at, &cells, |c| wrong(c), "not an integer (--id-type int)");
         }
-        let ids = BlockIds::Text(cells);
+        let ids = BlockIds::Text(cells.iter().map(|c| &**c).collect());
         Ok(if kind == IdType::Int && self.bad.is_empty() { as_ints(ids) } else { ids })
     }
 
@@ -265,7 +265,7 @@ impl Slice<'_> {
 /// Text of which only integers are left.
 fn as_ints(ids: BlockIds) -> BlockIds {
     match ids {
-        BlockIds::Text(cells) => block_ids(IdType::Int, cells.iter().map(|c| &**c)),
+        BlockIds::Text(ids) => block_ids(IdType::Int, ids.cells()),
         BlockIds::Int(_) => ids,
     }
 }

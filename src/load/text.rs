@@ -313,8 +313,7 @@ impl<'l> FastReader<'l> {
             }
         }
         let cells = column.downcast_iter().flat_map(|array| array.values_iter());
-        let ids: Vec<Box<str>> = cells.map(Into::into).collect();
-        Some(BlockIds::Text(ids))
+        Some(BlockIds::Text(cells.collect()))
     }
 
     fn numeric_times(&self, column: &Int64Chunked) -> Vec<i64> {

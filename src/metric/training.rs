@@ -71,7 +71,7 @@ mod tests {
                 let value = move |item: u32| (user % 5 + item) as f32;
                 let cell =
                     move |item| Cell { user, item, value: value(item), weight: 1.0, time: 0 };
-                (0..1 + user % 3).map(cell)
+                (0..=user % 3).map(cell)
             })
             .collect();
         let ratings = Ratings::from_sorted(users as usize, 3, &cells);

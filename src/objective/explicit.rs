@@ -74,14 +74,6 @@ impl Explicit {
         ((f64::from(value) - self.mean) * self.inverse_deviation) as f32
     }
 
-    /// The penalty of a row's vector and bias in double precision.
-    #[must_use]
-    pub fn penalty(&self, axis: Axis, count: usize, norm_squared: f64, bias: f32) -> f64 {
-        let (lambda, mean) = self.side(axis);
-        let rho = self.regularization.scale(mean, count);
-        lambda * rho * norm_squared + self.regularization.biases * rho * f64::from(bias).powi(2)
-    }
-
     const fn side(&self, axis: Axis) -> (f64, f64) {
         match axis {
             Axis::User => (self.regularization.users, self.mean_counts.0),

@@ -26,7 +26,7 @@ pub struct Shared {
     pub rhs: Option<Vec<f32>>,
 }
 
-/// The diagonal `d` of one row.
+/// The diagonal `d` of one row, which is also its penalty.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ridge {
     /// Of each entry of the vector.
@@ -42,6 +42,8 @@ pub struct RowLoss {
     pub objective: f64,
     /// Squared errors without weights, on the objective's scale.
     pub squared: f64,
+    /// The row's penalty, `d` times the squares of its vector and bias.
+    pub penalty: f64,
 }
 
 impl RowLoss {
@@ -49,6 +51,7 @@ impl RowLoss {
     pub fn add(&mut self, other: &Self) {
         self.objective += other.objective;
         self.squared += other.squared;
+        self.penalty += other.penalty;
     }
 }
 

@@ -100,7 +100,7 @@ impl Solver for Cholesky {
     ) -> Result<Option<Solution>, NotPositiveDefinite> {
         let RowProblem { fixed, indices, weights, targets, ridge, .. } = *problem;
         *with_bias = ridge.bias.is_some();
-        if let Some(system) = group.next() {
+        if let Some(system) = group.claim() {
             self.assemble(problem, system);
             return Ok(None);
         }

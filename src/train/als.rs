@@ -9,11 +9,11 @@ use std::ops::ControlFlow;
 
 use super::sweep::{HalfSweep, Partitions};
 use super::{Algorithm, Fit, Iteration, Problem, StopReason, check_stop, start};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::Axis;
 use crate::model::{Embedding, Factors, Scorer};
-use crate::objective::{Explicit, Regularization, RowLoss};
-use crate::ratings::{Moments, Ratings};
+use crate::objective::{Explicit, Regularization};
+use crate::ratings::Moments;
 use crate::solver::Cholesky;
 
 /// The algorithm's settings.
@@ -69,10 +69,10 @@ impl Algorithm for Als {
         let mut previous = f64::INFINITY;
         let (mut done, mut stop_reason) = (0, StopReason::Iterations);
         while done < self.iterations {
-            users.run(&factors.items, &mut factors.users)?;
+            let penalty = users.run(&factors.items, &mut factors.users)?.penalty;
             let loss = items.run(&factors.users, &mut factors.items)?;
             done += 1;
-            let total = total_objective(&objective, ratings, &factors, &loss)?;
+            let total = loss.objective + loss.penalty + penalty;
             let iteration = Iteration {
                 number: done,
                 objective: total / ratings.len().max(1) as f64,
@@ -118,31 +118,6 @@ impl Als {
             items: Embedding { biases: vec![0.0; items.rows()], vectors: items },
         }
     }
-}
-
-/// The data term plus both sides' penalties.
-fn total_objective(
-    objective: &Explicit,
-    ratings: &Ratings,
-    factors: &Factors,
-    loss: &RowLoss,
-) -> Result<f64> {
-    let mut total = loss.objective;
-    for (axis, side, embedding) in [
-        (Axis::User, &ratings.by_user, &factors.users),
-        (Axis::Item, &ratings.by_item, &factors.items),
-    ] {
-        for row in (0..side.rows()).filter(|&row| side.count(row) > 0) {
-            let norm = embedding.vectors.row_norm_squared(row);
-            let penalty = objective.penalty(axis, side.count(row), norm, embedding.biases[row]);
-            if !penalty.is_finite() {
-                let message = "the factors are not finite".to_owned();
-                return Err(Error::Numeric { side: axis.name(), row: row.to_string(), message });
-            }
-            total += penalty;
-        }
-    }
-    Ok(total)
 }
 
 #[cfg(test)]

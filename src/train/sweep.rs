@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use super::check_stop;
 use crate::error::{Error, Result};
 use crate::ids::Axis;
+use crate::linalg::Solution;
 use crate::linalg::simd::Kernels;
-use crate::linalg::{NotPositiveDefinite, Solution};
 use crate::model::Embedding;
 use crate::objective::{Objective, Ridge, RowLoss, Shared};
 use crate::ratings::Side;
@@ -161,7 +161,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
             match solved.map_err(|source| self.failed(row, &source))? {
                 Some(solution) => {
                     let dots = &mut scratch.dots;
-                    losses.add(&self.settle(fixed, &mut task, taken, &solution, dots));
+                    losses.add(&self.settle(fixed, &mut task, taken, &solution, dots)?);
                 }
                 None => scratch.waiting.push(taken),
             }
@@ -182,17 +182,23 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         losses: &mut RowLoss,
     ) -> Result<()> {
         let Scratch { solver, waiting, dots, .. } = scratch;
+        let mut settled = Ok(());
         let done = &mut |nth: usize, x: &[f32], solution: Solution| {
             task.vector(waiting[nth].at).copy_from_slice(x);
-            losses.add(&self.settle(fixed, task, waiting[nth], &solution, dots));
+            match self.settle(fixed, task, waiting[nth], &solution, dots) {
+                Ok(loss) => losses.add(&loss),
+                Err(error) if settled.is_ok() => settled = Err(error),
+                Err(_) => {}
+            }
         };
         let result = self.solver.finish(solver, done);
+        settled?;
         result.map_err(|(nth, e)| self.failed(task.rows.start + waiting[nth].at, &e))?;
         waiting.clear();
         Ok(())
     }
 
-    /// Keeps the bias of a row whose vector is in place; its losses if they are asked for.
+    /// Keeps the bias of a row whose vector is in place; its penalty, and its losses if asked for.
     fn settle(
         &self,
         fixed: &Embedding,
@@ -200,23 +206,35 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         taken: Taken,
         solution: &Solution,
         dots: &mut Vec<f32>,
-    ) -> RowLoss {
+    ) -> Result<RowLoss> {
         let Taken { at, ridge, weighted } = taken;
-        task.biases[at] = solution.bias;
-        let cells = self.side.row(task.rows.start + at);
-        let (vector, bias) = (&*task.vector(at), solution.bias);
-        match solution.minimum.filter(|_| !weighted) {
+        let (row, bias) = (task.rows.start + at, solution.bias);
+        task.biases[at] = bias;
+        let vector = &*task.vector(at);
+        let norm = f64::from(self.kernels.dot(vector, vector));
+        let penalty =
+            f64::from(ridge.vector) * norm + ridge.bias.unwrap_or(0.0) * f64::from(bias).powi(2);
+        if !penalty.is_finite() {
+            return Err(self.failed(row, &"the solution is not finite"));
+        }
+        let loss = match solution.minimum.filter(|_| !weighted) {
             _ if !self.losses => RowLoss::default(),
-            Some(minimum) => from_minimum(minimum, ridge, vector, bias),
+            // Weights of 1: the errors need not be computed one by one.
+            Some(minimum) => {
+                let squared = (minimum - penalty).max(0.0);
+                RowLoss { objective: squared, squared, penalty }
+            }
             None => {
+                let cells = self.side.row(row);
                 dots.resize(dots.len().max(cells.len()), 0.0);
                 self.kernels.dots(vector, &fixed.vectors, cells.indices, dots);
                 self.objective.loss(cells, &fixed.biases, bias, dots)
             }
-        }
+        };
+        Ok(RowLoss { penalty, ..loss })
     }
 
-    fn failed(&self, row: usize, source: &NotPositiveDefinite) -> Error {
+    fn failed(&self, row: usize, source: &dyn std::fmt::Display) -> Error {
         let message = source.to_string();
         Error::Numeric { side: self.axis.name(), row: row.to_string(), message }
     }
@@ -241,14 +259,4 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         }
         tasks
     }
-}
-
-/// The losses of a row of weights 1, from what its objective comes to at the solution: the errors
-/// need not be computed one by one.
-fn from_minimum(minimum: f64, ridge: Ridge, x: &[f32], bias: f32) -> RowLoss {
-    let norm: f64 = x.iter().map(|&v| f64::from(v).powi(2)).sum();
-    let penalty =
-        f64::from(ridge.vector) * norm + ridge.bias.unwrap_or(0.0) * f64::from(bias).powi(2);
-    let squared = (minimum - penalty).max(0.0);
-    RowLoss { objective: squared, squared }
 }

@@ -130,7 +130,6 @@ impl Kernels {
     ///
     /// # Panics
     /// If an index lies outside `fixed` or a length does not fit.
-    #[expect(clippy::too_many_arguments, reason = "one row's operands and its three results")]
     pub fn accumulate(
         self,
         fixed: &Matrix,

@@ -1,7 +1,7 @@
 use super::*;
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
-use crate::ratings::Cell;
+use crate::ratings::{Cell, Ratings};
 use std::sync::atomic::AtomicBool;
 
 /// Ratings of a known low-rank truth, some users and items without any.
