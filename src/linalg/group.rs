@@ -13,7 +13,7 @@ pub struct Group {
     rank: usize,
     systems: Vec<NormalEquations>,
     len: usize,
-    /// `rank x rank` vectors of 16 lanes, then the right-hand sides `rhs` and `sums` of [`NormalEquations`].
+    /// `rank x rank` vectors of 16 lanes, then the right-hand sides of [`NormalEquations`].
     matrix: Buffer,
     rhs: Buffer,
     sums: Buffer,
@@ -91,12 +91,20 @@ impl Group {
         kernels.cholesky_lanes(matrix, rank, [&mut rhs[..], &mut sums[..]]);
         let mut explained = dot(rhs, rhs);
         let mut biases = [0.0_f32; LANES];
+        // As when solved alone: the diagonal holds the reciprocals of the pivots' roots, and a pivot
+        // must be positive and finite (an infinite one would pass unseen, as a zero).
         let mut failed = [false; LANES];
+        for i in 0..rank {
+            let diagonal = &matrix[(i * rank + i) * LANES..][..LANES];
+            for (failed, &d) in failed.iter_mut().zip(diagonal) {
+                *failed |= !(d > 0.0 && d.is_finite());
+            }
+        }
         if with_bias {
             let (mixed, squared) = (dot(sums, rhs), dot(sums, sums));
             for (lane, system) in systems[..len].iter().enumerate() {
                 let pivot = system.weight - squared[lane];
-                failed[lane] = pivot.is_nan() || pivot <= system.weight * CANCELLED;
+                failed[lane] |= pivot.is_nan() || pivot <= system.weight * CANCELLED;
                 biases[lane] = ((system.target - mixed[lane]) / pivot) as f32;
                 explained[lane] += pivot * f64::from(biases[lane]).powi(2);
             }
@@ -113,7 +121,6 @@ impl Group {
             for (x, values) in x.iter_mut().zip(rhs.chunks_exact(LANES)) {
                 *x = values[lane];
             }
-            // A pivot that is not positive leaves no finite number behind it.
             let solution = if failed[lane] || x.iter().any(|v| !v.is_finite()) {
                 system.solve_f64(with_bias, x).map_err(|error| (lane, error))?
             } else {
@@ -197,18 +204,20 @@ mod tests {
 
     #[test]
     fn one_that_fails_is_named_and_harms_no_other() {
-        let fill = |group: &mut Group, row: usize| {
+        let fill = |group: &mut Group, row: usize, bad: f32| {
             let fixed = Matrix::from_rows(4, 2, &[1., 0., 0., 1., 1., 1., 2., 1.]);
             let system = group.claim().expect("room");
             system.set(Kernels::detect(), &fixed, (&[0, 1, 2, 3], &[]), None, &[1., 2., 3., 4.]);
-            system.add_ridge(if row == 2 { -100.0 } else { 0.5 }, 0.0);
+            system.add_ridge(if row == 2 { bad } else { 0.5 }, 0.0);
         };
-        let mut group = Group::new(2);
-        (0..4).for_each(|row| fill(&mut group, row));
-        let mut seen = Vec::new();
-        let result =
-            group.solve(Kernels::detect(), false, &mut |at, x, _| seen.push((at, x.to_vec())));
-        assert_eq!(result, Err((2, NotPositiveDefinite { pivot: 0 })));
-        assert!(seen.len() == 2 && seen[0].1 == seen[1].1 && seen[0].1[0].is_finite());
+        for bad in [-100.0, f32::NAN, f32::INFINITY] {
+            let mut group = Group::new(2);
+            (0..4).for_each(|row| fill(&mut group, row, bad));
+            let mut seen = Vec::new();
+            let result =
+                group.solve(Kernels::detect(), false, &mut |at, x, _| seen.push((at, x.to_vec())));
+            assert_eq!(result, Err((2, NotPositiveDefinite { pivot: 0 })));
+            assert!(seen.len() == 2 && seen[0].1 == seen[1].1 && seen[0].1[0].is_finite());
+        }
     }
 }

@@ -125,7 +125,8 @@ impl Kernels {
     /// `wⱼ` is 1 where `weights` is absent.
     ///
     /// With `n = cols` rounded up to 8, `gram` is `n x n` row-major, `rhs` and `sums` hold `n`
-    /// numbers. The rows `following` are only fetched ahead. Entries below the diagonal blocks are left alone and padding receives zeros.
+    /// numbers. The rows `following` are only fetched ahead. Entries below the diagonal blocks are
+    /// left alone and padding receives zeros.
     /// Cost: `k (k + 1)` useful flops per row for the Gram matrix and `4 k` for the vectors.
     ///
     /// # Panics
