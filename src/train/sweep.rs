@@ -192,10 +192,11 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
             }
         };
         let result = self.solver.finish(solver, done);
-        settled?;
-        result.map_err(|(nth, e)| self.failed(task.rows.start + waiting[nth].at, &e))?;
+        let failed = |(nth, e): (usize, _)| self.failed(task.rows.start + waiting[nth].at, &e);
+        let result = settled.and(result.map_err(failed));
+        // Also after an error: a later task of this worker begins with nothing in hand.
         waiting.clear();
-        Ok(())
+        result
     }
 
     /// Keeps the bias of a row whose vector is in place; its penalty, and its losses if asked for.

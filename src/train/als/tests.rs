@@ -1,4 +1,5 @@
 use super::*;
+use crate::error::Error;
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
 use crate::ratings::{Cell, Ratings};
@@ -130,4 +131,22 @@ fn tolerance_and_observer_end_the_fit() {
         fit(&Als { tolerance: 0.5, ..als(2) }, &ratings, &mut |_| ControlFlow::Continue(()))
             .expect("fits");
     assert!(ended.iterations < 8 && ended.stop_reason == StopReason::Tolerance);
+}
+
+/// A row without a solution ends the fit with its error, whatever the worker does afterwards.
+#[test]
+fn a_row_that_fails_among_many_is_reported() {
+    for rank in [3, 20] {
+        let mut cells = Vec::new();
+        for user in 0..4000 {
+            for item in 0..=user % 5 {
+                let value = if user == 7 { f32::MAX } else { (user + item) as f32 % 5.0 };
+                cells.push(Cell { user, item, value, weight: 1.0, time: 0 });
+            }
+        }
+        let ratings = Ratings::from_sorted(4000, 5, &cells);
+        let als = Als { mean: false, ..als(rank) };
+        let result = fit(&als, &ratings, &mut |_| ControlFlow::Continue(()));
+        assert!(matches!(result, Err(Error::Numeric { .. })), "rank {rank}");
+    }
 }
