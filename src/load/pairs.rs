@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use polars::prelude::*;
+use rayon::prelude::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use super::layout::{ITEM_NAMES, USER_NAMES, find_column};
 use crate::error::{Error, Result};
@@ -87,9 +88,64 @@ impl Pairs {
 }
 
 fn positions(column: &Column, ids: &Ids) -> Vec<Option<usize>> {
+    // Both kinds may come in several chunks; none holds nulls (see `Pairs::read`).
     match (column.i64(), column.str()) {
-        (Ok(cells), _) => cells.iter().map(|id| id.and_then(|id| ids.find_int(id))).collect(),
-        (_, Ok(cells)) => cells.iter().map(|id| id.and_then(|id| ids.find(id))).collect(),
+        (Ok(cells), _) => {
+            let table = Table::new(ids, cells.len());
+            let find = |&id: &i64| table.as_ref().map_or_else(|| ids.find_int(id), |t| t.find(id));
+            let chunks: Vec<&[i64]> =
+                cells.downcast_iter().map(|chunk| chunk.values().as_slice()).collect();
+            chunks.into_par_iter().flat_map(|chunk| chunk.par_iter().map(find)).collect()
+        }
+        (_, Ok(cells)) => {
+            let cells: Vec<&str> = cells.iter().flatten().collect();
+            cells.into_par_iter().map(|id| ids.find(id)).collect()
+        }
         _ => vec![None; column.len()],
+    }
+}
+
+/// Positions of integer ids that lie close together, looked up instead of searched for.
+struct Table {
+    first: i64,
+    positions: Vec<u32>,
+}
+
+impl Table {
+    /// None where it would be larger than it is worth: for fewer lookups than a quarter of the span.
+    fn new(ids: &Ids, lookups: usize) -> Option<Self> {
+        let Ids::Int(ids) = ids else { return None };
+        let (&first, &last) = (ids.first()?, ids.last()?);
+        let span = usize::try_from(last.checked_sub(first)?).ok()?.checked_add(1)?;
+        if span / 4 > lookups.max(ids.len()) {
+            return None;
+        }
+        let mut positions = vec![u32::MAX; span];
+        for (position, &id) in ids.iter().enumerate() {
+            positions[usize::try_from(id - first).ok()?] = u32::try_from(position).ok()?;
+        }
+        Some(Self { first, positions })
+    }
+
+    fn find(&self, id: i64) -> Option<usize> {
+        let at = usize::try_from(id.checked_sub(self.first)?).ok()?;
+        self.positions.get(at).filter(|&&p| p != u32::MAX).map(|&p| p as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_finds_what_a_search_finds() {
+        let ids = Ids::Int(vec![-3, 0, 1, 5, 9]);
+        let table = Table::new(&ids, 10).expect("small enough");
+        for id in [i64::MIN, -4, -3, -1, 0, 1, 4, 5, 9, 10, i64::MAX] {
+            assert_eq!(table.find(id), ids.find_int(id), "{id}");
+        }
+        assert!(Table::new(&Ids::Int(vec![0, 1 << 40]), 10).is_none());
+        assert!(Table::new(&Ids::Int(vec![i64::MIN, i64::MAX]), 10).is_none());
+        assert!(Table::new(&Ids::Text(vec!["a".into()]), 10).is_none());
     }
 }

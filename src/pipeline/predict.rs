@@ -11,6 +11,9 @@ use crate::load::pairs::Pairs;
 use crate::model::Model;
 use crate::store::write_predictions;
 
+/// Pairs between the one that is scored and the one whose vectors are fetched.
+const AHEAD: usize = 16;
+
 /// What came of predicting a file of pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct PairsOutcome {
@@ -36,11 +39,17 @@ pub fn predict_pairs(
     let (users, items) = pairs.positions(&model.users.ids, &model.items.ids);
     let kernels = Kernels::detect();
     let scorer = model.scorer();
-    let predict = |(&user, &item): (&Option<usize>, &Option<usize>)| {
-        let score = scorer.score(kernels, user, item);
+    // Vectors are read in no order: those of a few pairs on are fetched meanwhile.
+    let predict = |at: usize| {
+        for (rows, side) in [(&users, &model.factors.users), (&items, &model.factors.items)] {
+            if let Some(Some(row)) = rows.get(at + AHEAD) {
+                kernels.prefetch(&side.vectors, &[*row as u32]);
+            }
+        }
+        let score = scorer.score(kernels, users[at], items[at]);
         if clip { scorer.clip(score) } else { score }
     };
-    let predictions: Vec<f64> = users.par_iter().zip(&items).map(predict).collect();
+    let predictions: Vec<f64> = (0..users.len()).into_par_iter().map(predict).collect();
     let known = |rows: &[Option<usize>]| rows.iter().map(Option::is_some).collect::<Vec<bool>>();
     let (known_users, known_items) = (known(&users), known(&items));
     if stop.load(Ordering::Relaxed) {

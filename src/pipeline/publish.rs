@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
 use crate::load::{Reject, fingerprint, time};
-use crate::model::Model;
+use crate::model::{Embedding, Model, Trained};
 use crate::split::{HASH_NAME, Split};
 use crate::store::{
     Data, FORMAT_VERSION, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest, ModelEntry,
@@ -116,7 +116,7 @@ pub(super) fn publish(
     Ok(Report { output, manifest, metrics, durations, warnings })
 }
 
-/// Writes both sides of a model.
+/// Writes both sides of a model, at the same time.
 fn write_model(
     out: &OutDir,
     prefix: &str,
@@ -124,15 +124,17 @@ fn write_model(
     stamp: &Stamp,
     outputs: &mut Vec<OutputEntry>,
 ) -> Result<()> {
-    for (axis, name, trained, embedding) in [
-        (Axis::User, USER_FACTORS, &model.users, &model.factors.users),
-        (Axis::Item, ITEM_FACTORS, &model.items, &model.factors.items),
-    ] {
+    let write = |axis, name: &str, trained: &Trained, embedding: &Embedding| {
         let name = format!("{prefix}{name}");
         let shown = out.final_path(&name);
         let schema = write_factors(&out.file(&name), &shown, axis, trained, embedding, stamp)?;
-        outputs.push(entry(out, &name, trained.ids.len(), &schema)?);
-    }
+        entry(out, &name, trained.ids.len(), &schema)
+    };
+    let (users, items) = rayon::join(
+        || write(Axis::User, USER_FACTORS, &model.users, &model.factors.users),
+        || write(Axis::Item, ITEM_FACTORS, &model.items, &model.factors.items),
+    );
+    outputs.extend([users?, items?]);
     Ok(())
 }
 

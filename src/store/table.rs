@@ -185,10 +185,7 @@ pub fn write_predictions(
     let mut file = OutFile::create(path, replace)?;
     if is_parquet(path) {
         let writer = ParquetWriter::new(file.temporary.as_file_mut());
-        writer
-            .with_compression(ParquetCompression::Zstd(None))
-            .finish(&mut frame)
-            .map_err(failed)?;
+        writer.with_compression(ParquetCompression::Snappy).finish(&mut frame).map_err(failed)?;
     } else {
         CsvWriter::new(file.temporary.as_file_mut()).finish(&mut frame).map_err(failed)?;
     }
