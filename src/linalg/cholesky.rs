@@ -20,8 +20,8 @@ pub(super) const CANCELLED: f64 = 1e-5;
 /// b = (h − a′·g′) / (d − a′·a′),    x = U⁻¹ (g′ − b a′)
 /// ```
 ///
-/// so that one back substitution serves both, and the minimum is
-/// `Σ t²/w − |g′|² − (d − a′·a′) b²`. `rank³/3 + 3 rank²` flops, in place.
+/// so that one back substitution serves both, and the minimum is the value at zero less
+/// `|g′|² + (d − a′·a′) b²`. `rank³/3 + 3 rank²` flops, in place.
 ///
 /// # Errors
 /// [`NotPositiveDefinite`] if a pivot is not positive (or the bias's has cancelled away).
@@ -32,7 +32,7 @@ pub fn solve_bordered(
     x: &mut [f32],
 ) -> Result<Solution, NotPositiveDefinite> {
     let (rank, n) = (system.rank(), system.stride());
-    let NormalEquations { gram, rhs, sums, weight, target, squares, .. } = system;
+    let NormalEquations { gram, rhs, sums, weight, target, at_zero, .. } = system;
     let (mut bias, mut explained) = (0.0, 0.0);
     if with_bias {
         kernels.cholesky(gram, n, rank, [&mut rhs[..], &mut sums[..]])?;
@@ -51,7 +51,7 @@ pub fn solve_bordered(
     }
     kernels.solve(gram, n, rank, rhs);
     x.copy_from_slice(&rhs[..rank]);
-    Ok(Solution::new(bias, *squares, explained))
+    Ok(Solution::new(bias, *at_zero, explained))
 }
 
 #[cfg(test)]
@@ -69,6 +69,7 @@ mod tests {
         let mut system = NormalEquations::new(rank);
         system.accumulate(Kernels::detect(), &fixed, (&indices, &[]), None, &targets);
         system.add_ridge(0.3, 0.2);
+        system.set_at_zero(targets.iter().map(|&t| f64::from(t).powi(2)).sum());
         system
     }
 

@@ -55,5 +55,5 @@ pub fn solve_bordered_f64(
         *x = value as f32;
     }
     let bias = if with_bias { b[rank] as f32 } else { 0.0 };
-    Ok(Solution::new(bias, system.squares, explained))
+    Ok(Solution::new(bias, system.at_zero, explained))
 }

@@ -126,6 +126,10 @@ mod tests {
                     let mut primal = NormalEquations::new(rank);
                     primal.accumulate(kernels, &fixed, (&indices, &[]), weights, &targets);
                     primal.add_ridge(0.7, bias_ridge.unwrap_or(0.0));
+                    let square = |(i, &t): (usize, &f32)| {
+                        f64::from(t).powi(2) / weights.map_or(1.0, |w| f64::from(w[i]))
+                    };
+                    primal.set_at_zero(targets.iter().enumerate().map(square).sum());
                     let (mut x, mut want) = (vec![f32::NAN; rank], vec![0.0; rank]);
                     let exact = primal.solve_f64(bias_ridge.is_some(), &mut want).expect("solves");
                     let got = Dual::new(rank)

@@ -124,7 +124,7 @@ impl Group {
             let solution = if failed[lane] || x.iter().any(|v| !v.is_finite()) {
                 system.solve_f64(with_bias, x).map_err(|error| (lane, error))?
             } else {
-                Solution::new(biases[lane], system.squares, explained[lane])
+                Solution::new(biases[lane], system.at_zero, explained[lane])
             };
             done(lane, x, solution);
         }
@@ -177,6 +177,7 @@ mod tests {
                         let system = group.claim().expect("room");
                         system.set(kernels, &fixed, (&indices, &[]), None, &targets);
                         system.add_ridge(0.3, 0.2);
+                        system.set_at_zero(targets.iter().map(|&t| f64::from(t).powi(2)).sum());
                         let mut x = vec![0.0; rank];
                         let solution = system.solve_f64(with_bias, &mut x).expect("solves");
                         alone.push((x, solution));

@@ -17,4 +17,4 @@ pub use dense64::solve_bordered_f64;
 pub use dual::Dual;
 pub use group::Group;
 pub use matrix::Matrix;
-pub use normal::{CHUNK, NormalEquations, Solution};
+pub use normal::{CHUNK, NormalEquations, Solution, sum};

@@ -1,12 +1,17 @@
 //! The normal equations of one row, with an optional bias as one more unknown.
 
+use rayon::prelude::*;
+
 use super::simd::{BLOCK, Buffer, Kernels};
 use super::{Matrix, NotPositiveDefinite, solve_bordered, solve_bordered_f64};
 
 /// Rows with more cells than this are summed in chunks of this many, folded in double precision.
 pub const CHUNK: usize = 8192;
 
-/// Below this share of `Σ t²/w` the minimum has lost its digits to cancellation.
+/// Chunks of a long row that are summed at the same time: bounds the memory of their partial sums.
+const CHUNKS_AT_ONCE: usize = 16;
+
+/// Below this share of its value at zero the minimum has lost its digits to cancellation.
 const LEFT_OVER: f64 = 1e-2;
 
 /// The solution of one row's system, beside its vector.
@@ -14,23 +19,24 @@ const LEFT_OVER: f64 = 1e-2;
 pub struct Solution {
     /// The bias; 0 where none is fitted.
     pub bias: f32,
-    /// What the row's objective comes to at the solution, `Σ w (t/w − x·y − b)²` and the ridge terms;
-    /// none where it cannot be told from the sums (too little is left of `Σ t²/w`).
+    /// What the row's objective comes to at the solution, ridge and shared terms included; none where
+    /// it cannot be told from the sums (too little is left of its value at zero).
     pub minimum: Option<f64>,
 }
 
 impl Solution {
-    /// `Σ t²/w` less what the solution explains: the squared length of `U⁻ᵀ` times the right side.
-    pub(super) fn new(bias: f32, squares: f64, explained: f64) -> Self {
-        let minimum = squares - explained;
-        Self { bias, minimum: (minimum > squares * LEFT_OVER).then_some(minimum) }
+    /// The objective's value at zero less what the solution explains, `2 g·x − x·A x`.
+    #[must_use]
+    pub fn new(bias: f32, at_zero: f64, explained: f64) -> Self {
+        let minimum = at_zero - explained;
+        Self { bias, minimum: (minimum > at_zero * LEFT_OVER).then_some(minimum) }
     }
 }
 
 /// The system of one row, `[A a; aᵀ d] [x; b] = [g; h]`:
 ///
 /// - `A = Σ w y yᵀ` (`rank x rank`, upper triangle), `a = Σ w y`, `d = Σ w`;
-/// - `g = Σ t y`, `h = Σ t`, and `Σ t²/w` for the value of the minimum;
+/// - `g = Σ t y`, `h = Σ t`, and the objective's value at zero, for the value of the minimum;
 ///
 /// over the row's cells, `y` the fixed side's vector, `w` the weight, `t` the weighted target.
 /// Without a bias only `A x = g` is used. The border is eliminated by its Schur complement, so that
@@ -44,7 +50,7 @@ pub struct NormalEquations {
     pub(super) sums: Buffer,
     pub(super) weight: f64,
     pub(super) target: f64,
-    pub(super) squares: f64,
+    pub(super) at_zero: f64,
 }
 
 impl NormalEquations {
@@ -60,7 +66,7 @@ impl NormalEquations {
             sums: Buffer::zeros(n),
             weight: 0.0,
             target: 0.0,
-            squares: 0.0,
+            at_zero: 0.0,
         }
     }
 
@@ -96,7 +102,12 @@ impl NormalEquations {
         self.sums.fill(0.0);
         self.weight = 0.0;
         self.target = 0.0;
-        self.squares = 0.0;
+        self.at_zero = 0.0;
+    }
+
+    /// Tells what the row's objective is where vector and bias are zero.
+    pub const fn set_at_zero(&mut self, value: f64) {
+        self.at_zero = value;
     }
 
     /// Replaces the sums by those of some cells, as [`NormalEquations::reset`] and then
@@ -109,7 +120,7 @@ impl NormalEquations {
         weights: Option<&[f32]>,
         targets: &[f32],
     ) {
-        (self.weight, self.target, self.squares) = (0.0, 0.0, 0.0);
+        (self.weight, self.target, self.at_zero) = (0.0, 0.0, 0.0);
         self.add(kernels, fixed, rows, weights, targets, true);
     }
 
@@ -141,23 +152,43 @@ impl NormalEquations {
             let sums = (&mut self.gram[..], &mut self.rhs[..], &mut self.sums[..]);
             kernels.accumulate(fixed, rows, weights, targets, sums, overwrite);
         }
-        match weights {
-            None => {
-                self.weight += rows.0.len() as f64;
-                self.squares += sum(targets, |t| t * t);
-            }
-            Some(weights) => {
-                self.weight += sum(weights, |w| w);
-                let squares = targets.iter().zip(weights);
-                self.squares +=
-                    squares.map(|(&t, &w)| f64::from(t).powi(2) / f64::from(w)).sum::<f64>();
-            }
-        }
+        self.weight += weights.map_or(rows.0.len() as f64, |weights| sum(weights, |w| w));
         self.target += sum(targets, |t| t);
     }
 
+    /// Replaces the sums by those of any number of cells: more than [`CHUNK`] are summed in chunks of
+    /// fixed length, in parallel, and folded in their order in double precision.
+    pub fn set_all(
+        &mut self,
+        kernels: Kernels,
+        fixed: &Matrix,
+        (indices, following): (&[u32], &[u32]),
+        weights: Option<&[f32]>,
+        targets: &[f32],
+    ) {
+        if indices.len() <= CHUNK {
+            return self.set(kernels, fixed, (indices, following), weights, targets);
+        }
+        self.reset();
+        let cells = indices.len();
+        let chunks: Vec<_> = (0..cells).step_by(CHUNK).map(|s| s..cells.min(s + CHUNK)).collect();
+        for group in chunks.chunks(CHUNKS_AT_ONCE) {
+            let parts: Vec<Self> = group
+                .par_iter()
+                .map(|range| {
+                    let mut part = Self::new(self.rank);
+                    let weights = weights.map(|w| &w[range.clone()]);
+                    let indices = &indices[range.clone()];
+                    part.set(kernels, fixed, (indices, &[]), weights, &targets[range.clone()]);
+                    part
+                })
+                .collect();
+            self.fold(&parts);
+        }
+    }
+
     /// Adds several parts to these sums, in double precision, in their order.
-    pub fn fold(&mut self, parts: &[Self]) {
+    fn fold(&mut self, parts: &[Self]) {
         fn fold_into(
             sum: &mut [f32],
             parts: &[NormalEquations],
@@ -173,17 +204,48 @@ impl NormalEquations {
         fold_into(&mut self.sums, parts, |p| &p.sums);
         self.weight += parts.iter().map(|p| p.weight).sum::<f64>();
         self.target += parts.iter().map(|p| p.target).sum::<f64>();
-        self.squares += parts.iter().map(|p| p.squares).sum::<f64>();
     }
 
-    /// Adds what all rows share: a symmetric matrix (stored like the Gram matrix) and a right side.
-    pub fn add_shared(&mut self, matrix: &[f32], rhs: Option<&[f32]>) {
-        for (sum, &value) in self.gram.iter_mut().zip(matrix) {
-            *sum += value;
+    /// Adds another system of the same rank (its value at zero excepted).
+    pub fn add_system(&mut self, other: &Self) {
+        let add = |to: &mut [f32], from: &[f32]| {
+            for (sum, &value) in to.iter_mut().zip(from) {
+                *sum += value;
+            }
+        };
+        add(&mut self.gram, &other.gram);
+        add(&mut self.rhs, &other.rhs);
+        add(&mut self.sums, &other.sums);
+        self.weight += other.weight;
+        self.target += other.target;
+    }
+
+    /// Multiplies every sum by `factor`.
+    pub fn scale(&mut self, factor: f64) {
+        for values in [&mut self.gram[..], &mut self.rhs[..], &mut self.sums[..]] {
+            for value in values {
+                *value = (f64::from(*value) * factor) as f32;
+            }
         }
-        for (sum, &value) in self.rhs.iter_mut().zip(rhs.unwrap_or_default()) {
-            *sum += value;
+        self.weight *= factor;
+        self.target *= factor;
+    }
+
+    /// `x̃·A x̃ − 2 g·x̃` for the vector and bias: the objective less its value at zero.
+    #[must_use]
+    pub fn value(&self, x: &[f32], bias: f32) -> f64 {
+        let b = f64::from(bias);
+        let mut value = b * (self.weight * b - 2.0 * self.target);
+        for i in 0..self.rank {
+            let xi = f64::from(x[i]);
+            let right = &self.gram[i * self.n + i + 1..i * self.n + self.rank];
+            let upper: f64 =
+                right.iter().zip(&x[i + 1..]).map(|(&a, &x)| f64::from(a) * f64::from(x)).sum();
+            let diagonal = f64::from(self.gram[i * self.n + i]);
+            let border = f64::from(self.sums[i]) * b - f64::from(self.rhs[i]);
+            value += xi * (diagonal * xi + 2.0 * (upper + border));
         }
+        value
     }
 
     /// Adds `ridge` to the diagonal and `bias_ridge` to the bias's diagonal entry.
@@ -220,8 +282,9 @@ impl NormalEquations {
     }
 }
 
-/// A sum in double precision, in eight lanes: one alone would wait for each addition.
-fn sum(values: &[f32], of: impl Fn(f64) -> f64) -> f64 {
+/// `Σ of(v)` in double precision, in eight lanes: one alone would wait for each addition.
+#[must_use]
+pub fn sum(values: &[f32], of: impl Fn(f64) -> f64) -> f64 {
     let mut lanes = [0.0; 8];
     let mut groups = values.chunks_exact(8);
     for group in &mut groups {

@@ -11,9 +11,10 @@
 //! ratings per row, keeps `λ` on one scale for every `e`; `μ` and `s` keep it on one scale for every
 //! rating scale.
 
-use super::{Objective, Ridge, RowLoss, Shared};
+use super::{Objective, Ridge, RowLoss};
 use crate::ids::Axis;
-use crate::linalg::Matrix;
+use crate::linalg::{NormalEquations, sum};
+use crate::model::Embedding;
 use crate::ratings::{Moments, Ratings, Row};
 
 /// The strength of the regularisation, as the user gives it.
@@ -83,7 +84,7 @@ impl Explicit {
 }
 
 impl Objective for Explicit {
-    fn shared(&self, _: Axis, _: &Matrix) -> Option<Shared> {
+    fn shared(&self, _: Axis, _: &Embedding) -> Option<NormalEquations> {
         None
     }
 
@@ -93,19 +94,21 @@ impl Objective for Explicit {
         fixed_biases: &[f32],
         weights: &mut Vec<f32>,
         targets: &mut Vec<f32>,
-    ) {
+    ) -> f64 {
         weights.clear();
         targets.clear();
         let residual = |(&value, &other): (&f32, &u32)| {
             self.standardised(value) - fixed_biases[other as usize]
         };
         targets.extend(row.values.iter().zip(row.indices).map(residual));
-        if let Some(given) = row.weights {
-            weights.extend_from_slice(given);
-            for (target, weight) in targets.iter_mut().zip(given) {
-                *target *= weight;
-            }
+        let Some(given) = row.weights else { return sum(targets, |t| t * t) };
+        weights.extend_from_slice(given);
+        let mut at_zero = 0.0;
+        for (target, &weight) in targets.iter_mut().zip(given) {
+            at_zero += f64::from(weight) * f64::from(*target).powi(2);
+            *target *= weight;
         }
+        at_zero
     }
 
     fn ridge(&self, axis: Axis, count: usize) -> Ridge {

@@ -14,17 +14,9 @@ mod explicit;
 pub use explicit::{Explicit, Regularization};
 
 use crate::ids::Axis;
-use crate::linalg::Matrix;
+use crate::linalg::NormalEquations;
+use crate::model::Embedding;
 use crate::ratings::Row;
-
-/// What all rows of a side share: `G` (stored like a Gram matrix) and `g₀`.
-#[derive(Debug, Clone)]
-pub struct Shared {
-    /// `G`, `rank x stride` with `stride` the rank rounded up to 8; only the upper triangle counts.
-    pub matrix: Vec<f32>,
-    /// `g₀`.
-    pub rhs: Option<Vec<f32>>,
-}
 
 /// The diagonal `d` of one row, which is also its penalty.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,21 +49,27 @@ impl RowLoss {
 
 /// What a row minimises; see the module.
 pub trait Objective: Sync {
-    /// What all rows of `axis` share, given the vectors of the other side.
-    fn shared(&self, axis: Axis, fixed: &Matrix) -> Option<Shared>;
+    /// What all rows of `axis` share, given the other side: `G` and `g₀`, the bias's entries included.
+    fn shared(&self, axis: Axis, fixed: &Embedding) -> Option<NormalEquations>;
 
-    /// Writes one weight and one target per cell. Weights may stay empty where all are 1.
+    /// Writes one weight and one target per cell, and returns what the row's cells contribute to the
+    /// objective where its vector and bias are zero. Weights may stay empty where all are 1.
     fn terms(
         &self,
         row: Row<'_>,
         fixed_biases: &[f32],
         weights: &mut Vec<f32>,
         targets: &mut Vec<f32>,
-    );
+    ) -> f64;
 
     /// The diagonal of a row of `axis` with `count` cells.
     fn ridge(&self, axis: Axis, count: usize) -> Ridge;
 
-    /// The losses of a solved row: `dots[j]` is `x · yⱼ`.
+    /// Whether the squared errors of a row follow from its objective's minimum, or mean nothing.
+    fn minimum_suffices(&self, weighted: bool) -> bool {
+        !weighted
+    }
+
+    /// The losses of a solved row over its cells: `dots[j]` is `x · yⱼ`.
     fn loss(&self, row: Row<'_>, fixed_biases: &[f32], bias: f32, dots: &[f32]) -> RowLoss;
 }

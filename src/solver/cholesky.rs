@@ -2,14 +2,9 @@
 //!
 //! `n k (k + 1)` flops for the Gram matrix of `n` cells at rank `k`, `k³/3 + 3 k²` for the solution.
 
-use rayon::prelude::*;
-
 use super::{RowProblem, Solver};
 use crate::linalg::simd::Kernels;
-use crate::linalg::{CHUNK, Dual, Group, NormalEquations, NotPositiveDefinite, Solution};
-
-/// Chunks of a long row that are summed at the same time: bounds the memory of their partial sums.
-const CHUNKS_AT_ONCE: usize = 16;
+use crate::linalg::{Dual, Group, NormalEquations, NotPositiveDefinite, Solution};
 
 /// Vectors of the next row fetched ahead while a short row is solved.
 const FETCHED: usize = 64;
@@ -26,48 +21,6 @@ impl Cholesky {
     #[must_use]
     pub const fn new(kernels: Kernels) -> Self {
         Self { kernels }
-    }
-
-    fn assemble(&self, problem: &RowProblem<'_>, system: &mut NormalEquations) {
-        if problem.indices.len() <= CHUNK {
-            system.set(
-                self.kernels,
-                problem.fixed,
-                (problem.indices, problem.following),
-                problem.weights,
-                problem.targets,
-            );
-        } else {
-            system.reset();
-            self.assemble_long(problem, system);
-        }
-        if let Some(shared) = problem.shared {
-            system.add_shared(&shared.matrix, shared.rhs.as_deref());
-        }
-        system.add_ridge(problem.ridge.vector, problem.ridge.bias.unwrap_or(0.0));
-    }
-
-    /// A long row: chunks of fixed length, in parallel, folded in their order in double precision.
-    fn assemble_long(&self, problem: &RowProblem<'_>, system: &mut NormalEquations) {
-        let cells = problem.indices.len();
-        let chunks: Vec<_> = (0..cells).step_by(CHUNK).map(|s| s..cells.min(s + CHUNK)).collect();
-        for group in chunks.chunks(CHUNKS_AT_ONCE) {
-            let parts: Vec<NormalEquations> = group
-                .par_iter()
-                .map(|range| {
-                    let mut part = NormalEquations::new(system.rank());
-                    part.set(
-                        self.kernels,
-                        problem.fixed,
-                        (&problem.indices[range.clone()], &[]),
-                        problem.weights.map(|w| &w[range.clone()]),
-                        &problem.targets[range.clone()],
-                    );
-                    part
-                })
-                .collect();
-            system.fold(&parts);
-        }
     }
 }
 
@@ -99,9 +52,9 @@ impl Solver for Cholesky {
         x: &mut [f32],
     ) -> Result<Option<Solution>, NotPositiveDefinite> {
         let RowProblem { fixed, indices, weights, targets, ridge, .. } = *problem;
-        *with_bias = ridge.bias.is_some();
+        *with_bias = problem.with_bias();
         if let Some(system) = group.claim() {
-            self.assemble(problem, system);
+            problem.assemble(self.kernels, system);
             return Ok(None);
         }
         let short = Dual::applies(x.len(), indices.len(), ridge.vector, ridge.bias);
@@ -115,9 +68,9 @@ impl Solver for Cholesky {
                 return Ok(Some(solution));
             }
         }
-        self.assemble(problem, system);
+        problem.assemble(self.kernels, system);
         let solved = system.solve(self.kernels, *with_bias, x).or_else(|_| {
-            self.assemble(problem, system);
+            problem.assemble(self.kernels, system);
             system.solve_f64(*with_bias, x)
         });
         solved.map(Some)
@@ -142,14 +95,14 @@ impl Solver for Cholesky {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linalg::Matrix;
+    use crate::linalg::{CHUNK, Matrix};
     use crate::objective::Ridge;
     use crate::split::mix;
 
     /// A row of more cells than are summed at once, against sums in double precision.
     #[test]
     fn a_very_long_row_uses_all_of_its_cells() {
-        let (rank, rows, cells) = (3, 1000, CHUNK * CHUNKS_AT_ONCE + CHUNK + 77);
+        let (rank, rows, cells) = (3, 1000, 17 * CHUNK + 77);
         let noise = |n: usize| (mix(n as u64) >> 40) as f32 / (1 << 24) as f32 - 0.5;
         let fixed = Matrix::from_rows(rows, rank, &(0..rows * rank).map(noise).collect::<Vec<_>>());
         let indices: Vec<u32> = (0..cells).map(|c| (c * 7919 % rows) as u32).collect();
@@ -157,6 +110,7 @@ mod tests {
         let targets: Vec<f32> =
             (0..cells).map(|c| noise(c + 99) + c as f32 / cells as f32).collect();
         let problem = RowProblem {
+            row: 0,
             fixed: &fixed,
             indices: &indices,
             following: &[],
@@ -164,6 +118,7 @@ mod tests {
             targets: &targets,
             shared: None,
             ridge: Ridge { vector: 1.0, bias: Some(1.0) },
+            at_zero: 1e6,
         };
         let solver = Cholesky::new(Kernels::detect());
         let (mut x, mut bias, mut scratch) = (vec![0.0; rank], 0.0, solver.scratch(rank));

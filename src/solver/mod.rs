@@ -4,12 +4,15 @@ mod cholesky;
 
 pub use cholesky::Cholesky;
 
-use crate::linalg::{Matrix, NotPositiveDefinite, Solution};
-use crate::objective::{Ridge, Shared};
+use crate::linalg::simd::Kernels;
+use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution};
+use crate::objective::Ridge;
 
 /// One row's system, the other side fixed; see [`crate::objective`].
 #[derive(Debug, Clone, Copy)]
 pub struct RowProblem<'a> {
+    /// Position of the row on its side.
+    pub row: usize,
     /// The vectors of the other side.
     pub fixed: &'a Matrix,
     /// The row's cells: positions on the other side.
@@ -21,9 +24,31 @@ pub struct RowProblem<'a> {
     /// One (weighted) target per cell.
     pub targets: &'a [f32],
     /// What all rows share.
-    pub shared: Option<&'a Shared>,
+    pub shared: Option<&'a NormalEquations>,
     /// The row's diagonal.
     pub ridge: Ridge,
+    /// The objective where vector and bias are zero.
+    pub at_zero: f64,
+}
+
+impl RowProblem<'_> {
+    /// Writes the row's whole system: cells, shared part, ridge. `n k (k + 1)` flops for `n` cells at
+    /// rank `k`.
+    pub fn assemble(&self, kernels: Kernels, system: &mut NormalEquations) {
+        let rows = (self.indices, self.following);
+        system.set_all(kernels, self.fixed, rows, self.weights, self.targets);
+        if let Some(shared) = self.shared {
+            system.add_system(shared);
+        }
+        system.add_ridge(self.ridge.vector, self.ridge.bias.unwrap_or(0.0));
+        system.set_at_zero(self.at_zero);
+    }
+
+    /// Whether a bias is fitted.
+    #[must_use]
+    pub const fn with_bias(&self) -> bool {
+        self.ridge.bias.is_some()
+    }
 }
 
 /// Solves the system of one row.

@@ -12,10 +12,10 @@ use rayon::prelude::*;
 use super::check_stop;
 use crate::error::{Error, Result};
 use crate::ids::Axis;
-use crate::linalg::Solution;
+use crate::linalg::{NormalEquations, Solution};
 use crate::linalg::simd::Kernels;
 use crate::model::Embedding;
-use crate::objective::{Objective, Ridge, RowLoss, Shared};
+use crate::objective::{Objective, Ridge, RowLoss};
 use crate::ratings::Side;
 use crate::solver::{RowProblem, Solver};
 
@@ -107,7 +107,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// [`Error::Stopped`], or [`Error::Numeric`] for the first row without a solution.
     pub(super) fn run(&self, fixed: &Embedding, own: &mut Embedding) -> Result<RowLoss> {
         let rank = fixed.vectors.cols();
-        let shared = self.objective.shared(self.axis, &fixed.vectors);
+        let shared = self.objective.shared(self.axis, fixed);
         let scratch = || Scratch {
             solver: self.solver.scratch(rank),
             waiting: Vec::new(),
@@ -119,7 +119,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         let results: Vec<Result<RowLoss>> = self
             .tasks(own)
             .into_par_iter()
-            .map_init(scratch, |scratch, task| self.solve(fixed, shared.as_ref(), scratch, task))
+            .map_init(scratch, |scratch, task| self.solve((fixed, shared.as_ref()), scratch, task))
             .collect();
         results.into_iter().try_fold(RowLoss::default(), |mut total, part| {
             total.add(&part?);
@@ -130,8 +130,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// Solves the rows of one task.
     fn solve(
         &self,
-        fixed: &Embedding,
-        shared: Option<&Shared>,
+        (fixed, shared): (&Embedding, Option<&NormalEquations>),
         scratch: &mut Scratch<S::Scratch>,
         mut task: Task<'_>,
     ) -> Result<RowLoss> {
@@ -146,8 +145,9 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
                 continue;
             }
             let Scratch { solver, weights, targets, .. } = scratch;
-            self.objective.terms(cells, &fixed.biases, weights, targets);
+            let at_zero = self.objective.terms(cells, &fixed.biases, weights, targets);
             let problem = RowProblem {
+                row,
                 fixed: &fixed.vectors,
                 indices: cells.indices,
                 following: self.following(row),
@@ -155,28 +155,29 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
                 targets,
                 shared,
                 ridge: self.objective.ridge(self.axis, cells.len()),
+                at_zero,
             };
             let taken = Taken { at, ridge: problem.ridge, weighted: problem.weights.is_some() };
             let solved = self.solver.solve(&problem, solver, task.vector(at));
             match solved.map_err(|source| self.failed(row, &source))? {
                 Some(solution) => {
                     let dots = &mut scratch.dots;
-                    losses.add(&self.settle(fixed, &mut task, taken, &solution, dots)?);
+                    losses.add(&self.settle((fixed, shared), &mut task, taken, &solution, dots)?);
                 }
                 None => scratch.waiting.push(taken),
             }
             if self.solver.is_full(&scratch.solver) {
-                self.finish(fixed, scratch, &mut task, &mut losses)?;
+                self.finish((fixed, shared), scratch, &mut task, &mut losses)?;
             }
         }
-        self.finish(fixed, scratch, &mut task, &mut losses)?;
+        self.finish((fixed, shared), scratch, &mut task, &mut losses)?;
         Ok(losses)
     }
 
     /// Solves the rows that the solver has kept.
     fn finish(
         &self,
-        fixed: &Embedding,
+        given: (&Embedding, Option<&NormalEquations>),
         scratch: &mut Scratch<S::Scratch>,
         task: &mut Task<'_>,
         losses: &mut RowLoss,
@@ -185,7 +186,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         let mut settled = Ok(());
         let done = &mut |nth: usize, x: &[f32], solution: Solution| {
             task.vector(waiting[nth].at).copy_from_slice(x);
-            match self.settle(fixed, task, waiting[nth], &solution, dots) {
+            match self.settle(given, task, waiting[nth], &solution, dots) {
                 Ok(loss) => losses.add(&loss),
                 Err(error) if settled.is_ok() => settled = Err(error),
                 Err(_) => {}
@@ -202,7 +203,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// Keeps the bias of a row whose vector is in place; its penalty, and its losses if asked for.
     fn settle(
         &self,
-        fixed: &Embedding,
+        (fixed, shared): (&Embedding, Option<&NormalEquations>),
         task: &mut Task<'_>,
         taken: Taken,
         solution: &Solution,
@@ -218,9 +219,10 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         if !penalty.is_finite() {
             return Err(self.failed(row, &"the solution is not finite"));
         }
-        let loss = match solution.minimum.filter(|_| !weighted) {
+        let suffices = self.objective.minimum_suffices(weighted);
+        let loss = match solution.minimum.filter(|_| suffices) {
             _ if !self.losses => RowLoss::default(),
-            // Weights of 1: the errors need not be computed one by one.
+            // The errors need not be computed one by one.
             Some(minimum) => {
                 let squared = (minimum - penalty).max(0.0);
                 RowLoss { objective: squared, squared, penalty }
@@ -229,7 +231,9 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
                 let cells = self.side.row(row);
                 dots.resize(dots.len().max(cells.len()), 0.0);
                 self.kernels.dots(vector, &fixed.vectors, cells.indices, dots);
-                self.objective.loss(cells, &fixed.biases, bias, dots)
+                let mut loss = self.objective.loss(cells, &fixed.biases, bias, dots);
+                loss.objective += shared.map_or(0.0, |shared| shared.value(vector, bias));
+                loss
             }
         };
         Ok(RowLoss { penalty, ..loss })
