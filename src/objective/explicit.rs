@@ -13,8 +13,7 @@
 
 use super::{Objective, Ridge, RowLoss};
 use crate::ids::Axis;
-use crate::linalg::{NormalEquations, sum};
-use crate::model::Embedding;
+use crate::linalg::{Matrix, NormalEquations, sum};
 use crate::ratings::{Moments, Ratings, Row};
 
 /// The strength of the regularisation, as the user gives it.
@@ -84,7 +83,7 @@ impl Explicit {
 }
 
 impl Objective for Explicit {
-    fn shared(&self, _: Axis, _: &Embedding) -> Option<NormalEquations> {
+    fn shared(&self, _: Axis, _: &Matrix) -> Option<NormalEquations> {
         None
     }
 

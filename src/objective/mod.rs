@@ -14,8 +14,7 @@ mod explicit;
 pub use explicit::{Explicit, Regularization};
 
 use crate::ids::Axis;
-use crate::linalg::NormalEquations;
-use crate::model::Embedding;
+use crate::linalg::{Matrix, NormalEquations};
 use crate::ratings::Row;
 
 /// The diagonal `d` of one row, which is also its penalty.
@@ -49,8 +48,8 @@ impl RowLoss {
 
 /// What a row minimises; see the module.
 pub trait Objective: Sync {
-    /// What all rows of `axis` share, given the other side: `G` and `g₀`, the bias's entries included.
-    fn shared(&self, axis: Axis, fixed: &Embedding) -> Option<NormalEquations>;
+    /// What all rows of `axis` share, given the vectors of the other side: `G` and `g₀`, the bias's entries included.
+    fn shared(&self, axis: Axis, fixed: &Matrix) -> Option<NormalEquations>;
 
     /// Writes one weight and one target per cell, and returns what the row's cells contribute to the
     /// objective where its vector and bias are zero. Weights may stay empty where all are 1.

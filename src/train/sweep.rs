@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use super::check_stop;
 use crate::error::{Error, Result};
 use crate::ids::Axis;
-use crate::linalg::{NormalEquations, Solution};
 use crate::linalg::simd::Kernels;
+use crate::linalg::{NormalEquations, Solution};
 use crate::model::Embedding;
 use crate::objective::{Objective, Ridge, RowLoss};
 use crate::ratings::Side;
@@ -107,7 +107,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// [`Error::Stopped`], or [`Error::Numeric`] for the first row without a solution.
     pub(super) fn run(&self, fixed: &Embedding, own: &mut Embedding) -> Result<RowLoss> {
         let rank = fixed.vectors.cols();
-        let shared = self.objective.shared(self.axis, fixed);
+        let shared = self.objective.shared(self.axis, &fixed.vectors);
         let scratch = || Scratch {
             solver: self.solver.scratch(rank),
             waiting: Vec::new(),
