@@ -18,7 +18,7 @@
 //! use lacuna::linalg::simd::Kernels;
 //! use lacuna::objective::Regularization;
 //! use lacuna::ratings::{Cell, Ratings};
-//! use lacuna::train::{Algorithm, Als, Problem};
+//! use lacuna::train::{Algorithm, Als, Problem, SolverChoice};
 //!
 //! // [[5, 3, ?], [4, ?, 1], [?, 2, 5]]
 //! let cells = [(0, 0, 5.0), (0, 1, 3.0), (1, 0, 4.0), (1, 2, 1.0), (2, 1, 2.0), (2, 2, 5.0)]
@@ -27,7 +27,8 @@
 //! let (user_keys, item_keys) = (Ids::range(3).keys("user"), Ids::range(3).keys("item"));
 //! let regularization = Regularization { users: 1e-3, items: 1e-3, biases: 1e-3, exponent: 0.5 };
 //! let als = Als {
-//!     rank: 2, iterations: 200, tolerance: 0.0, regularization, biases: true, mean: true, seed: 42,
+//!     rank: 2, iterations: 200, tolerance: 0.0, regularization, biases: true, mean: true,
+//!     solver: SolverChoice::Cholesky, seed: 42,
 //! };
 //! let fit = als.fit(
 //!     &Problem {
@@ -41,7 +42,7 @@
 //!     },
 //!     &mut |_| ControlFlow::Continue(()),
 //! )?;
-//! let predicted = fit.scorer(&ratings.moments()).score(Kernels::detect(), Some(0), Some(0));
+//! let predicted = fit.scorer().score(Kernels::detect(), Some(0), Some(0));
 //! assert!((predicted - 5.0).abs() < 0.1);
 //! # Ok::<(), lacuna::error::Error>(())
 //! ```

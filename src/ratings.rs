@@ -87,10 +87,16 @@ impl Side {
         }
     }
 
+    /// Number of rows that have cells.
+    #[must_use]
+    pub fn rows_with_cells(&self) -> usize {
+        self.offsets().windows(2).filter(|w| w[0] < w[1]).count()
+    }
+
     /// Mean number of cells over the rows that have any (0 without cells).
     #[must_use]
     pub fn mean_count(&self) -> f64 {
-        let rows = self.offsets().windows(2).filter(|w| w[0] < w[1]).count();
+        let rows = self.rows_with_cells();
         if rows == 0 { 0.0 } else { self.values.nnz() as f64 / rows as f64 }
     }
 }

@@ -57,6 +57,10 @@ pub(super) struct PredictArgs {
 
 pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<()> {
     let (model, _) = read_model(&args.model)?;
+    if args.clip && !model.scale.rates() {
+        let message = "--clip: the scores of this model are preferences, not ratings";
+        return Err(Error::Usage(message.into()));
+    }
     if let Some(path) = &args.pairs {
         if args.output.json && args.to.is_none() {
             return Err(Error::Usage("--json with --pairs needs --output FILE".into()));

@@ -159,9 +159,12 @@ fn reading_bar(total: Option<u64>) -> ProgressBar {
 fn describe(point: &CurvePoint, ratings: usize) -> String {
     let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
     let speed = ratings as f64 / point.seconds.max(1e-9) / 1e6;
-    format!(
-        "rmse {} holdout {}, {speed:.1}M/s",
-        number(point.train_rmse_raw),
-        number(point.holdout_rmse)
-    )
+    match point.train_rmse_raw {
+        Some(_) => format!(
+            "rmse {} holdout {}, {speed:.1}M/s",
+            number(point.train_rmse_raw),
+            number(point.holdout_rmse)
+        ),
+        None => format!("objective {:.4}, {speed:.1}M/s", point.objective),
+    }
 }

@@ -107,6 +107,13 @@ impl Matrix {
         }
     }
 
+    /// Replaces every entry by its absolute value.
+    pub fn absolute(&mut self) {
+        for value in self.values.iter_mut() {
+            *value = value.abs();
+        }
+    }
+
     /// The rows whose position satisfies `keep`, in order.
     #[must_use]
     pub fn select(&self, keep: impl Fn(usize) -> bool) -> Self {

@@ -206,6 +206,63 @@ impl NormalEquations {
         self.target += parts.iter().map(|p| p.target).sum::<f64>();
     }
 
+    /// Replaces the sums by those over some columns of `fixed`, as many as the rank.
+    pub fn set_columns(
+        &mut self,
+        kernels: Kernels,
+        (fixed, first): (&Matrix, usize),
+        indices: &[u32],
+        weights: Option<&[f32]>,
+        targets: &[f32],
+    ) {
+        if self.rank > 0 {
+            let sums = (&mut self.gram[..], &mut self.rhs[..], &mut self.sums[..]);
+            let (columns, rows) = (first..first + self.rank, (indices, &[][..]));
+            kernels.accumulate_columns(fixed, columns, rows, weights, targets, sums, true);
+        }
+        // What lies beside the columns is none of theirs.
+        self.rhs[self.rank..].fill(0.0);
+        self.sums[self.rank..].fill(0.0);
+        self.weight = weights.map_or(indices.len() as f64, |weights| sum(weights, |w| w));
+        self.target = sum(targets, |t| t);
+        self.at_zero = 0.0;
+    }
+
+    /// Adds a symmetric matrix's entries: its rows and columns from `first` on.
+    pub fn add_matrix(&mut self, matrix: &Matrix, first: usize) {
+        for i in 0..self.rank {
+            let row = &matrix.row(first + i)[first..first + self.rank];
+            for (sum, &value) in self.gram[i * self.n..].iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    }
+
+    /// Adds to the right-hand side, the bias's last.
+    pub fn add_right(&mut self, rhs: &[f32], target: f64) {
+        for (sum, &value) in self.rhs.iter_mut().zip(rhs) {
+            *sum += value;
+        }
+        self.target += target;
+    }
+
+    /// The right-hand side.
+    #[must_use]
+    pub fn right(&self) -> &[f32] {
+        &self.rhs[..self.rank]
+    }
+
+    /// Writes the whole symmetric matrix of the vector's unknowns, `rank x rank`.
+    pub fn write_symmetric(&self, matrix: &mut Matrix) {
+        for i in 0..self.rank {
+            for j in i..self.rank {
+                let value = self.gram[i * self.n + j];
+                matrix.row_mut(i)[j] = value;
+                matrix.row_mut(j)[i] = value;
+            }
+        }
+    }
+
     /// Adds another system of the same rank (its value at zero excepted).
     pub fn add_system(&mut self, other: &Self) {
         let add = |to: &mut [f32], from: &[f32]| {
@@ -218,6 +275,12 @@ impl NormalEquations {
         add(&mut self.sums, &other.sums);
         self.weight += other.weight;
         self.target += other.target;
+    }
+
+    /// Forgets the bias's sums.
+    pub fn without_bias(&mut self) {
+        self.sums.fill(0.0);
+        (self.weight, self.target) = (0.0, 0.0);
     }
 
     /// Multiplies every sum by `factor`.

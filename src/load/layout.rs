@@ -29,7 +29,8 @@ pub struct Columns {
 pub(super) struct Roles {
     pub user: usize,
     pub item: usize,
-    pub rating: usize,
+    /// None only where values are counts.
+    pub rating: Option<usize>,
     pub time: Option<usize>,
     pub weight: Option<usize>,
 }
@@ -114,13 +115,9 @@ impl TextLayout {
 /// `user=userId item=movieId rating=rating time=timestamp`.
 pub(super) fn describe_roles(names: &[String], roles: &Roles) -> String {
     let name = |column: usize| names.get(column).map_or("?", String::as_str);
-    let mut text = format!(
-        "user={} item={} rating={}",
-        name(roles.user),
-        name(roles.item),
-        name(roles.rating)
-    );
-    for (role, column) in [("time", roles.time), ("weight", roles.weight)] {
+    let mut text = format!("user={} item={}", name(roles.user), name(roles.item));
+    let rest = [("rating", roles.rating), ("time", roles.time), ("weight", roles.weight)];
+    for (role, column) in rest {
         if let Some(column) = column {
             text += &format!(" {role}={}", name(column));
         }
@@ -295,7 +292,10 @@ pub(super) fn roles(
     Ok(Roles {
         user: need(user, "user", USER_NAMES, "--user-col")?,
         item: need(item, "item", ITEM_NAMES, "--item-col")?,
-        rating: need(rating, "rating", RATING_NAMES, "--rating-col")?,
+        rating: match options.counts {
+            true => rating,
+            false => Some(need(rating, "rating", RATING_NAMES, "--rating-col")?),
+        },
         // Without header the weight may stand where the time would.
         time: time.filter(|t| header || Some(*t) != weight),
         weight,

@@ -84,6 +84,9 @@ pub struct LoadOptions {
     pub until: Option<i64>,
     /// Whether a time column is needed, used where present, or not read.
     pub time: TimeUse,
+    /// Values are counts of implicit feedback: without a rating column every row counts as 1, and a
+    /// negative value is a bad cell.
+    pub counts: bool,
 }
 
 /// Whether the time column is read.
@@ -139,6 +142,9 @@ impl std::fmt::Display for Reject {
         write!(f, "{}:{}: {}: \"{}\"", self.file.display(), self.line, self.reason, self.text)
     }
 }
+
+/// Why a value cannot be a count of implicit feedback.
+const NEGATIVE_COUNT: &str = "negative count";
 
 /// Bytes read so far and in all (where known), for a progress bar.
 pub type Progress<'p> = dyn Fn(u64, Option<u64>) + 'p;

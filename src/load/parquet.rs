@@ -16,7 +16,7 @@ use super::columns::Gather;
 use super::id_column::block_ids;
 use super::layout::{Roles, describe_roles, roles};
 use super::source::Input;
-use super::{IdType, LoadOptions, TimeUnit};
+use super::{IdType, LoadOptions, NEGATIVE_COUNT, TimeUnit};
 use crate::error::{Error, Result};
 
 /// Rows read at a time.
@@ -93,7 +93,7 @@ pub(super) fn read(
 ) -> Result<()> {
     let Roles { user, item, rating, time, weight } = layout.roles;
     let mut columns: Vec<usize> =
-        [Some(user), Some(item), Some(rating), time, weight].into_iter().flatten().collect();
+        [Some(user), Some(item), rating, time, weight].into_iter().flatten().collect();
     columns.sort_unstable();
     columns.dedup();
     let size = input.size.unwrap_or(0);
@@ -131,13 +131,20 @@ struct BadCell {
 impl Slice<'_> {
     fn read(mut self, roles: &Roles, offset: usize, gather: &mut Gather<'_>) -> Result<()> {
         let (kind, unit) = (gather.options().id_type, gather.options().time_unit);
+        let counts = gather.options().counts;
         let mut block = Block {
             users: self.ids(roles.user, kind)?,
             items: self.ids(roles.item, kind)?,
-            values: self.numbers(roles.rating)?,
+            values: match roles.rating {
+                Some(at) => self.numbers(at)?,
+                None => vec![1.0; self.frame.height()],
+            },
             weights: roles.weight.map(|at| self.numbers(at)).transpose()?,
             times: roles.time.map(|at| self.times(at, unit)).transpose()?,
         };
+        if let (true, Some(column)) = (counts, roles.rating) {
+            self.mark(column, &block.values, |v| v.is_finite() && *v < 0.0, NEGATIVE_COUNT);
+        }
         if let (Some(weights), Some(column)) = (&block.weights, roles.weight) {
             self.mark(column, weights, |w| w.is_finite() && *w < 0.0, "negative weight");
         }

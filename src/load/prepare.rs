@@ -51,6 +51,8 @@ pub struct Prepared {
     pub items: Ids,
     /// Rows that were merged into or replaced by another.
     pub duplicates: u64,
+    /// Cells left out because their count is 0.
+    pub zero_counts: u64,
     /// Cells left out by the k-core.
     pub below_minimum: u64,
     /// Cells left out because the test inputs hold them too.
@@ -67,6 +69,8 @@ pub struct Preparation {
     /// Rows from this time on are the holdout of a split by time: duplicates are resolved within
     /// each side, so a cell may then occur once on either.
     pub boundary: Option<i64>,
+    /// Values are counts of implicit feedback: cells of value 0 are left out.
+    pub counts: bool,
 }
 
 /// Cells per partition aimed at: 768 KiB of them.
@@ -94,6 +98,15 @@ pub fn prepare(
     if cells.is_empty() {
         return Err(Error::NothingLeft { after: "--since and --until".into() });
     }
+    let before = cells.len() + test.len();
+    if preparation.counts {
+        cells.retain(|cell| cell.value != 0.0);
+        test.retain(|cell| cell.value != 0.0);
+    }
+    let zero_counts = (before - cells.len() - test.len()) as u64;
+    if cells.is_empty() {
+        return Err(Error::NothingLeft { after: "leaving out counts of 0".into() });
+    }
     let before = cells.len();
     k_core(&mut cells, preparation.minimum, users.len(), items.len());
     let below_minimum = (before - cells.len()) as u64;
@@ -108,7 +121,7 @@ pub fn prepare(
     }
     let in_test = (before - cells.len()) as u64;
     let (users, items) = compact([&mut cells, &mut test], users, items);
-    Ok(Prepared { cells, test, users, items, duplicates, below_minimum, in_test })
+    Ok(Prepared { cells, test, users, items, duplicates, zero_counts, below_minimum, in_test })
 }
 
 /// The unique cells of some chunks, sorted, and how many rows were merged into another.

@@ -3,12 +3,12 @@
 //! It decides what a good row is; the fast reader only has to agree with it on blocks without a bad
 //! one.
 
-use super::IdType;
 use super::block::Block;
 use super::columns::Gather;
 use super::id_column::block_ids;
 use super::layout::TextLayout;
 use super::text::scan_quotes;
+use super::{IdType, NEGATIVE_COUNT};
 use crate::error::Result;
 
 /// A block of text and where it stands in its file.
@@ -40,6 +40,7 @@ pub(super) fn read(
     gather: &mut Gather<'_>,
 ) -> Result<()> {
     let (kind, unit) = (gather.options().id_type, gather.options().time_unit);
+    let counts = gather.options().counts;
     let mut rows = Rows::default();
     let mut lines = Lines { bytes: block.bytes, at: 0, line: block.line };
     'records: while lines.skip_blank() {
@@ -63,7 +64,7 @@ pub(super) fn read(
                     String::from_utf8_lossy(raw.split(|b| *b == b'\n').next().unwrap_or_default());
                 Err(("row", shown.into_owned(), "a quote that is never closed".to_owned()))
             } else {
-                check(&record, layout, kind, |text| unit.parse(text))
+                check(&record, layout, (kind, counts), |text| unit.parse(text))
             };
             match checked {
                 Ok(row) => {
@@ -143,7 +144,7 @@ struct Row<'r> {
 fn check<'r>(
     record: &'r csv::ByteRecord,
     layout: &'r TextLayout,
-    kind: IdType,
+    (kind, counts): (IdType, bool),
     parse_time: impl Fn(&str) -> Option<i64>,
 ) -> Result<Row<'r>, Bad<'r>> {
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -178,8 +179,15 @@ fn check<'r>(
     };
     let roles = &layout.roles;
     let (user, item) = (id(roles.user)?, id(roles.item)?);
-    let (name, text) = cell(roles.rating)?;
-    let value = number(text).map_err(|reason| (name, text.to_owned(), reason.to_owned()))?;
+    let value = match roles.rating {
+        Some(column) => {
+            let (name, text) = cell(column)?;
+            let value = number(text)
+                .and_then(|v| if counts && v < 0.0 { Err(NEGATIVE_COUNT) } else { Ok(v) });
+            value.map_err(|reason| (name, text.to_owned(), reason.to_owned()))?
+        }
+        None => 1.0,
+    };
     let weight = match roles.weight {
         Some(column) => {
             let (name, text) = cell(column)?;

@@ -13,7 +13,7 @@ use super::columns::Gather;
 use super::layout::TextLayout;
 use super::source::Input;
 use super::strict::{self, TextBlock};
-use super::{IdType, TimeUnit};
+use super::{IdType, LoadOptions, TimeUnit};
 use crate::error::{Error, Result};
 
 /// Bytes per block, and the most that a single record may take.
@@ -35,7 +35,7 @@ pub(super) fn read(
     gather: &mut Gather<'_>,
     progress: &dyn Fn(u64),
 ) -> Result<()> {
-    let fast = FastReader::new(layout, gather.options().id_type, gather.options().time_unit);
+    let fast = FastReader::new(layout, gather.options());
     let (full, pieces) = sync_channel(1);
     let (parsed, frames) = sync_channel(1);
     let (give_back, empty) = sync_channel(2);
@@ -195,18 +195,19 @@ struct FastReader<'l> {
     options: CsvReadOptions,
     kind: IdType,
     unit: TimeUnit,
+    counts: bool,
     /// Whether some columns are not read.
     partial: bool,
 }
 
 impl<'l> FastReader<'l> {
-    fn new(layout: &'l TextLayout, kind: IdType, unit: TimeUnit) -> Self {
+    fn new(layout: &'l TextLayout, options: &LoadOptions) -> Self {
+        let (kind, unit, counts) = (options.id_type, options.time_unit, options.counts);
         let roles = &layout.roles;
         let physical = layout.physical_columns();
         // Every column is text unless it is read as a number; only the needed ones are parsed.
         let mut types = vec![DataType::String; physical];
-        types[layout.physical(roles.rating)] = DataType::Float32;
-        if let Some(column) = roles.weight {
+        for column in [roles.rating, roles.weight].into_iter().flatten() {
             types[layout.physical(column)] = DataType::Float32;
         }
         if let (Some(column), true) = (roles.time, layout.numeric_time) {
@@ -215,7 +216,7 @@ impl<'l> FastReader<'l> {
         let name = |at: usize| PlSmallStr::from_string(format!("c{at}"));
         let fields = types.into_iter().enumerate().map(|(at, dtype)| Field::new(name(at), dtype));
         let schema: Schema = fields.collect();
-        let mut projection: Vec<usize> = [Some(roles.user), Some(roles.item), Some(roles.rating)]
+        let mut projection: Vec<usize> = [Some(roles.user), Some(roles.item), roles.rating]
             .into_iter()
             .chain([roles.time, roles.weight])
             .flatten()
@@ -235,7 +236,7 @@ impl<'l> FastReader<'l> {
                     .with_quote_char(layout.quote())
                     .with_missing_is_null(true),
             );
-        Self { layout, options, kind, unit, partial }
+        Self { layout, options, kind, unit, counts, partial }
     }
 
     /// The columns of a block, or none if anything in it needs the strict reader.
@@ -273,10 +274,15 @@ impl<'l> FastReader<'l> {
         let ((users, items), ((values, weights), times)) = rayon::join(
             || rayon::join(|| ids(roles.user), || ids(roles.item)),
             || {
-                let numbers = || (finite(roles.rating), roles.weight.map(finite));
+                let numbers = || (roles.rating.map(finite), roles.weight.map(finite));
                 rayon::join(numbers, || roles.time.map(times))
             },
         );
+        let users = users?;
+        let values = match values {
+            Some(values) => values.filter(|v| !self.counts || v.par_iter().all(|&v| v >= 0.0))?,
+            None => vec![1.0; frame.height()],
+        };
         let weights = match weights {
             Some(weights) => Some(weights.filter(|w| w.iter().all(|&w| w >= 0.0))?),
             None => None,
@@ -285,13 +291,13 @@ impl<'l> FastReader<'l> {
             Some(times) => Some(times?),
             None => None,
         };
-        Some(Block { users: users?, items: items?, values: values?, weights, times })
+        Some(Block { users, items: items?, values, weights, times })
     }
 
     fn repeated(&self) -> bool {
         let roles = &self.layout.roles;
         let mut all: Vec<usize> =
-            [Some(roles.user), Some(roles.item), Some(roles.rating), roles.time, roles.weight]
+            [Some(roles.user), Some(roles.item), roles.rating, roles.time, roles.weight]
                 .into_iter()
                 .flatten()
                 .collect();

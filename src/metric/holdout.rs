@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::linalg::Matrix;
     use crate::metric::{mae, rmse};
-    use crate::model::{Embedding, Factors};
+    use crate::model::{Embedding, Factors, Scale};
 
     #[test]
     fn cold_cells_fall_back_and_are_counted() {
@@ -82,11 +82,13 @@ mod tests {
         };
         let scorer = Scorer {
             factors: &factors,
-            mean: 3.0,
-            scale: 1.0,
-            biases: true,
-            fallback: 3.0,
-            range: (1.0, 5.0),
+            scale: Scale {
+                mean: 3.0,
+                deviation: 1.0,
+                biases: true,
+                fallback: 3.0,
+                range: (1.0, 5.0),
+            },
         };
         // Predictions: 9.75 (clipped to 5), 3.5, 3.25, 3.
         let cells = [cell(0, 0, 4.0), cell(0, 1, 3.0), cell(1, 0, 3.0), cell(1, 1, 3.0)];

@@ -30,7 +30,7 @@ pub fn training_errors(scorer: &Scorer<'_>, ratings: &Ratings) -> TrainingErrors
         kernels.dots(users.vectors.row(user), &items.vectors, row.indices, dots);
         for ((&value, &item), &dot) in row.values.iter().zip(row.indices).zip(dots.iter()) {
             let biases = f64::from(users.biases[user]) + f64::from(items.biases[item as usize]);
-            let predicted = scorer.mean + scorer.scale * (biases + f64::from(dot));
+            let predicted = scorer.scale.mean + scorer.scale.deviation * (biases + f64::from(dot));
             let value = f64::from(value);
             sums.raw.push(value - predicted);
             sums.clipped.push(value - scorer.clip(predicted));
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::linalg::Matrix;
     use crate::metric::holdout_errors;
-    use crate::model::{Embedding, Factors};
+    use crate::model::{Embedding, Factors, Scale};
     use crate::ratings::Cell;
 
     #[test]
@@ -86,11 +86,13 @@ mod tests {
         let factors = Factors { users: embedding(users as usize), items: embedding(3) };
         let scorer = Scorer {
             factors: &factors,
-            mean: 2.0,
-            scale: 0.5,
-            biases: true,
-            fallback: 2.0,
-            range: (0.0, 6.0),
+            scale: Scale {
+                mean: 2.0,
+                deviation: 0.5,
+                biases: true,
+                fallback: 2.0,
+                range: (0.0, 6.0),
+            },
         };
         let (own, other) =
             (training_errors(&scorer, &ratings), holdout_errors(&scorer, &ratings, &cells));

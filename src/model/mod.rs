@@ -6,6 +6,7 @@ pub use trained::{Model, Trained};
 
 use crate::linalg::Matrix;
 use crate::linalg::simd::Kernels;
+use crate::ratings::Moments;
 
 /// The vectors and biases of one side.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,26 +69,61 @@ impl Factors {
     }
 }
 
-/// Predicts ratings: `mean + scale (b_u + b_i + p_u · q_i)`.
+/// What turns vectors and biases into scores: `mean + deviation (b_u + b_i + p_u · q_i)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    /// The mean μ of the training ratings, or 0 for a model without one.
+    pub mean: f64,
+    /// 1 on the rating scale, the deviation `s` for factors of standardised ratings.
+    pub deviation: f64,
+    /// Whether biases are fitted.
+    pub biases: bool,
+    /// What is predicted where nothing is known: the mean of the training ratings; 0 where scores are
+    /// preferences.
+    pub fallback: f64,
+    /// Smallest and largest training rating; unbounded where scores are preferences.
+    pub range: (f64, f64),
+}
+
+impl Scale {
+    /// Of a model of ratings: standardised if `mean`, raw otherwise.
+    #[must_use]
+    pub fn ratings(moments: &Moments, mean: bool, biases: bool) -> Self {
+        Self {
+            mean: if mean { moments.mean } else { 0.0 },
+            deviation: if mean { moments.deviation } else { 1.0 },
+            biases,
+            fallback: moments.mean,
+            range: (f64::from(moments.min), f64::from(moments.max)),
+        }
+    }
+
+    /// Of a model of preferences: dot products as they are.
+    #[must_use]
+    pub const fn preferences() -> Self {
+        let range = (f64::NEG_INFINITY, f64::INFINITY);
+        Self { mean: 0.0, deviation: 1.0, biases: false, fallback: 0.0, range }
+    }
+
+    /// Whether scores are ratings.
+    #[must_use]
+    pub const fn rates(&self) -> bool {
+        self.range.0.is_finite()
+    }
+}
+
+/// Predicts by factors on a scale.
 #[derive(Debug, Clone, Copy)]
 pub struct Scorer<'a> {
     /// Vectors and biases.
     pub factors: &'a Factors,
-    /// The mean μ of the training ratings, or 0 for a model without one.
-    pub mean: f64,
-    /// 1 on the rating scale, the deviation `s` for factors of standardised ratings.
-    pub scale: f64,
-    /// Whether biases are fitted.
-    pub biases: bool,
-    /// What is predicted where nothing is known: the mean of the training ratings.
-    pub fallback: f64,
-    /// Smallest and largest training rating.
-    pub range: (f64, f64),
+    /// Their scale.
+    pub scale: Scale,
 }
 
 impl Scorer<'_> {
-    /// The predicted rating, not clipped. A side without training ratings is `None`: the prediction
-    /// then falls back to the mean and the known bias.
+    /// The score, not clipped. A side without training ratings is `None`: the prediction then falls
+    /// back to the mean and the known bias.
     #[must_use]
     pub fn score(&self, kernels: Kernels, user: Option<usize>, item: Option<usize>) -> f64 {
         let Factors { users, items } = self.factors;
@@ -96,16 +132,16 @@ impl Scorer<'_> {
                 let dot = kernels.dot(users.vectors.row(user), items.vectors.row(item));
                 f64::from(users.biases[user]) + f64::from(items.biases[item]) + f64::from(dot)
             }
-            (Some(user), None) if self.biases => f64::from(users.biases[user]),
-            (None, Some(item)) if self.biases => f64::from(items.biases[item]),
-            _ => return self.fallback,
+            (Some(user), None) if self.scale.biases => f64::from(users.biases[user]),
+            (None, Some(item)) if self.scale.biases => f64::from(items.biases[item]),
+            _ => return self.scale.fallback,
         };
-        self.mean + self.scale * biases
+        self.scale.mean + self.scale.deviation * biases
     }
 
     /// A prediction clipped to the range of the training ratings.
     #[must_use]
     pub fn clip(&self, prediction: f64) -> f64 {
-        prediction.clamp(self.range.0, self.range.1)
+        prediction.clamp(self.scale.range.0, self.scale.range.1)
     }
 }

@@ -1,8 +1,8 @@
 //! A trained model under its external ids.
 
-use super::{Embedding, Factors, Scorer};
+use super::{Embedding, Factors, Scale, Scorer};
 use crate::ids::Ids;
-use crate::ratings::{Moments, Ratings, Side};
+use crate::ratings::{Ratings, Side};
 
 /// One side of a model: only rows with training ratings.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,52 +24,30 @@ pub struct Model {
     pub users: Trained,
     /// The items.
     pub items: Trained,
-    /// μ in the score: the weighted mean of the training ratings, or 0 for a model without one.
-    pub mean: f64,
-    /// Whether biases are fitted.
-    pub biases: bool,
-    /// What is predicted where nothing is known: the mean of the training ratings.
-    pub fallback: f64,
-    /// Smallest and largest training rating.
-    pub range: (f64, f64),
+    /// How vectors and biases become scores; the deviation is 1.
+    pub scale: Scale,
 }
 
 impl Model {
-    /// Keeps the rows that have training ratings; `mean` is μ of the score, `biases` whether they are
-    /// fitted.
+    /// Keeps the rows that have training ratings of factors on the rating scale.
     #[must_use]
     pub fn new(
         factors: &Factors,
         users: &Ids,
         items: &Ids,
         training: &Ratings,
-        moments: &Moments,
-        (mean, biases): (f64, bool),
+        scale: &Scale,
     ) -> Self {
         let (users, p) = trained(users, &training.by_user, &factors.users);
         let (items, q) = trained(items, &training.by_item, &factors.items);
-        Self {
-            factors: Factors { users: p, items: q },
-            users,
-            items,
-            mean,
-            biases,
-            fallback: moments.mean,
-            range: (f64::from(moments.min), f64::from(moments.max)),
-        }
+        let scale = Scale { deviation: 1.0, ..*scale };
+        Self { factors: Factors { users: p, items: q }, users, items, scale }
     }
 
     /// The scorer over this model's rows.
     #[must_use]
     pub const fn scorer(&self) -> Scorer<'_> {
-        Scorer {
-            factors: &self.factors,
-            mean: self.mean,
-            scale: 1.0,
-            biases: self.biases,
-            fallback: self.fallback,
-            range: self.range,
-        }
+        Scorer { factors: &self.factors, scale: self.scale }
     }
 }
 

@@ -14,7 +14,7 @@
 use super::{Objective, Ridge, RowLoss};
 use crate::ids::Axis;
 use crate::linalg::{Matrix, NormalEquations, sum};
-use crate::ratings::{Moments, Ratings, Row};
+use crate::ratings::{Ratings, Row};
 
 /// The strength of the regularisation, as the user gives it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,19 +52,19 @@ pub struct Explicit {
 }
 
 impl Explicit {
-    /// The objective over `ratings`, whose values are standardised by `moments`.
+    /// The objective over `ratings`, whose values are standardised by a mean and a deviation.
     #[must_use]
     pub fn new(
         ratings: &Ratings,
-        moments: &Moments,
+        (mean, deviation): (f64, f64),
         regularization: Regularization,
         biases: bool,
     ) -> Self {
         Self {
             regularization,
             biases,
-            mean: moments.mean,
-            inverse_deviation: 1.0 / moments.deviation,
+            mean,
+            inverse_deviation: 1.0 / deviation,
             mean_counts: (ratings.by_user.mean_count(), ratings.by_item.mean_count()),
         }
     }

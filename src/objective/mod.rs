@@ -10,8 +10,10 @@
 //! [solver](crate::solver) solves the system; neither knows the other.
 
 mod explicit;
+mod implicit;
 
 pub use explicit::{Explicit, Regularization};
+pub use implicit::{Confidence, Implicit};
 
 use crate::ids::Axis;
 use crate::linalg::{Matrix, NormalEquations};

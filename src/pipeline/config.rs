@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::algorithm::{AlgorithmName, ConfidenceName, SolverName};
+use super::reading::LoadConfig;
 use crate::error::{Error, Result};
-use crate::load::prepare::{Duplicates, MinimumCounts};
-use crate::load::time::{Date, TimeUnit};
-use crate::load::{BadRows, Columns, IdType, LoadOptions, TimeUse};
-use crate::objective::Regularization;
+use crate::load::TimeUse;
+use crate::load::time::Date;
 use crate::param::{Count, Exponent, Fraction, NonNegative, Rank, Threads};
 use crate::split::{Last, Split};
 
@@ -28,124 +28,6 @@ pub enum Holdout {
     Time,
     /// Nothing is held out.
     None,
-}
-
-/// How rating files are read and which ratings count.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "cli", derive(clap::Args))]
-#[cfg_attr(feature = "cli", command(next_help_heading = "Reading"))]
-pub struct LoadConfig {
-    /// Column of the user ids: its name, or its number from 1 in a file without header. Recognised
-    /// by common names (userId, user_id, user ...) where not given.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
-    pub user_col: Option<String>,
-    /// Column of the item ids (movieId, item_id, item ...).
-    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
-    pub item_col: Option<String>,
-    /// Column of the ratings (rating, score, stars ...).
-    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
-    pub rating_col: Option<String>,
-    /// Column of the times (timestamp, time, date ...): numbers, ISO 8601, Parquet timestamps.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
-    pub time_col: Option<String>,
-    /// Column of the weights: at least 0, rows of weight 0 are left out. None is read by default.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
-    pub weight_col: Option<String>,
-    /// Field separator of text files: one character, "::" or "tab". Recognised where not given.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "SEP"))]
-    pub separator: Option<String>,
-    /// The first line of text files is data even if it looks like a header.
-    #[cfg_attr(feature = "cli", arg(long))]
-    pub no_header: bool,
-    /// Unit of numeric times since 1970.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "UNIT", default_value = "s"))]
-    pub time_unit: TimeUnit,
-    /// Type of the ids. auto: integers if every id of every file is a canonical 64-bit integer
-    /// ("007" is not), else text.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "TYPE", default_value = "auto"))]
-    pub id_type: IdType,
-    /// What to do with a row that cannot be used: stop, or set it aside in rejected_rows.csv.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "POLICY", default_value = "error"))]
-    pub bad_rows: BadRows,
-    /// Most rows to set aside; one more is an error.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = Self::default().max_bad_rows))]
-    pub max_bad_rows: u64,
-    /// Several ratings of one item by one user: the last (by time, else in file order), the first,
-    /// their mean, sum or maximum, or an error.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "POLICY", default_value = "last"))]
-    pub duplicates: Duplicates,
-    /// Leave out ratings before this date (2019-01-31, 2019-01-31T12:00:00Z, @SECONDS).
-    #[cfg_attr(feature = "cli", arg(long, value_name = "DATE"))]
-    pub since: Option<Date>,
-    /// Leave out ratings at or after this date.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "DATE"))]
-    pub until: Option<Date>,
-    /// Leave out users with fewer ratings (and items, until both minimums hold).
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = 0))]
-    pub min_user_ratings: u32,
-    /// Leave out items with fewer ratings.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = 0))]
-    pub min_item_ratings: u32,
-}
-
-impl Default for LoadConfig {
-    fn default() -> Self {
-        Self {
-            user_col: None,
-            item_col: None,
-            rating_col: None,
-            time_col: None,
-            weight_col: None,
-            separator: None,
-            no_header: false,
-            time_unit: TimeUnit::default(),
-            id_type: IdType::default(),
-            bad_rows: BadRows::default(),
-            max_bad_rows: 1000,
-            duplicates: Duplicates::default(),
-            since: None,
-            until: None,
-            min_user_ratings: 0,
-            min_item_ratings: 0,
-        }
-    }
-}
-
-impl LoadConfig {
-    /// The reader's options; time says what the caller needs times for.
-    #[must_use]
-    pub fn options(&self, time: TimeUse) -> LoadOptions {
-        let by_time = matches!(self.duplicates, Duplicates::Last | Duplicates::First);
-        let time = match time {
-            _ if self.since.is_some() || self.until.is_some() => TimeUse::Required,
-            TimeUse::Ignore if by_time || self.time_col.is_some() => TimeUse::IfPresent,
-            time => time,
-        };
-        LoadOptions {
-            columns: Columns {
-                user: self.user_col.clone(),
-                item: self.item_col.clone(),
-                rating: self.rating_col.clone(),
-                time: self.time_col.clone(),
-                weight: self.weight_col.clone(),
-            },
-            separator: self.separator.clone(),
-            no_header: self.no_header,
-            time_unit: self.time_unit,
-            id_type: self.id_type,
-            bad_rows: self.bad_rows,
-            max_bad_rows: self.max_bad_rows,
-            since: self.since.map(|d| d.0),
-            until: self.until.map(|d| d.0),
-            time,
-        }
-    }
-
-    /// The minimum counts.
-    #[must_use]
-    pub const fn minimum(&self) -> MinimumCounts {
-        MinimumCounts { user: self.min_user_ratings, item: self.min_item_ratings }
-    }
 }
 
 /// Everything that train can be told.
@@ -200,37 +82,38 @@ pub struct TrainConfig {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Holdout"))]
     pub refit: bool,
 
-    /// Number of factors (the rank): 0, biases alone, to 4096.
+    /// What is fitted, and how.
     #[cfg_attr(
         feature = "cli",
-        arg(short = 'k', long, alias = "rank", value_name = "K", default_value_t = Self::default().factors, help_heading = "Training")
+        arg(short, long, value_name = "NAME", default_value = "als", help_heading = "Training")
     )]
-    pub factors: Rank,
-    /// Most iterations (sweeps over users and items).
+    pub algorithm: AlgorithmName,
+    /// Number of factors (the rank): 1 to 4096; for als also 0, biases alone. [default: 64]
     #[cfg_attr(
         feature = "cli",
-        arg(short, long, alias = "max-iter", value_name = "N", default_value_t = Self::default().iterations, help_heading = "Training")
+        arg(short = 'k', long, alias = "rank", value_name = "K", help_heading = "Training")
     )]
-    pub iterations: Count,
-    /// Regularisation λ of the vectors, on standardised ratings:
-    /// λ ρ(n) |p|² with ρ(n) = n̄ (n/n̄)^e for a row of n ratings.
+    pub factors: Option<Rank>,
+    /// Most iterations (sweeps over users and items). [default: 15]
     #[cfg_attr(
         feature = "cli",
-        arg(short, long, alias = "lambda", value_name = "L", default_value_t = Self::default().regularization, help_heading = "Training")
+        arg(short, long, alias = "max-iter", value_name = "N", help_heading = "Training")
     )]
-    pub regularization: NonNegative,
-    /// Exponent e: 0 plain ridge, 1 weighted by the number of ratings (ALS-WR).
+    pub iterations: Option<Count>,
+    /// Regularisation λ of the vectors. als, on standardised ratings: λ ρ(n) |p|² with
+    /// ρ(n) = n̄ (n/n̄)^e for a row of n ratings. ials: λ (n + α₀ N)^e |p|², N the rows of the other
+    /// side. [default: 0.15; ials: 0.01]
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "E", default_value_t = Self::default().reg_exponent, help_heading = "Training")
+        arg(short, long, alias = "lambda", value_name = "L", help_heading = "Training")
     )]
-    pub reg_exponent: Exponent,
-    /// λ of the biases.
-    #[cfg_attr(
-        feature = "cli",
-        arg(long, value_name = "L", default_value_t = Self::default().bias_reg, help_heading = "Training")
-    )]
-    pub bias_reg: NonNegative,
+    pub regularization: Option<NonNegative>,
+    /// Exponent e: 0 plain ridge, 1 weighted by the number of ratings (ALS-WR). [default: 0.5; ials: 1]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "E", help_heading = "Training"))]
+    pub reg_exponent: Option<Exponent>,
+    /// λ of the biases. [default: 0.1]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "L", help_heading = "Training"))]
+    pub bias_reg: Option<NonNegative>,
     /// λ of the user vectors, if another than --regularization.
     #[cfg_attr(feature = "cli", arg(long, value_name = "L", help_heading = "Training"))]
     pub user_reg: Option<NonNegative>,
@@ -243,16 +126,54 @@ pub struct TrainConfig {
     /// Fit raw ratings: no mean, no standardisation (λ is then on the scale of the ratings).
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     pub no_mean: bool,
+    /// How als and ials solve a row: exactly, by steps of conjugate gradients, or block by block.
+    /// [default: cholesky]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Training"))]
+    pub solver: Option<SolverName>,
+    /// Steps of --solver cg per row and half-sweep. [default: 3]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Training"))]
+    pub cg_steps: Option<Count>,
+    /// Unknowns per block of --solver subspace. [default: 32]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "B", help_heading = "Training"))]
+    pub block: Option<Count>,
+    /// No negative factors, with als and ials; implies --no-mean and --no-biases.
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
+    pub nonnegative: bool,
     /// Stop when the objective improves by less than this share; 0 never stops early.
-    #[cfg_attr(
-        feature = "cli",
-        arg(long, value_name = "TOL", default_value_t = Self::default().tol, help_heading = "Training")
-    )]
-    pub tol: NonNegative,
+    /// [default: 0.0001]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "TOL", help_heading = "Training"))]
+    pub tol: Option<NonNegative>,
     /// Stop after N iterations without a better RMSE on a validation part cut from the training
     /// ratings (a share of --test-ratio), and keep the best iteration. Off by default.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Training"))]
     pub patience: Option<Count>,
+
+    /// Confidence c of a count r: unit 1 (and α₀ for every pair); linear 1 + α r; log
+    /// 1 + α ln(1 + r/ε); raw α r. [default: unit]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "FORM", help_heading = "Implicit feedback (ials)")
+    )]
+    pub confidence: Option<ConfidenceName>,
+    /// α of the confidence. [default: 1]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "A", help_heading = "Implicit feedback (ials)")
+    )]
+    pub alpha: Option<NonNegative>,
+    /// ε of the confidence log, above 0. [default: 1]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "E", help_heading = "Implicit feedback (ials)")
+    )]
+    pub epsilon: Option<NonNegative>,
+    /// Weight α₀ of every pair that is not observed. [default: 0.1 with unit, else 1]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "A", help_heading = "Implicit feedback (ials)")
+    )]
+    pub unobserved_weight: Option<NonNegative>,
+
     /// Seed of the starting vectors and of --holdout random.
     #[cfg_attr(
         feature = "cli",
@@ -281,17 +202,26 @@ impl Default for TrainConfig {
             split_time: None,
             test_file: Vec::new(),
             refit: false,
-            factors: Rank::literal(64),
-            iterations: Count::literal(15),
-            regularization: NonNegative::literal(0.15),
-            reg_exponent: Exponent::literal(0.5),
-            bias_reg: NonNegative::literal(0.1),
+            algorithm: AlgorithmName::Als,
+            factors: None,
+            iterations: None,
+            regularization: None,
+            reg_exponent: None,
+            bias_reg: None,
             user_reg: None,
             item_reg: None,
             no_biases: false,
             no_mean: false,
-            tol: NonNegative::literal(1e-4),
+            solver: None,
+            cg_steps: None,
+            block: None,
+            nonnegative: false,
+            tol: None,
             patience: None,
+            confidence: None,
+            alpha: None,
+            epsilon: None,
+            unobserved_weight: None,
             seed: 42,
             threads: None,
         }
@@ -325,9 +255,7 @@ impl TrainConfig {
         if !self.test_file.is_empty() && matches!(self.holdout, Holdout::Last | Holdout::Time) {
             return wrong("--test-file is the holdout: it does not go with --holdout last or time");
         }
-        if self.no_biases && self.factors.get() == 0 {
-            return wrong("--factors 0 fits biases alone, so --no-biases leaves nothing to fit");
-        }
+        self.check_algorithm()?;
         Ok(output)
     }
 
@@ -358,18 +286,6 @@ impl TrainConfig {
         }
     }
 
-    /// The regularisation with its overrides.
-    #[must_use]
-    pub fn regularization(&self) -> Regularization {
-        let side = |given: Option<NonNegative>| given.unwrap_or(self.regularization).get();
-        Regularization {
-            users: side(self.user_reg),
-            items: side(self.item_reg),
-            biases: self.bias_reg.get(),
-            exponent: self.reg_exponent.get(),
-        }
-    }
-
     /// The settings that affect the factors, for the model's identity.
     #[must_use]
     pub fn identity(&self) -> serde_json::Value {
@@ -388,27 +304,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_are_in_range_and_as_documented() {
-        let config = TrainConfig::default();
-        let text = |v: &dyn std::fmt::Display| v.to_string();
-        for (value, want, valid) in [
-            (text(&config.factors), "64", Rank::new(config.factors.get()).is_ok()),
-            (text(&config.iterations), "15", Count::new(config.iterations.get()).is_ok()),
-            (
-                text(&config.regularization),
-                "0.15",
-                NonNegative::new(config.regularization.get()).is_ok(),
-            ),
-            (text(&config.bias_reg), "0.1", NonNegative::new(config.bias_reg.get()).is_ok()),
-            (text(&config.reg_exponent), "0.5", Exponent::new(config.reg_exponent.get()).is_ok()),
-            (text(&config.test_ratio), "0.1", Fraction::new(config.test_ratio.get()).is_ok()),
-            (text(&config.tol), "0.0001", NonNegative::new(config.tol.get()).is_ok()),
-        ] {
-            assert!(value == want && valid, "{value} {want}");
-        }
-    }
-
-    #[test]
     fn combinations_that_make_no_sense_are_refused() {
         let good = TrainConfig {
             input: vec!["r.csv".into()],
@@ -423,7 +318,7 @@ mod tests {
             (TrainConfig { split_time: Some(Date(0)), ..good.clone() }, "--holdout time"),
             (TrainConfig { leave_out: Some(Count::literal(1)), ..good.clone() }, "--holdout last"),
             (
-                TrainConfig { factors: Rank::literal(0), no_biases: true, ..good.clone() },
+                TrainConfig { factors: Some(Rank::literal(0)), no_biases: true, ..good.clone() },
                 "--no-biases",
             ),
         ] {

@@ -148,7 +148,7 @@ pub fn inspect(
         let bad_rows = interactions.rejects.len() as u64;
         let first_bad_row = interactions.rejects.first().map(ToString::to_string);
         let preparation = Preparation {
-            duplicates: config.load.duplicates,
+            duplicates: config.load.duplicates(),
             minimum: config.load.minimum(),
             ..Preparation::default()
         };

@@ -1,17 +1,21 @@
 //! Where the stages meet: settings in, a published model and a report out. Prints nothing.
 
+mod algorithm;
 mod config;
 mod inspect;
 mod predict;
 mod publish;
+mod reading;
 mod report;
 mod train;
 
 use std::path::Path;
 
-pub use config::{Holdout, LoadConfig, TrainConfig};
+pub use algorithm::{AlgorithmName, ConfidenceName, SolverName};
+pub use config::{Holdout, TrainConfig};
 pub use inspect::{Bin, Cost, InspectConfig, InspectedInput, Inspection, inspect};
 pub use predict::{PairsOutcome, predict_pairs};
+pub use reading::LoadConfig;
 pub use report::{Baselines, CurvePoint, Durations, Errors, Metrics, Report};
 use sha2::{Digest, Sha256};
 pub use train::train;

@@ -12,6 +12,8 @@ use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
 use crate::load::{Reject, fingerprint, time};
 use crate::model::{Embedding, Model, Trained};
+use crate::param::NonNegative;
+use crate::ratings::Moments;
 use crate::split::{HASH_NAME, Split};
 use crate::store::{
     Data, FORMAT_VERSION, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest, ModelEntry,
@@ -25,9 +27,9 @@ pub(super) struct Outcome {
     /// The model that was measured, where the published one was refitted on all ratings.
     pub measured: Option<Model>,
     pub inputs: Inputs,
-    /// `s` of the published factors, and the standard deviation of their training ratings.
+    /// `s` of the published factors, and the moments of their training ratings.
     pub deviation: f64,
-    pub std: f64,
+    pub moments: Moments,
     pub mean_counts: (f64, f64),
     pub iteration: u32,
     pub stop_reason: StopReason,
@@ -61,7 +63,7 @@ pub(super) fn publish(
     let stamp = |model: &Model| Stamp {
         model_version: model_version.clone(),
         trained_at: finished_at,
-        global_mean: model.mean,
+        global_mean: model.scale.mean,
     };
     let mut outputs = Vec::new();
     write_model(&out, "", &outcome.model, &stamp(&outcome.model), &mut outputs)?;
@@ -201,15 +203,16 @@ fn data(config: &TrainConfig, outcome: &Outcome) -> Data {
         n_items: *n_items,
         n_ratings: *n_ratings,
         density: *n_ratings as f64 / (*n_users as f64 * *n_items as f64),
-        rating_min: model.range.0,
-        rating_max: model.range.1,
-        mean: model.fallback,
-        std: outcome.std,
-        duplicates_policy: serde_json::to_value(config.load.duplicates)
+        rating_min: f64::from(outcome.moments.min),
+        rating_max: f64::from(outcome.moments.max),
+        mean: outcome.moments.mean,
+        std: outcome.moments.deviation,
+        duplicates_policy: serde_json::to_value(config.load.duplicates())
             .ok()
             .and_then(|v| v.as_str().map(str::to_owned))
             .unwrap_or_default(),
         duplicates: inputs.duplicates,
+        zero_counts: inputs.zero_counts,
         below_minimum: inputs.below_minimum,
         zero_weight: inputs.zero_weight,
         outside_time: inputs.outside_time,
@@ -235,24 +238,27 @@ fn split(config: &TrainConfig, outcome: &Outcome, metrics: &Metrics) -> SplitEnt
 fn model_entry(config: &TrainConfig, outcome: &Outcome) -> ModelEntry {
     let regularization = config.regularization();
     let model = &outcome.model;
+    let lambda = config.regularization.map_or(0.0, NonNegative::get);
     ModelEntry {
-        algorithm: "als".into(),
-        k: config.factors.get(),
-        lambda: config.regularization.get(),
+        algorithm: config.algorithm.name().into(),
+        objective: config.objective_text(),
+        scores: if model.scale.rates() { "ratings" } else { "preferences" }.into(),
+        k: config.rank() as u32,
+        lambda,
         lambda_users: regularization.users,
         lambda_items: regularization.items,
         lambda_biases: regularization.biases,
         scale: outcome.deviation,
-        lambda_raw: config.regularization.get() * outcome.deviation,
-        weighting: "lambda * mean_n * (n / mean_n)^reg_exponent".into(),
+        lambda_raw: lambda * outcome.deviation,
+        weighting: config.weighting_text().into(),
         reg_exponent: regularization.exponent,
         mean_user_ratings: outcome.mean_counts.0,
         mean_item_ratings: outcome.mean_counts.1,
         sweeps: outcome.iteration,
         stop_reason: outcome.stop_reason,
-        global_mean: model.mean,
-        training_mean: model.fallback,
-        biases: model.biases,
+        global_mean: model.scale.mean,
+        training_mean: model.scale.fallback,
+        biases: model.scale.biases,
         layout: "raw".into(),
         dtype: "f32".into(),
         refit: outcome.measured.is_some(),

@@ -52,6 +52,7 @@ pub struct Baselines {
 }
 
 /// The errors of the published settings; holdout errors are of the factors fitted on training ratings.
+/// All are null where scores are no ratings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metrics {
     /// Clipped to the range of the training ratings.
@@ -83,24 +84,26 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Puts the pieces together.
+    /// Puts the pieces together; `rates` says whether scores are ratings.
     #[must_use]
     pub(super) fn new(
         training: &TrainingErrors,
         holdout: &HoldoutErrors,
         baselines: Baselines,
-        iteration: u32,
-        curve: Vec<CurvePoint>,
+        rates: bool,
+        (iteration, curve): (u32, Vec<CurvePoint>),
     ) -> Self {
+        // Errors of preferences mean nothing.
+        let known = |value: Option<f64>| value.filter(|_| rates);
         Self {
             train_rmse: rmse(&training.clipped),
             train_mae: mae(&training.clipped),
             train_rmse_raw: rmse(&training.raw),
-            holdout_rmse: rmse(&holdout.clipped),
-            holdout_mae: mae(&holdout.clipped),
-            holdout_rmse_raw: rmse(&holdout.raw),
-            holdout_mae_raw: mae(&holdout.raw),
-            holdout_rmse_warm: rmse(&holdout.warm),
+            holdout_rmse: known(rmse(&holdout.clipped)),
+            holdout_mae: known(mae(&holdout.clipped)),
+            holdout_rmse_raw: known(rmse(&holdout.raw)),
+            holdout_mae_raw: known(mae(&holdout.raw)),
+            holdout_rmse_warm: known(rmse(&holdout.warm)),
             n_holdout: holdout.clipped.count,
             n_holdout_cold: holdout.cold(),
             baselines,

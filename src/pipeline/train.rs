@@ -9,20 +9,21 @@ use std::time::Instant;
 
 use super::publish::{Outcome, publish};
 use super::report::{Baselines, CurvePoint, Durations, Errors, Metrics, Report};
-use super::{Event, Observer, TrainConfig, now, with_threads};
+use super::{AlgorithmName, Event, Observer, TrainConfig, now, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
 use crate::load::prepare::{Duplicates, Preparation, Prepared, merge, prepare};
-use crate::load::{Fingerprint, InputReport, Reject, fingerprint, load};
+use crate::load::{Fingerprint, InputReport, LoadOptions, Reject, fingerprint, load};
 use crate::metric::{
     HoldoutErrors, RatingErrors, TrainingErrors, holdout_errors, mae, rmse, training_errors,
 };
 use crate::model::{Factors, Model};
+use crate::param::Count;
 use crate::ratings::{Cell, Moments, Ratings};
 use crate::split::Split;
 use crate::store::OutDir;
-use crate::train::{Algorithm, Als, Fit, Iteration, Problem};
+use crate::train::{Algorithm, Fit, Iteration, Problem};
 
 /// Trains a model as `config` says and publishes it.
 ///
@@ -30,6 +31,7 @@ use crate::train::{Algorithm, Als, Fit, Iteration, Problem};
 /// Every failure leaves what was there before as it was, and nothing half-written.
 pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -> Result<Report> {
     let out = OutDir::create(config.check()?, config.force)?;
+    let config = &config.resolved();
     let threads = config.threads.map(|t| t.get() as usize);
     with_threads(threads, || {
         let mut run = Run {
@@ -75,6 +77,7 @@ pub(super) struct Inputs {
     pub zero_weight: u64,
     pub outside_time: u64,
     pub duplicates: u64,
+    pub zero_counts: u64,
     pub below_minimum: u64,
     pub removed_from_training: u64,
     /// Checksums of the files, computed beside the training.
@@ -110,7 +113,7 @@ impl Run<'_> {
             false => (cells, test),
         };
         self.check_holdout(&holdout);
-        let duplicates = self.config.load.duplicates;
+        let duplicates = self.config.load.duplicates();
         let all = (self.config.refit && (!holdout.is_empty() || self.config.patience.is_some()))
             .then(|| union(&training, &holdout, duplicates));
         let (training, validation) = self.validation_split(training, &users, &items);
@@ -121,7 +124,7 @@ impl Run<'_> {
         drop(training);
         let moments = ratings.moments();
         self.durations.csr += since.elapsed().as_secs_f64();
-        if moments.min == moments.max {
+        if moments.min == moments.max && self.config.algorithm != AlgorithmName::Ials {
             self.warnings.push("all training ratings are equal: there is nothing to learn".into());
         }
 
@@ -134,26 +137,21 @@ impl Run<'_> {
             user_keys: &user_keys,
             item_keys: &item_keys,
         };
-        let als = self.als();
-        (self.observer)(&Event::Fitting(als.iterations, ratings.len()));
+        let algorithm = self.config.algorithm(None);
+        let iterations = self.config.iterations.map_or(0, Count::get);
+        (self.observer)(&Event::Fitting(iterations, ratings.len()));
         let named = |error| name_row(error, &users, &items);
-        let Fitted { mut fit, iteration, curve } = self.fit(&sets, &als).map_err(named)?;
+        let Fitted { mut fit, iteration, curve } = self.fit(&sets, &*algorithm).map_err(named)?;
         let (training, errors, baselines) = self.measure(&sets, &fit).map_err(named)?;
-        let metrics = Metrics::new(&training, &errors, baselines, iteration, curve);
-        fit.factors.rescale(fit.deviation);
+        let metrics =
+            Metrics::new(&training, &errors, baselines, fit.scale.rates(), (iteration, curve));
+        fit.factors.rescale(fit.scale.deviation);
         let mut outcome = Outcome {
-            model: Model::new(
-                &fit.factors,
-                &users,
-                &items,
-                &ratings,
-                &moments,
-                (fit.mean, fit.biases),
-            ),
+            model: Model::new(&fit.factors, &users, &items, &ratings, &fit.scale),
             measured: None,
             inputs,
-            deviation: fit.deviation,
-            std: moments.deviation,
+            deviation: fit.scale.deviation,
+            moments,
             mean_counts: (ratings.by_user.mean_count(), ratings.by_item.mean_count()),
             iteration,
             stop_reason: fit.stop_reason,
@@ -176,7 +174,8 @@ impl Run<'_> {
         let config = self.config;
         let since = Instant::now();
         let progress = |done, total| (self.observer)(&Event::Reading(done, total));
-        let options = config.load.options(config.time_use());
+        let counts = config.algorithm == AlgorithmName::Ials;
+        let options = LoadOptions { counts, ..config.load.options(config.time_use()) };
         let mut interactions =
             load((&config.input, &config.test_file), &options, self.stop, &progress)?;
         self.durations.parse = since.elapsed().as_secs_f64();
@@ -197,9 +196,10 @@ impl Run<'_> {
             _ => None,
         };
         let preparation = Preparation {
-            duplicates: config.load.duplicates,
+            duplicates: config.load.duplicates(),
             minimum: config.load.minimum(),
             boundary,
+            counts,
         };
         let prepared = prepare(interactions, &preparation, self.stop)?;
         self.durations.csr += since.elapsed().as_secs_f64();
@@ -213,6 +213,7 @@ impl Run<'_> {
             zero_weight,
             outside_time,
             duplicates: prepared.duplicates,
+            zero_counts: prepared.zero_counts,
             below_minimum: prepared.below_minimum,
             removed_from_training: prepared.in_test,
             fingerprints: Some(fingerprints),
@@ -245,19 +246,6 @@ impl Run<'_> {
         split.apply(cells, users, items)
     }
 
-    fn als(&self) -> Als {
-        let config = self.config;
-        Als {
-            rank: config.factors.get() as usize,
-            iterations: config.iterations.get(),
-            tolerance: config.tol.get(),
-            regularization: config.regularization(),
-            biases: !config.no_biases,
-            mean: !config.no_mean,
-            seed: config.seed,
-        }
-    }
-
     fn problem<'s>(&'s self, sets: &Sets<'s>) -> Problem<'s> {
         Problem {
             ratings: sets.ratings,
@@ -271,16 +259,18 @@ impl Run<'_> {
     }
 
     /// Fits, measuring each iteration; with patience, the best iteration's factors are kept.
-    fn fit(&mut self, sets: &Sets<'_>, als: &Als) -> Result<Fitted> {
+    fn fit(&mut self, sets: &Sets<'_>, algorithm: &dyn Algorithm) -> Result<Fitted> {
         let since = Instant::now();
         let (mut evaluation, mut solving) = (0.0, 0.0);
         let mut curve: Vec<CurvePoint> = Vec::new();
         let mut best: Option<(f64, u32, Factors)> = None;
         let mut watch = |it: &Iteration<'_>| {
             let elapsed = since.elapsed().as_secs_f64() - evaluation;
-            let holdout = holdout_errors(&it.scorer, sets.ratings, sets.holdout);
-            let validation =
-                rmse(&holdout_errors(&it.scorer, sets.ratings, sets.validation).clipped);
+            // Preferences have no errors in ratings.
+            let rates = it.scorer.scale.rates();
+            let measured = |cells| rates.then(|| holdout_errors(&it.scorer, sets.ratings, cells));
+            let holdout = measured(sets.holdout).unwrap_or_default();
+            let validation = rmse(&measured(sets.validation).unwrap_or_default().clipped);
             let point = CurvePoint {
                 iteration: it.number,
                 objective: it.objective,
@@ -310,7 +300,7 @@ impl Run<'_> {
             evaluation = since.elapsed().as_secs_f64() - elapsed;
             flow
         };
-        let mut fit = als.fit(&self.problem(sets), &mut watch)?;
+        let mut fit = algorithm.fit(&self.problem(sets), &mut watch)?;
         self.durations.train += since.elapsed().as_secs_f64() - evaluation;
         self.durations.eval += evaluation;
         let mut iteration = fit.iterations;
@@ -328,9 +318,13 @@ impl Run<'_> {
     ) -> Result<(TrainingErrors, HoldoutErrors, Baselines)> {
         let since = Instant::now();
         (self.observer)(&Event::Phase("measuring"));
-        let errors =
-            |fit: &Fit| holdout_errors(&fit.scorer(sets.moments), sets.ratings, sets.holdout);
-        let bias_only = Als { rank: 0, biases: true, mean: true, ..self.als() };
+        let errors = |fit: &Fit| holdout_errors(&fit.scorer(), sets.ratings, sets.holdout);
+        if !fit.scale.rates() {
+            let holdout = errors(fit);
+            self.durations.eval += since.elapsed().as_secs_f64();
+            return Ok((TrainingErrors::default(), holdout, Baselines::default()));
+        }
+        let bias_only = self.config.bias_only();
         let bias_only = bias_only.fit(&self.problem(sets), &mut |_| ControlFlow::Continue(()))?;
         let mut constant = RatingErrors::default();
         for cell in sets.holdout {
@@ -340,8 +334,7 @@ impl Run<'_> {
             global_mean: Errors::from(&constant),
             bias_only: Errors::from(&errors(&bias_only).clipped),
         };
-        let (training, holdout) =
-            (training_errors(&fit.scorer(sets.moments), sets.ratings), errors(fit));
+        let (training, holdout) = (training_errors(&fit.scorer(), sets.ratings), errors(fit));
         self.durations.eval += since.elapsed().as_secs_f64();
         Ok((training, holdout, baselines))
     }
@@ -368,14 +361,13 @@ impl Run<'_> {
             user_keys,
             item_keys,
         };
-        let als = Als { iterations: outcome.iteration, tolerance: 0.0, ..self.als() };
-        let mut fit = als.fit(&self.problem(&sets), &mut |_| ControlFlow::Continue(()))?;
-        fit.factors.rescale(fit.deviation);
-        let model =
-            Model::new(&fit.factors, users, items, &ratings, &moments, (fit.mean, fit.biases));
+        let algorithm = self.config.algorithm(Some(outcome.iteration));
+        let mut fit = algorithm.fit(&self.problem(&sets), &mut |_| ControlFlow::Continue(()))?;
+        fit.factors.rescale(fit.scale.deviation);
+        let model = Model::new(&fit.factors, users, items, &ratings, &fit.scale);
         outcome.measured = Some(std::mem::replace(&mut outcome.model, model));
-        outcome.deviation = fit.deviation;
-        outcome.std = moments.deviation;
+        outcome.deviation = fit.scale.deviation;
+        outcome.moments = moments;
         outcome.mean_counts = (ratings.by_user.mean_count(), ratings.by_item.mean_count());
         self.durations.train += since.elapsed().as_secs_f64();
         Ok(())

@@ -30,6 +30,7 @@ pub fn train_summary(report: &Report, verbose: bool) -> String {
     let dropped: Vec<String> = [
         (manifest.inputs.iter().map(|i| i.rows_rejected).sum(), "bad rows set aside"),
         (data.duplicates, "duplicates merged"),
+        (data.zero_counts, "counts of 0"),
         (data.zero_weight, "of weight 0"),
         (data.outside_time, "outside the time range"),
         (data.below_minimum, "below the minimum counts"),
@@ -47,6 +48,40 @@ pub fn train_summary(report: &Report, verbose: bool) -> String {
         count(metrics.n_holdout),
         count(metrics.n_holdout_cold)
     ));
+    if model.scores == "ratings" {
+        lines.extend(errors(report));
+    } else {
+        let objective = metrics.curve.last().map(|point| point.objective);
+        lines.push(format!(
+            "objective  {} per rating ({} k={}; scores are preferences, so no RMSE)",
+            number(objective),
+            model.algorithm,
+            model.k
+        ));
+    }
+    let why = match model.stop_reason {
+        StopReason::Iterations => "all done",
+        StopReason::Tolerance => "objective settled",
+        StopReason::Observer => "best of validation",
+    };
+    lines.push(format!(
+        "iterations {} ({why}); read {:.1} s, train {:.1} s, in all {:.1} s",
+        model.sweeps, durations.parse, durations.train, durations.total
+    ));
+    let refit = if model.refit { ", refitted on all ratings" } else { "" };
+    lines.push(format!(
+        "wrote      {} ({} user and {} item vectors{refit})",
+        report.output.display(),
+        count((data.n_users - model.untrained_users) as u64),
+        count((data.n_items - model.untrained_items) as u64),
+    ));
+    lines.join("\n") + "\n"
+}
+
+/// The errors beside the baselines'.
+fn errors(report: &Report) -> Vec<String> {
+    let Report { manifest, metrics, .. } = report;
+    let (model, mut lines) = (&manifest.model, Vec::new());
     let row = |name: &str, errors: Errors, note: String| {
         format!("{name:<22}{:>8}  {:>8}  {note}", number(errors.rmse), number(errors.mae))
             .trim_end()
@@ -65,23 +100,7 @@ pub fn train_summary(report: &Report, verbose: bool) -> String {
     lines.push(row(&format!("  {} k={}", model.algorithm, model.k), own, gain));
     let training = Errors { rmse: metrics.train_rmse, mae: metrics.train_mae };
     lines.push(row("  on training ratings", training, String::new()));
-    let why = match model.stop_reason {
-        StopReason::Iterations => "all done",
-        StopReason::Tolerance => "objective settled",
-        StopReason::Observer => "best of validation",
-    };
-    lines.push(format!(
-        "iterations {} ({why}); read {:.1} s, train {:.1} s, in all {:.1} s",
-        model.sweeps, durations.parse, durations.train, durations.total
-    ));
-    let refit = if model.refit { ", refitted on all ratings" } else { "" };
-    lines.push(format!(
-        "wrote      {} ({} user and {} item vectors{refit})",
-        report.output.display(),
-        count((data.n_users - model.untrained_users) as u64),
-        count((data.n_items - model.untrained_items) as u64),
-    ));
-    lines.join("\n") + "\n"
+    lines
 }
 
 /// One line for programs.

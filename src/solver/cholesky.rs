@@ -119,6 +119,7 @@ mod tests {
             shared: None,
             ridge: Ridge { vector: 1.0, bias: Some(1.0) },
             at_zero: 1e6,
+            bias: 0.0,
         };
         let solver = Cholesky::new(Kernels::detect());
         let (mut x, mut bias, mut scratch) = (vec![0.0; rank], 0.0, solver.scratch(rank));

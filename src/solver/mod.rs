@@ -1,8 +1,14 @@
 //! How one row's system is solved.
 
 mod cholesky;
+mod conjugate;
+mod nonnegative;
+mod subspace;
 
 pub use cholesky::Cholesky;
+pub use conjugate::ConjugateGradient;
+pub use nonnegative::Nonnegative;
+pub use subspace::Subspace;
 
 use crate::linalg::simd::Kernels;
 use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution};
@@ -24,11 +30,35 @@ pub struct RowProblem<'a> {
     /// One (weighted) target per cell.
     pub targets: &'a [f32],
     /// What all rows share.
-    pub shared: Option<&'a NormalEquations>,
+    pub shared: Option<&'a Shared>,
     /// The row's diagonal.
     pub ridge: Ridge,
     /// The objective where vector and bias are zero.
     pub at_zero: f64,
+    /// The bias's previous value.
+    pub bias: f32,
+}
+
+/// What all rows of a side share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// `G` and `g₀`, with the bias's entries.
+    pub system: NormalEquations,
+    /// `G` of the vector's unknowns, both triangles (`rank x rank`).
+    pub matrix: Matrix,
+    /// The numbers from 0 to below the rank: all rows of `matrix`.
+    pub rows: Vec<u32>,
+}
+
+impl Shared {
+    /// Both forms of one system.
+    #[must_use]
+    pub fn new(system: NormalEquations) -> Self {
+        let rows = (0..system.rank() as u32).collect();
+        let mut matrix = Matrix::zeros(system.rank(), system.rank());
+        system.write_symmetric(&mut matrix);
+        Self { system, matrix, rows }
+    }
 }
 
 impl RowProblem<'_> {
@@ -38,7 +68,7 @@ impl RowProblem<'_> {
         let rows = (self.indices, self.following);
         system.set_all(kernels, self.fixed, rows, self.weights, self.targets);
         if let Some(shared) = self.shared {
-            system.add_system(shared);
+            system.add_system(&shared.system);
         }
         system.add_ridge(self.ridge.vector, self.ridge.bias.unwrap_or(0.0));
         system.set_at_zero(self.at_zero);
@@ -73,15 +103,20 @@ pub trait Solver: Sync {
     ) -> Result<Option<Solution>, NotPositiveDefinite>;
 
     /// Whether the rows kept must be finished before another one is taken.
-    fn is_full(&self, scratch: &Self::Scratch) -> bool;
+    fn is_full(&self, _scratch: &Self::Scratch) -> bool {
+        false
+    }
 
     /// Solves the rows kept and hands each one's position among them, vector and solution to `done`.
+    /// Most solvers keep none.
     ///
     /// # Errors
     /// The position of the first row without a unique solution.
     fn finish(
         &self,
-        scratch: &mut Self::Scratch,
-        done: &mut dyn FnMut(usize, &[f32], Solution),
-    ) -> Result<(), (usize, NotPositiveDefinite)>;
+        _scratch: &mut Self::Scratch,
+        _done: &mut dyn FnMut(usize, &[f32], Solution),
+    ) -> Result<(), (usize, NotPositiveDefinite)> {
+        Ok(())
+    }
 }

@@ -114,6 +114,9 @@ pub struct Data {
     pub duplicates_policy: String,
     /// Rows merged into another.
     pub duplicates: u64,
+    /// Cells left out because their count is 0 (implicit feedback).
+    #[serde(default)]
+    pub zero_counts: u64,
     /// Cells left out by the minimum counts.
     pub below_minimum: u64,
     /// Rows left out because their weight is 0.
@@ -155,6 +158,13 @@ pub struct SplitEntry {
 pub struct ModelEntry {
     /// Name of the algorithm.
     pub algorithm: String,
+    /// What was minimised.
+    #[serde(default)]
+    pub objective: String,
+    /// What scores mean: `ratings`, or `preferences` (implicit feedback: higher is better, about 0 to
+    /// 1).
+    #[serde(default = "ratings")]
+    pub scores: String,
     /// Entries of a vector.
     pub k: u32,
     /// λ as given, on standardised ratings.
@@ -212,6 +222,10 @@ pub struct OutputEntry {
     pub rows: usize,
     /// Columns and their types.
     pub schema: String,
+}
+
+fn ratings() -> String {
+    "ratings".into()
 }
 
 impl Manifest {

@@ -27,7 +27,7 @@ pub use table::{RatingsWriter, write_predictions};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::load::fingerprint;
-use crate::model::{Factors, Model};
+use crate::model::{Factors, Model, Scale};
 
 /// File names in a model directory.
 pub const USER_FACTORS: &str = "user_factors.parquet";
@@ -73,10 +73,16 @@ pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
         factors: Factors { users: p, items: q },
         users,
         items,
-        mean: manifest.model.global_mean,
-        biases: manifest.model.biases,
-        fallback: manifest.model.training_mean,
-        range: (manifest.data.rating_min, manifest.data.rating_max),
+        scale: Scale {
+            mean: manifest.model.global_mean,
+            deviation: 1.0,
+            biases: manifest.model.biases,
+            fallback: manifest.model.training_mean,
+            range: match manifest.model.scores.as_str() {
+                "preferences" => Scale::preferences().range,
+                _ => (manifest.data.rating_min, manifest.data.rating_max),
+            },
+        },
     };
     Ok((model, manifest))
 }

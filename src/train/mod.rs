@@ -1,6 +1,8 @@
 //! Algorithms that fit factors to ratings.
 
 mod als;
+mod alternate;
+mod ials;
 mod start;
 mod sweep;
 
@@ -8,11 +10,13 @@ use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
 pub use als::Als;
+pub use alternate::SolverChoice;
+pub use ials::Ials;
 pub use start::start;
 
 use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
-use crate::model::{Factors, Scorer};
+use crate::model::{Factors, Scale, Scorer};
 use crate::ratings::{Moments, Ratings};
 
 /// What an algorithm fits.
@@ -41,7 +45,8 @@ pub struct Iteration<'a> {
     pub number: u32,
     /// The objective per training cell, on standardised ratings.
     pub objective: f64,
-    /// RMSE over the training cells, predictions not clipped; none without cells.
+    /// RMSE over the training cells, predictions not clipped; none without cells, or where scores are
+    /// not ratings.
     pub train_rmse_raw: Option<f64>,
     /// Predicts with the factors as they stand.
     pub scorer: Scorer<'a>,
@@ -67,12 +72,8 @@ pub enum StopReason {
 pub struct Fit {
     /// The factors, on the scale of standardised ratings; rows without cells are zero.
     pub factors: Factors,
-    /// μ of the score.
-    pub mean: f64,
-    /// `s`: factors are published as `√s p`, `√s q`, `s b`.
-    pub deviation: f64,
-    /// Whether biases were fitted.
-    pub biases: bool,
+    /// How they become scores; factors are published as `√s p`, `√s q`, `s b` with its deviation `s`.
+    pub scale: Scale,
     /// Iterations done.
     pub iterations: u32,
     /// Why it ended.
@@ -80,17 +81,10 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Predicts on the rating scale with these factors.
+    /// Predicts with these factors.
     #[must_use]
-    pub fn scorer(&self, moments: &Moments) -> Scorer<'_> {
-        Scorer {
-            factors: &self.factors,
-            mean: self.mean,
-            scale: self.deviation,
-            biases: self.biases,
-            fallback: moments.mean,
-            range: (f64::from(moments.min), f64::from(moments.max)),
-        }
+    pub const fn scorer(&self) -> Scorer<'_> {
+        Scorer { factors: &self.factors, scale: self.scale }
     }
 }
 

@@ -12,12 +12,12 @@ use rayon::prelude::*;
 use super::check_stop;
 use crate::error::{Error, Result};
 use crate::ids::Axis;
+use crate::linalg::Solution;
 use crate::linalg::simd::Kernels;
-use crate::linalg::{NormalEquations, Solution};
 use crate::model::Embedding;
 use crate::objective::{Objective, Ridge, RowLoss};
 use crate::ratings::Side;
-use crate::solver::{RowProblem, Solver};
+use crate::solver::{RowProblem, Shared, Solver};
 
 /// Virtual partitions per side: enough to balance many cores, few enough to cost nothing.
 const PARTITIONS: usize = 1024;
@@ -107,7 +107,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// [`Error::Stopped`], or [`Error::Numeric`] for the first row without a solution.
     pub(super) fn run(&self, fixed: &Embedding, own: &mut Embedding) -> Result<RowLoss> {
         let rank = fixed.vectors.cols();
-        let shared = self.objective.shared(self.axis, &fixed.vectors);
+        let shared = self.objective.shared(self.axis, &fixed.vectors).map(Shared::new);
         let scratch = || Scratch {
             solver: self.solver.scratch(rank),
             waiting: Vec::new(),
@@ -130,7 +130,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// Solves the rows of one task.
     fn solve(
         &self,
-        (fixed, shared): (&Embedding, Option<&NormalEquations>),
+        (fixed, shared): (&Embedding, Option<&Shared>),
         scratch: &mut Scratch<S::Scratch>,
         mut task: Task<'_>,
     ) -> Result<RowLoss> {
@@ -156,6 +156,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
                 shared,
                 ridge: self.objective.ridge(self.axis, cells.len()),
                 at_zero,
+                bias: task.biases[at],
             };
             let taken = Taken { at, ridge: problem.ridge, weighted: problem.weights.is_some() };
             let solved = self.solver.solve(&problem, solver, task.vector(at));
@@ -177,7 +178,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// Solves the rows that the solver has kept.
     fn finish(
         &self,
-        given: (&Embedding, Option<&NormalEquations>),
+        given: (&Embedding, Option<&Shared>),
         scratch: &mut Scratch<S::Scratch>,
         task: &mut Task<'_>,
         losses: &mut RowLoss,
@@ -203,7 +204,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// Keeps the bias of a row whose vector is in place; its penalty, and its losses if asked for.
     fn settle(
         &self,
-        (fixed, shared): (&Embedding, Option<&NormalEquations>),
+        (fixed, shared): (&Embedding, Option<&Shared>),
         task: &mut Task<'_>,
         taken: Taken,
         solution: &Solution,
@@ -232,7 +233,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
                 dots.resize(dots.len().max(cells.len()), 0.0);
                 self.kernels.dots(vector, &fixed.vectors, cells.indices, dots);
                 let mut loss = self.objective.loss(cells, &fixed.biases, bias, dots);
-                loss.objective += shared.map_or(0.0, |shared| shared.value(vector, bias));
+                loss.objective += shared.map_or(0.0, |shared| shared.system.value(vector, bias));
                 loss
             }
         };

@@ -7,7 +7,7 @@ use lacuna::metric::{rmse, training_errors};
 use lacuna::model::{Embedding, Factors};
 use lacuna::objective::Regularization;
 use lacuna::ratings::{Cell, Ratings};
-use lacuna::train::Als;
+use lacuna::train::{Als, SolverChoice};
 use serde_json::Value;
 
 use crate::support::fit;
@@ -46,6 +46,7 @@ fn algorithm(case: &Value, iterations: u32) -> Als {
         },
         biases: case["biases"].as_bool().unwrap_or(true),
         mean: case["mean"].as_bool().unwrap_or(true),
+        solver: SolverChoice::Cholesky,
         seed: 0,
     }
 }

@@ -4,6 +4,8 @@
 
 mod algorithms;
 mod golden;
+#[cfg(feature = "cli")]
+mod implicit;
 mod support;
 mod tidy;
 

@@ -90,9 +90,9 @@ fn gram(kernels: Kernels, rows: usize, rank: usize, cells: usize, rounds: usize)
 }
 
 /// A system as a row gives it.
-fn fill(system: &mut NormalEquations, gram: &[f32]) {
+fn fill(system: &mut NormalEquations, original: &NormalEquations) {
     system.reset();
-    system.add_shared(gram, None);
+    system.add_system(original);
     system.add_ridge(1.0, 1.0);
 }
 
@@ -109,7 +109,7 @@ fn solve(kernels: Kernels, rank: usize, rounds: usize) -> f64 {
     let (mut system, mut x) = (original.clone(), vec![0.0; rank]);
     best(rounds, || {
         for _ in 0..16 {
-            fill(&mut system, original.gram());
+            fill(&mut system, &original);
             system.solve(kernels, true, &mut x).expect("positive definite");
         }
     }) / 16.0
@@ -121,7 +121,7 @@ fn group(kernels: Kernels, rank: usize, rounds: usize) -> f64 {
     let mut group = Group::new(rank);
     best(rounds, || {
         for _ in 0..16 {
-            fill(group.claim().expect("room"), original.gram());
+            fill(group.claim().expect("room"), &original);
         }
         group.solve(kernels, true, &mut |_, _, _| {}).expect("positive definite");
     }) / 16.0

@@ -14,8 +14,8 @@ use lacuna::linalg::simd::{Kernels, Level};
 use lacuna::objective::Regularization;
 use lacuna::ratings::Ratings;
 use lacuna::split::mix;
-use lacuna::train::{Algorithm, Als, Problem};
-use lacuna_kernels::{median, numpy_sgemm, ratings, sgemm, useful_flops};
+use lacuna::train::{Algorithm, Als, Problem, SolverChoice};
+use lacuna_kernels::{median, numpy_sgemm, ratings, setting, sgemm, useful_flops};
 
 fn main() {
     let smoke = std::env::args().any(|a| a == "--test");
@@ -53,6 +53,7 @@ fn sweep(ratings: &Ratings, rank: usize, level: Level, rounds: usize, threads: u
         regularization: Regularization { users: 0.15, items: 0.15, biases: 0.1, exponent: 0.5 },
         biases: true,
         mean: true,
+        solver: SolverChoice::Cholesky,
         seed: 42,
     };
     let problem = Problem {
@@ -88,8 +89,4 @@ fn sweep(ratings: &Ratings, rank: usize, level: Level, rounds: usize, threads: u
         numpy.map_or("-".into(), |n| format!("{n:.0}")),
         100.0 * rate / faer.max(numpy.unwrap_or(0.0)),
     );
-}
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }

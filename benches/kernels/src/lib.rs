@@ -123,3 +123,9 @@ pub fn ratings(number: u64) -> Ratings {
     }
     Ratings::from_sorted(users as usize, items as usize, &cells)
 }
+
+/// A number from the environment.
+#[must_use]
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}

@@ -16,6 +16,7 @@
 #![allow(clippy::needless_range_loop, reason = "registers are indexed by row and column of a tile")]
 
 mod buffer;
+mod combine;
 mod dots;
 mod gram;
 mod lanes;
@@ -26,6 +27,8 @@ mod vector;
 mod x86;
 
 pub(super) use buffer::Buffer;
+
+use std::ops::Range;
 
 use super::{Matrix, NotPositiveDefinite};
 
@@ -83,18 +86,18 @@ pub struct Kernels {
 
 /// Calls `kernels::$name` compiled for the level in hand.
 macro_rules! dispatch {
-    ($level:expr, $name:ident $(::<$flag:literal>)? ($($arg:expr),*)) => {
+    ($level:expr, $name:ident $(::<$($flag:literal),+>)? ($($arg:expr),*)) => {
         // SAFETY: a `Kernels` only holds a level that `Level::available` found on this processor,
         // and the caller has checked the bounds that the kernel documents.
         unsafe {
             match $level {
-                Level::Portable => portable::$name$(::<$flag>)?($($arg),*),
+                Level::Portable => portable::$name$(::<$($flag),+>)?($($arg),*),
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => x86::avx2::$name$(::<$flag>)?($($arg),*),
+                Level::Avx2 => x86::avx2::$name$(::<$($flag),+>)?($($arg),*),
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => x86::avx512::$name$(::<$flag>)?($($arg),*),
+                Level::Avx512 => x86::avx512::$name$(::<$($flag),+>)?($($arg),*),
                 #[cfg(not(target_arch = "x86_64"))]
-                Level::Avx2 | Level::Avx512 => portable::$name$(::<$flag>)?($($arg),*),
+                Level::Avx2 | Level::Avx512 => portable::$name$(::<$($flag),+>)?($($arg),*),
             }
         }
     };
@@ -134,21 +137,42 @@ impl Kernels {
     pub fn accumulate(
         self,
         fixed: &Matrix,
+        rows: (&[u32], &[u32]),
+        weights: Option<&[f32]>,
+        targets: &[f32],
+        sums: (&mut [f32], &mut [f32], &mut [f32]),
+        overwrite: bool,
+    ) {
+        self.accumulate_columns(fixed, 0..fixed.cols(), rows, weights, targets, sums, overwrite);
+    }
+
+    /// [`Kernels::accumulate`] over some columns of `fixed` alone. Where their number is no multiple of
+    /// 8, the sums' padding is left with whatever lies beside them.
+    ///
+    /// # Panics
+    /// If an index or a column lies outside `fixed`, or a length does not fit.
+    #[expect(clippy::too_many_arguments, reason = "one row's operands and its results")]
+    pub fn accumulate_columns(
+        self,
+        fixed: &Matrix,
+        columns: Range<usize>,
         (indices, following): (&[u32], &[u32]),
         weights: Option<&[f32]>,
         targets: &[f32],
         (gram, rhs, sums): (&mut [f32], &mut [f32], &mut [f32]),
         overwrite: bool,
     ) {
-        let n = fixed.cols().next_multiple_of(BLOCK);
+        let n = columns.len().next_multiple_of(BLOCK);
         check_rows(fixed, indices);
+        // Up to 7 numbers behind the last row are read: the vector of zeros there.
+        assert!(columns.start <= columns.end && columns.end <= fixed.cols(), "columns of `fixed`");
         assert!(targets.len() == indices.len(), "one target per cell");
         assert!(weights.is_none_or(|w| w.len() == indices.len()), "one weight per cell");
         assert!(
             holds_square(gram, n) && rhs.len() >= n && sums.len() >= n,
             "room for {n} unknowns"
         );
-        let base = fixed.padded();
+        let base = fixed.padded().get(columns.start..).unwrap_or_default();
         match weights {
             None => dispatch!(
                 self.level,
@@ -262,6 +286,83 @@ impl Kernels {
             self.level,
             dots(&x[..fixed.cols()], fixed.padded(), fixed.stride(), indices, out)
         );
+    }
+
+    /// Writes to `dots` what [`Kernels::dots`] gives, for `x` against the columns of `fixed` from
+    /// `first` on.
+    ///
+    /// # Panics
+    /// If an index or a column lies outside `fixed`, or `out` is shorter than `indices`.
+    pub fn dots_columns(
+        self,
+        x: &[f32],
+        fixed: &Matrix,
+        first: usize,
+        indices: &[u32],
+        out: &mut [f32],
+    ) {
+        check_rows(fixed, indices);
+        let fits = first.checked_add(x.len()).is_some_and(|end| end <= fixed.cols());
+        assert!(fits && out.len() >= indices.len(), "lengths");
+        let base = fixed.padded().get(first..).unwrap_or_default();
+        dispatch!(self.level, dots(x, base, fixed.stride(), indices, out));
+    }
+
+    /// Adds `Σⱼ cⱼ yⱼ` to `out` and returns `Σⱼ cⱼ`, where the `yⱼ` are the rows `indices` of `fixed`,
+    /// `sⱼ = x · yⱼ + shift` (written to `dots`) and `cⱼ = wⱼ sⱼ`, or `tⱼ − wⱼ sⱼ` where there are
+    /// `targets`; `wⱼ` is 1 where `weights` is absent.
+    ///
+    /// `x` and `out` are as long as a padded row of `fixed`, with zeros in the padding of `x`. `4 k` flops per row: a product with
+    /// `Σ w y yᵀ` that does not form it.
+    ///
+    /// # Panics
+    /// If an index lies outside `fixed` or a length does not fit.
+    #[expect(clippy::too_many_arguments, reason = "one row's operands and its results")]
+    pub fn combine(
+        self,
+        (x, shift): (&[f32], f32),
+        fixed: &Matrix,
+        indices: &[u32],
+        weights: Option<&[f32]>,
+        targets: Option<&[f32]>,
+        dots: &mut [f32],
+        out: &mut [f32],
+    ) -> f32 {
+        check_rows(fixed, indices);
+        let (stride, base) = (fixed.stride(), fixed.padded());
+        assert!(x.len() == stride && out.len() == stride, "vectors of {stride} numbers");
+        let len = indices.len();
+        assert!(dots.len() >= len && weights.is_none_or(|w| w.len() >= len), "one per cell");
+        assert!(targets.is_none_or(|t| t.len() >= len), "one target per cell");
+        let dots = &mut dots[..len];
+        let (w, t) = (weights.unwrap_or_default(), targets.unwrap_or_default());
+        let x = (x, shift);
+        match (weights.is_some(), targets.is_some()) {
+            (false, false) => {
+                dispatch!(
+                    self.level,
+                    combine::<false, false>(x, base, stride, indices, w, t, dots, out)
+                )
+            }
+            (false, true) => {
+                dispatch!(
+                    self.level,
+                    combine::<false, true>(x, base, stride, indices, w, t, dots, out)
+                )
+            }
+            (true, false) => {
+                dispatch!(
+                    self.level,
+                    combine::<true, false>(x, base, stride, indices, w, t, dots, out)
+                )
+            }
+            (true, true) => {
+                dispatch!(
+                    self.level,
+                    combine::<true, true>(x, base, stride, indices, w, t, dots, out)
+                )
+            }
+        }
     }
 
     /// `Σ xᵢ yᵢ` over the shorter of the two.

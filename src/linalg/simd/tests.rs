@@ -164,3 +164,88 @@ fn an_index_outside_the_matrix_is_refused() {
     let fixed = Matrix::zeros(4, 8);
     Kernels::detect().dots(&[0.0; 8], &fixed, &[0, 4], &mut [0.0; 2]);
 }
+
+#[test]
+fn combine_equals_the_naive_product() {
+    for rank in RANKS {
+        for cells in [0, 1, 3, 4, 5, 70] {
+            let rows = 31;
+            let fixed = Matrix::from_rows(rows, rank, &noise(rows * rank, 1));
+            let indices: Vec<u32> = (0..cells).map(|i| (i * 17 % rows) as u32).collect();
+            let (weights, targets) = (noise(cells, 2), noise(cells, 3));
+            let mut x = noise(rank, 4);
+            x.resize(fixed.stride(), 0.0);
+            for kernels in levels() {
+                for (weighted, residual) in
+                    [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(w, r)| (w > 0, r > 0))
+                {
+                    let (mut dots, mut out) = (vec![f32::NAN; cells], vec![0.5; fixed.stride()]);
+                    let (w, t) =
+                        (weighted.then_some(&weights[..]), residual.then_some(&targets[..]));
+                    let total =
+                        kernels.combine((&x, 0.25), &fixed, &indices, w, t, &mut dots, &mut out);
+                    let y = |p: usize| fixed.row(indices[p] as usize).iter().map(|&v| f64::from(v));
+                    let dot =
+                        |p: usize| y(p).zip(&x).map(|(y, &x)| y * f64::from(x)).sum::<f64>() + 0.25;
+                    let c = |p: usize| {
+                        let s = if weighted { f64::from(weights[p]) * dot(p) } else { dot(p) };
+                        if residual { f64::from(targets[p]) - s } else { s }
+                    };
+                    // Products of up to 257 terms below 1, then sums of up to 70 of them.
+                    let close =
+                        |a: f32, b: f64| assert!((f64::from(a) - b).abs() < 1e-3, "{a} {b}");
+                    (0..cells).for_each(|p| close(dots[p], dot(p)));
+                    close(total, (0..cells).map(c).sum());
+                    for (i, &out) in out[..rank].iter().enumerate() {
+                        close(
+                            out,
+                            0.5 + (0..cells)
+                                .map(|p| c(p) * y(p).nth(i).unwrap_or(0.0))
+                                .sum::<f64>(),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn columns_alone_come_out_as_within_all() {
+    let (rank, rows) = (37, 20);
+    let fixed = Matrix::from_rows(rows, rank, &noise(rows * rank, 1));
+    let indices: Vec<u32> = (0..50).map(|i| (i * 7 % rows) as u32).collect();
+    let targets = noise(50, 2);
+    for (first, last) in [(0, 8), (8, 16), (16, 37), (5, 12), (36, 37)] {
+        let len = last - first;
+        let part: Vec<f32> = (0..rows).flat_map(|r| fixed.row(r)[first..last].to_vec()).collect();
+        let alone = Matrix::from_rows(rows, len, &part);
+        let n = len.next_multiple_of(BLOCK);
+        for kernels in levels() {
+            let run = |matrix: &Matrix, columns: Range<usize>| {
+                let mut sums = (vec![0.0; n * n], vec![0.0; n], vec![0.0; n]);
+                let all = (&mut sums.0[..], &mut sums.1[..], &mut sums.2[..]);
+                kernels.accumulate_columns(
+                    matrix,
+                    columns,
+                    (&indices, &[]),
+                    None,
+                    &targets,
+                    all,
+                    true,
+                );
+                sums
+            };
+            let (got, want) = (run(&fixed, first..last), run(&alone, 0..len));
+            for i in 0..len {
+                assert_eq!(got.0[i * n + i..i * n + len], want.0[i * n + i..i * n + len]);
+                assert_eq!((got.1[i], got.2[i]), (want.1[i], want.2[i]));
+            }
+            let (mut got, mut want) = (vec![0.0; 50], vec![0.0; 50]);
+            let x = noise(len, 5);
+            kernels.dots_columns(&x, &fixed, first, &indices, &mut got);
+            kernels.dots(&x, &alone, &indices, &mut want);
+            assert_eq!(got, want);
+        }
+    }
+}

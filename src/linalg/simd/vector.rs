@@ -24,6 +24,12 @@ pub(super) trait Vector: Copy {
     /// `1 / √self`.
     unsafe fn inverse_root(self) -> Self;
     unsafe fn sum(self) -> f32;
+    /// The sums of four registers.
+    #[inline(always)]
+    unsafe fn sums(four: [Self; 4]) -> [f32; 4] {
+        // SAFETY: as for the type.
+        four.map(|v| unsafe { v.sum() })
+    }
     unsafe fn prefetch(p: *const f32);
 }
 
@@ -74,6 +80,20 @@ macro_rules! instantiate {
         ) {
             // SAFETY: the caller's promise is the kernel's.
             unsafe { dots::dots::<$vector>(x, base, stride, indices, out) }
+        }
+
+        $(#[$attribute])*
+        #[expect(clippy::too_many_arguments, reason = "as the kernel")]
+        pub(in crate::linalg::simd) unsafe fn combine<const WEIGHTED: bool, const RESIDUAL: bool>(
+            x: (&[f32], f32), base: &[f32], stride: usize, indices: &[u32], weights: &[f32], targets: &[f32],
+            dots: &mut [f32], out: &mut [f32],
+        ) -> f32 {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe {
+                combine::combine::<$vector, WEIGHTED, RESIDUAL>(
+                    x, base, stride, indices, weights, targets, dots, out,
+                )
+            }
         }
 
         $(#[$attribute])*

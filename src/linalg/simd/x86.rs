@@ -2,19 +2,21 @@
 
 use std::arch::x86_64::{
     __m256, __m512, _MM_HINT_T1, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps,
-    _mm_movehl_ps, _mm_prefetch, _mm256_add_ps, _mm256_castps256_ps128, _mm256_div_ps,
-    _mm256_extractf128_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_mul_ps,
-    _mm256_set1_ps, _mm256_setzero_ps, _mm256_sqrt_ps, _mm256_storeu_ps, _mm512_add_ps,
-    _mm512_div_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mul_ps,
-    _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_sqrt_ps, _mm512_storeu_ps,
+    _mm_movehl_ps, _mm_prefetch, _mm_storeu_ps, _mm256_add_ps, _mm256_castpd_ps,
+    _mm256_castps256_ps128, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+    _mm256_fnmadd_ps, _mm256_hadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_sqrt_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_castps_pd,
+    _mm512_castps512_ps256, _mm512_div_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps,
+    _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_sqrt_ps, _mm512_storeu_ps,
 };
 
 use super::vector::{Vector, instantiate};
-use super::{dots, gram, lanes, triangular};
+use super::{combine, dots, gram, lanes, triangular};
 
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident($register:ty), $n:literal of $registers:literal, half $half:ty, $zero:ident, $splat:ident,
-     $load:ident, $store:ident, $mul:ident, $add:ident, $fma:ident, $fnma:ident, $div:ident, $sqrt:ident, |$v:ident| $sum:expr) => {
+     $load:ident, $store:ident, $mul:ident, $add:ident, $fma:ident, $fnma:ident, $div:ident, $sqrt:ident, |$v:ident| $sum:expr, |$w:ident| $half_of:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(super) struct $name($register);
@@ -88,6 +90,27 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            unsafe fn sums(four: [Self; 4]) -> [f32; 4] {
+                // SAFETY: see above.
+                unsafe {
+                    // A closure would not be compiled for the instruction set.
+                    macro_rules! half {
+                        ($at:literal) => {{
+                            let $w = four[$at].0;
+                            $half_of
+                        }};
+                    }
+                    let (a, b, c, d) = (half!(0), half!(1), half!(2), half!(3));
+                    let pairs = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+                    let low = _mm256_castps256_ps128(pairs);
+                    let sums = _mm_add_ps(low, _mm256_extractf128_ps::<1>(pairs));
+                    let mut out = [0.0; 4];
+                    _mm_storeu_ps(out.as_mut_ptr(), sums);
+                    out
+                }
+            }
+
+            #[inline(always)]
             unsafe fn prefetch(p: *const f32) {
                 // SAFETY: a prefetch reads nothing and cannot fault.
                 unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
@@ -104,24 +127,29 @@ vector!(
         let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-    }
+    },
+    |v| v
 );
 
 vector!(
     /// Sixteen lanes.
     Lanes16(__m512), 16 of 32, half Lanes8, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps,
     _mm512_storeu_ps, _mm512_mul_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    _mm512_div_ps, _mm512_sqrt_ps, |v| _mm512_reduce_add_ps(v)
+    _mm512_div_ps, _mm512_sqrt_ps, |v| _mm512_reduce_add_ps(v),
+    |v| {
+        let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(v)));
+        _mm256_add_ps(_mm512_castps512_ps256(v), upper)
+    }
 );
 
 pub(super) mod avx2 {
-    use super::{Lanes8, Vector, dots, gram, instantiate, lanes, triangular};
+    use super::{Lanes8, Vector, combine, dots, gram, instantiate, lanes, triangular};
 
     instantiate!(Lanes8, #[target_feature(enable = "avx2,fma")]);
 }
 
 pub(super) mod avx512 {
-    use super::{Lanes16, Vector, dots, gram, instantiate, lanes, triangular};
+    use super::{Lanes16, Vector, combine, dots, gram, instantiate, lanes, triangular};
 
     instantiate!(Lanes16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]);
 }

@@ -3,6 +3,8 @@ use crate::error::Error;
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
 use crate::ratings::{Cell, Ratings};
+use crate::train::StopReason;
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
 /// Ratings of a known low-rank truth, some users and items without any.
@@ -31,6 +33,7 @@ fn als(rank: usize) -> Als {
         regularization: Regularization { users: 0.05, items: 0.05, biases: 0.05, exponent: 0.5 },
         biases: true,
         mean: true,
+        solver: SolverChoice::Cholesky,
         seed: 1,
     }
 }
@@ -113,7 +116,7 @@ fn biases_and_mean_can_be_left_out() {
         ControlFlow::Continue(())
     })
     .expect("fits");
-    assert_eq!((fit.mean, fit.deviation), (0.0, 1.0));
+    assert_eq!((fit.scale.mean, fit.scale.deviation), (0.0, 1.0));
     assert!(fit.factors.users.biases.iter().chain(&fit.factors.items.biases).all(|&b| b == 0.0));
 }
 

@@ -1,0 +1,83 @@
+//! Products with a row's matrix of the normal equations without forming it.
+
+use super::vector::Vector;
+
+/// Rows between the one that is read and the one that is fetched.
+const AHEAD: usize = 8;
+
+/// See [`super::Kernels::combine`]; `weights` is read only where `WEIGHTED`, `targets` only where
+/// `RESIDUAL`.
+///
+/// # Safety
+/// All `indices` are rows of `base` (rows of `stride` numbers, a multiple of 16), `x` and `out` hold
+/// `stride` numbers, and `dots`, `weights` and `targets` are as long as `indices`.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one row's operands and its results")]
+pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bool>(
+    (x, shift): (&[f32], f32),
+    base: &[f32],
+    stride: usize,
+    indices: &[u32],
+    weights: &[f32],
+    targets: &[f32],
+    dots: &mut [f32],
+    out: &mut [f32],
+) -> f32 {
+    let (base, out) = (base.as_ptr(), out.as_mut_ptr());
+    let mut total = 0.0;
+    // SAFETY: the rows and lengths are given by the caller.
+    unsafe {
+        let mut coefficient = |p: usize, dot: f32| {
+            let dot = dot + shift;
+            dots[p] = dot;
+            let weighted = if WEIGHTED { *weights.get_unchecked(p) * dot } else { dot };
+            let c = if RESIDUAL { *targets.get_unchecked(p) - weighted } else { weighted };
+            total += c;
+            c
+        };
+        let mut p = 0;
+        while p + 4 <= indices.len() {
+            let rows: [*const f32; 4] =
+                std::array::from_fn(|g| base.add(indices[p + g] as usize * stride));
+            if RESIDUAL {
+                for &index in indices.iter().skip(p + AHEAD).take(4) {
+                    for line in (0..stride).step_by(16) {
+                        V::prefetch(base.wrapping_add(index as usize * stride + line));
+                    }
+                }
+            }
+            let mut sums = [V::zero(); 4];
+            for j in (0..stride).step_by(V::N) {
+                let v = V::load(x.as_ptr().add(j));
+                for g in 0..4 {
+                    sums[g] = v.mul_add(V::load(rows[g].add(j)), sums[g]);
+                }
+            }
+            let (sums, mut c) = (V::sums(sums), [V::zero(); 4]);
+            for g in 0..4 {
+                c[g] = V::splat(coefficient(p + g, sums[g]));
+            }
+            for j in (0..stride).step_by(V::N) {
+                let mut v = V::load(out.add(j));
+                for g in 0..4 {
+                    v = c[g].mul_add(V::load(rows[g].add(j)), v);
+                }
+                v.store(out.add(j));
+            }
+            p += 4;
+        }
+        while p < indices.len() {
+            let row = base.add(indices[p] as usize * stride);
+            let mut sum = V::zero();
+            for j in (0..stride).step_by(V::N) {
+                sum = V::load(x.as_ptr().add(j)).mul_add(V::load(row.add(j)), sum);
+            }
+            let c = V::splat(coefficient(p, sum.sum()));
+            for j in (0..stride).step_by(V::N) {
+                c.mul_add(V::load(row.add(j)), V::load(out.add(j))).store(out.add(j));
+            }
+            p += 1;
+        }
+    }
+    total
+}

@@ -1,0 +1,154 @@
+//! Squared error over all cells, the observed ones with a confidence each: implicit feedback.
+//!
+//! ```text
+//! Σ over observed  [c − 2 t s + w s²]  +  α₀ Σ over all cells s²  +  λ Σ ρ |p_u|² + λ Σ ρ |q_i|²,   s = p_u·q_i
+//! ρ = (n_u + α₀ n)^ν for users, (n_i + α₀ m)^ν for items, n and m the items and users with cells
+//! ```
+//!
+//! | confidence | `c` | `w` | `t` | source |
+//! |---|---|---|---|---|
+//! | unit | 1 | 1 | 1 | Rendle, Krichene, Zhang, Koren 2021 (iALS), `α₀` over all pairs |
+//! | linear | `1 + α r` | `c − α₀` | `c` | Hu, Koren, Volinsky 2008, with `α₀ = 1` |
+//! | log | `1 + α ln(1 + r / ε)` | `c − α₀` | `c` | the same paper |
+//! | raw | `α r` | `c − α₀` | `c` | the implicit package, with `α₀ = 1` |
+//!
+//! so that a row's system is `(α₀ YᵀY + Σ w y yᵀ + λ ρ) x = Σ t y`. Weights of the input multiply `c`.
+
+use super::{Objective, Ridge, RowLoss};
+use crate::ids::Axis;
+use crate::linalg::simd::Kernels;
+use crate::linalg::{Matrix, NormalEquations};
+use crate::ratings::{Ratings, Row};
+
+/// How a value becomes a confidence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Confidence {
+    /// 1 whatever the value, beside `α₀` for every pair.
+    Unit,
+    /// `1 + α r`.
+    Linear {
+        /// `α`.
+        alpha: f64,
+    },
+    /// `1 + α ln(1 + r / ε)`.
+    Log {
+        /// `α`.
+        alpha: f64,
+        /// `ε`.
+        epsilon: f64,
+    },
+    /// `α r`.
+    Raw {
+        /// `α`.
+        alpha: f64,
+    },
+}
+
+impl Confidence {
+    /// `(w, t)` of a value under the weight `α₀` of unobserved pairs.
+    #[must_use]
+    pub fn terms(self, value: f64, unobserved: f64, weight: f64) -> (f64, f64) {
+        let c = weight
+            * match self {
+                Self::Unit => return (weight, weight),
+                Self::Linear { alpha } => 1.0 + alpha * value,
+                Self::Log { alpha, epsilon } => 1.0 + alpha * (value / epsilon).ln_1p(),
+                Self::Raw { alpha } => alpha * value,
+            };
+        (c - unobserved, c)
+    }
+}
+
+/// The implicit objective of one set of training cells.
+#[derive(Debug, Clone)]
+pub struct Implicit {
+    kernels: Kernels,
+    confidence: Confidence,
+    unobserved: f64,
+    /// `λ` of the users and of the items.
+    regularization: (f64, f64),
+    exponent: f64,
+    /// Users and items with cells.
+    rows: (usize, usize),
+}
+
+impl Implicit {
+    /// The objective over `ratings`; `unobserved` is `α₀`, `regularization` `λ` of the users and of the
+    /// items, `exponent` `ν`.
+    #[must_use]
+    pub fn new(
+        kernels: Kernels,
+        ratings: &Ratings,
+        confidence: Confidence,
+        unobserved: f64,
+        regularization: (f64, f64),
+        exponent: f64,
+    ) -> Self {
+        let rows = (ratings.by_user.rows_with_cells(), ratings.by_item.rows_with_cells());
+        Self { kernels, confidence, unobserved, regularization, exponent, rows }
+    }
+}
+
+impl Objective for Implicit {
+    /// `α₀ YᵀY` over all rows of the other side.
+    fn shared(&self, _: Axis, fixed: &Matrix) -> Option<NormalEquations> {
+        if self.unobserved == 0.0 {
+            return None;
+        }
+        let mut system = NormalEquations::new(fixed.cols());
+        let rows: Vec<u32> = (0..fixed.rows() as u32).collect();
+        let zeros = vec![0.0; rows.len()];
+        system.set_all(self.kernels, fixed, (&rows, &[]), None, &zeros);
+        system.scale(self.unobserved);
+        system.without_bias();
+        Some(system)
+    }
+
+    fn terms(
+        &self,
+        row: Row<'_>,
+        _: &[f32],
+        weights: &mut Vec<f32>,
+        targets: &mut Vec<f32>,
+    ) -> f64 {
+        weights.clear();
+        targets.clear();
+        let mut at_zero = 0.0;
+        for (p, &value) in row.values.iter().enumerate() {
+            let given = row.weights.map_or(1.0, |w| f64::from(w[p]));
+            let (w, t) = self.confidence.terms(f64::from(value), self.unobserved, given);
+            weights.push(w as f32);
+            targets.push(t as f32);
+            at_zero += t;
+        }
+        // All weights are 1: the kernels then need none.
+        if self.confidence == Confidence::Unit && row.weights.is_none() {
+            weights.clear();
+        }
+        at_zero
+    }
+
+    fn ridge(&self, axis: Axis, count: usize) -> Ridge {
+        let (lambda, others) = match axis {
+            Axis::User => (self.regularization.0, self.rows.1),
+            Axis::Item => (self.regularization.1, self.rows.0),
+        };
+        let rho = (count as f64 + self.unobserved * others as f64).powf(self.exponent);
+        Ridge { vector: (lambda * rho) as f32, bias: None }
+    }
+
+    fn minimum_suffices(&self, _: bool) -> bool {
+        true
+    }
+
+    fn loss(&self, row: Row<'_>, _: &[f32], _: f32, dots: &[f32]) -> RowLoss {
+        let mut loss = RowLoss::default();
+        for (p, (&value, &s)) in row.values.iter().zip(dots).enumerate() {
+            let given = row.weights.map_or(1.0, |w| f64::from(w[p]));
+            let (w, t) = self.confidence.terms(f64::from(value), self.unobserved, given);
+            let s = f64::from(s);
+            loss.objective += t + s * (w * s - 2.0 * t);
+        }
+        loss
+    }
+}

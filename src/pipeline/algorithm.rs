@@ -1,0 +1,363 @@
+//! The algorithm that the settings name: its defaults, what goes with it, and what it is built from.
+
+use serde::Serialize;
+
+use super::TrainConfig;
+use crate::error::{Error, Result};
+use crate::load::prepare::Duplicates;
+use crate::objective::{Confidence, Regularization};
+use crate::param::{Count, Exponent, NonNegative, Rank};
+use crate::train::{Algorithm, Als, Ials, SolverChoice};
+
+/// The algorithms by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum AlgorithmName {
+    /// Explicit ratings: alternating least squares.
+    Als,
+    /// Implicit feedback (counts, clicks): alternating least squares over all pairs.
+    Ials,
+}
+
+impl AlgorithmName {
+    /// As `--algorithm` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Als => "als",
+            Self::Ials => "ials",
+        }
+    }
+}
+
+/// How a row is solved, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum SolverName {
+    /// Exactly.
+    Cholesky,
+    /// Approximately, by steps of conjugate gradients.
+    Cg,
+    /// Block by block of the vector (iALS++).
+    Subspace,
+}
+
+/// How a count becomes a confidence, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfidenceName {
+    /// 1, whatever the count.
+    Unit,
+    /// 1 + α r.
+    Linear,
+    /// 1 + α ln(1 + r/ε).
+    Log,
+    /// α r.
+    Raw,
+}
+
+impl TrainConfig {
+    /// The same settings with the algorithm's defaults in place of what was not given.
+    #[must_use]
+    pub fn resolved(&self) -> Self {
+        fn fill<T>(setting: &mut Option<T>, default: T) {
+            setting.get_or_insert(default);
+        }
+        let mut c = self.clone();
+        let implicit = c.algorithm == AlgorithmName::Ials;
+        let explicit = !implicit;
+        fill(&mut c.load.duplicates, if implicit { Duplicates::Sum } else { Duplicates::Last });
+        fill(&mut c.factors, Rank::literal(64));
+        fill(&mut c.iterations, Count::literal(15));
+        fill(&mut c.regularization, NonNegative::literal(if implicit { 0.01 } else { 0.15 }));
+        fill(&mut c.reg_exponent, Exponent::literal(if implicit { 1.0 } else { 0.5 }));
+        fill(&mut c.tol, NonNegative::literal(1e-4));
+        if c.nonnegative {
+            (c.no_mean, c.no_biases) = (true, true);
+        } else {
+            fill(&mut c.solver, SolverName::Cholesky);
+        }
+        if explicit && !c.no_biases {
+            fill(&mut c.bias_reg, NonNegative::literal(0.1));
+        }
+        match c.solver {
+            Some(SolverName::Cg) => fill(&mut c.cg_steps, Count::literal(3)),
+            Some(SolverName::Subspace) => fill(&mut c.block, Count::literal(32)),
+            _ => {}
+        }
+        if implicit {
+            fill(&mut c.confidence, ConfidenceName::Unit);
+            let unit = c.confidence == Some(ConfidenceName::Unit);
+            fill(&mut c.unobserved_weight, NonNegative::literal(if unit { 0.1 } else { 1.0 }));
+            if !unit {
+                fill(&mut c.alpha, NonNegative::literal(1.0));
+            }
+            if c.confidence == Some(ConfidenceName::Log) {
+                fill(&mut c.epsilon, NonNegative::literal(1.0));
+            }
+        }
+        c
+    }
+
+    /// Checks that what was given goes with the algorithm, and with each other.
+    pub(super) fn check_algorithm(&self) -> Result<()> {
+        use AlgorithmName::{Als, Ials};
+        let wrong = |message: String| Err(Error::Usage(message));
+        let given: [(&str, bool, &[AlgorithmName]); 9] = [
+            ("--bias-reg", self.bias_reg.is_some(), &[Als]),
+            ("--no-biases", self.no_biases, &[Als]),
+            ("--no-mean", self.no_mean, &[Als]),
+            ("--patience", self.patience.is_some(), &[Als]),
+            ("--nonnegative", self.nonnegative, &[Als, Ials]),
+            ("--confidence", self.confidence.is_some(), &[Ials]),
+            ("--alpha", self.alpha.is_some(), &[Ials]),
+            ("--epsilon", self.epsilon.is_some(), &[Ials]),
+            ("--unobserved-weight", self.unobserved_weight.is_some(), &[Ials]),
+        ];
+        let foreign =
+            given.iter().find(|(_, given, known)| *given && !known.contains(&self.algorithm));
+        if let Some((flag, _, algorithms)) = foreign {
+            let names: Vec<&str> = algorithms.iter().map(|a| a.name()).collect();
+            return wrong(format!("{flag} goes with --algorithm {}", names.join(" or ")));
+        }
+        let rank = self.factors.map(Rank::get);
+        if rank == Some(0) && self.algorithm != Als {
+            return wrong(format!(
+                "--algorithm {} needs --factors of at least 1",
+                self.algorithm.name()
+            ));
+        }
+        if rank == Some(0) && (self.no_biases || self.nonnegative) {
+            let flag = if self.nonnegative { "--nonnegative" } else { "--no-biases" };
+            return wrong(format!(
+                "--factors 0 fits biases alone, so {flag} leaves nothing to fit"
+            ));
+        }
+        if self.nonnegative && self.solver.is_some() {
+            return wrong(
+                "--nonnegative solves rows in its own way, so --solver does not go with it".into(),
+            );
+        }
+        if self.nonnegative && self.bias_reg.is_some() {
+            return wrong("--nonnegative fits no biases, so --bias-reg does not go with it".into());
+        }
+        if self.cg_steps.is_some() && self.solver != Some(SolverName::Cg) {
+            return wrong("--cg-steps goes with --solver cg".into());
+        }
+        if self.block.is_some() && self.solver != Some(SolverName::Subspace) {
+            return wrong("--block goes with --solver subspace".into());
+        }
+        let confidence = self.confidence.unwrap_or(ConfidenceName::Unit);
+        if self.alpha.is_some() && confidence == ConfidenceName::Unit {
+            return wrong("--alpha goes with --confidence linear, log or raw".into());
+        }
+        if self.epsilon.is_some() && confidence != ConfidenceName::Log {
+            return wrong("--epsilon goes with --confidence log".into());
+        }
+        if self.epsilon.is_some_and(|e| e.get() == 0.0) {
+            return wrong("--epsilon divides the counts, so it must be above 0".into());
+        }
+        Ok(())
+    }
+
+    /// Entries of a vector.
+    pub(super) fn rank(&self) -> usize {
+        self.resolved().factors.map_or(0, |k| k.get() as usize)
+    }
+
+    /// The regularisation with its overrides.
+    pub(super) fn regularization(&self) -> Regularization {
+        let c = self.resolved();
+        let number = |given: Option<NonNegative>| given.map_or(0.0, NonNegative::get);
+        Regularization {
+            users: number(c.user_reg.or(c.regularization)),
+            items: number(c.item_reg.or(c.regularization)),
+            biases: number(c.bias_reg),
+            exponent: c.reg_exponent.map_or(0.0, Exponent::get),
+        }
+    }
+
+    /// The algorithm, running `iterations` instead of its own number where given, to the last.
+    pub(super) fn algorithm(&self, iterations: Option<u32>) -> Box<dyn Algorithm> {
+        let c = self.resolved();
+        let number = |given: Option<NonNegative>| given.map_or(0.0, NonNegative::get);
+        let count = |given: Option<Count>| given.map_or(1, Count::get);
+        let tolerance = if iterations.is_some() { 0.0 } else { number(c.tol) };
+        let iterations = iterations.unwrap_or(count(c.iterations));
+        let regularization = self.regularization();
+        let solver = match c.solver {
+            None => SolverChoice::Nonnegative,
+            Some(SolverName::Cholesky) => SolverChoice::Cholesky,
+            Some(SolverName::Cg) => SolverChoice::ConjugateGradient { steps: count(c.cg_steps) },
+            Some(SolverName::Subspace) => SolverChoice::Subspace { block: count(c.block) as usize },
+        };
+        match c.algorithm {
+            AlgorithmName::Als => Box::new(Als {
+                rank: c.rank(),
+                iterations,
+                tolerance,
+                regularization,
+                biases: !c.no_biases,
+                mean: !c.no_mean,
+                solver,
+                seed: c.seed,
+            }),
+            AlgorithmName::Ials => Box::new(Ials {
+                rank: c.rank(),
+                iterations,
+                tolerance,
+                regularization: (regularization.users, regularization.items),
+                exponent: regularization.exponent,
+                confidence: self.confidence_form(),
+                unobserved: number(c.unobserved_weight),
+                solver,
+                seed: c.seed,
+            }),
+        }
+    }
+
+    fn confidence_form(&self) -> Confidence {
+        let c = self.resolved();
+        let (alpha, epsilon) =
+            (c.alpha.map_or(1.0, NonNegative::get), c.epsilon.map_or(1.0, NonNegative::get));
+        match c.confidence.unwrap_or(ConfidenceName::Unit) {
+            ConfidenceName::Unit => Confidence::Unit,
+            ConfidenceName::Linear => Confidence::Linear { alpha },
+            ConfidenceName::Log => Confidence::Log { alpha, epsilon },
+            ConfidenceName::Raw => Confidence::Raw { alpha },
+        }
+    }
+
+    /// The bias-only baseline: mean and biases, no factors.
+    pub(super) fn bias_only(&self) -> Als {
+        let c = self.resolved();
+        Als {
+            rank: 0,
+            iterations: c.iterations.map_or(15, Count::get),
+            tolerance: c.tol.map_or(0.0, NonNegative::get),
+            regularization: Regularization {
+                biases: c.bias_reg.map_or(0.1, NonNegative::get),
+                ..self.regularization()
+            },
+            biases: true,
+            mean: true,
+            solver: SolverChoice::Cholesky,
+            seed: c.seed,
+        }
+    }
+
+    /// What is minimised, for the manifest.
+    pub(super) fn objective_text(&self) -> String {
+        let c = self.resolved();
+        match c.algorithm {
+            AlgorithmName::Als => {
+                let z = if c.no_mean { "r" } else { "(r - mean) / scale" };
+                let biases = if c.no_biases { "" } else { " - b_u - b_i" };
+                let penalty = if c.no_biases { "" } else { " + lambda_biases * rho(n) * bias^2" };
+                format!(
+                    "sum over ratings w ({z}{biases} - p.q)^2 + lambda * rho(n) * |vector|^2{penalty}"
+                )
+            }
+            AlgorithmName::Ials => {
+                let confidence = match c.confidence.unwrap_or(ConfidenceName::Unit) {
+                    ConfidenceName::Unit => {
+                        return "sum over ratings (1 - p.q)^2 + unobserved_weight * sum over all pairs (p.q)^2 + \
+                                lambda * rho * |vector|^2"
+                            .into();
+                    }
+                    ConfidenceName::Linear => "1 + alpha r",
+                    ConfidenceName::Log => "1 + alpha ln(1 + r / epsilon)",
+                    ConfidenceName::Raw => "alpha r",
+                };
+                format!(
+                    "sum over ratings c (1 - p.q)^2 + unobserved_weight * sum over all other pairs (p.q)^2 + \
+                     lambda * rho * |vector|^2, c = {confidence}"
+                )
+            }
+        }
+    }
+
+    /// How the regularisation grows with a row's number of ratings, for the manifest.
+    pub(super) const fn weighting_text(&self) -> &'static str {
+        match self.algorithm {
+            AlgorithmName::Als => "lambda * mean_n * (n / mean_n)^reg_exponent",
+            AlgorithmName::Ials => {
+                "lambda * (n + unobserved_weight * N)^reg_exponent, N the rows of the other side"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(algorithm: AlgorithmName) -> TrainConfig {
+        TrainConfig { algorithm, ..TrainConfig::default() }
+    }
+
+    const ALL: [AlgorithmName; 2] = [AlgorithmName::Als, AlgorithmName::Ials];
+
+    #[test]
+    fn every_name_builds_its_algorithm() {
+        for name in ALL {
+            assert_eq!(named(name).algorithm(None).name(), name.name());
+            assert!(named(name).check_algorithm().is_ok());
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_help() {
+        let als = named(AlgorithmName::Als).resolved();
+        let ials = named(AlgorithmName::Ials).resolved();
+        let text = |v: Option<NonNegative>| v.map(|v| v.to_string());
+        assert_eq!(als.factors.map(Rank::get), Some(64));
+        assert_eq!(als.iterations.map(Count::get), Some(15));
+        assert_eq!(text(als.regularization).as_deref(), Some("0.15"));
+        assert_eq!(als.reg_exponent.map(Exponent::get), Some(0.5));
+        assert_eq!(text(als.bias_reg).as_deref(), Some("0.1"));
+        assert_eq!(text(als.tol).as_deref(), Some("0.0001"));
+        assert_eq!(als.load.duplicates, Some(Duplicates::Last));
+        assert_eq!(text(ials.regularization).as_deref(), Some("0.01"));
+        assert_eq!(ials.reg_exponent.map(Exponent::get), Some(1.0));
+        assert_eq!(text(ials.unobserved_weight).as_deref(), Some("0.1"));
+        assert_eq!((ials.bias_reg, ials.alpha), (None, None));
+        assert_eq!(ials.load.duplicates, Some(Duplicates::Sum));
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        let als = named(AlgorithmName::Als);
+        let ials = named(AlgorithmName::Ials);
+        let one = Some(NonNegative::literal(1.0));
+        for (bad, part) in [
+            (TrainConfig { alpha: one, ..als.clone() }, "--algorithm ials"),
+            (TrainConfig { confidence: Some(ConfidenceName::Log), ..als.clone() }, "ials"),
+            (TrainConfig { no_biases: true, ..ials.clone() }, "--no-biases goes with"),
+            (TrainConfig { factors: Some(Rank::literal(0)), ..ials.clone() }, "at least 1"),
+            (TrainConfig { cg_steps: Some(Count::literal(3)), ..als.clone() }, "--solver cg"),
+            (TrainConfig { block: Some(Count::literal(3)), ..als.clone() }, "subspace"),
+            (TrainConfig { alpha: one, ..ials.clone() }, "--confidence linear"),
+            (TrainConfig { epsilon: one, ..ials.clone() }, "--confidence log"),
+            (
+                TrainConfig {
+                    epsilon: Some(NonNegative::literal(0.0)),
+                    confidence: Some(ConfidenceName::Log),
+                    ..ials
+                },
+                "above 0",
+            ),
+            (
+                TrainConfig { nonnegative: true, solver: Some(SolverName::Cg), ..als.clone() },
+                "--nonnegative",
+            ),
+            (TrainConfig { nonnegative: true, bias_reg: one, ..als }, "--bias-reg"),
+        ] {
+            let message = bad.check_algorithm().map_err(|e| e.to_string());
+            assert!(message.as_ref().is_err_and(|m| m.contains(part)), "{part}: {message:?}");
+        }
+    }
+}

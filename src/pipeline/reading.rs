@@ -1,0 +1,132 @@
+//! The settings of reading, which several commands share.
+
+use serde::Serialize;
+
+use crate::load::prepare::{Duplicates, MinimumCounts};
+use crate::load::time::{Date, TimeUnit};
+use crate::load::{BadRows, Columns, IdType, LoadOptions, TimeUse};
+
+/// How rating files are read and which ratings count.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+#[cfg_attr(feature = "cli", command(next_help_heading = "Reading"))]
+pub struct LoadConfig {
+    /// Column of the user ids: its name, or its number from 1 in a file without header. Recognised
+    /// by common names (userId, user_id, user ...) where not given.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
+    pub user_col: Option<String>,
+    /// Column of the item ids (movieId, item_id, item ...).
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
+    pub item_col: Option<String>,
+    /// Column of the ratings (rating, score, stars ...).
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
+    pub rating_col: Option<String>,
+    /// Column of the times (timestamp, time, date ...): numbers, ISO 8601, Parquet timestamps.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
+    pub time_col: Option<String>,
+    /// Column of the weights: at least 0, rows of weight 0 are left out. None is read by default.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
+    pub weight_col: Option<String>,
+    /// Field separator of text files: one character, "::" or "tab". Recognised where not given.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "SEP"))]
+    pub separator: Option<String>,
+    /// The first line of text files is data even if it looks like a header.
+    #[cfg_attr(feature = "cli", arg(long))]
+    pub no_header: bool,
+    /// Unit of numeric times since 1970.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "UNIT", default_value = "s"))]
+    pub time_unit: TimeUnit,
+    /// Type of the ids. auto: integers if every id of every file is a canonical 64-bit integer
+    /// ("007" is not), else text.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "TYPE", default_value = "auto"))]
+    pub id_type: IdType,
+    /// What to do with a row that cannot be used: stop, or set it aside in rejected_rows.csv.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "POLICY", default_value = "error"))]
+    pub bad_rows: BadRows,
+    /// Most rows to set aside; one more is an error.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = Self::default().max_bad_rows))]
+    pub max_bad_rows: u64,
+    /// Several ratings of one item by one user: the last (by time, else in file order), the first,
+    /// their mean, sum or maximum, or an error. [default: last; ials: sum]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "POLICY"))]
+    pub duplicates: Option<Duplicates>,
+    /// Leave out ratings before this date (2019-01-31, 2019-01-31T12:00:00Z, @SECONDS).
+    #[cfg_attr(feature = "cli", arg(long, value_name = "DATE"))]
+    pub since: Option<Date>,
+    /// Leave out ratings at or after this date.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "DATE"))]
+    pub until: Option<Date>,
+    /// Leave out users with fewer ratings (and items, until both minimums hold).
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = 0))]
+    pub min_user_ratings: u32,
+    /// Leave out items with fewer ratings.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = 0))]
+    pub min_item_ratings: u32,
+}
+
+impl Default for LoadConfig {
+    fn default() -> Self {
+        Self {
+            user_col: None,
+            item_col: None,
+            rating_col: None,
+            time_col: None,
+            weight_col: None,
+            separator: None,
+            no_header: false,
+            time_unit: TimeUnit::default(),
+            id_type: IdType::default(),
+            bad_rows: BadRows::default(),
+            max_bad_rows: 1000,
+            duplicates: None,
+            since: None,
+            until: None,
+            min_user_ratings: 0,
+            min_item_ratings: 0,
+        }
+    }
+}
+
+impl LoadConfig {
+    /// The reader's options; time says what the caller needs times for.
+    #[must_use]
+    pub fn options(&self, time: TimeUse) -> LoadOptions {
+        let by_time = matches!(self.duplicates(), Duplicates::Last | Duplicates::First);
+        let time = match time {
+            _ if self.since.is_some() || self.until.is_some() => TimeUse::Required,
+            TimeUse::Ignore if by_time || self.time_col.is_some() => TimeUse::IfPresent,
+            time => time,
+        };
+        LoadOptions {
+            columns: Columns {
+                user: self.user_col.clone(),
+                item: self.item_col.clone(),
+                rating: self.rating_col.clone(),
+                time: self.time_col.clone(),
+                weight: self.weight_col.clone(),
+            },
+            separator: self.separator.clone(),
+            no_header: self.no_header,
+            time_unit: self.time_unit,
+            id_type: self.id_type,
+            bad_rows: self.bad_rows,
+            max_bad_rows: self.max_bad_rows,
+            since: self.since.map(|d| d.0),
+            until: self.until.map(|d| d.0),
+            time,
+            counts: false,
+        }
+    }
+
+    /// What becomes of several ratings of one cell.
+    #[must_use]
+    pub fn duplicates(&self) -> Duplicates {
+        self.duplicates.unwrap_or_default()
+    }
+
+    /// The minimum counts.
+    #[must_use]
+    pub const fn minimum(&self) -> MinimumCounts {
+        MinimumCounts { user: self.min_user_ratings, item: self.min_item_ratings }
+    }
+}

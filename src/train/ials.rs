@@ -1,0 +1,73 @@
+//! Alternating least squares for implicit feedback.
+//!
+//! Every cell that is not observed counts as a 0 of weight `α₀`, at no cost per cell: `α₀ YᵀY` is
+//! formed once per half-sweep (Hu, Koren, Volinsky 2008; with frequency-scaled regularisation Rendle,
+//! Krichene, Zhang, Koren 2021). See [`crate::objective::Implicit`] for the objective, which never
+//! rises, and for the confidences. An exact iteration costs that of [`super::Als`] and `(m + n) k²`.
+
+use super::alternate::{Alternation, start_items};
+use super::{Algorithm, Fit, Problem, SolverChoice};
+use crate::error::{Error, Result};
+use crate::model::Scale;
+use crate::objective::{Confidence, Implicit};
+
+/// The algorithm's settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ials {
+    /// Entries of a vector, at least 1.
+    pub rank: usize,
+    /// Most iterations to run.
+    pub iterations: u32,
+    /// Ends when the objective's relative improvement falls below this; 0 never does.
+    pub tolerance: f64,
+    /// `λ` of the users and of the items.
+    pub regularization: (f64, f64),
+    /// `ν`, the exponent of the regularisation's frequency scaling.
+    pub exponent: f64,
+    /// How values become confidences.
+    pub confidence: Confidence,
+    /// `α₀`, the weight of every pair that is not observed.
+    pub unobserved: f64,
+    /// How rows are solved.
+    pub solver: SolverChoice,
+    /// Seed of the starting vectors.
+    pub seed: u64,
+}
+
+impl Algorithm for Ials {
+    fn name(&self) -> &'static str {
+        "ials"
+    }
+
+    /// # Errors
+    /// As for every algorithm, and [`Error::Usage`] for a negative value.
+    fn fit(&self, problem: &Problem<'_>, observer: &mut super::Observer<'_>) -> Result<Fit> {
+        let Problem { ratings, moments, .. } = *problem;
+        if moments.min < 0.0 {
+            let message =
+                format!("implicit feedback counts from 0 on, so {} is no value", moments.min);
+            return Err(Error::Usage(message));
+        }
+        let objective = Implicit::new(
+            problem.kernels,
+            ratings,
+            self.confidence,
+            self.unobserved,
+            self.regularization,
+            self.exponent,
+        );
+        let alternation = Alternation {
+            problem,
+            objective: &objective,
+            rank: self.rank,
+            iterations: self.iterations,
+            tolerance: self.tolerance,
+            scale: Scale::preferences(),
+        };
+        let factors = start_items(problem, self.seed, self.rank, self.solver);
+        alternation.run(self.solver, factors, observer)
+    }
+}
+
+#[cfg(test)]
+mod tests;
