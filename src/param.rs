@@ -108,6 +108,11 @@ parameter!(
 );
 
 parameter!(
+    /// A count that may be zero.
+    Natural(u32), "a whole number of at least 0", |_| true
+);
+
+parameter!(
     /// A number of threads: 1 to 1024.
     Threads(u32), "a whole number from 1 to 1024", |v| (1..=1024).contains(&v)
 );

@@ -8,7 +8,7 @@ use super::{Context, OutputArgs, terminal};
 use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
 use crate::load::pairs::Pairs;
-use crate::pipeline::predict_pairs;
+use crate::pipeline::{Intervals, predict_pairs};
 use crate::store::read_model;
 
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ are left (without biases, the mean of the training ratings); such predictions ar
 known_user, known_item.
 
 Examples:
-  lacuna predict model --user 42 --item 7
+  lacuna predict model --user 42 --item 7 --interval
   lacuna predict model --pairs pairs.csv -o predictions.parquet
   lacuna predict model --pairs pairs.parquet --user-col uid > predictions.csv")]
 pub(super) struct PredictArgs {
@@ -48,6 +48,10 @@ pub(super) struct PredictArgs {
     /// Replace the file that --output names.
     #[arg(long)]
     force: bool,
+    /// Add the predictive standard deviation (± one, in ratings) of models that keep samples: train with
+    /// --algorithm bayes --keep-samples N.
+    #[arg(long)]
+    interval: bool,
     /// Clip predictions to the range of the training ratings.
     #[arg(long)]
     clip: bool,
@@ -56,18 +60,20 @@ pub(super) struct PredictArgs {
 }
 
 pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<()> {
-    let (model, _) = read_model(&args.model)?;
+    let (model, manifest) = read_model(&args.model)?;
     if args.clip && !model.scale.rates() {
         let message = "--clip: the scores of this model are preferences, not ratings";
         return Err(Error::Usage(message.into()));
     }
+    let intervals = args.interval.then(|| Intervals::read(&args.model, &manifest)).transpose()?;
     if let Some(path) = &args.pairs {
         if args.output.json && args.to.is_none() {
             return Err(Error::Usage("--json with --pairs needs --output FILE".into()));
         }
         let pairs = Pairs::read(path, args.user_col.as_deref(), args.item_col.as_deref())?;
         let to = args.to.as_deref().map(|to| (to, args.force));
-        let outcome = predict_pairs(&model, &pairs, args.clip, to, &context.stop)?;
+        let outcome =
+            predict_pairs(&model, &pairs, args.clip, intervals.as_ref(), to, &context.stop)?;
         if args.output.json {
             return terminal::print(&format!("{}\n", serde_json::json!(outcome)));
         }
@@ -87,11 +93,15 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<()> {
     let scorer = model.scorer();
     let score = scorer.score(Kernels::detect(), at_user, at_item);
     let prediction = if args.clip { scorer.clip(score) } else { score };
+    let deviation = intervals.map(|i| i.deviation(Kernels::detect(), at_user, at_item));
     if args.output.json {
-        let line = serde_json::json!({
+        let mut line = serde_json::json!({
             "user": user, "item": item, "prediction": prediction,
             "known_user": at_user.is_some(), "known_item": at_item.is_some(),
         });
+        if let Some(deviation) = deviation {
+            line["deviation"] = deviation.into();
+        }
         return terminal::print(&format!("{line}\n"));
     }
     for (side, id, known) in [("user", user, at_user), ("item", item, at_item)] {
@@ -101,5 +111,6 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<()> {
             ));
         }
     }
-    terminal::print(&format!("{prediction:.6}\n"))
+    let deviation = deviation.map_or_else(String::new, |d| format!(" ± {d:.6}"));
+    terminal::print(&format!("{prediction:.6}{deviation}\n"))
 }

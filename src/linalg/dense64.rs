@@ -3,13 +3,14 @@
 use super::{NormalEquations, NotPositiveDefinite, Solution};
 
 /// Solves the bordered system of [`super::solve_bordered`] in double precision, with the bias as the
-/// last unknown of a textbook Cholesky factorisation.
+/// last unknown of a textbook Cholesky factorisation, `noise` as there.
 ///
 /// # Errors
 /// [`NotPositiveDefinite`] if a pivot is not positive and finite.
 pub fn solve_bordered_f64(
     system: &NormalEquations,
     with_bias: bool,
+    noise: Option<&[f32]>,
     x: &mut [f32],
 ) -> Result<Solution, NotPositiveDefinite> {
     let (rank, stride) = (system.rank(), system.stride());
@@ -46,7 +47,11 @@ pub fn solve_bordered_f64(
             b[r] -= factor * b[i];
         }
     }
-    let explained = b.iter().map(|v| v * v).sum();
+    let mut explained: f64 = b.iter().map(|v| v * v).sum();
+    for (b, &z) in b.iter_mut().zip(noise.unwrap_or_default()) {
+        *b += f64::from(z);
+        explained -= f64::from(z).powi(2);
+    }
     for i in (0..order).rev() {
         let tail: f64 = (i + 1..order).map(|j| a[i * order + j] * b[j]).sum();
         b[i] = (b[i] - tail) / a[i * order + i];

@@ -4,6 +4,7 @@
 //! instruction set, never on the number of threads.
 
 mod cholesky;
+mod compress;
 mod dense64;
 mod dual;
 mod group;
@@ -13,6 +14,7 @@ pub mod simd;
 
 use cholesky::CANCELLED;
 pub use cholesky::{NotPositiveDefinite, solve_bordered};
+pub use compress::ProductSum;
 pub use dense64::solve_bordered_f64;
 pub use dual::Dual;
 pub use group::Group;

@@ -246,6 +246,53 @@ impl NormalEquations {
         self.target += target;
     }
 
+    /// The system of a symmetric matrix and a right-hand side in double precision, row-major; with
+    /// `bias` its last unknown is the bias.
+    #[must_use]
+    pub fn from_dense(matrix: &[f64], rhs: &[f64], bias: bool) -> Self {
+        let order = rhs.len();
+        let rank = order - usize::from(bias);
+        let mut system = Self::new(rank);
+        for i in 0..rank {
+            for j in i..rank {
+                system.gram[i * system.n + j] = matrix[i * order + j] as f32;
+            }
+            system.rhs[i] = rhs[i] as f32;
+            if bias {
+                system.sums[i] = matrix[i * order + rank] as f32;
+            }
+        }
+        if bias {
+            (system.weight, system.target) = (matrix[order * order - 1], rhs[rank]);
+        }
+        system
+    }
+
+    /// The inverse of [`NormalEquations::from_dense`]: matrix and right-hand side.
+    #[must_use]
+    pub fn to_dense(&self, bias: bool) -> (Vec<f64>, Vec<f64>) {
+        let order = self.rank + usize::from(bias);
+        let (mut matrix, mut rhs) = (vec![0.0; order * order], vec![0.0; order]);
+        for i in 0..order {
+            for j in i..order {
+                let value = match (i < self.rank, j < self.rank) {
+                    (true, true) => f64::from(self.gram[i * self.n + j]),
+                    (true, false) => f64::from(self.sums[i]),
+                    _ => self.weight,
+                };
+                (matrix[i * order + j], matrix[j * order + i]) = (value, value);
+            }
+            rhs[i] = if i < self.rank { f64::from(self.rhs[i]) } else { self.target };
+        }
+        (matrix, rhs)
+    }
+
+    /// `Σ w y`.
+    #[must_use]
+    pub fn sums(&self) -> &[f32] {
+        &self.sums[..self.rank]
+    }
+
     /// The right-hand side.
     #[must_use]
     pub fn right(&self) -> &[f32] {
@@ -329,7 +376,36 @@ impl NormalEquations {
         with_bias: bool,
         x: &mut [f32],
     ) -> Result<Solution, NotPositiveDefinite> {
-        solve_bordered(self, kernels, with_bias, x)
+        solve_bordered(self, kernels, with_bias, None, x)
+    }
+
+    /// Draws the vector (written to `x`) and, if `with_bias`, the bias from the normal distribution
+    /// around the solution, from independent draws of variance `σ²` (one per unknown, the bias's last):
+    /// its covariance is `σ²` times the inverse of the matrix. The sums are used up.
+    ///
+    /// # Errors
+    /// As [`NormalEquations::solve`].
+    pub fn draw(
+        &mut self,
+        kernels: Kernels,
+        with_bias: bool,
+        noise: &[f32],
+        x: &mut [f32],
+    ) -> Result<Solution, NotPositiveDefinite> {
+        solve_bordered(self, kernels, with_bias, Some(noise), x)
+    }
+
+    /// [`NormalEquations::draw`] in double precision, without using up the sums.
+    ///
+    /// # Errors
+    /// As [`NormalEquations::solve_f64`].
+    pub fn draw_f64(
+        &self,
+        with_bias: bool,
+        noise: &[f32],
+        x: &mut [f32],
+    ) -> Result<Solution, NotPositiveDefinite> {
+        solve_bordered_f64(self, with_bias, Some(noise), x)
     }
 
     /// [`NormalEquations::solve`] in double precision, without using up the sums.
@@ -341,7 +417,7 @@ impl NormalEquations {
         with_bias: bool,
         x: &mut [f32],
     ) -> Result<Solution, NotPositiveDefinite> {
-        solve_bordered_f64(self, with_bias, x)
+        solve_bordered_f64(self, with_bias, None, x)
     }
 }
 

@@ -7,6 +7,9 @@ use crate::linalg::simd::Kernels;
 use crate::model::Scorer;
 use crate::ratings::{CELLS_PER_CHUNK, Cell, Ratings, Side};
 
+/// Cells per task: fixed, so that sums do not depend on threads.
+const CHUNK: usize = CELLS_PER_CHUNK / 16;
+
 /// Errors on held-out cells.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct HoldoutErrors {
@@ -30,16 +33,25 @@ impl HoldoutErrors {
 #[must_use]
 pub fn holdout_errors(scorer: &Scorer<'_>, training: &Ratings, cells: &[Cell]) -> HoldoutErrors {
     let kernels = Kernels::detect();
+    errors_of(scorer, training, cells, |_, user, item| scorer.score(kernels, user, item))
+}
+
+/// Errors of the predictions that `predict` gives for the position of a cell, its user and its item
+/// (none where it is cold); `scorer` clips them.
+pub(super) fn errors_of(
+    scorer: &Scorer<'_>,
+    training: &Ratings,
+    cells: &[Cell],
+    predict: impl Fn(usize, Option<usize>, Option<usize>) -> f64 + Sync,
+) -> HoldoutErrors {
     let sums: Vec<HoldoutErrors> = cells
-        .par_chunks(CELLS_PER_CHUNK / 16)
-        .map(|chunk| {
+        .par_chunks(CHUNK)
+        .enumerate()
+        .map(|(chunk, cells)| {
             let mut sums = HoldoutErrors::default();
-            for cell in chunk {
-                let known =
-                    |side: &Side, row: u32| (side.count(row as usize) > 0).then_some(row as usize);
-                let (user, item) =
-                    (known(&training.by_user, cell.user), known(&training.by_item, cell.item));
-                let predicted = scorer.score(kernels, user, item);
+            for (at, cell) in cells.iter().enumerate() {
+                let (user, item) = known(training, cell);
+                let predicted = predict(chunk * CHUNK + at, user, item);
                 let value = f64::from(cell.value);
                 let clipped = value - scorer.clip(predicted);
                 sums.raw.push(value - predicted);
@@ -57,6 +69,12 @@ pub fn holdout_errors(scorer: &Scorer<'_>, training: &Ratings, cells: &[Cell]) -
         total.warm.add(&part.warm);
         total
     })
+}
+
+/// The rows of a cell that have training ratings.
+pub(super) fn known(training: &Ratings, cell: &Cell) -> (Option<usize>, Option<usize>) {
+    let known = |side: &Side, row: u32| (side.count(row as usize) > 0).then_some(row as usize);
+    (known(&training.by_user, cell.user), known(&training.by_item, cell.item))
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 mod holdout;
 mod mae;
+mod posterior;
 mod rmse;
 mod training;
 
 pub use holdout::{HoldoutErrors, holdout_errors};
 pub use mae::mae;
+pub use posterior::{Coverage, PosteriorMean};
 pub use rmse::rmse;
 pub use training::{TrainingErrors, training_errors};
 

@@ -11,9 +11,11 @@
 
 mod explicit;
 mod implicit;
+mod posterior;
 
 pub use explicit::{Explicit, Regularization};
 pub use implicit::{Confidence, Implicit};
+pub use posterior::Posterior;
 
 use crate::ids::Axis;
 use crate::linalg::{Matrix, NormalEquations};

@@ -6,8 +6,8 @@ use super::TrainConfig;
 use crate::error::{Error, Result};
 use crate::load::prepare::Duplicates;
 use crate::objective::{Confidence, Regularization};
-use crate::param::{Count, Exponent, NonNegative, Rank};
-use crate::train::{Algorithm, Als, Ials, SolverChoice};
+use crate::param::{Count, Exponent, Natural, NonNegative, Rank};
+use crate::train::{Algorithm, Als, Bayes, Ials, SolverChoice};
 
 /// The algorithms by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -18,6 +18,8 @@ pub enum AlgorithmName {
     Als,
     /// Implicit feedback (counts, clicks): alternating least squares over all pairs.
     Ials,
+    /// Explicit ratings: mean of many samples, the most accurate; nothing to tune.
+    Bayes,
 }
 
 impl AlgorithmName {
@@ -27,6 +29,7 @@ impl AlgorithmName {
         match self {
             Self::Als => "als",
             Self::Ials => "ials",
+            Self::Bayes => "bayes",
         }
     }
 }
@@ -67,10 +70,16 @@ impl TrainConfig {
             setting.get_or_insert(default);
         }
         let mut c = self.clone();
-        let implicit = c.algorithm == AlgorithmName::Ials;
-        let explicit = !implicit;
+        let name = c.algorithm;
+        let implicit = name == AlgorithmName::Ials;
         fill(&mut c.load.duplicates, if implicit { Duplicates::Sum } else { Duplicates::Last });
-        fill(&mut c.factors, Rank::literal(64));
+        fill(&mut c.factors, Rank::literal(if name == AlgorithmName::Bayes { 32 } else { 64 }));
+        if name == AlgorithmName::Bayes {
+            fill(&mut c.burn_in, Natural::literal(50));
+            fill(&mut c.samples, Count::literal(150));
+            fill(&mut c.keep_samples, Natural::literal(0));
+            return c;
+        }
         fill(&mut c.iterations, Count::literal(15));
         fill(&mut c.regularization, NonNegative::literal(if implicit { 0.01 } else { 0.15 }));
         fill(&mut c.reg_exponent, Exponent::literal(if implicit { 1.0 } else { 0.5 }));
@@ -80,7 +89,7 @@ impl TrainConfig {
         } else {
             fill(&mut c.solver, SolverName::Cholesky);
         }
-        if explicit && !c.no_biases {
+        if !implicit && !c.no_biases {
             fill(&mut c.bias_reg, NonNegative::literal(0.1));
         }
         match c.solver {
@@ -102,26 +111,46 @@ impl TrainConfig {
         c
     }
 
+    /// Iterations that will be run at most.
+    pub(super) fn iterations(&self) -> u32 {
+        let c = self.resolved();
+        let sampling = c.burn_in.map_or(0, Natural::get) + c.samples.map_or(0, Count::get);
+        c.iterations.map_or(sampling, Count::get)
+    }
+
     /// Checks that what was given goes with the algorithm, and with each other.
     pub(super) fn check_algorithm(&self) -> Result<()> {
-        use AlgorithmName::{Als, Ials};
+        use AlgorithmName::{Als, Bayes, Ials};
         let wrong = |message: String| Err(Error::Usage(message));
-        let given: [(&str, bool, &[AlgorithmName]); 9] = [
+        let given: [(&str, bool, &[AlgorithmName]); 19] = [
+            ("--iterations", self.iterations.is_some(), &[Als, Ials]),
+            ("--regularization", self.regularization.is_some(), &[Als, Ials]),
+            ("--reg-exponent", self.reg_exponent.is_some(), &[Als, Ials]),
             ("--bias-reg", self.bias_reg.is_some(), &[Als]),
-            ("--no-biases", self.no_biases, &[Als]),
+            ("--user-reg", self.user_reg.is_some(), &[Als, Ials]),
+            ("--item-reg", self.item_reg.is_some(), &[Als, Ials]),
+            ("--no-biases", self.no_biases, &[Als, Bayes]),
             ("--no-mean", self.no_mean, &[Als]),
+            ("--solver", self.solver.is_some(), &[Als, Ials]),
+            ("--tol", self.tol.is_some(), &[Als, Ials]),
             ("--patience", self.patience.is_some(), &[Als]),
             ("--nonnegative", self.nonnegative, &[Als, Ials]),
             ("--confidence", self.confidence.is_some(), &[Ials]),
             ("--alpha", self.alpha.is_some(), &[Ials]),
             ("--epsilon", self.epsilon.is_some(), &[Ials]),
             ("--unobserved-weight", self.unobserved_weight.is_some(), &[Ials]),
+            ("--burn-in", self.burn_in.is_some(), &[Bayes]),
+            ("--samples", self.samples.is_some(), &[Bayes]),
+            ("--keep-samples", self.keep_samples.is_some(), &[Bayes]),
         ];
         let foreign =
             given.iter().find(|(_, given, known)| *given && !known.contains(&self.algorithm));
         if let Some((flag, _, algorithms)) = foreign {
             let names: Vec<&str> = algorithms.iter().map(|a| a.name()).collect();
             return wrong(format!("{flag} goes with --algorithm {}", names.join(" or ")));
+        }
+        if self.keep_samples.map_or(0, Natural::get) > self.samples.map_or(150, Count::get) {
+            return wrong("--keep-samples cannot be more than --samples".into());
         }
         let rank = self.factors.map(Rank::get);
         if rank == Some(0) && self.algorithm != Als {
@@ -216,6 +245,14 @@ impl TrainConfig {
                 solver,
                 seed: c.seed,
             }),
+            AlgorithmName::Bayes => Box::new(Bayes {
+                rank: c.rank(),
+                burn_in: c.burn_in.map_or(0, Natural::get),
+                samples: count(c.samples),
+                keep: c.keep_samples.map_or(0, Natural::get),
+                biases: !c.no_biases,
+                seed: c.seed,
+            }),
         }
     }
 
@@ -237,10 +274,12 @@ impl TrainConfig {
         Als {
             rank: 0,
             iterations: c.iterations.map_or(15, Count::get),
-            tolerance: c.tol.map_or(0.0, NonNegative::get),
+            tolerance: c.tol.map_or(1e-4, NonNegative::get),
             regularization: Regularization {
+                users: 0.0,
+                items: 0.0,
                 biases: c.bias_reg.map_or(0.1, NonNegative::get),
-                ..self.regularization()
+                exponent: c.reg_exponent.map_or(0.5, Exponent::get),
             },
             biases: true,
             mean: true,
@@ -259,6 +298,13 @@ impl TrainConfig {
                 let penalty = if c.no_biases { "" } else { " + lambda_biases * rho(n) * bias^2" };
                 format!(
                     "sum over ratings w ({z}{biases} - p.q)^2 + lambda * rho(n) * |vector|^2{penalty}"
+                )
+            }
+            AlgorithmName::Bayes => {
+                let biases = if c.no_biases { "" } else { " + b_u + b_i" };
+                format!(
+                    "mean over samples of z ~ N(p.q{biases}, noise), vectors ~ N(m, inverse of L) with \
+                     Normal-Wishart (m, L), z = (r - mean) / scale"
                 )
             }
             AlgorithmName::Ials => {
@@ -284,6 +330,7 @@ impl TrainConfig {
     pub(super) const fn weighting_text(&self) -> &'static str {
         match self.algorithm {
             AlgorithmName::Als => "lambda * mean_n * (n / mean_n)^reg_exponent",
+            AlgorithmName::Bayes => "none",
             AlgorithmName::Ials => {
                 "lambda * (n + unobserved_weight * N)^reg_exponent, N the rows of the other side"
             }
@@ -299,7 +346,7 @@ mod tests {
         TrainConfig { algorithm, ..TrainConfig::default() }
     }
 
-    const ALL: [AlgorithmName; 2] = [AlgorithmName::Als, AlgorithmName::Ials];
+    const ALL: [AlgorithmName; 3] = [AlgorithmName::Als, AlgorithmName::Ials, AlgorithmName::Bayes];
 
     #[test]
     fn every_name_builds_its_algorithm() {
@@ -332,6 +379,7 @@ mod tests {
     fn what_does_not_go_together_is_refused() {
         let als = named(AlgorithmName::Als);
         let ials = named(AlgorithmName::Ials);
+        let bayes = named(AlgorithmName::Bayes);
         let one = Some(NonNegative::literal(1.0));
         for (bad, part) in [
             (TrainConfig { alpha: one, ..als.clone() }, "--algorithm ials"),
@@ -354,7 +402,10 @@ mod tests {
                 TrainConfig { nonnegative: true, solver: Some(SolverName::Cg), ..als.clone() },
                 "--nonnegative",
             ),
-            (TrainConfig { nonnegative: true, bias_reg: one, ..als }, "--bias-reg"),
+            (TrainConfig { nonnegative: true, bias_reg: one, ..als.clone() }, "--bias-reg"),
+            (TrainConfig { burn_in: Some(Natural::literal(3)), ..als }, "--algorithm bayes"),
+            (TrainConfig { regularization: one, ..bayes.clone() }, "als or ials"),
+            (TrainConfig { keep_samples: Some(Natural::literal(151)), ..bayes }, "--samples"),
         ] {
             let message = bad.check_algorithm().map_err(|e| e.to_string());
             assert!(message.as_ref().is_err_and(|m| m.contains(part)), "{part}: {message:?}");

@@ -10,7 +10,7 @@ use super::reading::LoadConfig;
 use crate::error::{Error, Result};
 use crate::load::TimeUse;
 use crate::load::time::Date;
-use crate::param::{Count, Exponent, Fraction, NonNegative, Rank, Threads};
+use crate::param::{Count, Exponent, Fraction, Natural, NonNegative, Rank, Threads};
 use crate::split::{Last, Split};
 
 /// How the holdout is chosen.
@@ -88,7 +88,7 @@ pub struct TrainConfig {
         arg(short, long, value_name = "NAME", default_value = "als", help_heading = "Training")
     )]
     pub algorithm: AlgorithmName,
-    /// Number of factors (the rank): 1 to 4096; for als also 0, biases alone. [default: 64]
+    /// Number of factors (the rank): 1 to 4096; for als also 0, biases alone. [default: 64; bayes: 32]
     #[cfg_attr(
         feature = "cli",
         arg(short = 'k', long, alias = "rank", value_name = "K", help_heading = "Training")
@@ -147,6 +147,16 @@ pub struct TrainConfig {
     /// ratings (a share of --test-ratio), and keep the best iteration. Off by default.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Training"))]
     pub patience: Option<Count>,
+
+    /// Iterations of bayes before its first sample. [default: 50]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Bayesian (bayes)"))]
+    pub burn_in: Option<Natural>,
+    /// Samples that bayes averages over. [default: 150]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Bayesian (bayes)"))]
+    pub samples: Option<Count>,
+    /// Samples to keep in the model, evenly spread, for predict --interval. [default: 0]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Bayesian (bayes)"))]
+    pub keep_samples: Option<Natural>,
 
     /// Confidence c of a count r: unit 1 (and α₀ for every pair); linear 1 + α r; log
     /// 1 + α ln(1 + r/ε); raw α r. [default: unit]
@@ -218,6 +228,9 @@ impl Default for TrainConfig {
             nonnegative: false,
             tol: None,
             patience: None,
+            burn_in: None,
+            samples: None,
+            keep_samples: None,
             confidence: None,
             alpha: None,
             epsilon: None,

@@ -14,9 +14,9 @@ use std::path::Path;
 pub use algorithm::{AlgorithmName, ConfidenceName, SolverName};
 pub use config::{Holdout, TrainConfig};
 pub use inspect::{Bin, Cost, InspectConfig, InspectedInput, Inspection, inspect};
-pub use predict::{PairsOutcome, predict_pairs};
+pub use predict::{Intervals, PairsOutcome, predict_pairs};
 pub use reading::LoadConfig;
-pub use report::{Baselines, CurvePoint, Durations, Errors, Metrics, Report};
+pub use report::{Baselines, CurvePoint, Durations, Errors, Metrics, PosteriorMetrics, Report};
 use sha2::{Digest, Sha256};
 pub use train::train;
 

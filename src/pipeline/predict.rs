@@ -9,10 +9,50 @@ use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
 use crate::load::pairs::Pairs;
 use crate::model::Model;
-use crate::store::write_predictions;
+use crate::store::{Manifest, read_samples, write_predictions};
 
 /// Pairs between the one that is scored and the one whose vectors are fetched.
 const AHEAD: usize = 16;
+
+/// How far ratings lie from a model's predictions, from samples of the posterior.
+#[derive(Debug, Clone)]
+pub struct Intervals {
+    samples: Vec<Model>,
+    /// Standard deviation of a rating around its prediction, in ratings.
+    noise: f64,
+}
+
+impl Intervals {
+    /// The samples that a model directory keeps.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it keeps none, and those of reading them.
+    pub fn read(path: &Path, manifest: &Manifest) -> Result<Self> {
+        let samples = read_samples(path, manifest)?;
+        match (samples.is_empty(), manifest.model.noise) {
+            (false, Some(noise)) => Ok(Self { samples, noise }),
+            _ => Err(Error::Usage(format!(
+                "--interval: {} holds no samples; train it with --algorithm bayes --keep-samples 20",
+                path.display()
+            ))),
+        }
+    }
+
+    /// Predictive standard deviation of one rating: `√(variance over the samples + noise²)`. Users and
+    /// items are positions in the model; an unknown one adds no spread of its own.
+    #[must_use]
+    pub fn deviation(&self, kernels: Kernels, user: Option<usize>, item: Option<usize>) -> f64 {
+        let count = self.samples.len() as f64;
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for sample in &self.samples {
+            let score = sample.scorer().score(kernels, user, item);
+            sum += score;
+            squares += score * score;
+        }
+        let mean = sum / count;
+        ((squares / count - mean * mean).max(0.0) + self.noise * self.noise).sqrt()
+    }
+}
 
 /// What came of predicting a file of pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -25,7 +65,8 @@ pub struct PairsOutcome {
     pub unknown_items: usize,
 }
 
-/// Predicts every pair of a file and writes the pairs with their predictions, in their order.
+/// Predicts every pair of a file and writes the pairs with their predictions (and, with `intervals`,
+/// their deviations), in their order.
 ///
 /// # Errors
 /// Those of reading the pairs and writing the result.
@@ -33,6 +74,7 @@ pub fn predict_pairs(
     model: &Model,
     pairs: &Pairs,
     clip: bool,
+    intervals: Option<&Intervals>,
     to: Option<(&Path, bool)>,
     stop: &AtomicBool,
 ) -> Result<PairsOutcome> {
@@ -55,7 +97,14 @@ pub fn predict_pairs(
     if stop.load(Ordering::Relaxed) {
         return Err(Error::Stopped);
     }
-    write_predictions(pairs, &predictions, (&known_users, &known_items), to)?;
+    let deviations: Option<Vec<f64>> = intervals.map(|intervals| {
+        let deviation = |(&user, &item): (&Option<usize>, &Option<usize>)| {
+            intervals.deviation(kernels, user, item)
+        };
+        users.par_iter().zip(&items).map(deviation).collect()
+    });
+    let deviations = deviations.as_deref();
+    write_predictions(pairs, &predictions, deviations, (&known_users, &known_items), to)?;
     let unknown = |known: &[bool]| known.iter().filter(|&&k| !k).count();
     Ok(PairsOutcome {
         pairs: predictions.len(),

@@ -17,13 +17,16 @@ use crate::ratings::Moments;
 use crate::split::{HASH_NAME, Split};
 use crate::store::{
     Data, FORMAT_VERSION, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest, ModelEntry,
-    OutDir, OutputEntry, SplitEntry, Stamp, Tool, USER_FACTORS, write_factors,
+    OutDir, OutputEntry, SplitEntry, Stamp, Tool, USER_FACTORS, sample_prefix, write_factors,
 };
 use crate::train::StopReason;
 
 /// Everything that is published besides the metrics.
 pub(super) struct Outcome {
     pub model: Model,
+    /// Samples of the posterior that were kept, and the deviation of a rating around its prediction.
+    pub samples: Vec<Model>,
+    pub noise: Option<f64>,
     /// The model that was measured, where the published one was refitted on all ratings.
     pub measured: Option<Model>,
     pub inputs: Inputs,
@@ -69,6 +72,9 @@ pub(super) fn publish(
     write_model(&out, "", &outcome.model, &stamp(&outcome.model), &mut outputs)?;
     if let Some(measured) = &outcome.measured {
         write_model(&out, "train_", measured, &stamp(measured), &mut outputs)?;
+    }
+    for (number, sample) in outcome.samples.iter().enumerate() {
+        write_model(&out, &sample_prefix(number), sample, &stamp(sample), &mut outputs)?;
     }
     if !outcome.inputs.rejects.is_empty() {
         write_rejects(&out, &outcome.inputs.rejects)?;
@@ -262,6 +268,8 @@ fn model_entry(config: &TrainConfig, outcome: &Outcome) -> ModelEntry {
         layout: "raw".into(),
         dtype: "f32".into(),
         refit: outcome.measured.is_some(),
+        noise: outcome.noise,
+        kept_samples: outcome.samples.len(),
         untrained_users: outcome.n_users - model.users.ids.len(),
         untrained_items: outcome.n_items - model.items.ids.len(),
     }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::metric::{HoldoutErrors, RatingErrors, TrainingErrors, mae, rmse};
+use crate::metric::{Coverage, HoldoutErrors, RatingErrors, TrainingErrors, mae, rmse};
 use crate::store::Manifest;
+use crate::train::Averaged;
 
 /// RMSE and MAE of one set of predictions; null over no predictions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -77,6 +78,9 @@ pub struct Metrics {
     pub n_holdout_cold: u64,
     /// Simpler models.
     pub baselines: Baselines,
+    /// Predictions averaged over samples, before they are compressed to the published vectors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub posterior: Option<PosteriorMetrics>,
     /// The iteration that the factors are of.
     pub iteration: u32,
     /// All iterations.
@@ -107,8 +111,40 @@ impl Metrics {
             n_holdout: holdout.clipped.count,
             n_holdout_cold: holdout.cold(),
             baselines,
+            posterior: None,
             iteration,
             curve,
+        }
+    }
+}
+
+/// The predictions averaged over samples of the posterior, on the holdout.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PosteriorMetrics {
+    /// Number of samples.
+    pub samples: u32,
+    /// Standard deviation of a rating around its prediction, in ratings.
+    pub noise: f64,
+    /// Clipped, cold cells included.
+    pub holdout_rmse: Option<f64>,
+    /// See `holdout_rmse`.
+    pub holdout_mae: Option<f64>,
+    /// Shares of the holdout inside the predictive intervals.
+    pub coverage: Option<Coverage>,
+}
+
+impl PosteriorMetrics {
+    pub(super) fn new(
+        averaged: &Averaged,
+        holdout: &HoldoutErrors,
+        coverage: Option<Coverage>,
+    ) -> Self {
+        Self {
+            samples: averaged.samples,
+            noise: averaged.noise,
+            holdout_rmse: rmse(&holdout.clipped),
+            holdout_mae: mae(&holdout.clipped),
+            coverage,
         }
     }
 }

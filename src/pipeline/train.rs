@@ -1,25 +1,26 @@
 //! The main job: rating files in, a model directory out.
 
+mod input;
+
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::thread::JoinHandle;
 use std::time::Instant;
 
+pub(super) use input::Inputs;
+
 use super::publish::{Outcome, publish};
-use super::report::{Baselines, CurvePoint, Durations, Errors, Metrics, Report};
+use super::report::{Baselines, CurvePoint, Durations, Errors, Metrics, PosteriorMetrics, Report};
 use super::{AlgorithmName, Event, Observer, TrainConfig, now, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
-use crate::load::prepare::{Duplicates, Preparation, Prepared, merge, prepare};
-use crate::load::{Fingerprint, InputReport, LoadOptions, Reject, fingerprint, load};
+use crate::load::prepare::{Duplicates, Prepared, merge};
 use crate::metric::{
-    HoldoutErrors, RatingErrors, TrainingErrors, holdout_errors, mae, rmse, training_errors,
+    HoldoutErrors, PosteriorMean, RatingErrors, TrainingErrors, holdout_errors, mae, rmse,
+    training_errors,
 };
 use crate::model::{Factors, Model};
-use crate::param::Count;
 use crate::ratings::{Cell, Moments, Ratings};
 use crate::split::Split;
 use crate::store::OutDir;
@@ -69,21 +70,6 @@ struct Run<'a> {
     warnings: Vec<String>,
 }
 
-/// What reading leaves besides the cells.
-pub(super) struct Inputs {
-    pub reports: Vec<InputReport>,
-    pub n_test: usize,
-    pub rejects: Vec<Reject>,
-    pub zero_weight: u64,
-    pub outside_time: u64,
-    pub duplicates: u64,
-    pub zero_counts: u64,
-    pub below_minimum: u64,
-    pub removed_from_training: u64,
-    /// Checksums of the files, computed beside the training.
-    pub fingerprints: Option<JoinHandle<Vec<Result<Option<Fingerprint>>>>>,
-}
-
 /// The ratings that one fit works on and is measured with.
 struct Sets<'a> {
     ratings: &'a Ratings,
@@ -99,6 +85,8 @@ struct Fitted {
     fit: Fit,
     iteration: u32,
     curve: Vec<CurvePoint>,
+    /// Of the predictions averaged over samples, on the holdout.
+    posterior: Option<PosteriorMetrics>,
 }
 
 impl Run<'_> {
@@ -138,16 +126,21 @@ impl Run<'_> {
             item_keys: &item_keys,
         };
         let algorithm = self.config.algorithm(None);
-        let iterations = self.config.iterations.map_or(0, Count::get);
+        let iterations = self.config.iterations();
         (self.observer)(&Event::Fitting(iterations, ratings.len()));
         let named = |error| name_row(error, &users, &items);
-        let Fitted { mut fit, iteration, curve } = self.fit(&sets, &*algorithm).map_err(named)?;
+        let Fitted { mut fit, iteration, curve, posterior } =
+            self.fit(&sets, &*algorithm).map_err(named)?;
         let (training, errors, baselines) = self.measure(&sets, &fit).map_err(named)?;
         let metrics =
             Metrics::new(&training, &errors, baselines, fit.scale.rates(), (iteration, curve));
+        let metrics = Metrics { posterior, ..metrics };
+        let samples = kept_samples(&mut fit, &users, &items, &ratings);
         fit.factors.rescale(fit.scale.deviation);
         let mut outcome = Outcome {
             model: Model::new(&fit.factors, &users, &items, &ratings, &fit.scale),
+            samples,
+            noise: fit.averaged.as_ref().map(|a| a.noise),
             measured: None,
             inputs,
             deviation: fit.scale.deviation,
@@ -167,58 +160,6 @@ impl Run<'_> {
             self.refit(&mut outcome, &cells, (&users, &items), (&user_keys, &item_keys))?;
         }
         Ok((outcome, metrics))
-    }
-
-    /// Reads the inputs and the test files, and prepares their cells.
-    fn load(&mut self) -> Result<(Inputs, Prepared)> {
-        let config = self.config;
-        let since = Instant::now();
-        let progress = |done, total| (self.observer)(&Event::Reading(done, total));
-        let counts = config.algorithm == AlgorithmName::Ials;
-        let options = LoadOptions { counts, ..config.load.options(config.time_use()) };
-        let mut interactions =
-            load((&config.input, &config.test_file), &options, self.stop, &progress)?;
-        self.durations.parse = since.elapsed().as_secs_f64();
-        let (users, items) = (interactions.users.len(), interactions.items.len());
-        (self.observer)(&Event::Read(interactions.len(), users, items));
-        if interactions.some_times_unused {
-            self.warnings.push("some inputs have no times: ratings are ordered by file".into());
-        }
-        let n_test = interactions.n_test;
-        let reports = interactions.inputs.clone();
-        let rejects = std::mem::take(&mut interactions.rejects);
-        let (zero_weight, outside_time) = (interactions.zero_weight, interactions.outside_time);
-        let paths: Vec<Option<PathBuf>> = reports.iter().map(|r| r.file.clone()).collect();
-        let since = Instant::now();
-        (self.observer)(&Event::Phase("sorting"));
-        let boundary = match config.split() {
-            Split::Time { at } => Some(at),
-            _ => None,
-        };
-        let preparation = Preparation {
-            duplicates: config.load.duplicates(),
-            minimum: config.load.minimum(),
-            boundary,
-            counts,
-        };
-        let prepared = prepare(interactions, &preparation, self.stop)?;
-        self.durations.csr += since.elapsed().as_secs_f64();
-        let fingerprints = std::thread::spawn(move || {
-            paths.into_iter().map(|path| path.map(|p| fingerprint(&p)).transpose()).collect()
-        });
-        let inputs = Inputs {
-            reports,
-            n_test,
-            rejects,
-            zero_weight,
-            outside_time,
-            duplicates: prepared.duplicates,
-            zero_counts: prepared.zero_counts,
-            below_minimum: prepared.below_minimum,
-            removed_from_training: prepared.in_test,
-            fingerprints: Some(fingerprints),
-        };
-        Ok((inputs, prepared))
     }
 
     fn check_holdout(&mut self, holdout: &[Cell]) {
@@ -264,12 +205,19 @@ impl Run<'_> {
         let (mut evaluation, mut solving) = (0.0, 0.0);
         let mut curve: Vec<CurvePoint> = Vec::new();
         let mut best: Option<(f64, u32, Factors)> = None;
+        let mut posterior = PosteriorMean::new(sets.ratings, sets.holdout);
         let mut watch = |it: &Iteration<'_>| {
             let elapsed = since.elapsed().as_secs_f64() - evaluation;
             // Preferences have no errors in ratings.
             let rates = it.scorer.scale.rates();
             let measured = |cells| rates.then(|| holdout_errors(&it.scorer, sets.ratings, cells));
-            let holdout = measured(sets.holdout).unwrap_or_default();
+            let holdout = match it.sample {
+                Some(sample) => {
+                    posterior.add(&it.scorer, sample.noise);
+                    posterior.errors(&it.scorer)
+                }
+                None => measured(sets.holdout).unwrap_or_default(),
+            };
             let validation = rmse(&measured(sets.validation).unwrap_or_default().clipped);
             let point = CurvePoint {
                 iteration: it.number,
@@ -303,11 +251,14 @@ impl Run<'_> {
         let mut fit = algorithm.fit(&self.problem(sets), &mut watch)?;
         self.durations.train += since.elapsed().as_secs_f64() - evaluation;
         self.durations.eval += evaluation;
+        let posterior = fit.averaged.as_ref().map(|averaged| {
+            PosteriorMetrics::new(averaged, &posterior.errors(&fit.scorer()), posterior.coverage())
+        });
         let mut iteration = fit.iterations;
         if let Some((_, best_iteration, factors)) = best {
             (iteration, fit.factors) = (best_iteration, factors);
         }
-        Ok(Fitted { fit, iteration, curve })
+        Ok(Fitted { fit, iteration, curve, posterior })
     }
 
     /// The errors of the fit on the training cells and on the holdout, beside the baselines'.
@@ -365,6 +316,8 @@ impl Run<'_> {
         let mut fit = algorithm.fit(&self.problem(&sets), &mut |_| ControlFlow::Continue(()))?;
         fit.factors.rescale(fit.scale.deviation);
         let model = Model::new(&fit.factors, users, items, &ratings, &fit.scale);
+        outcome.samples = kept_samples(&mut fit, users, items, &ratings);
+        outcome.noise = fit.averaged.as_ref().map(|a| a.noise);
         outcome.measured = Some(std::mem::replace(&mut outcome.model, model));
         outcome.deviation = fit.scale.deviation;
         outcome.moments = moments;
@@ -372,6 +325,18 @@ impl Run<'_> {
         self.durations.train += since.elapsed().as_secs_f64();
         Ok(())
     }
+}
+
+/// The samples that a fit kept, on the rating scale.
+fn kept_samples(fit: &mut Fit, users: &Ids, items: &Ids, ratings: &Ratings) -> Vec<Model> {
+    let scale = fit.scale;
+    let kept = fit.averaged.as_mut().map(|a| std::mem::take(&mut a.kept)).unwrap_or_default();
+    kept.into_iter()
+        .map(|mut factors| {
+            factors.rescale(scale.deviation);
+            Model::new(&factors, users, items, ratings, &scale)
+        })
+        .collect()
 }
 
 /// Replaces the position of a row that could not be solved by its id.

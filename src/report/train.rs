@@ -98,6 +98,13 @@ fn errors(report: &Report) -> Vec<String> {
         _ => String::new(),
     };
     lines.push(row(&format!("  {} k={}", model.algorithm, model.k), own, gain));
+    if let Some(posterior) = &metrics.posterior {
+        let own = Errors { rmse: posterior.holdout_rmse, mae: posterior.holdout_mae };
+        let note = posterior.coverage.map_or_else(String::new, |c| {
+            format!("90 % interval holds {:.1} %", c.nine_tenths * 100.0)
+        });
+        lines.push(row("  before compression", own, note));
+    }
     let training = Errors { rmse: metrics.train_rmse, mae: metrics.train_mae };
     lines.push(row("  on training ratings", training, String::new()));
     lines

@@ -2,11 +2,13 @@
 
 mod cholesky;
 mod conjugate;
+mod gibbs;
 mod nonnegative;
 mod subspace;
 
 pub use cholesky::Cholesky;
 pub use conjugate::ConjugateGradient;
+pub use gibbs::Gibbs;
 pub use nonnegative::Nonnegative;
 pub use subspace::Subspace;
 

@@ -203,6 +203,12 @@ pub struct ModelEntry {
     pub dtype: String,
     /// Whether the published factors were fitted on all ratings, the holdout included.
     pub refit: bool,
+    /// Standard deviation of a rating around its prediction, where it was estimated (bayes).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<f64>,
+    /// Samples of the posterior in the directory.
+    #[serde(default)]
+    pub kept_samples: usize,
     /// Users left out because they have no training rating.
     pub untrained_users: usize,
     /// Items left out because they have no training rating.

@@ -50,26 +50,54 @@ pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
         return Err(wrong(path, message.to_owned()));
     }
     let manifest = Manifest::read(&path.join(MANIFEST))?;
-    for name in [USER_FACTORS, ITEM_FACTORS] {
-        let file = path.join(name);
-        let entry = manifest.outputs.iter().find(|o| o.path == name);
-        let entry = entry.ok_or_else(|| wrong(&file, "not listed in manifest.json".into()))?;
-        let found = match File::open(&file) {
-            Ok(_) => fingerprint(&file)?.sha256,
-            Err(e) => return Err(wrong(&file, format!("the model is incomplete: {e}"))),
-        };
-        if found != entry.sha256 {
-            let message = "its checksum differs from the one in manifest.json: the file was changed or damaged";
-            return Err(wrong(&file, message.into()));
-        }
-    }
     if manifest.data.rating_min > manifest.data.rating_max {
         return Err(wrong(&path.join(MANIFEST), "rating_min is above rating_max".into()));
     }
+    let model = read_factor_files(path, "", &manifest)?;
+    Ok((model, manifest))
+}
+
+/// Reads the samples of the posterior that a model keeps, checked as the model is; none where it keeps
+/// none.
+///
+/// # Errors
+/// As [`read_model`].
+pub fn read_samples(path: &Path, manifest: &Manifest) -> Result<Vec<Model>> {
+    let kept = 0..manifest.model.kept_samples;
+    kept.map(|number| read_factor_files(path, &sample_prefix(number), manifest)).collect()
+}
+
+/// What the names of a sample's files begin with.
+pub(crate) fn sample_prefix(number: usize) -> String {
+    format!("sample_{:03}_", number + 1)
+}
+
+/// Both sides, after their checksums.
+fn read_factor_files(path: &Path, prefix: &str, manifest: &Manifest) -> Result<Model> {
+    let wrong = |path: &Path, message: &str| Error::Model {
+        path: path.to_owned(),
+        message: message.to_owned(),
+    };
+    let check = |name: &str| {
+        let name = format!("{prefix}{name}");
+        let file = path.join(&name);
+        let entry = manifest.outputs.iter().find(|o| o.path == name);
+        let entry = entry.ok_or_else(|| wrong(&file, "not listed in manifest.json"))?;
+        let found = match File::open(&file) {
+            Ok(_) => fingerprint(&file)?.sha256,
+            Err(e) => return Err(wrong(&file, &format!("the model is incomplete: {e}"))),
+        };
+        if found != entry.sha256 {
+            let message = "its checksum differs from the one in manifest.json: the file was changed or damaged";
+            return Err(wrong(&file, message));
+        }
+        Ok(file)
+    };
+    let (user_file, item_file) = (check(USER_FACTORS)?, check(ITEM_FACTORS)?);
     let rank = manifest.model.k as usize;
-    let (users, p) = read_factors(&path.join(USER_FACTORS), Axis::User, rank)?;
-    let (items, q) = read_factors(&path.join(ITEM_FACTORS), Axis::Item, rank)?;
-    let model = Model {
+    let (users, p) = read_factors(&user_file, Axis::User, rank)?;
+    let (items, q) = read_factors(&item_file, Axis::Item, rank)?;
+    Ok(Model {
         factors: Factors { users: p, items: q },
         users,
         items,
@@ -83,6 +111,5 @@ pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
                 _ => (manifest.data.rating_min, manifest.data.rating_max),
             },
         },
-    };
-    Ok((model, manifest))
+    })
 }

@@ -152,7 +152,7 @@ fn csv_lines(block: &Block) -> Vec<u8> {
     text
 }
 
-/// Writes pairs and their predictions: CSV, or Parquet by the file's ending; CSV to standard output
+/// Writes pairs and their predictions, with their deviations where given: CSV, or Parquet by the file's ending; CSV to standard output
 /// without a path.
 ///
 /// # Errors
@@ -160,12 +160,16 @@ fn csv_lines(block: &Block) -> Vec<u8> {
 pub fn write_predictions(
     pairs: &Pairs,
     predictions: &[f64],
+    deviations: Option<&[f64]>,
     known: (&[bool], &[bool]),
     to: Option<(&Path, bool)>,
 ) -> Result<()> {
     let build = || -> PolarsResult<DataFrame> {
         let mut columns = pairs.columns();
         columns.push(Series::new("prediction".into(), predictions).into_column());
+        if let Some(deviations) = deviations {
+            columns.push(Series::new("deviation".into(), deviations).into_column());
+        }
         columns.push(Series::new("known_user".into(), known.0).into_column());
         columns.push(Series::new("known_item".into(), known.1).into_column());
         DataFrame::new(predictions.len(), columns)

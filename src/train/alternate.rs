@@ -99,6 +99,7 @@ impl<O: Objective> Alternation<'_, O> {
                 objective: total / cells.max(1.0),
                 train_rmse_raw: (self.scale.rates() && cells > 0.0)
                     .then(|| (loss.squared / cells).sqrt() * self.scale.deviation),
+                sample: None,
                 scorer: Scorer { factors: &factors, scale: self.scale },
             };
             if observer(&iteration) == ControlFlow::Break(()) {
@@ -112,7 +113,7 @@ impl<O: Objective> Alternation<'_, O> {
             }
             previous = total;
         }
-        Ok(Fit { factors, scale: self.scale, iterations: done, stop_reason })
+        Ok(Fit { factors, scale: self.scale, iterations: done, stop_reason, averaged: None })
     }
 }
 

@@ -2,8 +2,11 @@
 
 mod als;
 mod alternate;
+mod bayes;
+mod hyper;
 mod ials;
 mod start;
+mod sums;
 mod sweep;
 
 use std::ops::ControlFlow;
@@ -11,6 +14,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use als::Als;
 pub use alternate::SolverChoice;
+pub use bayes::Bayes;
 pub use ials::Ials;
 pub use start::start;
 
@@ -48,8 +52,31 @@ pub struct Iteration<'a> {
     /// RMSE over the training cells, predictions not clipped; none without cells, or where scores are
     /// not ratings.
     pub train_rmse_raw: Option<f64>,
+    /// For an iteration that is a sample of many, which predictions are to be averaged over.
+    pub sample: Option<Sample>,
     /// Predicts with the factors as they stand.
     pub scorer: Scorer<'a>,
+}
+
+/// One sample of the posterior.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// From 1.
+    pub number: u32,
+    /// Standard deviation of a rating around its prediction, in ratings.
+    pub noise: f64,
+}
+
+/// What is left of many samples beside the published factors.
+#[derive(Debug, Clone)]
+pub struct Averaged {
+    /// Number of samples.
+    pub samples: u32,
+    /// Standard deviation of a rating around its prediction, in ratings: root mean square over the
+    /// samples.
+    pub noise: f64,
+    /// Samples kept whole, on the scale of the fit's factors.
+    pub kept: Vec<Factors>,
 }
 
 /// Called after each iteration; `Break` ends the fit with the factors as they stand.
@@ -78,6 +105,8 @@ pub struct Fit {
     pub iterations: u32,
     /// Why it ended.
     pub stop_reason: StopReason,
+    /// Where the factors stand for many samples.
+    pub averaged: Option<Averaged>,
 }
 
 impl Fit {

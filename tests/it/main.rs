@@ -12,6 +12,8 @@ mod tidy;
 #[cfg(feature = "cli")]
 mod bad_input;
 #[cfg(feature = "cli")]
+mod bayes;
+#[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
 mod formats;

@@ -1,0 +1,235 @@
+//! The sum of many products of tall matrices as one product of given rank.
+//!
+//! `M = Σ_s U_s V_sᵀ = [U_1 … U_S][V_1 … V_S]ᵀ` is kept as `L Rᵀ` of bounded width: new pairs are put
+//! beside it, and when the width is used up the product is cut back to its largest singular values. With
+//! `X = [L U …]`, `Y = [R V …]`, `XᵀX = Q D Qᵀ` and `(Q √D)ᵀ YᵀY Q √D = Z Σ² Zᵀ`,
+//!
+//! ```text
+//! L′ = X Q D^-½ Z Σ^½,      R′ = Y Q D^½ Z Σ^-½,      L′ R′ᵀ = X Yᵀ up to the singular values left out
+//! ```
+//!
+//! so that only matrices of the width need decomposing. One cut costs `(m + n)(w² + 2 w r)` flops for
+//! width `w` and kept rank `r`.
+
+use nalgebra::{DMatrix, SymmetricEigen};
+use rayon::prelude::*;
+
+use super::simd::Kernels;
+use super::{Matrix, NormalEquations};
+
+/// Eigenvalues of a Gram matrix below this share of the largest are rounding of single precision.
+const ROUNDING: f64 = 1e-6;
+
+/// Rows per task.
+const ROWS: usize = 256;
+
+/// A running sum of products.
+#[derive(Debug, Clone)]
+pub struct ProductSum {
+    kernels: Kernels,
+    kept: usize,
+    left: Matrix,
+    right: Matrix,
+    used: usize,
+}
+
+impl ProductSum {
+    /// A sum of products `m x n` of rank up to `rank` each, of which `kept` singular values survive a
+    /// cut. `4 (m + n)(kept + 4 rank)` bytes.
+    #[must_use]
+    pub fn new(kernels: Kernels, (m, n): (usize, usize), rank: usize, kept: usize) -> Self {
+        let width = kept + 4 * rank;
+        let (left, right) = (Matrix::zeros(m, width), Matrix::zeros(n, width));
+        Self { kernels, kept, left, right, used: 0 }
+    }
+
+    /// Adds `U Vᵀ`.
+    ///
+    /// # Panics
+    /// If the shapes are others than announced.
+    pub fn add(&mut self, u: &Matrix, v: &Matrix) {
+        assert!(self.kept + u.cols() <= self.left.cols() && u.cols() == v.cols(), "rank");
+        if self.used + u.cols() > self.left.cols() {
+            self.cut(self.kept);
+        }
+        let used = self.used;
+        for (to, from) in [(&mut self.left, u), (&mut self.right, v)] {
+            assert_eq!(to.rows(), from.rows(), "rows of a product");
+            let stride = to.stride().max(1);
+            to.padded_rows_mut().par_chunks_mut(stride).enumerate().for_each(|(row, to)| {
+                to[used..used + from.cols()].copy_from_slice(from.row(row));
+            });
+        }
+        self.used += u.cols();
+    }
+
+    /// The sum times `factor` as `L Rᵀ` of rank `rank`, its singular values shared evenly.
+    #[must_use]
+    pub fn finish(mut self, rank: usize, factor: f64) -> (Matrix, Matrix) {
+        self.cut(rank);
+        let take = |from: &Matrix| {
+            let mut matrix = Matrix::zeros(from.rows(), rank);
+            for row in 0..from.rows() {
+                let len = rank.min(self.used);
+                matrix.row_mut(row)[..len].copy_from_slice(&from.row(row)[..len]);
+            }
+            matrix.scale(factor.sqrt() as f32);
+            matrix
+        };
+        (take(&self.left), take(&self.right))
+    }
+
+    /// Keeps the largest singular values, at most `rank`.
+    fn cut(&mut self, rank: usize) {
+        let width = self.used;
+        if width == 0 {
+            return;
+        }
+        let spectrum = |matrix: DMatrix<f64>| {
+            let eigen = SymmetricEigen::new(matrix);
+            let largest = eigen.eigenvalues.max();
+            let mut order: Vec<usize> =
+                (0..width).filter(|&i| eigen.eigenvalues[i] > ROUNDING * largest).collect();
+            order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+            (eigen, order)
+        };
+        let gram = |of: &Matrix| {
+            let mut system = NormalEquations::new(of.cols());
+            let rows: Vec<u32> = (0..of.rows() as u32).collect();
+            system.set_all(self.kernels, of, (&rows, &[]), None, &vec![0.0; rows.len()]);
+            let (dense, _) = system.to_dense(false);
+            DMatrix::from_row_slice(of.cols(), of.cols(), &dense).resize(width, width, 0.0)
+        };
+        let (left, right) = (gram(&self.left), gram(&self.right));
+        let (eigen, order) = spectrum(left);
+        let rows = order.len();
+        // Q √D and Q / √D over what is no rounding.
+        let root = DMatrix::from_fn(width, rows, |i, j| {
+            eigen.eigenvectors[(i, order[j])] * eigen.eigenvalues[order[j]].sqrt()
+        });
+        let inverse = DMatrix::from_fn(width, rows, |i, j| {
+            eigen.eigenvectors[(i, order[j])] / eigen.eigenvalues[order[j]].sqrt()
+        });
+        let middle = root.transpose() * right * &root;
+        let eigen = SymmetricEigen::new(middle);
+        let largest = eigen.eigenvalues.max();
+        let mut order: Vec<usize> =
+            (0..rows).filter(|&i| eigen.eigenvalues[i] > ROUNDING * largest).collect();
+        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+        order.truncate(rank);
+        // Σ² are the eigenvalues: their fourth root is √Σ.
+        let scaled = |power: f64| {
+            DMatrix::from_fn(rows, order.len(), |i, j| {
+                eigen.eigenvectors[(i, order[j])] * eigen.eigenvalues[order[j]].powf(power)
+            })
+        };
+        let (to_left, to_right) = (inverse * scaled(0.25), root * scaled(-0.25));
+        transform(self.kernels, &mut self.left, &to_left);
+        transform(self.kernels, &mut self.right, &to_right);
+        self.used = order.len();
+    }
+}
+
+/// Replaces every row `x` by `x T`, zeros behind.
+fn transform(kernels: Kernels, matrix: &mut Matrix, by: &DMatrix<f64>) {
+    let (width, kept) = by.shape();
+    let mut transposed = Matrix::zeros(kept, matrix.cols());
+    for j in 0..kept {
+        for i in 0..width {
+            transposed.row_mut(j)[i] = by[(i, j)] as f32;
+        }
+    }
+    let all: Vec<u32> = (0..kept as u32).collect();
+    let (cols, stride) = (matrix.cols(), matrix.stride().max(1));
+    matrix.padded_rows_mut().par_chunks_mut(stride * ROWS).for_each(|rows| {
+        let mut out = vec![0.0; kept];
+        for row in rows.chunks_mut(stride) {
+            kernels.dots(&row[..cols], &transposed, &all, &mut out);
+            row.fill(0.0);
+            row[..kept].copy_from_slice(&out);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(rows: usize, cols: usize, salt: usize) -> Matrix {
+        let value = |i: usize| ((i * 7919 + salt * 104_729) % 1013) as f32 / 1013.0 - 0.5;
+        Matrix::from_rows(rows, cols, &(0..rows * cols).map(value).collect::<Vec<_>>())
+    }
+
+    fn entry(l: &Matrix, r: &Matrix, i: usize, j: usize) -> f64 {
+        l.row(i).iter().zip(r.row(j)).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    }
+
+    #[test]
+    fn a_sum_of_low_rank_is_kept_whole() {
+        // All products lie in the same six dimensions of either side.
+        let (m, n, rank) = (300, 90, 6);
+        let (u, v) = (noise(m, rank, 1), noise(n, rank, 2));
+        let mut sum = ProductSum::new(Kernels::detect(), (m, n), rank, 12);
+        let mixed = |matrix: &Matrix, s: usize| {
+            let mut out = Matrix::zeros(matrix.rows(), rank);
+            for row in 0..matrix.rows() {
+                for j in 0..rank {
+                    out.row_mut(row)[j] = matrix.row(row)[j] * (1 + (s * (j + 1)) % 5) as f32 * 0.3;
+                }
+            }
+            out
+        };
+        let mut want = vec![0.0; m * n];
+        for s in 0..23 {
+            let (u, v) = (mixed(&u, s), mixed(&v, s + 1));
+            sum.add(&u, &v);
+            for (at, want) in want.iter_mut().enumerate() {
+                *want += entry(&u, &v, at / n, at % n) / 23.0;
+            }
+        }
+        let (left, right) = sum.finish(8, 1.0 / 23.0);
+        assert_eq!((left.cols(), right.cols()), (8, 8));
+        let worst = (0..m * n)
+            .map(|at| (entry(&left, &right, at / n, at % n) - want[at]).abs())
+            .fold(0.0, f64::max);
+        // Entries reach 1; single precision Gram matrices of 300 rows.
+        assert!(worst < 1e-4, "{worst}");
+    }
+
+    #[test]
+    fn the_largest_singular_values_are_kept() {
+        // Orthogonal columns: the product's singular values are known, 50 down to 1.
+        let (m, width) = (64, 10);
+        let unit = |i: usize, j: usize| {
+            (std::f32::consts::PI * (i as f32 + 0.5) * j as f32 / m as f32).cos()
+                * (2.0 / m as f32).sqrt()
+        };
+        let mut u = Matrix::zeros(m, width);
+        for i in 0..m {
+            for j in 0..width {
+                u.row_mut(i)[j] = unit(i, j + 1);
+            }
+        }
+        let mut v = u.clone();
+        for i in 0..m {
+            for j in 0..width {
+                v.row_mut(i)[j] *= [1.0, 50.0, 2.0, 20.0, 3.0, 10.0, 4.0, 8.0, 5.0, 6.0][j];
+            }
+        }
+        let mut sum = ProductSum::new(Kernels::detect(), (m, m), width, width);
+        sum.add(&u, &v);
+        let (left, right) = sum.finish(3, 1.0);
+        let norm: f64 = (0..m * m).map(|at| entry(&left, &right, at / m, at % m).powi(2)).sum();
+        assert!((norm - (2500.0 + 400.0 + 100.0)).abs() < 0.05, "{norm}");
+        // Shared evenly between the sides.
+        let size = |matrix: &Matrix| (0..m).map(|i| matrix.row_norm_squared(i)).sum::<f64>();
+        assert!((size(&left) - 80.0).abs() < 0.01 && (size(&right) - 80.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn nothing_added_gives_zeros() {
+        let sum = ProductSum::new(Kernels::detect(), (3, 2), 4, 4);
+        let (left, right) = sum.finish(4, 1.0);
+        assert!(left.padded().iter().chain(right.padded()).all(|&v| v == 0.0));
+    }
+}

@@ -1,0 +1,123 @@
+//! Predictions averaged over samples of the posterior, and how far they lie from held-out ratings.
+
+use rayon::prelude::*;
+
+use super::HoldoutErrors;
+use super::holdout::{errors_of, known};
+use crate::linalg::simd::Kernels;
+use crate::model::Scorer;
+use crate::ratings::{Cell, Ratings};
+
+/// Half-widths, in standard deviations, of the central intervals that hold 50 and 90 % of a normal
+/// distribution.
+const HALF: f64 = 0.674_489_750_196_082;
+const NINE_TENTHS: f64 = 1.644_853_626_951_472;
+
+/// Running means of the predictions of held-out cells.
+#[derive(Debug, Clone)]
+pub struct PosteriorMean<'a> {
+    training: &'a Ratings,
+    cells: &'a [Cell],
+    /// Sum and sum of squares of the predictions of each cell.
+    sums: Vec<(f64, f64)>,
+    /// Sum of the squares of the noise's deviation.
+    noise: f64,
+    samples: f64,
+}
+
+/// How well intervals are calibrated: shares of held-out ratings inside the central predictive
+/// intervals of 50 and of 90 %. Ratings are steps and bounded, the intervals normal, so that the shares
+/// need not be exact.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Coverage {
+    /// Of the 50 % interval.
+    pub half: f64,
+    /// Of the 90 % interval.
+    pub nine_tenths: f64,
+}
+
+impl<'a> PosteriorMean<'a> {
+    /// No samples yet.
+    #[must_use]
+    pub fn new(training: &'a Ratings, cells: &'a [Cell]) -> Self {
+        Self { training, cells, sums: vec![(0.0, 0.0); cells.len()], noise: 0.0, samples: 0.0 }
+    }
+
+    /// Adds the predictions of one sample, whose noise has the given deviation.
+    pub fn add(&mut self, scorer: &Scorer<'_>, noise: f64) {
+        let (kernels, training) = (Kernels::detect(), self.training);
+        self.sums.par_iter_mut().zip(self.cells).for_each(|((sum, squares), cell)| {
+            let (user, item) = known(training, cell);
+            let score = scorer.score(kernels, user, item);
+            *sum += score;
+            *squares += score * score;
+        });
+        self.noise += noise * noise;
+        self.samples += 1.0;
+    }
+
+    /// Errors of the mean predictions; `scorer` clips them. All zero before the first sample.
+    #[must_use]
+    pub fn errors(&self, scorer: &Scorer<'_>) -> HoldoutErrors {
+        if self.samples == 0.0 {
+            return HoldoutErrors::default();
+        }
+        let mean = |at: usize, _, _| self.sums[at].0 / self.samples;
+        errors_of(scorer, self.training, self.cells, mean)
+    }
+
+    /// The predictive intervals' coverage: mean and variance of the samples' predictions, and the
+    /// noise. None without cells or samples.
+    #[must_use]
+    pub fn coverage(&self) -> Option<Coverage> {
+        if self.cells.is_empty() || self.samples == 0.0 {
+            return None;
+        }
+        let inside = |width: f64| {
+            let hit = |((sum, squares), cell): (&(f64, f64), &Cell)| {
+                let mean = sum / self.samples;
+                let variance = (squares / self.samples - mean * mean).max(0.0);
+                let deviation = (variance + self.noise / self.samples).sqrt();
+                (f64::from(cell.value) - mean).abs() <= width * deviation
+            };
+            let hits = self.sums.iter().zip(self.cells).filter(|pair| hit(*pair)).count();
+            hits as f64 / self.cells.len() as f64
+        };
+        Some(Coverage { half: inside(HALF), nine_tenths: inside(NINE_TENTHS) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::Matrix;
+    use crate::metric::rmse;
+    use crate::model::{Embedding, Factors, Scale};
+
+    #[test]
+    fn means_and_intervals_are_those_of_the_samples() {
+        let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
+        let training = Ratings::from_sorted(1, 2, &[cell(0, 0, 3.0), cell(0, 1, 3.0)]);
+        let held = [cell(0, 0, 4.0), cell(0, 1, 3.0)];
+        let mut mean = PosteriorMean::new(&training, &held);
+        let scale =
+            Scale { mean: 3.0, deviation: 1.0, biases: true, fallback: 3.0, range: (1.0, 5.0) };
+        let embedding =
+            |biases: Vec<f32>| Embedding { vectors: Matrix::zeros(biases.len(), 1), biases };
+        // Predictions of the first cell: 3 and 4; of the second: 3 and 9.
+        for biases in [vec![0.0, 0.0], vec![1.0, 6.0]] {
+            let factors = Factors { users: embedding(vec![0.0]), items: embedding(biases) };
+            let scorer = Scorer { factors: &factors, scale };
+            assert!(mean.samples > 0.0 || mean.coverage().is_none());
+            mean.add(&scorer, 0.5);
+        }
+        let factors = Factors { users: embedding(vec![0.0]), items: embedding(vec![0.0; 2]) };
+        let errors = mean.errors(&Scorer { factors: &factors, scale });
+        // Means 3.5 and 6, the latter clipped to 5.
+        assert_eq!(rmse(&errors.raw), Some(f64::midpoint(0.25, 9.0).sqrt()));
+        assert_eq!(rmse(&errors.clipped), Some(f64::midpoint(0.25, 4.0).sqrt()));
+        // Deviations √(0.25 + 0.25) and √(9 + 0.25): the second rating lies 0.99 of its own away.
+        let coverage = mean.coverage().expect("samples");
+        assert_eq!((coverage.half, coverage.nine_tenths), (0.0, 1.0));
+    }
+}

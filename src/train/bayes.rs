@@ -1,0 +1,260 @@
+//! Bayesian matrix factorisation by Gibbs sampling.
+//!
+//! ```text
+//! z_ui ~ N(p_u·q_i + b_u + b_i, 1/α),   [p_u, b_u] ~ N(m_U, Λ_U⁻¹),   [q_i, b_i] ~ N(m_V, Λ_V⁻¹)
+//! ```
+//!
+//! with Normal–Wishart priors on `(m, Λ)` and a Gamma prior on `α`, so that nothing is left to tune
+//! (Salakhutdinov and Mnih 2008; the precision of the noise and the biases are drawn too). One iteration
+//! draws each side's prior, then its rows, each from its own posterior: the system of an exact ALS
+//! sweep, and its Cholesky factor, with one draw added. After `burn_in` iterations every one is a
+//! sample; predictions are means over the samples.
+//!
+//! The mean of `p_u·q_i` over `S` samples is `[U_1 … U_S][V_1 … V_S]ᵀ / S`, a product of two tall matrices,
+//! which is kept as one of bounded width ([`ProductSum`]) and published as vectors of the model's rank;
+//! biases are means over the samples.
+
+use std::ops::ControlFlow;
+
+use rand_distr::{Distribution, Gamma};
+use rayon::prelude::*;
+
+use super::alternate::start_items;
+use super::hyper::Prior;
+use super::sums::Sums;
+use super::sweep::{HalfSweep, Partitions};
+use super::{Algorithm, Averaged, Fit, Iteration, Observer, Problem, SolverChoice, StopReason};
+use super::{Sample, check_stop};
+use crate::error::{Error, Result};
+use crate::ids::Axis;
+use crate::linalg::{NormalEquations, ProductSum};
+use crate::model::{Embedding, Factors, Scale, Scorer};
+use crate::objective::{Explicit, Posterior, Regularization, RowLoss};
+use crate::ratings::Side;
+use crate::rng::{Stream, generator};
+use crate::solver::Gibbs;
+
+/// Singular values kept while samples come in, for every one that is published.
+const KEPT: usize = 2;
+
+/// The algorithm's settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bayes {
+    /// Entries of a vector, at least 1.
+    pub rank: usize,
+    /// Iterations before the first sample.
+    pub burn_in: u32,
+    /// Samples, at least 1.
+    pub samples: u32,
+    /// Samples kept whole, evenly spread, for predictive deviations.
+    pub keep: u32,
+    /// Fit a bias per user and item.
+    pub biases: bool,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl Algorithm for Bayes {
+    fn name(&self) -> &'static str {
+        "bayes"
+    }
+
+    fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
+        let mut chain = Chain::new(self, problem);
+        let mut average = Average::new(self, problem);
+        let (mut done, mut stop_reason) = (0, StopReason::Iterations);
+        while done < self.burn_in + self.samples {
+            done += 1;
+            let deviation = 1.0 / chain.precision.sqrt();
+            let loss = chain.step(done)?;
+            let sample = (done > self.burn_in).then(|| Sample {
+                number: done - self.burn_in,
+                noise: deviation * chain.scale.deviation,
+            });
+            if let Some(Sample { number, .. }) = sample {
+                average.add(&chain.factors, deviation, number);
+            }
+            let cells = problem.ratings.len() as f64;
+            let iteration = Iteration {
+                number: done,
+                objective: loss.objective / cells.max(1.0),
+                train_rmse_raw: (cells > 0.0)
+                    .then(|| (loss.objective / cells).sqrt() * chain.scale.deviation),
+                sample,
+                scorer: Scorer { factors: &chain.factors, scale: chain.scale },
+            };
+            if observer(&iteration) == ControlFlow::Break(()) {
+                stop_reason = StopReason::Observer;
+                break;
+            }
+            check_stop(problem.stop)?;
+        }
+        let scale = chain.scale;
+        let (factors, averaged) = average.finish(chain.factors, self.rank, &scale);
+        Ok(Fit { factors, scale, iterations: done, stop_reason, averaged })
+    }
+}
+
+/// The state of the sampler.
+struct Chain<'a> {
+    settings: &'a Bayes,
+    problem: &'a Problem<'a>,
+    scale: Scale,
+    explicit: Explicit,
+    partitions: (Partitions, Partitions),
+    factors: Factors,
+    /// Precision `α` of the noise.
+    precision: f64,
+}
+
+impl<'a> Chain<'a> {
+    fn new(settings: &'a Bayes, problem: &'a Problem<'a>) -> Self {
+        let ratings = problem.ratings;
+        let scale = Scale::ratings(problem.moments, true, settings.biases);
+        // Its regularisation does not count.
+        let none = Regularization { users: 0.0, items: 0.0, biases: 0.0, exponent: 0.0 };
+        let explicit = Explicit::new(ratings, (scale.mean, scale.deviation), none, scale.biases);
+        let partitions = (
+            Partitions::new(&ratings.by_user, settings.rank),
+            Partitions::new(&ratings.by_item, settings.rank),
+        );
+        let factors = start_items(problem, settings.seed, settings.rank, SolverChoice::Cholesky);
+        Self { settings, problem, scale, explicit, partitions, factors, precision: 1.0 }
+    }
+
+    /// One iteration: both sides, then the noise. The sum of squared errors of the drawn factors.
+    fn step(&mut self, iteration: u32) -> Result<RowLoss> {
+        self.half(iteration, Axis::User)?;
+        let loss = self.half(iteration, Axis::Item)?;
+        let mut rng = generator(self.settings.seed, Stream::Precision(iteration));
+        let cells = self.problem.ratings.len() as f64;
+        let gamma = Gamma::new(1.0 + cells / 2.0, 1.0 / (1.0 + loss.objective / 2.0));
+        let gamma = gamma.map_err(|e| failed(Axis::Item, &e))?;
+        self.precision = gamma.sample(&mut rng);
+        Ok(loss)
+    }
+
+    /// Draws a side's prior from its rows, then its rows; the data's part of the loss, of the items.
+    fn half(&mut self, iteration: u32, axis: Axis) -> Result<RowLoss> {
+        let Self { settings, problem, factors, .. } = self;
+        let (kernels, seed, ratings) = (problem.kernels, settings.seed, problem.ratings);
+        let (side, partitions, keys, fixed, own): (&Side, _, _, _, &mut Embedding) = match axis {
+            Axis::User => (
+                &ratings.by_user,
+                &self.partitions.0,
+                problem.user_keys,
+                &factors.items,
+                &mut factors.users,
+            ),
+            Axis::Item => (
+                &ratings.by_item,
+                &self.partitions.1,
+                problem.item_keys,
+                &factors.users,
+                &mut factors.items,
+            ),
+        };
+        let biases = settings.biases;
+        let rows = side.rows_with_cells();
+        let prior = if iteration == 1 {
+            // Nothing is known of the rows yet.
+            Prior::isotropic(settings.rank + usize::from(biases), settings.rank as f64)
+        } else {
+            let sums = Sums::new(kernels, own, rows, biases);
+            let mut rng = generator(seed, Stream::Hyper(axis, iteration));
+            let drawn = Prior::draw(&sums, &mut rng);
+            drawn.ok_or_else(|| failed(axis, &"the factors are not finite"))?
+        };
+        let (matrix, rhs) = prior.over(self.precision);
+        let posterior =
+            Posterior::new(&self.explicit, NormalEquations::from_dense(&matrix, &rhs, biases));
+        let deviation = 1.0 / self.precision.sqrt();
+        let half = HalfSweep {
+            axis,
+            side,
+            partitions,
+            objective: &posterior,
+            solver: &Gibbs { kernels, deviation, seed, iteration, axis, keys },
+            kernels,
+            stop: problem.stop,
+            losses: axis == Axis::Item,
+        };
+        let mut loss = half.run(fixed, own)?;
+        if axis == Axis::Item {
+            // The rows' objectives hold the prior's part.
+            loss.objective -= Sums::new(kernels, own, rows, biases).value(&matrix, &rhs);
+            loss.objective = loss.objective.max(0.0);
+        }
+        Ok(loss)
+    }
+}
+
+fn failed(axis: Axis, why: &dyn std::fmt::Display) -> Error {
+    let (side, row) = (axis.name(), "all".to_owned());
+    Error::Numeric { side, row, message: format!("the prior: {why}") }
+}
+
+/// Means over the samples.
+struct Average {
+    products: ProductSum,
+    biases: [Vec<f64>; 2],
+    noise: f64,
+    count: u32,
+    keep: u32,
+    of: u32,
+    kept: Vec<Factors>,
+}
+
+impl Average {
+    fn new(settings: &Bayes, problem: &Problem<'_>) -> Self {
+        let shape = (problem.ratings.users(), problem.ratings.items());
+        let (rank, kept) = (settings.rank, KEPT * settings.rank);
+        Self {
+            products: ProductSum::new(problem.kernels, shape, rank, kept),
+            biases: [vec![0.0; shape.0], vec![0.0; shape.1]],
+            noise: 0.0,
+            count: 0,
+            keep: settings.keep.min(settings.samples),
+            of: settings.samples,
+            kept: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, factors: &Factors, deviation: f64, number: u32) {
+        self.products.add(&factors.users.vectors, &factors.items.vectors);
+        for (sums, side) in self.biases.iter_mut().zip([&factors.users, &factors.items]) {
+            sums.par_iter_mut().zip(&side.biases).for_each(|(sum, &b)| *sum += f64::from(b));
+        }
+        self.noise += deviation * deviation;
+        self.count += 1;
+        // Evenly spread, the last one always among them.
+        let due = |n: u32| u64::from(n) * u64::from(self.keep) / u64::from(self.of.max(1));
+        if due(number) > due(number - 1) {
+            self.kept.push(factors.clone());
+        }
+    }
+
+    /// The averaged factors, and what else the samples tell. Without samples the last state stays.
+    fn finish(self, last: Factors, rank: usize, scale: &Scale) -> (Factors, Option<Averaged>) {
+        if self.count == 0 {
+            return (last, None);
+        }
+        let count = f64::from(self.count);
+        let [users, items] =
+            self.biases.map(|sums| sums.iter().map(|sum| (sum / count) as f32).collect());
+        let (left, right) = self.products.finish(rank, 1.0 / count);
+        let factors = Factors {
+            users: Embedding { vectors: left, biases: users },
+            items: Embedding { vectors: right, biases: items },
+        };
+        let averaged = Averaged {
+            samples: self.count,
+            noise: (self.noise / count).sqrt() * scale.deviation,
+            kept: self.kept,
+        };
+        (factors, Some(averaged))
+    }
+}
+
+#[cfg(test)]
+mod tests;

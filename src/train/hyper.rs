@@ -1,0 +1,117 @@
+//! The normal prior that the rows of one side share, drawn from its Normal–Wishart posterior.
+//!
+//! ```text
+//! Λ ~ W(W*, ν*),  m ~ N(μ*, (β* Λ)⁻¹),   ν* = ν₀ + N,  β* = β₀ + N,  μ* = N x̄ / β*
+//! W*⁻¹ = W₀⁻¹ + Σ (x − x̄)(x − x̄)ᵀ + (β₀ N / β*) x̄ x̄ᵀ
+//! ```
+//!
+//! Salakhutdinov and Mnih 2008, eq. 14, with their `μ₀ = 0`, `β₀ = 2`, `ν₀ = d`, `W₀ = I`; `N` rows of `d`
+//! unknowns. The Wishart draw is Bartlett's.
+
+use nalgebra::{Cholesky, DMatrix, DVector};
+use rand::Rng;
+use rand_distr::{ChiSquared, Distribution, StandardNormal};
+
+use super::sums::Sums;
+
+/// `β₀`.
+const BETA: f64 = 2.0;
+
+/// A normal distribution by its precision `Λ` and mean `m`.
+#[derive(Debug, Clone)]
+pub(super) struct Prior {
+    precision: DMatrix<f64>,
+    mean: DVector<f64>,
+}
+
+impl Prior {
+    /// Mean 0 and the same precision for every unknown.
+    pub(super) fn isotropic(order: usize, precision: f64) -> Self {
+        let precision = DMatrix::identity(order, order) * precision;
+        Self { precision, mean: DVector::zeros(order) }
+    }
+
+    /// A draw given the sums over the rows; none where they are not finite.
+    pub(super) fn draw(sums: &Sums, rng: &mut impl Rng) -> Option<Self> {
+        let (order, rows) = (sums.first.len(), sums.rows);
+        let first = DVector::from_row_slice(&sums.first);
+        let second = DMatrix::from_row_slice(order, order, &sums.second);
+        let beta = BETA + rows;
+        // Σ x xᵀ − N x̄ x̄ᵀ + (β₀ N / β*) x̄ x̄ᵀ comes to Σ x xᵀ − (Σ x)(Σ x)ᵀ / β*.
+        let scatter = DMatrix::identity(order, order) + second - &first * first.transpose() / beta;
+        let scale = Cholesky::new(scatter)?.inverse();
+        let lower = Cholesky::new(scale)?.unpack();
+        let mut bartlett = DMatrix::zeros(order, order);
+        for i in 0..order {
+            let degrees = order as f64 + rows - i as f64;
+            bartlett[(i, i)] = ChiSquared::new(degrees).ok()?.sample(rng).sqrt();
+            for j in 0..i {
+                bartlett[(i, j)] = StandardNormal.sample(rng);
+            }
+        }
+        let factor = lower * bartlett;
+        let precision = &factor * factor.transpose();
+        // Λ = F Fᵀ with F lower triangular: F⁻ᵀ z has covariance Λ⁻¹.
+        let noise = DVector::from_fn(order, |_, _| StandardNormal.sample(rng));
+        let noise = factor.transpose().solve_upper_triangular(&noise)?;
+        let mean = first / beta + noise / beta.sqrt();
+        Some(Self { precision, mean })
+    }
+
+    /// `Λ` and `Λ m`, row-major, divided by the precision of the noise.
+    pub(super) fn over(&self, noise_precision: f64) -> (Vec<f64>, Vec<f64>) {
+        let matrix = &self.precision / noise_precision;
+        let rhs = &matrix * &self.mean;
+        // Symmetric, so that its order by columns is that by rows.
+        (matrix.as_slice().to_vec(), rhs.as_slice().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Stream, generator};
+
+    /// Many rows leave the posterior no choice: the draw is the rows' own mean and precision.
+    #[test]
+    fn many_rows_determine_the_prior() {
+        // x = m + B z: covariance B Bᵀ.
+        let (m, b) = ([0.5, -1.0], [[0.8, 0.0], [0.3, 0.4]]);
+        let mut rng = generator(1, Stream::Split);
+        let rows = 200_000;
+        let mut sums = Sums { rows: f64::from(rows), first: vec![0.0; 2], second: vec![0.0; 4] };
+        for _ in 0..rows {
+            let z: [f64; 2] = std::array::from_fn(|_| StandardNormal.sample(&mut rng));
+            let x: [f64; 2] = std::array::from_fn(|i| m[i] + b[i][0] * z[0] + b[i][1] * z[1]);
+            for i in 0..2 {
+                sums.first[i] += x[i];
+                (0..2).for_each(|j| sums.second[i * 2 + j] += x[i] * x[j]);
+            }
+        }
+        let prior = Prior::draw(&sums, &mut rng).expect("finite");
+        // Covariance [[0.64, 0.24], [0.24, 0.25]], inverse over its determinant 0.1024.
+        let want = [2.441_4, -2.343_75, -2.343_75, 6.25];
+        for (got, want) in prior.precision.iter().zip(want) {
+            // Deviation of a Wishart draw: about √(2 / rows) of its size.
+            assert!((got / want - 1.0).abs() < 0.02, "{got} {want}");
+        }
+        assert!((prior.mean[0] - 0.5).abs() < 0.01 && (prior.mean[1] + 1.0).abs() < 0.01);
+    }
+
+    /// Without rows it is the hyper-prior: E Λ = ν₀ W₀ = d I.
+    #[test]
+    fn no_rows_leave_the_hyper_prior() {
+        let sums = Sums { rows: 0.0, first: vec![0.0; 3], second: vec![0.0; 9] };
+        let (mut rng, draws) = (generator(2, Stream::Split), 20_000);
+        let mut mean = DMatrix::<f64>::zeros(3, 3);
+        for _ in 0..draws {
+            mean += Prior::draw(&sums, &mut rng).expect("finite").precision / f64::from(draws);
+        }
+        // A diagonal entry is χ² with 3 degrees: deviation √6 / √20000.
+        for (at, &got) in mean.iter().enumerate() {
+            let want = if at % 4 == 0 { 3.0 } else { 0.0 };
+            assert!((got - want).abs() < 0.1, "{at}: {got}");
+        }
+        assert!(Prior::draw(&Sums { rows: f64::NAN, ..sums }, &mut rng).is_none());
+    }
+}
