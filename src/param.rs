@@ -95,6 +95,10 @@ parameter!(
     NonNegative(f64), "a number of at least 0", |v| v.is_finite() && v >= 0.0
 );
 parameter!(
+    /// A finite number above 0.
+    Positive(f64), "a number above 0", |v| v.is_finite() && v > 0.0
+);
+parameter!(
     /// A share strictly between 0 and 1.
     Fraction(f64), "a number between 0 and 1 (both excluded)", |v| v > 0.0 && v < 1.0
 );

@@ -22,6 +22,8 @@ pub enum Stream {
     Hyper(Axis, u32),
     /// The precision of the noise in one iteration.
     Precision(u32),
+    /// The order of one epoch.
+    Epoch(u32),
 }
 
 /// The generator of one seed and purpose.
@@ -38,6 +40,7 @@ pub fn generator(seed: u64, stream: Stream) -> impl Rng {
         Stream::Hyper(Axis::User, iteration) => (7, iteration, 0),
         Stream::Hyper(Axis::Item, iteration) => (8, iteration, 0),
         Stream::Precision(iteration) => (9, iteration, 0),
+        Stream::Epoch(epoch) => (10, epoch, 0),
     };
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

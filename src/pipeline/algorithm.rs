@@ -6,8 +6,8 @@ use super::TrainConfig;
 use crate::error::{Error, Result};
 use crate::load::prepare::Duplicates;
 use crate::objective::{Confidence, Regularization};
-use crate::param::{Count, Exponent, Natural, NonNegative, Rank};
-use crate::train::{Algorithm, Als, Bayes, Ials, SolverChoice};
+use crate::param::{Count, Exponent, Natural, NonNegative, Positive, Rank};
+use crate::train::{Algorithm, Als, Bayes, Gd, Ials, Schedule, Sgd, SolverChoice};
 
 /// The algorithms by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -20,6 +20,10 @@ pub enum AlgorithmName {
     Ials,
     /// Explicit ratings: mean of many samples, the most accurate; nothing to tune.
     Bayes,
+    /// Explicit ratings: stochastic gradient descent.
+    Sgd,
+    /// Full-batch gradient descent, the method of the classroom, on raw ratings.
+    Gd,
 }
 
 impl AlgorithmName {
@@ -30,6 +34,8 @@ impl AlgorithmName {
             Self::Als => "als",
             Self::Ials => "ials",
             Self::Bayes => "bayes",
+            Self::Sgd => "sgd",
+            Self::Gd => "gd",
         }
     }
 }
@@ -45,6 +51,17 @@ pub enum SolverName {
     Cg,
     /// Block by block of the vector (iALS++).
     Subspace,
+}
+
+/// How the rate of sgd shrinks, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleName {
+    /// For each user and item by the gradients it has met.
+    Adaptive,
+    /// For all alike, by the root of the epoch's number.
+    Decay,
 }
 
 /// How a count becomes a confidence, by name.
@@ -73,24 +90,49 @@ impl TrainConfig {
         let name = c.algorithm;
         let implicit = name == AlgorithmName::Ials;
         fill(&mut c.load.duplicates, if implicit { Duplicates::Sum } else { Duplicates::Last });
-        fill(&mut c.factors, Rank::literal(if name == AlgorithmName::Bayes { 32 } else { 64 }));
+        fill(
+            &mut c.factors,
+            Rank::literal(match name {
+                AlgorithmName::Bayes => 32,
+                AlgorithmName::Gd => 10,
+                _ => 64,
+            }),
+        );
         if name == AlgorithmName::Bayes {
             fill(&mut c.burn_in, Natural::literal(50));
             fill(&mut c.samples, Count::literal(150));
             fill(&mut c.keep_samples, Natural::literal(0));
             return c;
         }
-        fill(&mut c.iterations, Count::literal(15));
+        let gradient = matches!(name, AlgorithmName::Sgd | AlgorithmName::Gd);
+        fill(
+            &mut c.iterations,
+            Count::literal(match name {
+                AlgorithmName::Sgd => 20,
+                AlgorithmName::Gd => 700,
+                _ => 15,
+            }),
+        );
+        fill(&mut c.tol, NonNegative::literal(if gradient { 0.0 } else { 1e-4 }));
+        if gradient {
+            fill(&mut c.learning_rate, Positive::literal(0.1));
+        }
+        if name == AlgorithmName::Gd {
+            return c;
+        }
         fill(&mut c.regularization, NonNegative::literal(if implicit { 0.01 } else { 0.15 }));
         fill(&mut c.reg_exponent, Exponent::literal(if implicit { 1.0 } else { 0.5 }));
-        fill(&mut c.tol, NonNegative::literal(1e-4));
+        if !implicit && !c.no_biases && !c.nonnegative {
+            fill(&mut c.bias_reg, NonNegative::literal(0.1));
+        }
+        if name == AlgorithmName::Sgd {
+            fill(&mut c.schedule, ScheduleName::Adaptive);
+            return c;
+        }
         if c.nonnegative {
             (c.no_mean, c.no_biases) = (true, true);
         } else {
             fill(&mut c.solver, SolverName::Cholesky);
-        }
-        if !implicit && !c.no_biases {
-            fill(&mut c.bias_reg, NonNegative::literal(0.1));
         }
         match c.solver {
             Some(SolverName::Cg) => fill(&mut c.cg_steps, Count::literal(3)),
@@ -120,21 +162,23 @@ impl TrainConfig {
 
     /// Checks that what was given goes with the algorithm, and with each other.
     pub(super) fn check_algorithm(&self) -> Result<()> {
-        use AlgorithmName::{Als, Bayes, Ials};
+        use AlgorithmName::{Als, Bayes, Gd, Ials, Sgd};
         let wrong = |message: String| Err(Error::Usage(message));
-        let given: [(&str, bool, &[AlgorithmName]); 19] = [
-            ("--iterations", self.iterations.is_some(), &[Als, Ials]),
-            ("--regularization", self.regularization.is_some(), &[Als, Ials]),
-            ("--reg-exponent", self.reg_exponent.is_some(), &[Als, Ials]),
-            ("--bias-reg", self.bias_reg.is_some(), &[Als]),
-            ("--user-reg", self.user_reg.is_some(), &[Als, Ials]),
-            ("--item-reg", self.item_reg.is_some(), &[Als, Ials]),
-            ("--no-biases", self.no_biases, &[Als, Bayes]),
-            ("--no-mean", self.no_mean, &[Als]),
+        let given: [(&str, bool, &[AlgorithmName]); 21] = [
+            ("--iterations", self.iterations.is_some(), &[Als, Ials, Sgd, Gd]),
+            ("--regularization", self.regularization.is_some(), &[Als, Ials, Sgd]),
+            ("--reg-exponent", self.reg_exponent.is_some(), &[Als, Ials, Sgd]),
+            ("--bias-reg", self.bias_reg.is_some(), &[Als, Sgd]),
+            ("--user-reg", self.user_reg.is_some(), &[Als, Ials, Sgd]),
+            ("--item-reg", self.item_reg.is_some(), &[Als, Ials, Sgd]),
+            ("--no-biases", self.no_biases, &[Als, Bayes, Sgd]),
+            ("--no-mean", self.no_mean, &[Als, Sgd]),
             ("--solver", self.solver.is_some(), &[Als, Ials]),
-            ("--tol", self.tol.is_some(), &[Als, Ials]),
-            ("--patience", self.patience.is_some(), &[Als]),
+            ("--tol", self.tol.is_some(), &[Als, Ials, Sgd, Gd]),
+            ("--patience", self.patience.is_some(), &[Als, Sgd, Gd]),
             ("--nonnegative", self.nonnegative, &[Als, Ials]),
+            ("--learning-rate", self.learning_rate.is_some(), &[Sgd, Gd]),
+            ("--schedule", self.schedule.is_some(), &[Sgd]),
             ("--confidence", self.confidence.is_some(), &[Ials]),
             ("--alpha", self.alpha.is_some(), &[Ials]),
             ("--epsilon", self.epsilon.is_some(), &[Ials]),
@@ -153,7 +197,7 @@ impl TrainConfig {
             return wrong("--keep-samples cannot be more than --samples".into());
         }
         let rank = self.factors.map(Rank::get);
-        if rank == Some(0) && self.algorithm != Als {
+        if rank == Some(0) && !matches!(self.algorithm, Als | Sgd) {
             return wrong(format!(
                 "--algorithm {} needs --factors of at least 1",
                 self.algorithm.name()
@@ -223,7 +267,25 @@ impl TrainConfig {
             Some(SolverName::Cg) => SolverChoice::ConjugateGradient { steps: count(c.cg_steps) },
             Some(SolverName::Subspace) => SolverChoice::Subspace { block: count(c.block) as usize },
         };
+        let rate = c.learning_rate.map_or(0.1, Positive::get);
         match c.algorithm {
+            AlgorithmName::Sgd => Box::new(Sgd {
+                rank: c.rank(),
+                epochs: iterations,
+                tolerance,
+                regularization,
+                rate,
+                schedule: match c.schedule {
+                    Some(ScheduleName::Decay) => Schedule::Decay,
+                    _ => Schedule::Adaptive,
+                },
+                biases: !c.no_biases,
+                mean: !c.no_mean,
+                seed: c.seed,
+            }),
+            AlgorithmName::Gd => {
+                Box::new(Gd { rank: c.rank(), iterations, tolerance, rate, seed: c.seed })
+            }
             AlgorithmName::Als => Box::new(Als {
                 rank: c.rank(),
                 iterations,
@@ -292,7 +354,8 @@ impl TrainConfig {
     pub(super) fn objective_text(&self) -> String {
         let c = self.resolved();
         match c.algorithm {
-            AlgorithmName::Als => {
+            AlgorithmName::Gd => "mean over ratings (r - p.q)^2".into(),
+            AlgorithmName::Als | AlgorithmName::Sgd => {
                 let z = if c.no_mean { "r" } else { "(r - mean) / scale" };
                 let biases = if c.no_biases { "" } else { " - b_u - b_i" };
                 let penalty = if c.no_biases { "" } else { " + lambda_biases * rho(n) * bias^2" };
@@ -329,8 +392,10 @@ impl TrainConfig {
     /// How the regularisation grows with a row's number of ratings, for the manifest.
     pub(super) const fn weighting_text(&self) -> &'static str {
         match self.algorithm {
-            AlgorithmName::Als => "lambda * mean_n * (n / mean_n)^reg_exponent",
-            AlgorithmName::Bayes => "none",
+            AlgorithmName::Als | AlgorithmName::Sgd => {
+                "lambda * mean_n * (n / mean_n)^reg_exponent"
+            }
+            AlgorithmName::Bayes | AlgorithmName::Gd => "none",
             AlgorithmName::Ials => {
                 "lambda * (n + unobserved_weight * N)^reg_exponent, N the rows of the other side"
             }
@@ -403,8 +468,12 @@ mod tests {
                 "--nonnegative",
             ),
             (TrainConfig { nonnegative: true, bias_reg: one, ..als.clone() }, "--bias-reg"),
-            (TrainConfig { burn_in: Some(Natural::literal(3)), ..als }, "--algorithm bayes"),
-            (TrainConfig { regularization: one, ..bayes.clone() }, "als or ials"),
+            (
+                TrainConfig { burn_in: Some(Natural::literal(3)), ..als.clone() },
+                "--algorithm bayes",
+            ),
+            (TrainConfig { regularization: one, ..bayes.clone() }, "als or ials or sgd"),
+            (TrainConfig { schedule: Some(ScheduleName::Decay), ..als }, "--algorithm sgd"),
             (TrainConfig { keep_samples: Some(Natural::literal(151)), ..bayes }, "--samples"),
         ] {
             let message = bad.check_algorithm().map_err(|e| e.to_string());

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::algorithm::{AlgorithmName, ConfidenceName, SolverName};
+use super::algorithm::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
 use super::reading::LoadConfig;
 use crate::error::{Error, Result};
 use crate::load::TimeUse;
 use crate::load::time::Date;
-use crate::param::{Count, Exponent, Fraction, Natural, NonNegative, Rank, Threads};
+use crate::param::{Count, Exponent, Fraction, Natural, NonNegative, Positive, Rank, Threads};
 use crate::split::{Last, Split};
 
 /// How the holdout is chosen.
@@ -88,13 +88,13 @@ pub struct TrainConfig {
         arg(short, long, value_name = "NAME", default_value = "als", help_heading = "Training")
     )]
     pub algorithm: AlgorithmName,
-    /// Number of factors (the rank): 1 to 4096; for als also 0, biases alone. [default: 64; bayes: 32]
+    /// Number of factors (the rank): 1 to 4096; for als and sgd also 0, biases alone. [default: 64; bayes: 32; gd: 10]
     #[cfg_attr(
         feature = "cli",
         arg(short = 'k', long, alias = "rank", value_name = "K", help_heading = "Training")
     )]
     pub factors: Option<Rank>,
-    /// Most iterations (sweeps over users and items). [default: 15]
+    /// Most iterations: sweeps over users and items, epochs of sgd. [default: 15; sgd: 20; gd: 700]
     #[cfg_attr(
         feature = "cli",
         arg(short, long, alias = "max-iter", value_name = "N", help_heading = "Training")
@@ -140,13 +140,26 @@ pub struct TrainConfig {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     pub nonnegative: bool,
     /// Stop when the objective improves by less than this share; 0 never stops early.
-    /// [default: 0.0001]
+    /// [default: 0.0001; sgd, gd: 0]
     #[cfg_attr(feature = "cli", arg(long, value_name = "TOL", help_heading = "Training"))]
     pub tol: Option<NonNegative>,
     /// Stop after N iterations without a better RMSE on a validation part cut from the training
     /// ratings (a share of --test-ratio), and keep the best iteration. Off by default.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Training"))]
     pub patience: Option<Count>,
+
+    /// Rate of the first steps of sgd, and of all steps of gd; above 0. [default: 0.1]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "ETA", help_heading = "Gradient descent (sgd, gd)")
+    )]
+    pub learning_rate: Option<Positive>,
+    /// How the rate of sgd shrinks. [default: adaptive]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "NAME", help_heading = "Gradient descent (sgd, gd)")
+    )]
+    pub schedule: Option<ScheduleName>,
 
     /// Iterations of bayes before its first sample. [default: 50]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Bayesian (bayes)"))]
@@ -228,6 +241,8 @@ impl Default for TrainConfig {
             nonnegative: false,
             tol: None,
             patience: None,
+            learning_rate: None,
+            schedule: None,
             burn_in: None,
             samples: None,
             keep_samples: None,

@@ -11,7 +11,7 @@ mod train;
 
 use std::path::Path;
 
-pub use algorithm::{AlgorithmName, ConfidenceName, SolverName};
+pub use algorithm::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
 pub use config::{Holdout, TrainConfig};
 pub use inspect::{Bin, Cost, InspectConfig, InspectedInput, Inspection, inspect};
 pub use predict::{Intervals, PairsOutcome, predict_pairs};

@@ -3,8 +3,10 @@
 mod als;
 mod alternate;
 mod bayes;
+mod gd;
 mod hyper;
 mod ials;
+mod sgd;
 mod start;
 mod sums;
 mod sweep;
@@ -15,7 +17,9 @@ use std::sync::atomic::AtomicBool;
 pub use als::Als;
 pub use alternate::SolverChoice;
 pub use bayes::Bayes;
+pub use gd::Gd;
 pub use ials::Ials;
+pub use sgd::{Schedule, Sgd};
 pub use start::start;
 
 use crate::error::{Error, Result};
@@ -49,7 +53,7 @@ pub struct Iteration<'a> {
     pub number: u32,
     /// The objective per training cell, on standardised ratings.
     pub objective: f64,
-    /// RMSE over the training cells, predictions not clipped; none without cells, or where scores are
+    /// RMSE over the training cells, predictions not clipped (of `sgd`, as each cell was met); none without cells, or where scores are
     /// not ratings.
     pub train_rmse_raw: Option<f64>,
     /// For an iteration that is a sample of many, which predictions are to be averaged over.

@@ -249,3 +249,106 @@ fn columns_alone_come_out_as_within_all() {
         }
     }
 }
+
+#[test]
+fn descend_equals_the_naive_steps() {
+    for rank in [1, 8, 17, 64] {
+        let fixed = |rows: usize, salt| Matrix::from_rows(rows, rank, &noise(rows * rank, salt));
+        let stride = fixed(1, 0).stride();
+        let users: Vec<u32> = (0..40).map(|c| c * 7 % 5).collect();
+        let items: Vec<u32> = (0..40).map(|c| c * 11 % 6).collect();
+        let (targets, weights) = (noise(40, 3), noise(40, 4));
+        for kernels in levels() {
+            for (weighted, biases, growth) in
+                [(false, true, 0.1), (true, true, 0.0), (true, false, 0.1)]
+            {
+                let step = Descent { rate: 0.1, growth, bias_growth: growth, biases };
+                let sides = [fixed(5, 1), fixed(6, 2)];
+                let mut vectors = sides.clone();
+                let mut numbers = [5, 6].map(|rows| {
+                    (noise(rows, 5), vec![[1.0_f32, 2.0]; rows], vec![[0.3_f32, 0.2]; rows])
+                });
+                let squares = {
+                    let [(pb, ps, pr), (qb, qs, qr)] = &mut numbers;
+                    let [p, q] = &mut vectors;
+                    let w = weighted.then_some(&weights[..]);
+                    kernels.descend(
+                        &step,
+                        stride,
+                        (&users, &items),
+                        (&targets, w),
+                        DescentSide {
+                            vectors: p.padded_rows_mut(),
+                            biases: pb,
+                            sums: ps,
+                            ridge: pr,
+                        },
+                        DescentSide {
+                            vectors: q.padded_rows_mut(),
+                            biases: qb,
+                            sums: qs,
+                            ridge: qr,
+                        },
+                    )
+                };
+                // The twin.
+                let wide = |m: &Matrix| -> Vec<Vec<f64>> {
+                    (0..m.rows())
+                        .map(|r| m.row(r).iter().map(|&v| f64::from(v)).collect())
+                        .collect()
+                };
+                let [mut p, mut q] = [wide(&sides[0]), wide(&sides[1])];
+                let [mut pb, mut qb] = [5, 6]
+                    .map(|rows| noise(rows, 5).iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
+                let [mut ps, mut qs] = [5, 6].map(|rows| vec![[1.0_f64, 2.0]; rows]);
+                let mut want = 0.0;
+                let growth = f64::from(growth);
+                for c in 0..40 {
+                    let (u, i) = (users[c] as usize, items[c] as usize);
+                    let dot: f64 = p[u].iter().zip(&q[i]).map(|(a, b)| a * b).sum();
+                    let w = if weighted { f64::from(weights[c]) } else { 1.0 };
+                    let error = f64::from(targets[c]) - dot - pb[u] - qb[i];
+                    want += w * error * error;
+                    let error = w * error;
+                    let (x, y) = (p[u].clone(), q[i].clone());
+                    for (own, other, sums) in
+                        [(&mut p[u], &y, &mut ps[u]), (&mut q[i], &x, &mut qs[i])]
+                    {
+                        let rate = 0.1 / sums[0].sqrt();
+                        for (own, other) in own.iter_mut().zip(other) {
+                            let down = error * other - 0.3 * *own;
+                            *own += rate * down;
+                            sums[0] += growth * down * down;
+                        }
+                    }
+                    if biases {
+                        for (own, sums) in [(&mut pb[u], &mut ps[u]), (&mut qb[i], &mut qs[i])] {
+                            let down = error - 0.2 * *own;
+                            *own += 0.1 / sums[1].sqrt() * down;
+                            sums[1] += growth * down * down;
+                        }
+                    }
+                }
+                // Forty steps in single precision.
+                let close = |a: f32, b: f64| {
+                    assert!((f64::from(a) - b).abs() < 1e-3 * (1.0 + b.abs()), "{a} {b}");
+                };
+                close(squares as f32, want);
+                for (got, want) in vectors.iter().zip([&p, &q]) {
+                    for (row, want) in want.iter().enumerate() {
+                        got.row(row).iter().zip(want).for_each(|(&a, &b)| close(a, b));
+                        assert!(
+                            got.padded()[row * stride + rank..(row + 1) * stride]
+                                .iter()
+                                .all(|&v| v == 0.0)
+                        );
+                    }
+                }
+                for ((biases, sums, _), (b, s)) in numbers.iter().zip([(&pb, &ps), (&qb, &qs)]) {
+                    biases.iter().zip(b).for_each(|(&a, &b)| close(a, b));
+                    sums.iter().zip(s).for_each(|(a, b)| (0..2).for_each(|j| close(a[j], b[j])));
+                }
+            }
+        }
+    }
+}

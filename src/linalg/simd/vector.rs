@@ -97,6 +97,15 @@ macro_rules! instantiate {
         }
 
         $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn descend(
+            step: &Descent, stride: usize, cells: (&[u32], &[u32]), values: (&[f32], &[f32]),
+            user: DescentSide<'_>, item: DescentSide<'_>,
+        ) -> f64 {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe { descend::descend::<$vector>(step, stride, cells, values, user, item) }
+        }
+
+        $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn prefetch(row: &[f32]) {
             for line in row.chunks(16) {
                 // SAFETY: a prefetch reads nothing; the caller vouches for the instruction set.

@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 };
 
 use super::vector::{Vector, instantiate};
-use super::{combine, dots, gram, lanes, triangular};
+use super::{Descent, DescentSide, combine, descend, dots, gram, lanes, triangular};
 
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident($register:ty), $n:literal of $registers:literal, half $half:ty, $zero:ident, $splat:ident,
@@ -143,13 +143,19 @@ vector!(
 );
 
 pub(super) mod avx2 {
-    use super::{Lanes8, Vector, combine, dots, gram, instantiate, lanes, triangular};
+    use super::{
+        Descent, DescentSide, Lanes8, Vector, combine, descend, dots, gram, instantiate, lanes,
+        triangular,
+    };
 
     instantiate!(Lanes8, #[target_feature(enable = "avx2,fma")]);
 }
 
 pub(super) mod avx512 {
-    use super::{Lanes16, Vector, combine, dots, gram, instantiate, lanes, triangular};
+    use super::{
+        Descent, DescentSide, Lanes16, Vector, combine, descend, dots, gram, instantiate, lanes,
+        triangular,
+    };
 
     instantiate!(Lanes16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]);
 }

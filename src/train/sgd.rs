@@ -1,0 +1,370 @@
+//! Stochastic gradient descent in parallel over disjoint blocks of the ratings.
+//!
+//! It minimises the objective of [`crate::objective::Explicit`], rating by rating: with
+//! `e = z − b_u − b_i − p·q`,
+//!
+//! ```text
+//! p ← p + η_u (w e q − λ ρ(n_u)/n_u p),   b_u ← b_u + η_u′ (w e − λ_b ρ(n_u)/n_u b_u),   q and b_i likewise
+//! ```
+//!
+//! Users and items are cut into ranges of about equal ratings, which cuts the ratings into blocks. An
+//! epoch goes through the blocks in rounds; the blocks of a round share no user and no item, so that they
+//! run in parallel and the result does not depend on threads (Gemulla, Nijkamp, Haas, Sismanis 2011;
+//! Zhuang, Chin, Juan, Lin 2013). Rates shrink by [`Schedule`]. `14 k` flops per rating and epoch at
+//! rank k.
+
+use std::ops::{ControlFlow, Range};
+
+use rand::seq::SliceRandom;
+use rayon::prelude::*;
+
+use super::{Algorithm, Fit, Iteration, Observer, Problem, StopReason, check_stop, start};
+use crate::error::{Error, Result};
+use crate::ids::Axis;
+use crate::linalg::Matrix;
+use crate::linalg::simd::{Descent, DescentSide, Kernels};
+use crate::model::{Embedding, Factors, Scale, Scorer};
+use crate::objective::{Explicit, Objective, Regularization};
+use crate::ratings::{Ratings, Side};
+use crate::rng::{Stream, generator};
+
+/// How the rate of a row shrinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// By the root of 1 and the sum of the row's mean squared gradients: each row has a rate of its own
+    /// (Chin, Zhuang, Juan, Lin 2015, reduced per-coordinate schedule).
+    Adaptive,
+    /// By the root of the epoch's number, the same for every row.
+    Decay,
+}
+
+/// The algorithm's settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sgd {
+    /// Entries of a vector.
+    pub rank: usize,
+    /// Most passes over the ratings.
+    pub epochs: u32,
+    /// Ends when the objective's relative improvement falls below this; 0 never does.
+    pub tolerance: f64,
+    /// Strength of the regularisation.
+    pub regularization: Regularization,
+    /// Rate of the first steps.
+    pub rate: f64,
+    /// How rates shrink.
+    pub schedule: Schedule,
+    /// Fit a bias per user and item.
+    pub biases: bool,
+    /// Subtract the mean and divide by the deviation first; otherwise fit raw ratings with μ = 0.
+    pub mean: bool,
+    /// Seed of the starting vectors and of the order of the blocks.
+    pub seed: u64,
+}
+
+/// Starting vectors are this times larger than those of the alternating algorithms: N(0, 0.3²/k).
+const START: f32 = 3.0;
+
+/// Cells of a block aimed at, and the fewest and most ranges of a side.
+const BLOCK_CELLS: f64 = 1000.0;
+const RANGES: (usize, usize) = (4, 64);
+
+impl Algorithm for Sgd {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    /// # Errors
+    /// As for every algorithm, and [`Error::Numeric`] where the steps diverge.
+    fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
+        let Problem { ratings, moments, kernels, .. } = *problem;
+        let scale = Scale::ratings(moments, self.mean, self.biases);
+        let standard = (scale.mean, scale.deviation);
+        let explicit = Explicit::new(ratings, standard, self.regularization, self.biases);
+        let grid = Grid::new(ratings, &scale);
+        let mut factors = self.start(problem);
+        let mut sides = [
+            Rows::new(&ratings.by_user, Axis::User, &explicit),
+            Rows::new(&ratings.by_item, Axis::Item, &explicit),
+        ];
+        let cells = ratings.len().max(1) as f64;
+        let mut previous = f64::INFINITY;
+        let (mut done, mut stop_reason) = (0, StopReason::Iterations);
+        while done < self.epochs {
+            done += 1;
+            let step = self.step(done);
+            let squares =
+                grid.epoch(kernels, &step, (self.seed, done), &mut factors, &mut sides, problem)?;
+            let penalty = sides[0].penalty(&factors.users) + sides[1].penalty(&factors.items);
+            let total = squares + penalty;
+            if !total.is_finite() {
+                return Err(diverged());
+            }
+            let iteration = Iteration {
+                number: done,
+                objective: total / cells,
+                train_rmse_raw: (!ratings.is_empty())
+                    .then(|| (squares / cells).sqrt() * scale.deviation),
+                sample: None,
+                scorer: Scorer { factors: &factors, scale },
+            };
+            if observer(&iteration) == ControlFlow::Break(()) {
+                stop_reason = StopReason::Observer;
+                break;
+            }
+            check_stop(problem.stop)?;
+            if self.tolerance > 0.0 && previous - total < self.tolerance * total {
+                stop_reason = StopReason::Tolerance;
+                break;
+            }
+            previous = total;
+        }
+        if !(factors.users.is_finite() && factors.items.is_finite()) {
+            return Err(diverged());
+        }
+        Ok(Fit { factors, scale, iterations: done, stop_reason, averaged: None })
+    }
+}
+
+fn diverged() -> Error {
+    let (side, row) = ("user", "all".to_owned());
+    Error::Numeric { side, row, message: "the steps diverge; lower --learning-rate".into() }
+}
+
+impl Sgd {
+    fn step(&self, epoch: u32) -> Descent {
+        let rank = self.rank.max(1) as f32;
+        match self.schedule {
+            Schedule::Adaptive => Descent {
+                rate: self.rate as f32,
+                growth: 1.0 / rank,
+                bias_growth: 1.0,
+                biases: self.biases,
+            },
+            Schedule::Decay => Descent {
+                rate: (self.rate / f64::from(epoch).sqrt()) as f32,
+                growth: 0.0,
+                bias_growth: 0.0,
+                biases: self.biases,
+            },
+        }
+    }
+
+    /// The start given, or random vectors on both sides; rows without ratings are zero.
+    fn start(&self, problem: &Problem<'_>) -> Factors {
+        if let Some(start) = problem.start {
+            return start.clone();
+        }
+        let side = |axis, keys: &[u64], ratings: &Side| {
+            let mut vectors = start(self.seed, axis, keys, self.rank);
+            vectors.scale(START);
+            for row in (0..vectors.rows()).filter(|&row| ratings.count(row) == 0) {
+                vectors.row_mut(row).fill(0.0);
+            }
+            Embedding { biases: vec![0.0; vectors.rows()], vectors }
+        };
+        Factors {
+            users: side(Axis::User, problem.user_keys, &problem.ratings.by_user),
+            items: side(Axis::Item, problem.item_keys, &problem.ratings.by_item),
+        }
+    }
+}
+
+/// What the rows of a side have beside their vectors and biases.
+struct Rows {
+    /// Sums of squared gradients, from 1: of the vector and of the bias.
+    sums: Vec<[f32; 2]>,
+    /// Regularisation per rating: of the vector and of the bias.
+    ridge: Vec<[f32; 2]>,
+    counts: Vec<f64>,
+}
+
+impl Rows {
+    fn new(side: &Side, axis: Axis, explicit: &Explicit) -> Self {
+        let counts: Vec<f64> = (0..side.rows()).map(|row| side.count(row) as f64).collect();
+        let ridge = |(row, &count): (usize, &f64)| {
+            let ridge = explicit.ridge(axis, side.count(row));
+            let share = |of: f64| (of / count.max(1.0)) as f32;
+            [share(f64::from(ridge.vector)), share(ridge.bias.unwrap_or(0.0))]
+        };
+        let ridge = counts.iter().enumerate().map(ridge).collect();
+        Self { sums: vec![[1.0; 2]; side.rows()], ridge, counts }
+    }
+
+    /// The side's part of the objective.
+    fn penalty(&self, side: &Embedding) -> f64 {
+        let row = |row: usize| {
+            let [vector, bias] = self.ridge[row].map(f64::from);
+            let bias = bias * f64::from(side.biases[row]).powi(2);
+            self.counts[row] * (vector * side.vectors.row_norm_squared(row) + bias)
+        };
+        let rows: Vec<f64> = (0..self.counts.len()).into_par_iter().map(row).collect();
+        rows.iter().sum()
+    }
+}
+
+/// The cells of one block, positions relative to its ranges, by user.
+#[derive(Default)]
+struct Block {
+    users: Vec<u32>,
+    items: Vec<u32>,
+    targets: Vec<f32>,
+    weights: Vec<f32>,
+}
+
+/// The ratings cut into blocks by ranges of users and of items, as many of either.
+struct Grid {
+    ranges: usize,
+    users: Vec<Range<usize>>,
+    items: Vec<Range<usize>>,
+    /// Row by row: all item ranges of the first user range, then of the second.
+    blocks: Vec<Block>,
+    weighted: bool,
+}
+
+impl Grid {
+    fn new(ratings: &Ratings, scale: &Scale) -> Self {
+        // By the ratings alone, not by the threads.
+        let ranges = (ratings.len() as f64 / BLOCK_CELLS).sqrt() as usize;
+        let ranges = ranges.clamp(RANGES.0, RANGES.1);
+        let (users, items) = (cut(&ratings.by_user, ranges), cut(&ratings.by_item, ranges));
+        let weighted = ratings.by_user.weights.is_some();
+        let blocks = users
+            .par_iter()
+            .flat_map_iter(|range| {
+                let mut blocks: Vec<Block> = (0..ranges).map(|_| Block::default()).collect();
+                for user in range.clone() {
+                    let row = ratings.by_user.row(user);
+                    let mut at = 0;
+                    for (p, &item) in row.indices.iter().enumerate() {
+                        // Items ascend, and so do the ranges.
+                        while item as usize >= items[at].end {
+                            at += 1;
+                        }
+                        let block = &mut blocks[at];
+                        block.users.push((user - range.start) as u32);
+                        block.items.push((item as usize - items[at].start) as u32);
+                        let z = (f64::from(row.values[p]) - scale.mean) / scale.deviation;
+                        block.targets.push(z as f32);
+                        block.weights.extend(row.weights.map(|w| w[p]));
+                    }
+                }
+                blocks
+            })
+            .collect();
+        Self { ranges, users, items, blocks, weighted }
+    }
+
+    /// One pass over all ratings; the weighted squares of the errors met.
+    fn epoch(
+        &self,
+        kernels: Kernels,
+        step: &Descent,
+        (seed, epoch): (u64, u32),
+        factors: &mut Factors,
+        sides: &mut [Rows; 2],
+        problem: &Problem<'_>,
+    ) -> Result<f64> {
+        let mut rng = generator(seed, Stream::Epoch(epoch));
+        let (mut rounds, mut order): (Vec<usize>, Vec<usize>) =
+            ((0..self.ranges).collect(), (0..self.ranges).collect());
+        rounds.shuffle(&mut rng);
+        order.shuffle(&mut rng);
+        let [user_rows, item_rows] = sides;
+        let stride = factors.users.vectors.stride();
+        let mut squares = 0.0;
+        for round in rounds {
+            check_stop(problem.stop)?;
+            let users = split(&self.users, &mut factors.users, user_rows);
+            let mut items: Vec<Option<DescentSide<'_>>> =
+                split(&self.items, &mut factors.items, item_rows).into_iter().map(Some).collect();
+            // Each user range meets another item range.
+            let pairs: Vec<_> = users
+                .into_iter()
+                .enumerate()
+                .filter_map(|(row, user)| {
+                    let col = order[(row + round) % self.ranges];
+                    let item = items[col].take()?;
+                    Some((&self.blocks[row * self.ranges + col], user, item))
+                })
+                .collect();
+            let parts: Vec<f64> = pairs
+                .into_par_iter()
+                .with_max_len(1)
+                .map(|(block, user, item)| {
+                    let weights = self.weighted.then_some(&block.weights[..]);
+                    let cells = (&block.users[..], &block.items[..]);
+                    kernels.descend(step, stride, cells, (&block.targets, weights), user, item)
+                })
+                .collect();
+            squares += parts.iter().sum::<f64>();
+        }
+        Ok(squares)
+    }
+}
+
+/// Ranges of consecutive rows with about equal numbers of cells, exactly `ranges` of them.
+fn cut(side: &Side, ranges: usize) -> Vec<Range<usize>> {
+    let (offsets, rows) = (side.offsets(), side.rows());
+    let bound = |at: usize| match at {
+        at if at == ranges => rows,
+        _ => offsets.partition_point(|&o| o < offsets[rows] * at / ranges).min(rows),
+    };
+    (0..ranges).map(|at| bound(at)..bound(at + 1)).collect()
+}
+
+/// Hands each range its rows.
+fn split<'a>(
+    ranges: &[Range<usize>],
+    side: &'a mut Embedding,
+    rows: &'a mut Rows,
+) -> Vec<DescentSide<'a>> {
+    let stride = side.vectors.stride();
+    let mut vectors = Matrix::padded_rows_mut(&mut side.vectors);
+    let (mut biases, mut sums) = (&mut side.biases[..], &mut rows.sums[..]);
+    let mut parts = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let (v, rest) = vectors.split_at_mut(range.len() * stride);
+        vectors = rest;
+        let (b, rest) = biases.split_at_mut(range.len());
+        biases = rest;
+        let (s, rest) = sums.split_at_mut(range.len());
+        sums = rest;
+        let ridge = &rows.ridge[range.clone()];
+        parts.push(DescentSide { vectors: v, biases: b, sums: s, ridge });
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ratings::Cell;
+
+    #[test]
+    fn every_cell_lies_in_one_block() {
+        let mut cells = Vec::new();
+        for user in 0..70_u32 {
+            for item in (0..90_u32).filter(|i| (user * 31 + i * 17) % 7 < 2 || user == 3) {
+                cells.push(Cell { user, item, value: 1.0, weight: 1.0, time: 0 });
+            }
+        }
+        let ratings = Ratings::from_sorted(70, 90, &cells);
+        let grid = Grid::new(&ratings, &Scale::preferences());
+        assert_eq!((grid.ranges, grid.users.len(), grid.items.len()), (4, 4, 4));
+        let mut seen = Vec::new();
+        for (at, block) in grid.blocks.iter().enumerate() {
+            let (row, col) = (&grid.users[at / 4], &grid.items[at % 4]);
+            for (&u, &i) in block.users.iter().zip(&block.items) {
+                seen.push((row.start + u as usize, col.start + i as usize));
+                assert!(row.contains(&seen[seen.len() - 1].0));
+                assert!(col.contains(&seen[seen.len() - 1].1));
+            }
+        }
+        seen.sort_unstable();
+        let want: Vec<_> = cells.iter().map(|c| (c.user as usize, c.item as usize)).collect();
+        assert_eq!(seen, want);
+        // A side with fewer rows than ranges leaves some empty.
+        let few = Ratings::from_sorted(2, 1, &cells[..1]);
+        assert_eq!(cut(&few.by_user, 4).iter().map(Range::len).sum::<usize>(), 2);
+    }
+}
