@@ -1,83 +1,12 @@
 //! The algorithm that the settings name: its defaults, what goes with it, and what it is built from.
 
-use serde::Serialize;
-
 use super::TrainConfig;
+use super::names::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
 use crate::error::{Error, Result};
 use crate::load::prepare::Duplicates;
 use crate::objective::{Confidence, Regularization};
 use crate::param::{Count, Exponent, Natural, NonNegative, Positive, Rank};
 use crate::train::{Algorithm, Als, Bayes, Gd, Ials, Schedule, Sgd, SolverChoice};
-
-/// The algorithms by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum AlgorithmName {
-    /// Explicit ratings: alternating least squares.
-    Als,
-    /// Implicit feedback (counts, clicks): alternating least squares over all pairs.
-    Ials,
-    /// Explicit ratings: mean of many samples, the most accurate; nothing to tune.
-    Bayes,
-    /// Explicit ratings: stochastic gradient descent.
-    Sgd,
-    /// Full-batch gradient descent, the method of the classroom, on raw ratings.
-    Gd,
-}
-
-impl AlgorithmName {
-    /// As `--algorithm` takes it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Als => "als",
-            Self::Ials => "ials",
-            Self::Bayes => "bayes",
-            Self::Sgd => "sgd",
-            Self::Gd => "gd",
-        }
-    }
-}
-
-/// How a row is solved, by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum SolverName {
-    /// Exactly.
-    Cholesky,
-    /// Approximately, by steps of conjugate gradients.
-    Cg,
-    /// Block by block of the vector (iALS++).
-    Subspace,
-}
-
-/// How the rate of sgd shrinks, by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum ScheduleName {
-    /// For each user and item by the gradients it has met.
-    Adaptive,
-    /// For all alike, by the root of the epoch's number.
-    Decay,
-}
-
-/// How a count becomes a confidence, by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum ConfidenceName {
-    /// 1, whatever the count.
-    Unit,
-    /// 1 + α r.
-    Linear,
-    /// 1 + α ln(1 + r/ε).
-    Log,
-    /// α r.
-    Raw,
-}
 
 impl TrainConfig {
     /// The same settings with the algorithm's defaults in place of what was not given.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::algorithm::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
+use super::names::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
 use super::reading::LoadConfig;
 use crate::error::{Error, Result};
 use crate::load::TimeUse;

@@ -3,6 +3,7 @@
 mod algorithm;
 mod config;
 mod inspect;
+mod names;
 mod predict;
 mod publish;
 mod reading;
@@ -11,9 +12,9 @@ mod train;
 
 use std::path::Path;
 
-pub use algorithm::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
 pub use config::{Holdout, TrainConfig};
 pub use inspect::{Bin, Cost, InspectConfig, InspectedInput, Inspection, inspect};
+pub use names::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
 pub use predict::{Intervals, PairsOutcome, predict_pairs};
 pub use reading::LoadConfig;
 pub use report::{Baselines, CurvePoint, Durations, Errors, Metrics, PosteriorMetrics, Report};

@@ -5,9 +5,12 @@
 mod algorithms;
 mod golden;
 #[cfg(feature = "cli")]
+mod gradient;
+#[cfg(feature = "cli")]
 mod implicit;
 mod support;
 mod tidy;
+mod worked;
 
 #[cfg(feature = "cli")]
 mod bad_input;

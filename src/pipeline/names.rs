@@ -1,0 +1,73 @@
+//! What settings are called.
+
+use serde::Serialize;
+
+/// The algorithms by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum AlgorithmName {
+    /// Explicit ratings: alternating least squares.
+    Als,
+    /// Implicit feedback (counts, clicks): alternating least squares over all pairs.
+    Ials,
+    /// Explicit ratings: mean of many samples, the most accurate; nothing to tune.
+    Bayes,
+    /// Explicit ratings: stochastic gradient descent.
+    Sgd,
+    /// Full-batch gradient descent, the method of the classroom, on raw ratings.
+    Gd,
+}
+
+impl AlgorithmName {
+    /// As `--algorithm` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Als => "als",
+            Self::Ials => "ials",
+            Self::Bayes => "bayes",
+            Self::Sgd => "sgd",
+            Self::Gd => "gd",
+        }
+    }
+}
+
+/// How a row is solved, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum SolverName {
+    /// Exactly.
+    Cholesky,
+    /// Approximately, by steps of conjugate gradients.
+    Cg,
+    /// Block by block of the vector (iALS++).
+    Subspace,
+}
+
+/// How the rate of sgd shrinks, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleName {
+    /// For each user and item by the gradients it has met.
+    Adaptive,
+    /// For all alike, by the root of the epoch's number.
+    Decay,
+}
+
+/// How a count becomes a confidence, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfidenceName {
+    /// 1, whatever the count.
+    Unit,
+    /// 1 + α r.
+    Linear,
+    /// 1 + α ln(1 + r/ε).
+    Log,
+    /// α r.
+    Raw,
+}
