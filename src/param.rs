@@ -121,6 +121,47 @@ parameter!(
     Threads(u32), "a whole number from 1 to 1024", |v| (1..=1024).contains(&v)
 );
 
+/// A [`NonNegative`] number, or `auto`: to be chosen from the data.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Automatic {
+    /// Chosen from the data.
+    Auto,
+    /// As given.
+    Value(NonNegative),
+}
+
+impl Automatic {
+    /// The number, if one is given.
+    #[must_use]
+    pub const fn value(self) -> Option<NonNegative> {
+        match self {
+            Self::Auto => None,
+            Self::Value(value) => Some(value),
+        }
+    }
+}
+
+impl FromStr for Automatic {
+    type Err = OutOfRange;
+
+    fn from_str(text: &str) -> Result<Self, OutOfRange> {
+        let wrong = |e| OutOfRange { expected: "a number of at least 0, or auto", ..e };
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::Value).map_err(wrong),
+        }
+    }
+}
+
+impl Serialize for Automatic {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Value(value) => value.serialize(serializer),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +176,9 @@ mod tests {
         assert!(NonNegative::new(-0.1).is_err());
         assert!(Fraction::new(0.0).is_err() && Fraction::new(1.0).is_err());
         assert!(Count::new(0).is_err());
+        assert_eq!("auto".parse(), Ok(Automatic::Auto));
+        let message = "-1".parse::<Automatic>().map_err(|e| e.to_string());
+        assert!(message.is_err_and(|m| m.contains("or auto")));
         let message = "x".parse::<Fraction>().map_err(|e| e.to_string());
         assert_eq!(message, Err("\"x\" is not a number between 0 and 1 (both excluded)".into()));
     }

@@ -5,7 +5,7 @@ use super::names::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
 use crate::error::{Error, Result};
 use crate::load::prepare::Duplicates;
 use crate::objective::{Confidence, Regularization};
-use crate::param::{Count, Exponent, Natural, NonNegative, Positive, Rank};
+use crate::param::{Automatic, Count, Exponent, Natural, NonNegative, Positive, Rank};
 use crate::train::{Algorithm, Als, Bayes, Gd, Ials, Schedule, Sgd, SolverChoice};
 
 impl TrainConfig {
@@ -49,7 +49,8 @@ impl TrainConfig {
         if name == AlgorithmName::Gd {
             return c;
         }
-        fill(&mut c.regularization, NonNegative::literal(if implicit { 0.01 } else { 0.15 }));
+        let lambda = NonNegative::literal(if implicit { 0.01 } else { 0.15 });
+        fill(&mut c.regularization, Automatic::Value(lambda));
         fill(&mut c.reg_exponent, Exponent::literal(if implicit { 1.0 } else { 0.5 }));
         if !implicit && !c.no_biases && !c.nonnegative {
             fill(&mut c.bias_reg, NonNegative::literal(0.1));
@@ -122,6 +123,21 @@ impl TrainConfig {
             let names: Vec<&str> = algorithms.iter().map(|a| a.name()).collect();
             return wrong(format!("{flag} goes with --algorithm {}", names.join(" or ")));
         }
+        if self.regularization == Some(Automatic::Auto) {
+            let fixed = [
+                ("--user-reg", self.user_reg.is_some()),
+                ("--item-reg", self.item_reg.is_some()),
+                ("--no-mean", self.no_mean),
+                ("--nonnegative", self.nonnegative),
+                ("--factors 0", self.factors.map(Rank::get) == Some(0)),
+            ];
+            if self.algorithm != Als {
+                return wrong("--regularization auto goes with --algorithm als".into());
+            }
+            if let Some((flag, _)) = fixed.iter().find(|(_, given)| *given) {
+                return wrong(format!("--regularization auto does not go with {flag}"));
+            }
+        }
         if self.keep_samples.map_or(0, Natural::get) > self.samples.map_or(150, Count::get) {
             return wrong("--keep-samples cannot be more than --samples".into());
         }
@@ -174,9 +190,10 @@ impl TrainConfig {
     pub(super) fn regularization(&self) -> Regularization {
         let c = self.resolved();
         let number = |given: Option<NonNegative>| given.map_or(0.0, NonNegative::get);
+        let lambda = c.regularization.and_then(Automatic::value);
         Regularization {
-            users: number(c.user_reg.or(c.regularization)),
-            items: number(c.item_reg.or(c.regularization)),
+            users: number(c.user_reg.or(lambda)),
+            items: number(c.item_reg.or(lambda)),
             biases: number(c.bias_reg),
             exponent: c.reg_exponent.map_or(0.0, Exponent::get),
         }
@@ -190,12 +207,7 @@ impl TrainConfig {
         let tolerance = if iterations.is_some() { 0.0 } else { number(c.tol) };
         let iterations = iterations.unwrap_or(count(c.iterations));
         let regularization = self.regularization();
-        let solver = match c.solver {
-            None => SolverChoice::Nonnegative,
-            Some(SolverName::Cholesky) => SolverChoice::Cholesky,
-            Some(SolverName::Cg) => SolverChoice::ConjugateGradient { steps: count(c.cg_steps) },
-            Some(SolverName::Subspace) => SolverChoice::Subspace { block: count(c.block) as usize },
-        };
+        let solver = c.solver_choice();
         let rate = c.learning_rate.map_or(0.1, Positive::get);
         match c.algorithm {
             AlgorithmName::Sgd => Box::new(Sgd {
@@ -215,16 +227,7 @@ impl TrainConfig {
             AlgorithmName::Gd => {
                 Box::new(Gd { rank: c.rank(), iterations, tolerance, rate, seed: c.seed })
             }
-            AlgorithmName::Als => Box::new(Als {
-                rank: c.rank(),
-                iterations,
-                tolerance,
-                regularization,
-                biases: !c.no_biases,
-                mean: !c.no_mean,
-                solver,
-                seed: c.seed,
-            }),
+            AlgorithmName::Als => Box::new(Als { iterations, tolerance, ..c.als() }),
             AlgorithmName::Ials => Box::new(Ials {
                 rank: c.rank(),
                 iterations,
@@ -244,6 +247,32 @@ impl TrainConfig {
                 biases: !c.no_biases,
                 seed: c.seed,
             }),
+        }
+    }
+
+    fn solver_choice(&self) -> SolverChoice {
+        let c = self.resolved();
+        let count = |given: Option<Count>| given.map_or(1, Count::get);
+        match c.solver {
+            None => SolverChoice::Nonnegative,
+            Some(SolverName::Cholesky) => SolverChoice::Cholesky,
+            Some(SolverName::Cg) => SolverChoice::ConjugateGradient { steps: count(c.cg_steps) },
+            Some(SolverName::Subspace) => SolverChoice::Subspace { block: count(c.block) as usize },
+        }
+    }
+
+    /// Alternating least squares as set.
+    pub(super) fn als(&self) -> Als {
+        let c = self.resolved();
+        Als {
+            rank: c.rank(),
+            iterations: c.iterations.map_or(1, Count::get),
+            tolerance: c.tol.map_or(0.0, NonNegative::get),
+            regularization: c.regularization(),
+            biases: !c.no_biases,
+            mean: !c.no_mean,
+            solver: c.solver_choice(),
+            seed: c.seed,
         }
     }
 
@@ -357,12 +386,12 @@ mod tests {
         let text = |v: Option<NonNegative>| v.map(|v| v.to_string());
         assert_eq!(als.factors.map(Rank::get), Some(64));
         assert_eq!(als.iterations.map(Count::get), Some(15));
-        assert_eq!(text(als.regularization).as_deref(), Some("0.15"));
+        assert_eq!(text(als.regularization.and_then(Automatic::value)).as_deref(), Some("0.15"));
         assert_eq!(als.reg_exponent.map(Exponent::get), Some(0.5));
         assert_eq!(text(als.bias_reg).as_deref(), Some("0.1"));
         assert_eq!(text(als.tol).as_deref(), Some("0.0001"));
         assert_eq!(als.load.duplicates, Some(Duplicates::Last));
-        assert_eq!(text(ials.regularization).as_deref(), Some("0.01"));
+        assert_eq!(text(ials.regularization.and_then(Automatic::value)).as_deref(), Some("0.01"));
         assert_eq!(ials.reg_exponent.map(Exponent::get), Some(1.0));
         assert_eq!(text(ials.unobserved_weight).as_deref(), Some("0.1"));
         assert_eq!((ials.bias_reg, ials.alpha), (None, None));
@@ -375,6 +404,7 @@ mod tests {
         let ials = named(AlgorithmName::Ials);
         let bayes = named(AlgorithmName::Bayes);
         let one = Some(NonNegative::literal(1.0));
+        let auto = Some(Automatic::Auto);
         for (bad, part) in [
             (TrainConfig { alpha: one, ..als.clone() }, "--algorithm ials"),
             (TrainConfig { confidence: Some(ConfidenceName::Log), ..als.clone() }, "ials"),
@@ -388,7 +418,7 @@ mod tests {
                 TrainConfig {
                     epsilon: Some(NonNegative::literal(0.0)),
                     confidence: Some(ConfidenceName::Log),
-                    ..ials
+                    ..ials.clone()
                 },
                 "above 0",
             ),
@@ -401,7 +431,9 @@ mod tests {
                 TrainConfig { burn_in: Some(Natural::literal(3)), ..als.clone() },
                 "--algorithm bayes",
             ),
-            (TrainConfig { regularization: one, ..bayes.clone() }, "als or ials or sgd"),
+            (TrainConfig { regularization: auto, ..bayes.clone() }, "als or ials or sgd"),
+            (TrainConfig { regularization: auto, ..ials.clone() }, "--algorithm als"),
+            (TrainConfig { regularization: auto, no_mean: true, ..als.clone() }, "--no-mean"),
             (TrainConfig { schedule: Some(ScheduleName::Decay), ..als }, "--algorithm sgd"),
             (TrainConfig { keep_samples: Some(Natural::literal(151)), ..bayes }, "--samples"),
         ] {

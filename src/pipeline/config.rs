@@ -10,7 +10,9 @@ use super::reading::LoadConfig;
 use crate::error::{Error, Result};
 use crate::load::TimeUse;
 use crate::load::time::Date;
-use crate::param::{Count, Exponent, Fraction, Natural, NonNegative, Positive, Rank, Threads};
+use crate::param::{
+    Automatic, Count, Exponent, Fraction, Natural, NonNegative, Positive, Rank, Threads,
+};
 use crate::split::{Last, Split};
 
 /// How the holdout is chosen.
@@ -102,12 +104,13 @@ pub struct TrainConfig {
     pub iterations: Option<Count>,
     /// Regularisation λ of the vectors. als, on standardised ratings: λ ρ(n) |p|² with
     /// ρ(n) = n̄ (n/n̄)^e for a row of n ratings. ials: λ (n + α₀ N)^e |p|², N the rows of the other
-    /// side. [default: 0.15; ials: 0.01]
+    /// side. auto, with als: chosen on ratings set aside from the training ones, which then count again.
+    /// [default: 0.15; ials: 0.01]
     #[cfg_attr(
         feature = "cli",
         arg(short, long, alias = "lambda", value_name = "L", help_heading = "Training")
     )]
-    pub regularization: Option<NonNegative>,
+    pub regularization: Option<Automatic>,
     /// Exponent e: 0 plain ridge, 1 weighted by the number of ratings (ALS-WR). [default: 0.5; ials: 1]
     #[cfg_attr(feature = "cli", arg(long, value_name = "E", help_heading = "Training"))]
     pub reg_exponent: Option<Exponent>,

@@ -12,7 +12,7 @@ use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
 use crate::load::{Reject, fingerprint, time};
 use crate::model::{Embedding, Model, Trained};
-use crate::param::NonNegative;
+use crate::param::{Automatic, NonNegative};
 use crate::ratings::Moments;
 use crate::split::{HASH_NAME, Split};
 use crate::store::{
@@ -23,6 +23,8 @@ use crate::train::StopReason;
 
 /// Everything that is published besides the metrics.
 pub(super) struct Outcome {
+    /// The settings, what was chosen from the data in place.
+    pub config: TrainConfig,
     pub model: Model,
     /// Samples of the posterior that were kept, and the deviation of a rating around its prediction.
     pub samples: Vec<Model>,
@@ -112,7 +114,7 @@ pub(super) fn publish(
         input_fingerprint,
         data: data(config, outcome),
         split: split(config, outcome, &metrics),
-        model: model_entry(config, outcome),
+        model: model_entry(&outcome.config, outcome),
         metrics: serde_json::to_value(&metrics).unwrap_or_default(),
         durations_s: serde_json::to_value(durations).unwrap_or_default(),
         resources: serde_json::json!({ "peak_rss_bytes": peak_memory() }),
@@ -244,7 +246,7 @@ fn split(config: &TrainConfig, outcome: &Outcome, metrics: &Metrics) -> SplitEnt
 fn model_entry(config: &TrainConfig, outcome: &Outcome) -> ModelEntry {
     let regularization = config.regularization();
     let model = &outcome.model;
-    let lambda = config.regularization.map_or(0.0, NonNegative::get);
+    let lambda = config.regularization.and_then(Automatic::value).map_or(0.0, NonNegative::get);
     ModelEntry {
         algorithm: config.algorithm.name().into(),
         objective: config.objective_text(),

@@ -1,5 +1,6 @@
 //! The main job: rating files in, a model directory out.
 
+mod auto;
 mod input;
 
 use std::cmp::Ordering;
@@ -21,6 +22,7 @@ use crate::metric::{
     training_errors,
 };
 use crate::model::{Factors, Model};
+use crate::param::Automatic;
 use crate::ratings::{Cell, Moments, Ratings};
 use crate::split::Split;
 use crate::store::OutDir;
@@ -36,7 +38,7 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
     let threads = config.threads.map(|t| t.get() as usize);
     with_threads(threads, || {
         let mut run = Run {
-            config,
+            config: config.clone(),
             stop,
             observer,
             kernels: Kernels::detect(),
@@ -61,7 +63,7 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
 
 /// One training from start to end.
 struct Run<'a> {
-    config: &'a TrainConfig,
+    config: TrainConfig,
     stop: &'a AtomicBool,
     observer: &'a Observer<'a>,
     kernels: Kernels,
@@ -108,6 +110,11 @@ impl Run<'_> {
         if training.is_empty() {
             return Err(Error::NothingLeft { after: "the holdout was taken off".into() });
         }
+        if self.config.regularization == Some(Automatic::Auto) {
+            let named = |error| name_row(error, &users, &items);
+            let chosen = self.choose_regularization(&training, &users, &items).map_err(named)?;
+            self.config.regularization = Some(Automatic::Value(chosen));
+        }
         let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
         drop(training);
         let moments = ratings.moments();
@@ -138,6 +145,7 @@ impl Run<'_> {
         let samples = kept_samples(&mut fit, &users, &items, &ratings);
         fit.factors.rescale(fit.scale.deviation);
         let mut outcome = Outcome {
+            config: self.config.clone(),
             model: Model::new(&fit.factors, &users, &items, &ratings, &fit.scale),
             samples,
             noise: fit.averaged.as_ref().map(|a| a.noise),

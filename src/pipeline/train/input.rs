@@ -29,7 +29,7 @@ pub(in crate::pipeline) struct Inputs {
 impl Run<'_> {
     /// Reads the inputs and the test files, and prepares their cells.
     pub(super) fn load(&mut self) -> Result<(Inputs, Prepared)> {
-        let config = self.config;
+        let config = &self.config;
         let since = Instant::now();
         let progress = |done, total| (self.observer)(&Event::Reading(done, total));
         let counts = config.algorithm == AlgorithmName::Ials;
