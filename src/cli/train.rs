@@ -27,6 +27,8 @@ Examples:
   lacuna train ratings.csv -o model
   lacuna train ml-25m.zip -o model -k 128 -i 20 --regularization 0.1
   lacuna train 'logs/2024-*.csv.gz' -o model --user-col visitor --item-col sku --rating-col stars
+  lacuna train ratings.csv -o model --algorithm bayes --keep-samples 20
+  lacuna train clicks.csv -o model --algorithm ials --confidence linear --alpha 20
   lacuna train ua.base -o model --test-file ua.test
   lacuna train ratings.parquet -o model --holdout time --split-time 2019-01-01 --refit
   lacuna train --config nightly.toml --force --json
@@ -34,6 +36,9 @@ Examples:
 Objective, on standardised ratings z = (r - mean) / deviation:
   sum w (z - b_u - b_i - p.q)^2 + L sum rho(n) |vector|^2 + L_b sum rho(n) bias^2
   rho(n) = n_mean (n / n_mean)^e for a row of n ratings
+of implicit feedback (ials), c the confidence of a count, A the unobserved weight, s = p.q:
+  sum [c - 2 c s + (c - A) s^2] + A sum over all pairs s^2 + L sum (n + A N)^e |vector|^2
+  (unit: sum (1 - s)^2 + A sum over all pairs s^2 + the same)
 
 Exit codes: 0 done; 2 usage, --output exists; 3 input; 6 numeric; 7 output; 130, 143 stopped.";
 

@@ -103,6 +103,13 @@ impl ProductSum {
         let (left, right) = (gram(&self.left), gram(&self.right));
         let (eigen, order) = spectrum(left);
         let rows = order.len();
+        if rows == 0 {
+            // All zero: there is nothing to decompose.
+            let (m, n, width) = (self.left.rows(), self.right.rows(), self.left.cols());
+            (self.left, self.right, self.used) =
+                (Matrix::zeros(m, width), Matrix::zeros(n, width), 0);
+            return;
+        }
         // Q √D and Q / √D over what is no rounding.
         let root = DMatrix::from_fn(width, rows, |i, j| {
             eigen.eigenvectors[(i, order[j])] * eigen.eigenvalues[order[j]].sqrt()
@@ -228,7 +235,8 @@ mod tests {
 
     #[test]
     fn nothing_added_gives_zeros() {
-        let sum = ProductSum::new(Kernels::detect(), (3, 2), 4, 4);
+        let mut sum = ProductSum::new(Kernels::detect(), (3, 2), 4, 4);
+        sum.add(&Matrix::zeros(3, 4), &noise(2, 4, 1));
         let (left, right) = sum.finish(4, 1.0);
         assert!(left.padded().iter().chain(right.padded()).all(|&v| v == 0.0));
     }

@@ -1,6 +1,50 @@
-//! The plain double-precision solve: the second try of a row whose pivots failed in single precision.
+//! Systems in plain double precision: to and from dense matrices, and the second try of a row whose
+//! pivots failed in single precision.
 
 use super::{NormalEquations, NotPositiveDefinite, Solution};
+
+impl NormalEquations {
+    /// The system of a symmetric matrix and a right-hand side in double precision, row-major; with
+    /// `bias` its last unknown is the bias.
+    #[must_use]
+    pub fn from_dense(matrix: &[f64], rhs: &[f64], bias: bool) -> Self {
+        let order = rhs.len();
+        let rank = order - usize::from(bias);
+        let mut system = Self::new(rank);
+        for i in 0..rank {
+            for j in i..rank {
+                system.gram[i * system.n + j] = matrix[i * order + j] as f32;
+            }
+            system.rhs[i] = rhs[i] as f32;
+            if bias {
+                system.sums[i] = matrix[i * order + rank] as f32;
+            }
+        }
+        if bias {
+            (system.weight, system.target) = (matrix[order * order - 1], rhs[rank]);
+        }
+        system
+    }
+
+    /// The inverse of [`NormalEquations::from_dense`]: matrix and right-hand side.
+    #[must_use]
+    pub fn to_dense(&self, bias: bool) -> (Vec<f64>, Vec<f64>) {
+        let order = self.rank + usize::from(bias);
+        let (mut matrix, mut rhs) = (vec![0.0; order * order], vec![0.0; order]);
+        for i in 0..order {
+            for j in i..order {
+                let value = match (i < self.rank, j < self.rank) {
+                    (true, true) => f64::from(self.gram[i * self.n + j]),
+                    (true, false) => f64::from(self.sums[i]),
+                    _ => self.weight,
+                };
+                (matrix[i * order + j], matrix[j * order + i]) = (value, value);
+            }
+            rhs[i] = if i < self.rank { f64::from(self.rhs[i]) } else { self.target };
+        }
+        (matrix, rhs)
+    }
+}
 
 /// Solves the bordered system of [`super::solve_bordered`] in double precision, with the bias as the
 /// last unknown of a textbook Cholesky factorisation, `noise` as there.

@@ -14,6 +14,9 @@ const CHUNKS_AT_ONCE: usize = 16;
 /// Below this share of its value at zero the minimum has lost its digits to cancellation.
 const LEFT_OVER: f64 = 1e-2;
 
+/// Sets the sums of some cells: positions, weights and targets.
+type Set<'s> = dyn Fn(&mut NormalEquations, &[u32], Option<&[f32]>, &[f32]) + Sync + 's;
+
 /// The solution of one row's system, beside its vector.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Solution {
@@ -43,8 +46,8 @@ impl Solution {
 /// the matrix stays `rank x rank`.
 #[derive(Debug, Clone)]
 pub struct NormalEquations {
-    rank: usize,
-    n: usize,
+    pub(super) rank: usize,
+    pub(super) n: usize,
     pub(super) gram: Buffer,
     pub(super) rhs: Buffer,
     pub(super) sums: Buffer,
@@ -166,8 +169,21 @@ impl NormalEquations {
         weights: Option<&[f32]>,
         targets: &[f32],
     ) {
+        self.set_chunked(indices, weights, targets, &|part, indices, weights, targets| {
+            part.set(kernels, fixed, (indices, following), weights, targets);
+        });
+    }
+
+    /// Sets the sums at once, or of many cells in chunks.
+    fn set_chunked(
+        &mut self,
+        indices: &[u32],
+        weights: Option<&[f32]>,
+        targets: &[f32],
+        set: &Set<'_>,
+    ) {
         if indices.len() <= CHUNK {
-            return self.set(kernels, fixed, (indices, following), weights, targets);
+            return set(self, indices, weights, targets);
         }
         self.reset();
         let cells = indices.len();
@@ -178,8 +194,7 @@ impl NormalEquations {
                 .map(|range| {
                     let mut part = Self::new(self.rank);
                     let weights = weights.map(|w| &w[range.clone()]);
-                    let indices = &indices[range.clone()];
-                    part.set(kernels, fixed, (indices, &[]), weights, &targets[range.clone()]);
+                    set(&mut part, &indices[range.clone()], weights, &targets[range.clone()]);
                     part
                 })
                 .collect();
@@ -206,7 +221,8 @@ impl NormalEquations {
         self.target += parts.iter().map(|p| p.target).sum::<f64>();
     }
 
-    /// Replaces the sums by those over some columns of `fixed`, as many as the rank.
+    /// Replaces the sums by those over some columns of `fixed`, as many as the rank, from `first` on; many
+    /// cells as in [`NormalEquations::set_all`].
     pub fn set_columns(
         &mut self,
         kernels: Kernels,
@@ -215,17 +231,19 @@ impl NormalEquations {
         weights: Option<&[f32]>,
         targets: &[f32],
     ) {
-        if self.rank > 0 {
-            let sums = (&mut self.gram[..], &mut self.rhs[..], &mut self.sums[..]);
-            let (columns, rows) = (first..first + self.rank, (indices, &[][..]));
-            kernels.accumulate_columns(fixed, columns, rows, weights, targets, sums, true);
-        }
-        // What lies beside the columns is none of theirs.
-        self.rhs[self.rank..].fill(0.0);
-        self.sums[self.rank..].fill(0.0);
-        self.weight = weights.map_or(indices.len() as f64, |weights| sum(weights, |w| w));
-        self.target = sum(targets, |t| t);
-        self.at_zero = 0.0;
+        self.set_chunked(indices, weights, targets, &|part, indices, weights, targets| {
+            if part.rank > 0 {
+                let sums = (&mut part.gram[..], &mut part.rhs[..], &mut part.sums[..]);
+                let (columns, rows) = (first..first + part.rank, (indices, &[][..]));
+                kernels.accumulate_columns(fixed, columns, rows, weights, targets, sums, true);
+            }
+            // What lies beside the columns is none of theirs.
+            part.rhs[part.rank..].fill(0.0);
+            part.sums[part.rank..].fill(0.0);
+            part.weight = weights.map_or(indices.len() as f64, |weights| sum(weights, |w| w));
+            part.target = sum(targets, |t| t);
+            part.at_zero = 0.0;
+        });
     }
 
     /// Adds a symmetric matrix's entries: its rows and columns from `first` on.
@@ -244,47 +262,6 @@ impl NormalEquations {
             *sum += value;
         }
         self.target += target;
-    }
-
-    /// The system of a symmetric matrix and a right-hand side in double precision, row-major; with
-    /// `bias` its last unknown is the bias.
-    #[must_use]
-    pub fn from_dense(matrix: &[f64], rhs: &[f64], bias: bool) -> Self {
-        let order = rhs.len();
-        let rank = order - usize::from(bias);
-        let mut system = Self::new(rank);
-        for i in 0..rank {
-            for j in i..rank {
-                system.gram[i * system.n + j] = matrix[i * order + j] as f32;
-            }
-            system.rhs[i] = rhs[i] as f32;
-            if bias {
-                system.sums[i] = matrix[i * order + rank] as f32;
-            }
-        }
-        if bias {
-            (system.weight, system.target) = (matrix[order * order - 1], rhs[rank]);
-        }
-        system
-    }
-
-    /// The inverse of [`NormalEquations::from_dense`]: matrix and right-hand side.
-    #[must_use]
-    pub fn to_dense(&self, bias: bool) -> (Vec<f64>, Vec<f64>) {
-        let order = self.rank + usize::from(bias);
-        let (mut matrix, mut rhs) = (vec![0.0; order * order], vec![0.0; order]);
-        for i in 0..order {
-            for j in i..order {
-                let value = match (i < self.rank, j < self.rank) {
-                    (true, true) => f64::from(self.gram[i * self.n + j]),
-                    (true, false) => f64::from(self.sums[i]),
-                    _ => self.weight,
-                };
-                (matrix[i * order + j], matrix[j * order + i]) = (value, value);
-            }
-            rhs[i] = if i < self.rank { f64::from(self.rhs[i]) } else { self.target };
-        }
-        (matrix, rhs)
     }
 
     /// `Σ w y`.

@@ -25,8 +25,8 @@ pub struct PosteriorMean<'a> {
     samples: f64,
 }
 
-/// How well intervals are calibrated: shares of held-out ratings inside the central predictive
-/// intervals of 50 and of 90 %. Ratings are steps and bounded, the intervals normal, so that the shares
+/// How well intervals are calibrated: shares of the held-out ratings whose user and item both have
+/// training ratings inside the central predictive intervals of 50 and of 90 %. Ratings are steps and bounded, the intervals normal, so that the shares
 /// need not be exact.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Coverage {
@@ -67,10 +67,12 @@ impl<'a> PosteriorMean<'a> {
     }
 
     /// The predictive intervals' coverage: mean and variance of the samples' predictions, and the
-    /// noise. None without cells or samples.
+    /// noise. None without such cells or samples.
     #[must_use]
     pub fn coverage(&self) -> Option<Coverage> {
-        if self.cells.is_empty() || self.samples == 0.0 {
+        let warm = |cell: &Cell| matches!(known(self.training, cell), (Some(_), Some(_)));
+        let count = self.cells.iter().filter(|cell| warm(cell)).count();
+        if count == 0 || self.samples == 0.0 {
             return None;
         }
         let inside = |width: f64| {
@@ -80,8 +82,8 @@ impl<'a> PosteriorMean<'a> {
                 let deviation = (variance + self.noise / self.samples).sqrt();
                 (f64::from(cell.value) - mean).abs() <= width * deviation
             };
-            let hits = self.sums.iter().zip(self.cells).filter(|pair| hit(*pair)).count();
-            hits as f64 / self.cells.len() as f64
+            let pairs = self.sums.iter().zip(self.cells).filter(|(_, cell)| warm(cell));
+            pairs.filter(|pair| hit(*pair)).count() as f64 / count as f64
         };
         Some(Coverage { half: inside(HALF), nine_tenths: inside(NINE_TENTHS) })
     }

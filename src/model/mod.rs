@@ -142,6 +142,8 @@ impl Scorer<'_> {
     /// A prediction clipped to the range of the training ratings.
     #[must_use]
     pub fn clip(&self, prediction: f64) -> f64 {
-        prediction.clamp(self.scale.range.0, self.scale.range.1)
+        let (low, high) = self.scale.range;
+        // Without training ratings there is no range.
+        if low <= high { prediction.clamp(low, high) } else { prediction }
     }
 }

@@ -86,7 +86,8 @@ impl TrainConfig {
     /// Iterations that will be run at most.
     pub(super) fn iterations(&self) -> u32 {
         let c = self.resolved();
-        let sampling = c.burn_in.map_or(0, Natural::get) + c.samples.map_or(0, Count::get);
+        let sampling =
+            c.burn_in.map_or(0, Natural::get).saturating_add(c.samples.map_or(0, Count::get));
         c.iterations.map_or(sampling, Count::get)
     }
 
@@ -140,6 +141,10 @@ impl TrainConfig {
         }
         if self.keep_samples.map_or(0, Natural::get) > self.samples.map_or(150, Count::get) {
             return wrong("--keep-samples cannot be more than --samples".into());
+        }
+        let burn_in = self.burn_in.map_or(0, Natural::get);
+        if burn_in.checked_add(self.samples.map_or(150, Count::get)).is_none() {
+            return wrong("--burn-in and --samples are too many together".into());
         }
         let rank = self.factors.map(Rank::get);
         if rank == Some(0) && !matches!(self.algorithm, Als | Sgd) {

@@ -8,11 +8,13 @@
 //! The matrix is never formed: a step costs `4 n k`
 //! flops for `n` cells at rank `k`, and `2 k²` where the rows share a part. Takács, Pilászy, Tikk 2011
 //! (Applications of the conjugate gradient method for implicit feedback collaborative filtering); the
-//! bias is one more unknown. As many steps as unknowns would be exact.
+//! bias is one more unknown. What the rows share may have no right side and no part of the bias. As many steps as unknowns would be exact.
+
+use rayon::prelude::*;
 
 use super::{RowProblem, Solver};
 use crate::linalg::simd::Kernels;
-use crate::linalg::{Matrix, NotPositiveDefinite, Solution};
+use crate::linalg::{CHUNK, Matrix, NotPositiveDefinite, Solution};
 
 /// The conjugate-gradient solver.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +28,53 @@ impl ConjugateGradient {
     #[must_use]
     pub const fn new(kernels: Kernels, steps: u32) -> Self {
         Self { kernels, steps }
+    }
+}
+
+/// The squared residual has shrunk to this share: single precision holds no more.
+const CONVERGED: f32 = 1e-13;
+
+/// A row's matrix `Σ w ỹ ỹᵀ`, as its cells.
+#[derive(Clone, Copy)]
+struct Operands<'a> {
+    kernels: Kernels,
+    fixed: &'a Matrix,
+    indices: &'a [u32],
+    weights: Option<&'a [f32]>,
+}
+
+impl Operands<'_> {
+    /// [`Kernels::combine`]; more than [`CHUNK`] cells in chunks of fixed length, in parallel, folded in
+    /// their order in double precision.
+    fn combine(
+        &self,
+        x: (&[f32], f32),
+        targets: Option<&[f32]>,
+        dots: &mut [f32],
+        out: &mut [f32],
+    ) -> f32 {
+        let Self { kernels, fixed, indices, weights } = *self;
+        if indices.len() <= CHUNK {
+            return kernels.combine(x, fixed, indices, weights, targets, dots, out);
+        }
+        let parts: Vec<(Vec<f32>, f32)> = dots[..indices.len()]
+            .par_chunks_mut(CHUNK)
+            .enumerate()
+            .map(|(chunk, dots)| {
+                let cells = chunk * CHUNK..chunk * CHUNK + dots.len();
+                let (weights, targets) =
+                    (weights.map(|w| &w[cells.clone()]), targets.map(|t| &t[cells.clone()]));
+                let mut part = vec![0.0; out.len()];
+                let indices = &indices[cells];
+                let sum = kernels.combine(x, fixed, indices, weights, targets, dots, &mut part);
+                (part, sum)
+            })
+            .collect();
+        for (at, out) in out.iter_mut().enumerate() {
+            let parts = parts.iter().map(|(part, _)| f64::from(part[at]));
+            *out = parts.fold(f64::from(*out), |total, part| total + part) as f32;
+        }
+        parts.iter().map(|(_, sum)| f64::from(*sum)).sum::<f64>() as f32
     }
 }
 
@@ -72,12 +121,14 @@ impl Solver for ConjugateGradient {
         // The residual g - A x, and the objective at x.
         residual.fill(0.0);
         let some = Some(targets);
-        let sum = kernels.combine((x, bias), fixed, indices, weights, some, dots, residual);
+        let operands = Operands { kernels, fixed, indices, weights };
+        let sum = operands.combine((x, bias), some, dots, residual);
         let squares = kernels.dot(x, x);
         let mut value = problem.at_zero
             + change(dots, weights, targets)
             + f64::from(ridge.vector) * f64::from(squares)
             + f64::from(bias_ridge) * f64::from(bias).powi(2);
+        debug_assert!(shared.is_none_or(|s| s.plain), "no right side, no bias");
         if let Some(shared) = shared {
             kernels.dots(x, &shared.matrix, &shared.rows, common);
             value += f64::from(kernels.dot(&x[..rank], common));
@@ -89,14 +140,15 @@ impl Solver for ConjugateGradient {
         direction.copy_from_slice(residual);
         let mut bias_direction = bias_residual;
         let mut size = kernels.dot(residual, residual) + bias_residual * bias_residual;
-        for _ in 0..self.steps {
+        let enough = size * CONVERGED;
+        for step in 0..self.steps {
             // Nothing is left to gain in single precision.
-            if size <= f32::MIN_POSITIVE {
+            if size <= enough {
                 break;
             }
             product.fill(0.0);
             let from = (&direction[..], bias_direction);
-            let sum = kernels.combine(from, fixed, indices, weights, None, dots, product);
+            let sum = operands.combine(from, None, dots, product);
             if let Some(shared) = shared {
                 kernels.dots(direction, &shared.matrix, &shared.rows, common);
                 add(product, 1.0, common);
@@ -105,6 +157,10 @@ impl Solver for ConjugateGradient {
             let bias_product = if with_bias { sum + bias_ridge * bias_direction } else { 0.0 };
             let curvature = kernels.dot(direction, product) + bias_direction * bias_product;
             if curvature.is_nan() || curvature <= 0.0 {
+                // Behind the first step it is rounding in directions that no longer matter.
+                if step > 0 && !curvature.is_nan() {
+                    break;
+                }
                 return Err(NotPositiveDefinite { pivot: 0 });
             }
             let length = size / curvature;

@@ -48,6 +48,8 @@ pub struct Shared {
     pub system: NormalEquations,
     /// `G` of the vector's unknowns, both triangles (`rank x rank`).
     pub matrix: Matrix,
+    /// Whether it is a matrix of the vector's unknowns alone.
+    pub plain: bool,
     /// The numbers from 0 to below the rank: all rows of `matrix`.
     pub rows: Vec<u32>,
 }
@@ -56,10 +58,14 @@ impl Shared {
     /// Both forms of one system.
     #[must_use]
     pub fn new(system: NormalEquations) -> Self {
-        let rows = (0..system.rank() as u32).collect();
+        let rank = system.rank();
+        let rows = (0..rank as u32).collect();
+        let (dense, right) = system.to_dense(true);
+        let border = dense.iter().skip(rank).step_by(rank + 1);
+        let plain = border.chain(&right).all(|&v| v == 0.0);
         let mut matrix = Matrix::zeros(system.rank(), system.rank());
         system.write_symmetric(&mut matrix);
-        Self { system, matrix, rows }
+        Self { system, matrix, plain, rows }
     }
 }
 
@@ -96,7 +102,8 @@ pub trait Solver: Sync {
     /// [`Solver::finish`].
     ///
     /// # Errors
-    /// [`NotPositiveDefinite`] if the system has no unique solution even in double precision.
+    /// [`NotPositiveDefinite`] if the system, as summed in single precision, has no unique solution even
+    /// where it is solved in double precision.
     fn solve(
         &self,
         problem: &RowProblem<'_>,

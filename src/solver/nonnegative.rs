@@ -144,30 +144,42 @@ impl Nonnegative {
                 solved[at] = system.right()[i];
             }
             solved[order..n].fill(0.0);
-            self.kernels.cholesky(&mut part[..n * n], n, order, [&mut solved[..n]])?;
-            self.kernels.solve(&part[..n * n], n, order, &mut solved[..n]);
-            // The share of the way until the first entry reaches zero.
-            let share = free.iter().zip(&*solved).filter(|(_, new)| **new <= 0.0);
-            let share = share.map(|(&i, &new)| x[i] / (x[i] - new)).fold(1.0_f32, f32::min);
-            let all = solved[..order].iter().all(|&new| new > 0.0);
-            for (&i, &new) in free.iter().zip(&*solved) {
-                x[i] = if all { new } else { (x[i] + share * (new - x[i])).max(0.0) };
+            let single = self.kernels.cholesky(&mut part[..n * n], n, order, [&mut solved[..n]]);
+            match single {
+                Ok(()) => self.kernels.solve(&part[..n * n], n, order, &mut solved[..n]),
+                Err(_) => solve_again(matrix, system.right(), free, &mut solved[..order])?,
             }
-            if all {
-                break;
-            }
-            for (&i, &new) in free.iter().zip(&*solved) {
-                // Those that stopped the way, exactly, whatever rounding says.
-                if new <= 0.0 && x[i] <= f32::EPSILON * new.abs() {
-                    x[i] = 0.0;
+            if solved[..order].iter().all(|&new| new > 0.0) {
+                for (&i, &new) in free.iter().zip(&*solved) {
+                    x[i] = new;
                 }
-            }
-            let before = free.len();
-            free.retain(|&i| x[i] > 0.0);
-            if free.len() == before {
                 break;
             }
+            // The share of the way until the first entry reaches zero.
+            let blocks = free.iter().zip(&*solved).filter(|(_, new)| **new <= 0.0);
+            let shares = blocks.map(|(&i, &new)| (i, x[i] / (x[i] - new).max(f32::MIN_POSITIVE)));
+            let Some((first, share)) = shares.min_by(|a, b| a.1.total_cmp(&b.1)) else { break };
+            for (&i, &new) in free.iter().zip(&*solved) {
+                let (old, moved) = (x[i], x[i] + share * (new - x[i]));
+                // What rounding leaves of an entry that reaches zero too.
+                let reached = new <= 0.0 && moved <= 4.0 * f32::EPSILON * old.max(-new);
+                x[i] = if i == first || reached { 0.0 } else { moved.max(0.0) };
+            }
+            free.retain(|&i| x[i] > 0.0);
         }
         Ok(())
     }
+}
+
+/// The free entries' system once more in double precision, into `solved`.
+fn solve_again(
+    matrix: &Matrix,
+    right: &[f32],
+    free: &[usize],
+    solved: &mut [f32],
+) -> Result<(), NotPositiveDefinite> {
+    let row = |&i: &usize| free.iter().map(move |&j| f64::from(matrix.row(i)[j]));
+    let dense: Vec<f64> = free.iter().flat_map(row).collect();
+    let rhs: Vec<f64> = free.iter().map(|&i| f64::from(right[i])).collect();
+    NormalEquations::from_dense(&dense, &rhs, false).solve_f64(false, solved).map(|_| ())
 }

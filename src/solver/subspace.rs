@@ -3,12 +3,13 @@
 //! For a block `π` of the vector the step `Δ` solves the normal equations of what is left,
 //!
 //! ```text
-//! (G_ππ + Σ w ỹ_π ỹ_πᵀ + d) Δ = (g₀ − G x)_π + Σ (t − w s) ỹ_π − d x_π,      s = x·y + b
+//! (G_ππ + Σ w ỹ_π ỹ_πᵀ + d) Δ = − (G x)_π + Σ (t − w s) ỹ_π − d x_π,      s = x·y + b
 //! ```
 //!
 //! the bias jointly with every block. Rendle, Krichene, Zhang, Koren 2021 (iALS++: Speeding up matrix
 //! factorization with subspace optimization, Algorithm 2). `n k (b + 1)` flops for `n` cells at rank `k`
-//! with blocks of `b`, and `k b² / 3` for the factorisations.
+//! with blocks of `b`, and `k b² / 3` for the factorisations. What the rows share may have no right side and
+//! no part of the bias.
 
 use super::conjugate::change;
 use super::{RowProblem, Solver};
@@ -43,6 +44,17 @@ pub struct Scratch {
     dots: Vec<f32>,
     errors: Vec<f32>,
     changes: Vec<f32>,
+}
+
+/// The whole row at once in double precision, where a block fails.
+fn whole_row(
+    kernels: Kernels,
+    problem: &RowProblem<'_>,
+    x: &mut [f32],
+) -> Result<Solution, NotPositiveDefinite> {
+    let mut system = NormalEquations::new(x.len());
+    problem.assemble(kernels, &mut system);
+    system.solve_f64(problem.with_bias(), x)
 }
 
 impl Solver for Subspace {
@@ -84,6 +96,7 @@ impl Solver for Subspace {
             + change(dots, weights, targets)
             + f64::from(ridge.vector) * f64::from(kernels.dot(x, x))
             + bias_ridge * f64::from(bias).powi(2);
+        debug_assert!(shared.is_none_or(|s| s.plain), "no right side, no bias");
         if let Some(shared) = shared {
             kernels.dots(x, &shared.matrix, &shared.rows, common);
             value += f64::from(kernels.dot(x, common));
@@ -108,7 +121,9 @@ impl Solver for Subspace {
             system.add_ridge(ridge.vector, bias_ridge);
             // The value at the block's zero step stands for the one at zero.
             system.set_at_zero(value.max(f64::MIN_POSITIVE));
-            let solution = system.solve(kernels, with_bias, step)?;
+            let Ok(solution) = system.solve(kernels, with_bias, step) else {
+                return whole_row(kernels, problem, x).map(Some);
+            };
             bias += solution.bias;
             x[own].iter_mut().zip(&*step).for_each(|(x, &step)| *x += step);
             kernels.dots_columns(step, fixed, first, indices, changes);

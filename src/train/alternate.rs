@@ -132,6 +132,10 @@ pub(super) fn start_items(
     if choice == SolverChoice::Nonnegative {
         items.absolute();
     }
+    // What no rating speaks of has no part in anything.
+    for row in (0..items.rows()).filter(|&row| problem.ratings.by_item.count(row) == 0) {
+        items.row_mut(row).fill(0.0);
+    }
     Factors {
         users: Embedding::zeros(problem.ratings.users(), rank),
         items: Embedding { biases: vec![0.0; items.rows()], vectors: items },

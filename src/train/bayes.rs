@@ -63,10 +63,10 @@ impl Algorithm for Bayes {
         let mut chain = Chain::new(self, problem);
         let mut average = Average::new(self, problem);
         let (mut done, mut stop_reason) = (0, StopReason::Iterations);
-        while done < self.burn_in + self.samples {
+        while done < self.burn_in.saturating_add(self.samples) {
             done += 1;
-            let deviation = 1.0 / chain.precision.sqrt();
             let loss = chain.step(done)?;
+            let deviation = 1.0 / chain.precision.sqrt();
             let sample = (done > self.burn_in).then(|| Sample {
                 number: done - self.burn_in,
                 noise: deviation * chain.scale.deviation,
@@ -78,7 +78,7 @@ impl Algorithm for Bayes {
             let iteration = Iteration {
                 number: done,
                 objective: loss.objective / cells.max(1.0),
-                train_rmse_raw: (cells > 0.0)
+                train_rmse_raw: (cells > 0.0 && problem.ratings.by_user.weights.is_none())
                     .then(|| (loss.objective / cells).sqrt() * chain.scale.deviation),
                 sample,
                 scorer: Scorer { factors: &chain.factors, scale: chain.scale },

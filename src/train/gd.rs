@@ -73,7 +73,8 @@ impl Algorithm for Gd {
             let iteration = Iteration {
                 number: done,
                 objective: squares / cells,
-                train_rmse_raw: (!ratings.is_empty()).then(|| (squares / cells).sqrt()),
+                train_rmse_raw: (!ratings.is_empty() && ratings.by_user.weights.is_none())
+                    .then(|| (squares / cells).sqrt()),
                 sample: None,
                 scorer: Scorer { factors: &factors, scale },
             };

@@ -4,8 +4,10 @@
 //! `e = z − b_u − b_i − p·q`,
 //!
 //! ```text
-//! p ← p + η_u (w e q − λ ρ(n_u)/n_u p),   b_u ← b_u + η_u′ (w e − λ_b ρ(n_u)/n_u b_u),   q and b_i likewise
+//! p ← (p + η_u w e q) / (1 + η_u λ ρ(n_u)/n_u),   b_u ← (b_u + η_u′ w e) / (1 + η_u′ λ_b ρ(n_u)/n_u)
 //! ```
+//!
+//! and `q` and `b_i` likewise: the regularisation at the new value, so that a step cannot overshoot it.
 //!
 //! Users and items are cut into ranges of about equal ratings, which cuts the ratings into blocks. An
 //! epoch goes through the blocks in rounds; the blocks of a round share no user and no item, so that they
@@ -102,7 +104,7 @@ impl Algorithm for Sgd {
             let iteration = Iteration {
                 number: done,
                 objective: total / cells,
-                train_rmse_raw: (!ratings.is_empty())
+                train_rmse_raw: (!ratings.is_empty() && !grid.weighted)
                     .then(|| (squares / cells).sqrt() * scale.deviation),
                 sample: None,
                 scorer: Scorer { factors: &factors, scale },

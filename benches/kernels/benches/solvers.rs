@@ -1,8 +1,10 @@
 //! Sweeps of every solver on the same data: seconds, and the objective reached after the same number of
-//! sweeps beside the exact solver's.
+//! sweeps beside the exact solver's. With als also sweeps of Gibbs sampling, in burn-in and (mean
+//! seconds) where samples are averaged and compressed.
 //!
 //! `cargo bench -p lacuna-kernels --bench solvers`. `BENCH_RATINGS` (1,000,000), `BENCH_RANKS`
-//! (64,128,256), `BENCH_ROUNDS` (10), `BENCH_ALGORITHMS` (als,ials) change what runs. Under `-- --test`
+//! (64,128,256), `BENCH_ROUNDS` (10), `BENCH_ALGORITHMS` (als,ials), `BENCH_SOLVERS` (all; a list such as
+//! `cholesky,gibbs`) change what runs. Under `-- --test`
 //! it runs once on tiny data.
 
 use std::ops::ControlFlow;
@@ -13,7 +15,7 @@ use lacuna::linalg::simd::Kernels;
 use lacuna::objective::{Confidence, Regularization};
 use lacuna::ratings::Ratings;
 use lacuna::split::mix;
-use lacuna::train::{Algorithm, Als, Ials, Problem, SolverChoice};
+use lacuna::train::{Algorithm, Als, Bayes, Ials, Problem, SolverChoice};
 use lacuna_kernels::{median, ratings, setting};
 
 fn main() {
@@ -22,6 +24,7 @@ fn main() {
     let rounds = if smoke { 2 } else { setting("BENCH_ROUNDS", 10) } as u32;
     let ranks = std::env::var("BENCH_RANKS");
     let ranks = ranks.unwrap_or_else(|_| if smoke { "16" } else { "64,128,256" }.into());
+    let chosen = std::env::var("BENCH_SOLVERS").unwrap_or_default();
     let algorithms = std::env::var("BENCH_ALGORITHMS").unwrap_or_else(|_| "als,ials".into());
     let ratings = ratings(number);
     println!(
@@ -41,6 +44,12 @@ fn main() {
                 (SolverChoice::Subspace { block: 32 }, "subspace 32"),
                 (SolverChoice::Subspace { block: 64 }, "subspace 64"),
             ] {
+                let wanted = |label: &str| {
+                    chosen.is_empty() || chosen.split(',').any(|c| label.starts_with(c.trim()))
+                };
+                if !wanted(label) {
+                    continue;
+                }
                 if matches!(solver, SolverChoice::Subspace { block } if block >= rank) {
                     continue;
                 }
@@ -51,6 +60,16 @@ fn main() {
                     exact_seconds / seconds,
                     100.0 * (objective / exact_objective - 1.0)
                 );
+            }
+            let gibbs = chosen.is_empty() || chosen.contains("gibbs");
+            if let (true, "als", Some((exact_seconds, _))) = (gibbs, name, exact) {
+                for (label, burn_in) in [("gibbs", rounds - 1), ("gibbs, sampled", 0)] {
+                    let seconds = sample(&ratings, rank, rounds, burn_in);
+                    println!(
+                        "bayes      {rank:>4}  {label:<16}  {seconds:>7.4}  {:>7.2}",
+                        exact_seconds / seconds
+                    );
+                }
             }
         }
     }
@@ -87,6 +106,21 @@ fn run(
             seed: 42,
         }),
     };
+    let (times, objective) = time(ratings, &*algorithm);
+    (median(&times), objective)
+}
+
+/// Seconds of a sweep of Gibbs sampling: the median in burn-in, the mean over sampled ones, of which only
+/// some compress.
+fn sample(ratings: &Ratings, rank: usize, rounds: u32, burn_in: u32) -> f64 {
+    let samples = rounds - burn_in;
+    let bayes = Bayes { rank, burn_in, samples, keep: 0, biases: true, seed: 42 };
+    let (times, _) = time(ratings, &bayes);
+    if burn_in > 0 { median(&times) } else { times.iter().sum::<f64>() / times.len() as f64 }
+}
+
+/// Seconds of every sweep after the first, and the last objective.
+fn time(ratings: &Ratings, algorithm: &dyn Algorithm) -> (Vec<f64>, f64) {
     let keys = |n: usize| (0..n as u64).map(mix).collect::<Vec<u64>>();
     let problem = Problem {
         ratings,
@@ -107,5 +141,5 @@ fn run(
         ControlFlow::Continue(())
     };
     algorithm.fit(&problem, watch).expect("fits");
-    (median(&times), objective)
+    (times, objective)
 }

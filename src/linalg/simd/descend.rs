@@ -75,10 +75,15 @@ pub(super) unsafe fn descend<V: Vector>(
             squares += f64::from(weight) * f64::from(error) * f64::from(error);
             let error = weight * error;
             let (su, si) = (user.sums.get_unchecked_mut(u), item.sums.get_unchecked_mut(i));
+            // The rates of the vectors and of the biases of either side.
+            // The regularisation is taken at the new value: x + η e y over 1 + η λ, which cannot overshoot.
             let (ru, ri) = (*user.ridge.get_unchecked(u), *item.ridge.get_unchecked(i));
-            // The rate of the vectors and that of the biases of either side.
-            let rate = [step.rate / su[0].sqrt(), step.rate / su[1].sqrt()];
-            let other = [step.rate / si[0].sqrt(), step.rate / si[1].sqrt()];
+            let (mut rate, mut other) = ([0.0; 2], [0.0; 2]);
+            for b in 0..2 {
+                let (eta, theta) = (step.rate / su[b].sqrt(), step.rate / si[b].sqrt());
+                rate[b] = eta / (1.0 + eta * ru[b]);
+                other[b] = theta / (1.0 + theta * ri[b]);
+            }
             let (eta, theta) = (V::splat(rate[0]), V::splat(other[0]));
             let (e, lambda, kappa) = (V::splat(error), V::splat(ru[0]), V::splat(ri[0]));
             let (mut gu, mut gi) = (V::zero(), V::zero());

@@ -370,8 +370,8 @@ impl Kernels {
     /// One step of gradient descent for every cell in turn, on `½ w (t − x·y − b − c)²` and each side's
     /// regularisation; the weighted squares of the errors that were met, summed.
     ///
-    /// `x ← x + η (w e y − λ x)`, `y` likewise, with `η = rate / √sum`; a sum grows by `growth` times the
-    /// squared step before `η`. `14 k` flops a cell.
+    /// `x ← (x + η w e y) / (1 + η λ)`, `y` likewise, with `η = rate / √sum`; a sum grows by `growth` times
+    /// the squares of `w e y − λ x`. `14 k` flops a cell.
     ///
     /// # Panics
     /// If a position lies outside a side, or lengths differ.

@@ -315,6 +315,7 @@ fn descend_equals_the_naive_steps() {
                         [(&mut p[u], &y, &mut ps[u]), (&mut q[i], &x, &mut qs[i])]
                     {
                         let rate = 0.1 / sums[0].sqrt();
+                        let rate = rate / (1.0 + rate * 0.3);
                         for (own, other) in own.iter_mut().zip(other) {
                             let down = error * other - 0.3 * *own;
                             *own += rate * down;
@@ -324,7 +325,8 @@ fn descend_equals_the_naive_steps() {
                     if biases {
                         for (own, sums) in [(&mut pb[u], &mut ps[u]), (&mut qb[i], &mut qs[i])] {
                             let down = error - 0.2 * *own;
-                            *own += 0.1 / sums[1].sqrt() * down;
+                            let rate = 0.1 / sums[1].sqrt();
+                            *own += rate / (1.0 + rate * 0.2) * down;
                             sums[1] += growth * down * down;
                         }
                     }

@@ -153,3 +153,65 @@ fn a_row_that_fails_among_many_is_reported() {
         assert!(matches!(result, Err(Error::Numeric { .. })), "rank {rank}");
     }
 }
+
+/// Rows with fewer ratings than unknowns and no regularisation: the approximate solvers end where nothing
+/// is left to gain, and the objective is that of the errors.
+#[test]
+fn steps_end_where_nothing_is_left() {
+    let ratings = sample(60, 50, false);
+    let mut cells = Vec::new();
+    for user in 0..60_u32 {
+        let row = ratings.by_user.row(user as usize);
+        let few = if user % 2 == 0 { 1 } else { row.len() };
+        for (&item, &value) in row.indices.iter().zip(row.values).take(few) {
+            cells.push(Cell { user, item, value, weight: 1.0, time: 0 });
+        }
+    }
+    let ratings = Ratings::from_sorted(60, 50, &cells);
+    let none = Regularization { users: 0.0, items: 0.0, biases: 0.0, exponent: 0.5 };
+    for steps in [3, 10] {
+        for biases in [true, false] {
+            let solver = SolverChoice::ConjugateGradient { steps };
+            let als = Als { solver, regularization: none, biases, ..als(3) };
+            let mut objectives = Vec::new();
+            fit(&als, &ratings, &mut |it| {
+                objectives.push(it.objective);
+                ControlFlow::Continue(())
+            })
+            .expect("fits");
+            let falls = objectives.windows(2).all(|w| w[1] <= w[0] * (1.0 + 1e-3) + 1e-6);
+            assert!(falls && objectives[7] < 0.5, "{objectives:?}");
+        }
+    }
+}
+
+/// Rows of several chunks come out as the exact solver's.
+#[test]
+fn long_rows_are_summed_as_well_by_every_solver() {
+    let mut cells = Vec::new();
+    for user in 0..20_000_u32 {
+        for item in (0..3_u32).filter(|item| *item == 0 || (user + item) % 4 == 0) {
+            let value = (f64::from(user) * 0.37).sin() + f64::from(item);
+            cells.push(Cell { user, item, value: value as f32, weight: 1.0, time: 0 });
+        }
+    }
+    let ratings = Ratings::from_sorted(20_000, 3, &cells);
+    let objective = |solver| {
+        let (mut last, als) = (0.0, Als { solver, iterations: 6, ..als(2) });
+        fit(&als, &ratings, &mut |it| {
+            last = it.objective;
+            ControlFlow::Continue(())
+        })
+        .expect("fits");
+        last
+    };
+    let exact = objective(SolverChoice::Cholesky);
+    for solver in [
+        SolverChoice::ConjugateGradient { steps: 3 },
+        SolverChoice::Subspace { block: 2 },
+        SolverChoice::Subspace { block: 1 },
+    ] {
+        let got = objective(solver);
+        assert!((got / exact - 1.0).abs() < 1e-2, "{solver:?}: {got} {exact}");
+    }
+}
