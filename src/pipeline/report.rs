@@ -129,6 +129,8 @@ pub struct PosteriorMetrics {
     pub holdout_rmse: Option<f64>,
     /// See `holdout_rmse`.
     pub holdout_mae: Option<f64>,
+    /// Clipped, without cold cells.
+    pub holdout_rmse_warm: Option<f64>,
     /// Shares of the holdout inside the predictive intervals.
     pub coverage: Option<Coverage>,
 }
@@ -144,6 +146,7 @@ impl PosteriorMetrics {
             noise: averaged.noise,
             holdout_rmse: rmse(&holdout.clipped),
             holdout_mae: mae(&holdout.clipped),
+            holdout_rmse_warm: rmse(&holdout.warm),
             coverage,
         }
     }
