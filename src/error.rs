@@ -157,7 +157,9 @@ pub enum Error {
     },
 
     /// A row whose system could not be solved, or factors that are not finite.
-    #[error("numeric failure at {side} {row}: {message}; try another --regularization")]
+    #[error(
+        "numeric failure at {side} {row}: {message}; try another --regularization (or weights closer to 1)"
+    )]
     Numeric {
         /// `user` or `item`.
         side: &'static str,
@@ -166,6 +168,10 @@ pub enum Error {
         /// What failed.
         message: String,
     },
+
+    /// A fit that leads nowhere.
+    #[error("numeric failure: {0}")]
+    Diverged(String),
 
     /// An output that could not be written.
     #[error("cannot write {}", path.display())]
@@ -214,7 +220,7 @@ impl Error {
             | Self::Duplicate { .. }
             | Self::NothingLeft { .. }
             | Self::Model { .. } => 3,
-            Self::Numeric { .. } => 6,
+            Self::Numeric { .. } | Self::Diverged(_) => 6,
             Self::Write { .. } => 7,
             Self::Stopped => 130,
             Self::Internal(_) => 1,

@@ -19,8 +19,8 @@ pub struct OutOfRange {
 macro_rules! parameter {
     ($(#[$doc:meta])* $name:ident($inner:ty), $expected:literal, $valid:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
-        #[serde(try_from = "Raw", into = "Raw")]
+        #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Deserialize)]
+        #[serde(try_from = "Raw")]
         pub struct $name($inner);
 
         impl $name {
@@ -74,16 +74,16 @@ macro_rules! parameter {
             }
         }
 
-        impl From<$name> for Raw {
-            fn from(value: $name) -> Self {
-                Raw(f64::from(value.0))
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.0.serialize(serializer)
             }
         }
     };
 }
 
 /// A number as configuration files and manifests hold it.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 struct Raw(f64);
 
 parameter!(

@@ -48,8 +48,8 @@ pub(super) struct PredictArgs {
     /// Replace the file that --output names.
     #[arg(long)]
     force: bool,
-    /// Add the predictive standard deviation (± one, in ratings) of models that keep samples: train with
-    /// --algorithm bayes --keep-samples N.
+    /// Add the predictive standard deviation (± one, in ratings; empty where the user or item is unknown)
+    /// of models that keep samples: train with --algorithm bayes --keep-samples N.
     #[arg(long)]
     interval: bool,
     /// Clip predictions to the range of the training ratings.
@@ -111,6 +111,6 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<()> {
             ));
         }
     }
-    let deviation = deviation.map_or_else(String::new, |d| format!(" ± {d:.6}"));
+    let deviation = deviation.flatten().map_or_else(String::new, |d| format!(" ± {d:.6}"));
     terminal::print(&format!("{prediction:.6}{deviation}\n"))
 }

@@ -92,8 +92,8 @@ impl State {
             }
             Event::Iteration(point) => {
                 if let Some(bar) = &self.bar {
-                    bar.set_message(describe(point, self.ratings));
                     bar.set_position(u64::from(point.iteration));
+                    bar.set_message(describe(point, self.ratings));
                 }
             }
         }

@@ -20,6 +20,9 @@ use super::{Matrix, NormalEquations};
 /// Eigenvalues of a Gram matrix below this share of the largest are rounding of single precision.
 const ROUNDING: f64 = 1e-6;
 
+/// Columns of new products per cut aimed at.
+const WIDTH: usize = 256;
+
 /// Rows per task.
 const ROWS: usize = 256;
 
@@ -35,10 +38,12 @@ pub struct ProductSum {
 
 impl ProductSum {
     /// A sum of products `m x n` of rank up to `rank` each, of which `kept` singular values survive a
-    /// cut. `4 (m + n)(kept + 4 rank)` bytes.
+    /// cut. At most `4 (m + n)(kept + 4 rank)` bytes.
     #[must_use]
     pub fn new(kernels: Kernels, (m, n): (usize, usize), rank: usize, kept: usize) -> Self {
-        let width = kept + 4 * rank;
+        // Several products per cut, unless they are wide.
+        let at_once = (WIDTH / rank.max(1)).clamp(1, 4);
+        let width = kept + at_once * rank;
         let (left, right) = (Matrix::zeros(m, width), Matrix::zeros(n, width));
         Self { kernels, kept, left, right, used: 0 }
     }

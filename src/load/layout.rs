@@ -57,6 +57,20 @@ pub(super) const ITEM_NAMES: &[&str] = &[
 ];
 const RATING_NAMES: &[&str] =
     &["rating", "ratings", "score", "stars", "value", "overall", "bookrating"];
+/// Further names where values are counts.
+const COUNT_NAMES: &[&str] = &[
+    "count",
+    "counts",
+    "plays",
+    "playcount",
+    "listens",
+    "views",
+    "clicks",
+    "purchases",
+    "quantity",
+    "frequency",
+    "events",
+];
 const TIME_NAMES: &[&str] =
     &["timestamp", "time", "ts", "unixtime", "unixreviewtime", "date", "datetime"];
 
@@ -237,7 +251,7 @@ fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String
 /// second line has one.
 fn is_header(first: &[String], second: Option<&[String]>) -> bool {
     let numeric = |cells: &[String]| cells.iter().any(|c| c.trim().parse::<f64>().is_ok());
-    let all = [USER_NAMES, ITEM_NAMES, RATING_NAMES, TIME_NAMES];
+    let all = [USER_NAMES, ITEM_NAMES, RATING_NAMES, COUNT_NAMES, TIME_NAMES];
     let known = first.iter().any(|name| all.iter().any(|names| names.contains(&&*plain(name))));
     !numeric(first) && (known || second.is_some_and(numeric))
 }
@@ -274,7 +288,9 @@ pub(super) fn roles(
     };
     let user = find("user", "--user-col", &columns.user, USER_NAMES, 0)?;
     let item = find("item", "--item-col", &columns.item, ITEM_NAMES, 1)?;
-    let rating = find("rating", "--rating-col", &columns.rating, RATING_NAMES, 2)?;
+    let values =
+        if options.counts { [RATING_NAMES, COUNT_NAMES].concat() } else { RATING_NAMES.to_vec() };
+    let rating = find("rating", "--rating-col", &columns.rating, &values, 2)?;
     let time = match options.time {
         TimeUse::Ignore => None,
         _ => find("time", "--time-col", &columns.time, TIME_NAMES, 3)?,

@@ -18,7 +18,9 @@ impl TrainConfig {
         let mut c = self.clone();
         let name = c.algorithm;
         let implicit = name == AlgorithmName::Ials;
-        fill(&mut c.load.duplicates, if implicit { Duplicates::Sum } else { Duplicates::Last });
+        // Counts add up, weighted ones cannot.
+        let sum = implicit && c.load.weight_col.is_none();
+        fill(&mut c.load.duplicates, if sum { Duplicates::Sum } else { Duplicates::Last });
         fill(
             &mut c.factors,
             Rank::literal(match name {
@@ -142,6 +144,9 @@ impl TrainConfig {
         if self.keep_samples.map_or(0, Natural::get) > self.samples.map_or(150, Count::get) {
             return wrong("--keep-samples cannot be more than --samples".into());
         }
+        if self.keep_samples.map(Natural::get) == Some(1) {
+            return wrong("--keep-samples 1 has no spread; keep 2 or more, better 20".into());
+        }
         let burn_in = self.burn_in.map_or(0, Natural::get);
         if burn_in.checked_add(self.samples.map_or(150, Count::get)).is_none() {
             return wrong("--burn-in and --samples are too many together".into());
@@ -176,6 +181,9 @@ impl TrainConfig {
         let confidence = self.confidence.unwrap_or(ConfidenceName::Unit);
         if self.alpha.is_some() && confidence == ConfidenceName::Unit {
             return wrong("--alpha goes with --confidence linear, log or raw".into());
+        }
+        if self.alpha.is_some_and(|a| a.get() == 0.0) {
+            return wrong("--alpha 0 leaves nothing of the counts; use --confidence unit".into());
         }
         if self.epsilon.is_some() && confidence != ConfidenceName::Log {
             return wrong("--epsilon goes with --confidence log".into());
@@ -310,58 +318,6 @@ impl TrainConfig {
             mean: true,
             solver: SolverChoice::Cholesky,
             seed: c.seed,
-        }
-    }
-
-    /// What is minimised, for the manifest.
-    pub(super) fn objective_text(&self) -> String {
-        let c = self.resolved();
-        match c.algorithm {
-            AlgorithmName::Gd => "mean over ratings (r - p.q)^2".into(),
-            AlgorithmName::Als | AlgorithmName::Sgd => {
-                let z = if c.no_mean { "r" } else { "(r - mean) / scale" };
-                let biases = if c.no_biases { "" } else { " - b_u - b_i" };
-                let penalty = if c.no_biases { "" } else { " + lambda_biases * rho(n) * bias^2" };
-                format!(
-                    "sum over ratings w ({z}{biases} - p.q)^2 + lambda * rho(n) * |vector|^2{penalty}"
-                )
-            }
-            AlgorithmName::Bayes => {
-                let biases = if c.no_biases { "" } else { " + b_u + b_i" };
-                format!(
-                    "mean over samples of z ~ N(p.q{biases}, noise), vectors ~ N(m, inverse of L) with \
-                     Normal-Wishart (m, L), z = (r - mean) / scale"
-                )
-            }
-            AlgorithmName::Ials => {
-                let confidence = match c.confidence.unwrap_or(ConfidenceName::Unit) {
-                    ConfidenceName::Unit => {
-                        return "sum over ratings (1 - p.q)^2 + unobserved_weight * sum over all pairs (p.q)^2 + \
-                                lambda * rho * |vector|^2"
-                            .into();
-                    }
-                    ConfidenceName::Linear => "1 + alpha r",
-                    ConfidenceName::Log => "1 + alpha ln(1 + r / epsilon)",
-                    ConfidenceName::Raw => "alpha r",
-                };
-                format!(
-                    "sum over ratings c (1 - p.q)^2 + unobserved_weight * sum over all other pairs (p.q)^2 + \
-                     lambda * rho * |vector|^2, c = {confidence}"
-                )
-            }
-        }
-    }
-
-    /// How the regularisation grows with a row's number of ratings, for the manifest.
-    pub(super) const fn weighting_text(&self) -> &'static str {
-        match self.algorithm {
-            AlgorithmName::Als | AlgorithmName::Sgd => {
-                "lambda * mean_n * (n / mean_n)^reg_exponent"
-            }
-            AlgorithmName::Bayes | AlgorithmName::Gd => "none",
-            AlgorithmName::Ials => {
-                "lambda * (n + unobserved_weight * N)^reg_exponent, N the rows of the other side"
-            }
         }
     }
 }

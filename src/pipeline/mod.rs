@@ -2,6 +2,7 @@
 
 mod algorithm;
 mod config;
+mod formulas;
 mod inspect;
 mod names;
 mod predict;

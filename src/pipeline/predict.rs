@@ -39,9 +39,15 @@ impl Intervals {
     }
 
     /// Predictive standard deviation of one rating: `√(variance over the samples + noise²)`. Users and
-    /// items are positions in the model; an unknown one adds no spread of its own.
+    /// items are positions in the model; none where one is unknown, for the samples say nothing of it.
     #[must_use]
-    pub fn deviation(&self, kernels: Kernels, user: Option<usize>, item: Option<usize>) -> f64 {
+    pub fn deviation(
+        &self,
+        kernels: Kernels,
+        user: Option<usize>,
+        item: Option<usize>,
+    ) -> Option<f64> {
+        let (user, item) = (Some(user?), Some(item?));
         let count = self.samples.len() as f64;
         let (mut sum, mut squares) = (0.0, 0.0);
         for sample in &self.samples {
@@ -50,7 +56,7 @@ impl Intervals {
             squares += score * score;
         }
         let mean = sum / count;
-        ((squares / count - mean * mean).max(0.0) + self.noise * self.noise).sqrt()
+        Some(((squares / count - mean * mean).max(0.0) + self.noise * self.noise).sqrt())
     }
 }
 
@@ -97,7 +103,7 @@ pub fn predict_pairs(
     if stop.load(Ordering::Relaxed) {
         return Err(Error::Stopped);
     }
-    let deviations: Option<Vec<f64>> = intervals.map(|intervals| {
+    let deviations: Option<Vec<Option<f64>>> = intervals.map(|intervals| {
         let deviation = |(&user, &item): (&Option<usize>, &Option<usize>)| {
             intervals.deviation(kernels, user, item)
         };

@@ -24,7 +24,9 @@ pub struct LoadConfig {
     /// Column of the times (timestamp, time, date ...): numbers, ISO 8601, Parquet timestamps.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub time_col: Option<String>,
-    /// Column of the weights: at least 0, rows of weight 0 are left out. None is read by default.
+    /// Column of the weights: at least 0, rows of weight 0 are left out. A weight multiplies the rating's
+    /// part of the objective and not the regularisation: they should be about 1 on average. None is
+    /// read by default.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub weight_col: Option<String>,
     /// Field separator of text files: one character, "::" or "tab". Recognised where not given.
@@ -47,7 +49,8 @@ pub struct LoadConfig {
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = Self::default().max_bad_rows))]
     pub max_bad_rows: u64,
     /// Several ratings of one item by one user: the last (by time, else in file order), the first,
-    /// their mean, sum or maximum, or an error. [default: last; ials: sum]
+    /// their mean, sum or maximum, or an error. [default: last; ials without
+    /// weights: sum]
     #[cfg_attr(feature = "cli", arg(long, value_name = "POLICY"))]
     pub duplicates: Option<Duplicates>,
     /// Leave out ratings before this date (2019-01-31, 2019-01-31T12:00:00Z, @SECONDS).

@@ -122,6 +122,7 @@ pub fn train_json(report: &Report) -> String {
         "n_items": manifest.data.n_items,
         "n_ratings": manifest.data.n_ratings,
         "iterations": manifest.model.sweeps,
+        "objective": metrics.curve.last().map(|point| point.objective),
         "train_rmse": metrics.train_rmse,
         "holdout_rmse": metrics.holdout_rmse,
         "holdout_mae": metrics.holdout_mae,

@@ -160,7 +160,7 @@ fn csv_lines(block: &Block) -> Vec<u8> {
 pub fn write_predictions(
     pairs: &Pairs,
     predictions: &[f64],
-    deviations: Option<&[f64]>,
+    deviations: Option<&[Option<f64>]>,
     known: (&[bool], &[bool]),
     to: Option<(&Path, bool)>,
 ) -> Result<()> {

@@ -190,8 +190,10 @@ impl<'a> Chain<'a> {
 }
 
 fn failed(axis: Axis, why: &dyn std::fmt::Display) -> Error {
-    let (side, row) = (axis.name(), "all".to_owned());
-    Error::Numeric { side, row, message: format!("the prior: {why}") }
+    Error::Diverged(format!(
+        "the prior of the {}s: {why}; are weights or ratings extreme?",
+        axis.name()
+    ))
 }
 
 /// Means over the samples.
@@ -208,7 +210,9 @@ struct Average {
 impl Average {
     fn new(settings: &Bayes, problem: &Problem<'_>) -> Self {
         let shape = (problem.ratings.users(), problem.ratings.items());
-        let (rank, kept) = (settings.rank, KEPT * settings.rank);
+        // No sum of products has more singular values than the shorter side has rows.
+        let rank = settings.rank;
+        let kept = (KEPT * rank).min(shape.0.min(shape.1).max(1));
         Self {
             products: ProductSum::new(problem.kernels, shape, rank, kept),
             biases: [vec![0.0; shape.0], vec![0.0; shape.1]],

@@ -44,7 +44,7 @@ impl Algorithm for Gd {
     }
 
     /// # Errors
-    /// As for every algorithm, and [`Error::Numeric`] where the steps diverge.
+    /// As for every algorithm, and [`Error::Diverged`].
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
         let Problem { ratings, kernels, .. } = *problem;
         let scale = Scale::ratings(problem.moments, false, false);
@@ -56,7 +56,9 @@ impl Algorithm for Gd {
             },
         };
         let cells = ratings.len().max(1) as f64;
-        let mut previous = f64::INFINITY;
+        let (mut previous, mut best) = (f64::INFINITY, f64::INFINITY);
+        // The last iteration that rose above the least error before it, and how high.
+        let (mut rose, mut high) = (0, 0.0);
         let (mut done, mut stop_reason) = (0, StopReason::Iterations);
         while done < self.iterations {
             check_stop(problem.stop)?;
@@ -66,10 +68,12 @@ impl Algorithm for Gd {
             done += 1;
             let squares = squares(kernels, &ratings.by_user, &factors);
             if !squares.is_finite() {
-                let (side, row) = ("user", "all".to_owned());
-                let message = "the steps diverge; lower --learning-rate or --factors".into();
-                return Err(Error::Numeric { side, row, message });
+                return Err(diverged());
             }
+            if squares > best * SWING {
+                (rose, high) = (done, squares);
+            }
+            best = best.min(squares);
             let iteration = Iteration {
                 number: done,
                 objective: squares / cells,
@@ -88,8 +92,34 @@ impl Algorithm for Gd {
             }
             previous = squares;
         }
+        // Steps that are too long need not grow without end: they may swing to and fro.
+        // (Near zero, where rounding is all that is left, that means nothing.)
+        let something = high > NOTHING * squares_of(&ratings.by_user);
+        let swings = rose > 0 && rose + 1 >= done && something;
+        if swings && stop_reason == StopReason::Iterations {
+            return Err(diverged());
+        }
         Ok(Fit { factors, scale, iterations: done, stop_reason, averaged: None })
     }
+}
+
+/// Squared errors this far above their least mean that the steps swing to and fro.
+const SWING: f64 = 1.05;
+
+/// Squared errors below this share of the ratings' squares are as good as none.
+const NOTHING: f64 = 1e-6;
+
+/// The sum of the squares of all ratings, weighted.
+fn squares_of(side: &Side) -> f64 {
+    let values = side.values.data().iter().map(|&v| f64::from(v).powi(2));
+    match &side.weights {
+        Some(weights) => values.zip(weights).map(|(v, &w)| v * f64::from(w)).sum(),
+        None => values.sum(),
+    }
+}
+
+fn diverged() -> Error {
+    Error::Diverged("the steps diverge; lower --learning-rate or --factors".into())
 }
 
 /// Rows per task.
@@ -255,7 +285,14 @@ mod tests {
 
     #[test]
     fn divergence_is_reported() {
+        // Whatever the rate, a model that was not reached is not published.
+        for rate in (1..40).map(|step| 0.02 * f64::from(step)) {
+            match fit(&Gd { rate, ..CLASSROOM }, &classroom()) {
+                Ok(fit) => assert!(worst(&fit) < 0.1, "rate {rate}: {}", worst(&fit)),
+                Err(error) => assert!(rate > 0.1 && matches!(error, Error::Diverged(_)), "{rate}"),
+            }
+        }
         let result = fit(&Gd { rate: 50.0, ..CLASSROOM }, &classroom());
-        assert!(matches!(result, Err(Error::Numeric { .. })));
+        assert!(matches!(result, Err(Error::Diverged(_))));
     }
 }

@@ -23,8 +23,8 @@ use rayon::prelude::*;
 use super::{Algorithm, Fit, Iteration, Observer, Problem, StopReason, check_stop, start};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
-use crate::linalg::Matrix;
 use crate::linalg::simd::{Descent, DescentSide, Kernels};
+use crate::linalg::{Matrix, sum};
 use crate::model::{Embedding, Factors, Scale, Scorer};
 use crate::objective::{Explicit, Objective, Regularization};
 use crate::ratings::{Ratings, Side};
@@ -76,17 +76,19 @@ impl Algorithm for Sgd {
     }
 
     /// # Errors
-    /// As for every algorithm, and [`Error::Numeric`] where the steps diverge.
+    /// As for every algorithm, and [`Error::Diverged`].
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
         let Problem { ratings, moments, kernels, .. } = *problem;
         let scale = Scale::ratings(moments, self.mean, self.biases);
         let standard = (scale.mean, scale.deviation);
         let explicit = Explicit::new(ratings, standard, self.regularization, self.biases);
-        let grid = Grid::new(ratings, &scale);
+        // In units of their mean, so that steps keep their length: the minimum stays where it is.
+        let unit = mean_weight(ratings);
+        let grid = Grid::new(ratings, &scale, unit);
         let mut factors = self.start(problem);
         let mut sides = [
-            Rows::new(&ratings.by_user, Axis::User, &explicit),
-            Rows::new(&ratings.by_item, Axis::Item, &explicit),
+            Rows::new(&ratings.by_user, Axis::User, &explicit, unit),
+            Rows::new(&ratings.by_item, Axis::Item, &explicit, unit),
         ];
         let cells = ratings.len().max(1) as f64;
         let mut previous = f64::INFINITY;
@@ -97,7 +99,7 @@ impl Algorithm for Sgd {
             let squares =
                 grid.epoch(kernels, &step, (self.seed, done), &mut factors, &mut sides, problem)?;
             let penalty = sides[0].penalty(&factors.users) + sides[1].penalty(&factors.items);
-            let total = squares + penalty;
+            let total = (squares + penalty) * unit;
             if !total.is_finite() {
                 return Err(diverged());
             }
@@ -128,8 +130,7 @@ impl Algorithm for Sgd {
 }
 
 fn diverged() -> Error {
-    let (side, row) = ("user", "all".to_owned());
-    Error::Numeric { side, row, message: "the steps diverge; lower --learning-rate".into() }
+    Error::Diverged("the steps diverge; lower --learning-rate".into())
 }
 
 impl Sgd {
@@ -171,6 +172,13 @@ impl Sgd {
     }
 }
 
+/// Mean weight of the ratings.
+fn mean_weight(ratings: &Ratings) -> f64 {
+    let Some(weights) = &ratings.by_user.weights else { return 1.0 };
+    let mean = sum(weights, |w| w) / weights.len().max(1) as f64;
+    if mean > 0.0 && mean.is_finite() { mean } else { 1.0 }
+}
+
 /// What the rows of a side have beside their vectors and biases.
 struct Rows {
     /// Sums of squared gradients, from 1: of the vector and of the bias.
@@ -181,11 +189,11 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(side: &Side, axis: Axis, explicit: &Explicit) -> Self {
+    fn new(side: &Side, axis: Axis, explicit: &Explicit, unit: f64) -> Self {
         let counts: Vec<f64> = (0..side.rows()).map(|row| side.count(row) as f64).collect();
         let ridge = |(row, &count): (usize, &f64)| {
             let ridge = explicit.ridge(axis, side.count(row));
-            let share = |of: f64| (of / count.max(1.0)) as f32;
+            let share = |of: f64| (of / unit / count.max(1.0)) as f32;
             [share(f64::from(ridge.vector)), share(ridge.bias.unwrap_or(0.0))]
         };
         let ridge = counts.iter().enumerate().map(ridge).collect();
@@ -224,7 +232,7 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(ratings: &Ratings, scale: &Scale) -> Self {
+    fn new(ratings: &Ratings, scale: &Scale, unit: f64) -> Self {
         // By the ratings alone, not by the threads.
         let ranges = (ratings.len() as f64 / BLOCK_CELLS).sqrt() as usize;
         let ranges = ranges.clamp(RANGES.0, RANGES.1);
@@ -247,7 +255,7 @@ impl Grid {
                         block.items.push((item as usize - items[at].start) as u32);
                         let z = (f64::from(row.values[p]) - scale.mean) / scale.deviation;
                         block.targets.push(z as f32);
-                        block.weights.extend(row.weights.map(|w| w[p]));
+                        block.weights.extend(row.weights.map(|w| w[p] / unit as f32));
                     }
                 }
                 blocks
@@ -351,7 +359,7 @@ mod tests {
             }
         }
         let ratings = Ratings::from_sorted(70, 90, &cells);
-        let grid = Grid::new(&ratings, &Scale::preferences());
+        let grid = Grid::new(&ratings, &Scale::preferences(), 1.0);
         assert_eq!((grid.ranges, grid.users.len(), grid.items.len()), (4, 4, 4));
         let mut seen = Vec::new();
         for (at, block) in grid.blocks.iter().enumerate() {

@@ -69,7 +69,7 @@ fn algorithms() -> Vec<Box<dyn Algorithm>> {
         Box::new(sgd.clone()),
         Box::new(Sgd { rank: 0, ..sgd.clone() }),
         Box::new(Sgd { schedule: Schedule::Decay, biases: false, rate: 0.01, ..sgd }),
-        Box::new(Gd { rank: 4, iterations: 3, tolerance: 0.0, rate: 0.05, seed: 5 }),
+        Box::new(Gd { rank: 4, iterations: 3, tolerance: 0.0, rate: 0.01, seed: 5 }),
     ]
 }
 

@@ -47,6 +47,9 @@ fn samples_give_deviations() {
     let known: Vec<&str> = lines.next().unwrap().split(',').collect();
     assert!((known[3].parse::<f64>().unwrap() - deviation).abs() < 1e-9);
 
+    // Nothing is known of an unknown item.
+    assert_eq!(lines.next().unwrap().split(',').nth(3), Some(""));
+
     // A sample that was changed is noticed.
     let file = format!("{model}/sample_002_user_factors.parquet");
     let mut bytes = fs::read(&file).unwrap();
@@ -66,6 +69,8 @@ fn what_makes_no_sense_is_refused() {
         (&["--samples", "0"][..], "at least 1"),
         (&["--burn-in", "-1"], "at least 0"),
         (&["--samples", "3", "--keep-samples", "4"], "--samples"),
+        (&["--keep-samples", "1"], "2 or more"),
+        (&["--burn-in", "4294967295"], "too many"),
         (&["-r", "0.1"], "--regularization goes with"),
         (&["-k", "0"], "at least 1"),
         (&["--patience", "3"], "--patience goes with"),

@@ -17,7 +17,7 @@ fn events_without_ratings_are_counted() {
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let (events, counts) = (path("events.csv"), path("counts.csv"));
     let (mut e, mut c) =
-        (String::from("user_id,item_id\n"), String::from("user_id,item_id,score\n"));
+        (String::from("user_id,item_id\n"), String::from("user_id,item_id,plays\n"));
     for user in 0..30 {
         for item in (0..20).filter(|item| (user * 7 + item * 3) % 5 < 2) {
             let times = (user + item) % 3;
@@ -100,6 +100,7 @@ fn negative_counts_and_foreign_settings_are_refused() {
         (&["--alpha", "2"], "--algorithm ials"),
         (&["-a", "ials", "--alpha", "2"], "--confidence"),
         (&["-a", "ials", "-k", "0"], "at least 1"),
+        (&["-a", "ials", "--confidence", "raw", "--alpha", "0"], "--alpha 0"),
         (&["--block", "0"], "at least 1"),
         (&["--block", "8"], "--solver subspace"),
         (&["-a", "ials", "--lambda", "-1"], "at least 0"),
