@@ -23,6 +23,32 @@ pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bo
     dots: &mut [f32],
     out: &mut [f32],
 ) -> f32 {
+    if V::REGISTERS >= 32 {
+        macro_rules! held {
+            ($c:literal) => {
+                // SAFETY: as here.
+                unsafe {
+                    return held::<V, WEIGHTED, RESIDUAL, $c>(
+                        (x, shift),
+                        base,
+                        stride,
+                        indices,
+                        weights,
+                        targets,
+                        dots,
+                        out,
+                    );
+                }
+            };
+        }
+        match stride / V::N {
+            1 => held!(1),
+            2 => held!(2),
+            3 => held!(3),
+            4 => held!(4),
+            _ => {}
+        }
+    }
     let (base, out) = (base.as_ptr(), out.as_mut_ptr());
     let mut total = 0.0;
     // SAFETY: the rows and lengths are given by the caller.
@@ -77,6 +103,85 @@ pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bo
                 c.mul_add(V::load(row.add(j)), V::load(out.add(j))).store(out.add(j));
             }
             p += 1;
+        }
+    }
+    total
+}
+
+/// [`combine`] for rows of `C` vectors that the registers hold: four rows at a time are read once.
+///
+/// # Safety
+/// As for [`combine`], and `stride` is `C` vectors.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one row's operands and its results")]
+unsafe fn held<V: Vector, const WEIGHTED: bool, const RESIDUAL: bool, const C: usize>(
+    (x, shift): (&[f32], f32),
+    base: &[f32],
+    stride: usize,
+    indices: &[u32],
+    weights: &[f32],
+    targets: &[f32],
+    dots: &mut [f32],
+    out: &mut [f32],
+) -> f32 {
+    let base = base.as_ptr();
+    let mut total = 0.0;
+    // SAFETY: the rows and lengths are given by the caller.
+    unsafe {
+        let mut coefficient = |p: usize, dot: f32| {
+            let dot = dot + shift;
+            *dots.get_unchecked_mut(p) = dot;
+            let weighted = if WEIGHTED { *weights.get_unchecked(p) * dot } else { dot };
+            let c = if RESIDUAL { *targets.get_unchecked(p) - weighted } else { weighted };
+            total += c;
+            c
+        };
+        let (mut own, mut sum) = ([V::zero(); C], [V::zero(); C]);
+        for j in 0..C {
+            own[j] = V::load(x.as_ptr().add(j * V::N));
+            sum[j] = V::load(out.as_ptr().add(j * V::N));
+        }
+        let mut p = 0;
+        while p + 4 <= indices.len() {
+            if RESIDUAL {
+                for &index in indices.iter().skip(p + AHEAD).take(4) {
+                    for j in 0..C {
+                        V::prefetch(base.wrapping_add(index as usize * stride + j * V::N));
+                    }
+                }
+            }
+            let (mut rows, mut parts) = ([[V::zero(); C]; 4], [V::zero(); 4]);
+            for g in 0..4 {
+                let row = base.add(*indices.get_unchecked(p + g) as usize * stride);
+                for j in 0..C {
+                    rows[g][j] = V::load(row.add(j * V::N));
+                    parts[g] = own[j].mul_add(rows[g][j], parts[g]);
+                }
+            }
+            let parts = V::sums(parts);
+            for g in 0..4 {
+                let c = V::splat(coefficient(p + g, parts[g]));
+                for j in 0..C {
+                    sum[j] = c.mul_add(rows[g][j], sum[j]);
+                }
+            }
+            p += 4;
+        }
+        while p < indices.len() {
+            let row = base.add(*indices.get_unchecked(p) as usize * stride);
+            let (mut values, mut part) = ([V::zero(); C], V::zero());
+            for j in 0..C {
+                values[j] = V::load(row.add(j * V::N));
+                part = own[j].mul_add(values[j], part);
+            }
+            let c = V::splat(coefficient(p, part.sum()));
+            for j in 0..C {
+                sum[j] = c.mul_add(values[j], sum[j]);
+            }
+            p += 1;
+        }
+        for j in 0..C {
+            sum[j].store(out.as_mut_ptr().add(j * V::N));
         }
     }
     total
