@@ -141,14 +141,16 @@ impl TrainConfig {
                 return wrong(format!("--regularization auto does not go with {flag}"));
             }
         }
-        if self.keep_samples.map_or(0, Natural::get) > self.samples.map_or(150, Count::get) {
+        let c = self.resolved();
+        let (burn_in, samples) =
+            (c.burn_in.map_or(0, Natural::get), c.samples.map_or(0, Count::get));
+        if self.keep_samples.map_or(0, Natural::get) > samples {
             return wrong("--keep-samples cannot be more than --samples".into());
         }
         if self.keep_samples.map(Natural::get) == Some(1) {
             return wrong("--keep-samples 1 has no spread; keep 2 or more, better 20".into());
         }
-        let burn_in = self.burn_in.map_or(0, Natural::get);
-        if burn_in.checked_add(self.samples.map_or(150, Count::get)).is_none() {
+        if burn_in.checked_add(samples).is_none() {
             return wrong("--burn-in and --samples are too many together".into());
         }
         let rank = self.factors.map(Rank::get);
@@ -178,7 +180,7 @@ impl TrainConfig {
         if self.block.is_some() && self.solver != Some(SolverName::Subspace) {
             return wrong("--block goes with --solver subspace".into());
         }
-        let confidence = self.confidence.unwrap_or(ConfidenceName::Unit);
+        let confidence = c.confidence.unwrap_or(ConfidenceName::Unit);
         if self.alpha.is_some() && confidence == ConfidenceName::Unit {
             return wrong("--alpha goes with --confidence linear, log or raw".into());
         }

@@ -110,11 +110,13 @@ impl Run<'_> {
         if training.is_empty() {
             return Err(Error::NothingLeft { after: "the holdout was taken off".into() });
         }
+        self.durations.csr += since.elapsed().as_secs_f64();
         if self.config.regularization == Some(Automatic::Auto) {
             let named = |error| name_row(error, &users, &items);
             let chosen = self.choose_regularization(&training, &users, &items).map_err(named)?;
             self.config.regularization = Some(Automatic::Value(chosen));
         }
+        let since = Instant::now();
         let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
         drop(training);
         let moments = ratings.moments();
