@@ -85,6 +85,23 @@ def cmfrec(train, test, a, use_cg):
     return sweep, whole, rmse(train, test, model.predict(test[0], test[1]))
 
 
+def cmfrec_implicit(train, test, a, use_cg):
+    from cmfrec import CMF_implicit
+    from scipy.sparse import coo_matrix
+
+    matrix = coo_matrix((train[2], (train[0], train[1])), shape=shape(train, test))
+
+    def fit(sweeps):
+        model = CMF_implicit(
+            k=a.rank, lambda_=a.regularization, use_cg=use_cg, niter=sweeps, nthreads=a.threads,
+            precompute_for_predictions=False, verbose=False, random_state=42,
+        )
+        return model.fit(matrix)
+
+    _, sweep, whole = from_two_fits(fit, a.sweeps)
+    return sweep, whole, None
+
+
 def lenskit(train, test, a):
     import pandas
     from lenskit.als import BiasedMFScorer
@@ -169,6 +186,8 @@ PEERS = {
     "implicit CG": lambda *x: implicit_als(*x, use_cg=True),
     "cmfrec Cholesky": lambda *x: cmfrec(*x, use_cg=False),
     "cmfrec CG": lambda *x: cmfrec(*x, use_cg=True),
+    "cmfrec implicit Cholesky": lambda *x: cmfrec_implicit(*x, use_cg=False),
+    "cmfrec implicit CG": lambda *x: cmfrec_implicit(*x, use_cg=True),
     "LensKit": lenskit,
     "LIBMF (SGD)": libmf,
     "Spark": spark,

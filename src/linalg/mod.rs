@@ -11,6 +11,7 @@ mod group;
 mod matrix;
 mod normal;
 pub mod simd;
+mod top;
 
 use cholesky::CANCELLED;
 pub use cholesky::{NotPositiveDefinite, solve_bordered};
@@ -20,3 +21,4 @@ pub use dual::Dual;
 pub use group::Group;
 pub use matrix::Matrix;
 pub use normal::{CHUNK, NormalEquations, Solution, sum};
+pub use top::{Panels, Scored, Selection};

@@ -3,6 +3,7 @@
 mod holdout;
 mod mae;
 mod posterior;
+pub mod ranking;
 mod rmse;
 mod training;
 

@@ -1,7 +1,9 @@
 //! What training produces, and what is predicted from it.
 
+mod ranker;
 mod trained;
 
+pub use ranker::{Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted};
 pub use trained::{Model, Trained};
 
 use crate::linalg::Matrix;

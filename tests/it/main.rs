@@ -8,6 +8,7 @@ mod golden;
 mod gradient;
 #[cfg(feature = "cli")]
 mod implicit;
+mod ranking;
 mod support;
 mod tidy;
 mod worked;

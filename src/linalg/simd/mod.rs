@@ -21,7 +21,9 @@ mod descend;
 mod dots;
 mod gram;
 mod lanes;
+mod level;
 mod portable;
+mod scores;
 mod triangular;
 mod vector;
 #[cfg(target_arch = "x86_64")]
@@ -29,6 +31,7 @@ mod x86;
 
 pub(super) use buffer::Buffer;
 pub use descend::{Descent, DescentSide};
+pub use level::Level;
 
 use std::ops::Range;
 
@@ -37,48 +40,11 @@ use super::{Matrix, NotPositiveDefinite};
 /// Rows of a [`Matrix`] are padded to a multiple of this many numbers.
 pub const LANES: usize = 16;
 
+/// Items whose entries lie side by side in [`Kernels::scores`].
+pub const PANEL: usize = 32;
+
 /// Rows of Gram matrices and triangular factors are padded to a multiple of this many numbers.
 pub(super) const BLOCK: usize = 8;
-
-/// An instruction set that the kernels are compiled for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// No instructions beyond the target's baseline.
-    Portable,
-    /// 256-bit vectors with fused multiply-add (x86-64-v3).
-    Avx2,
-    /// 512-bit vectors.
-    Avx512,
-}
-
-impl Level {
-    /// The instruction sets this processor has, slowest first.
-    #[must_use]
-    pub fn available() -> Vec<Self> {
-        let mut levels = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            if avx2 {
-                levels.push(Self::Avx2);
-            }
-            if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
-                levels.push(Self::Avx512);
-            }
-        }
-        levels
-    }
-
-    /// Name for logs and benches.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::Avx2 => "avx2",
-            Self::Avx512 => "avx512",
-        }
-    }
-}
 
 /// The kernels of one instruction set that this processor is known to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,6 +241,41 @@ impl Kernels {
     pub fn solve_lanes(self, u: &[f32], rank: usize, b: &mut [f32]) {
         assert!(u.len() == rank * rank * LANES && b.len() == rank * LANES, "lengths");
         dispatch!(self.level, solve_lanes(u, rank, b));
+    }
+
+    /// Writes `biasᵢ + x · yᵢ` for the rows `rows` of `users` against all items of `panels`, a row of
+    /// `biases.len()` numbers of `out` for each.
+    ///
+    /// `panels` holds, for every [`PANEL`] items, entry by entry of the vectors, the entry of each of them.
+    /// A score is the same whichever rows and panels it is computed with. `2 k` flops per score.
+    ///
+    /// # Panics
+    /// If a row lies outside `users` or a length does not fit.
+    pub fn scores(
+        self,
+        users: &Matrix,
+        rows: &[u32],
+        panels: &[f32],
+        biases: &[f32],
+        out: &mut [f32],
+    ) {
+        check_rows(users, rows);
+        let width = biases.len();
+        assert!(width.is_multiple_of(PANEL), "whole panels");
+        assert!(panels.len() == width * users.cols() && out.len() >= rows.len() * width, "lengths");
+        let (base, stride) = (users.padded(), users.stride());
+        dispatch!(self.level, scores(base, stride, users.cols(), rows, panels, biases, out));
+    }
+
+    /// Appends the positions of the scores above a threshold, in order.
+    pub fn above(self, scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
+        dispatch!(self.level, above(scores, threshold, found));
+    }
+
+    /// How many scores are above a reference, and how many equal it.
+    #[must_use]
+    pub fn count(self, scores: &[f32], reference: f32) -> (u32, u32) {
+        dispatch!(self.level, count(scores, reference))
     }
 
     /// Writes `x · yⱼ` to `out` for the rows `indices` of `fixed`.

@@ -1,7 +1,7 @@
 //! Four lanes in plain Rust, which every compiler turns into the baseline's vectors.
 
 use super::vector::{Vector, instantiate};
-use super::{Descent, DescentSide, combine, descend, dots, gram, lanes, triangular};
+use super::{Descent, DescentSide, combine, descend, dots, gram, lanes, scores, triangular};
 
 /// Four lanes; the multiply and the add round separately (fused ones are slow without hardware).
 #[derive(Clone, Copy)]

@@ -354,3 +354,47 @@ fn descend_equals_the_naive_steps() {
         }
     }
 }
+
+#[test]
+fn scores_equal_the_naive_sums_whatever_they_are_computed_with() {
+    for (rank, items) in [(0, PANEL), (1, PANEL), (7, 3 * PANEL), (64, 2 * PANEL), (65, PANEL)] {
+        let users = Matrix::from_rows(29, rank, &noise(29 * rank, 1));
+        let (panels, biases) = (noise(items * rank, 2), noise(items, 3));
+        let rows: Vec<u32> = (0..29).rev().collect();
+        for kernels in levels() {
+            let mut out = vec![f32::NAN; rows.len() * items];
+            kernels.scores(&users, &rows, &panels, &biases, &mut out);
+            for (nth, &row) in rows.iter().enumerate() {
+                for item in 0..items {
+                    let at = |f| (item / PANEL * rank + f) * PANEL + item % PANEL;
+                    let dot: f64 = (0..rank)
+                        .map(|f| f64::from(users.row(row as usize)[f]) * f64::from(panels[at(f)]))
+                        .sum();
+                    let expected = f64::from(biases[item]) + dot;
+                    let found = out[nth * items + item];
+                    // Rounding of a sum of `rank` products below 1.
+                    assert!((f64::from(found) - expected).abs() < 1e-6 * (rank as f64 + 1.0));
+                }
+                let mut alone = vec![f32::NAN; PANEL];
+                let panel = (items / PANEL - 1) * PANEL;
+                let last = &panels[panel * rank..];
+                kernels.scores(&users, &[row], last, &biases[panel..], &mut alone);
+                assert_eq!(alone, out[nth * items + panel..][..PANEL]);
+            }
+        }
+    }
+}
+
+#[test]
+fn scores_are_counted_and_found() {
+    let scores = [1.0, 3.0, f32::NEG_INFINITY, 2.0, 3.0, 0.0].repeat(13);
+    for kernels in levels() {
+        let mut found = Vec::new();
+        kernels.above(&scores, 2.0, &mut found);
+        let expected: Vec<u32> = (0..78).filter(|at| matches!(at % 6, 1 | 4)).collect();
+        assert_eq!(found, expected);
+        assert_eq!(kernels.count(&scores, 2.0), (26, 13));
+        kernels.above(&scores, f32::INFINITY, &mut found);
+        assert_eq!(found.len(), 26);
+    }
+}

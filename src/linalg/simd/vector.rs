@@ -106,6 +106,24 @@ macro_rules! instantiate {
         }
 
         $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn scores(
+            base: &[f32], stride: usize, cols: usize, rows: &[u32], panels: &[f32], biases: &[f32], out: &mut [f32],
+        ) {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe { scores::scores::<$vector>(base, stride, cols, rows, panels, biases, out) }
+        }
+
+        $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn above(scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
+            scores::above(scores, threshold, found);
+        }
+
+        $(#[$attribute])*
+        pub(in crate::linalg::simd) unsafe fn count(scores: &[f32], reference: f32) -> (u32, u32) {
+            scores::count(scores, reference)
+        }
+
+        $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn prefetch(row: &[f32]) {
             for line in row.chunks(16) {
                 // SAFETY: a prefetch reads nothing; the caller vouches for the instruction set.

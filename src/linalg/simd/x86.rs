@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 };
 
 use super::vector::{Vector, instantiate};
-use super::{Descent, DescentSide, combine, descend, dots, gram, lanes, triangular};
+use super::{Descent, DescentSide, combine, descend, dots, gram, lanes, scores, triangular};
 
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident($register:ty), $n:literal of $registers:literal, half $half:ty, $zero:ident, $splat:ident,
@@ -145,7 +145,7 @@ vector!(
 pub(super) mod avx2 {
     use super::{
         Descent, DescentSide, Lanes8, Vector, combine, descend, dots, gram, instantiate, lanes,
-        triangular,
+        scores, triangular,
     };
 
     instantiate!(Lanes8, #[target_feature(enable = "avx2,fma")]);
@@ -154,7 +154,7 @@ pub(super) mod avx2 {
 pub(super) mod avx512 {
     use super::{
         Descent, DescentSide, Lanes16, Vector, combine, descend, dots, gram, instantiate, lanes,
-        triangular,
+        scores, triangular,
     };
 
     instantiate!(Lanes16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]);

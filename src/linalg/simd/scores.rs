@@ -1,0 +1,111 @@
+//! Scores of several rows against packed items, and what is read off them.
+
+use super::PANEL;
+use super::vector::Vector;
+
+/// Registers of a tile in the direction of the items.
+const WIDE: usize = 2;
+
+/// See [`super::Kernels::scores`].
+///
+/// # Safety
+/// All `rows` are rows of `base` (rows of `stride >= cols`); `panels` holds `cols` vectors of
+/// [`PANEL`] numbers for every panel of `biases`, `out` one row as long as `biases` per row.
+#[inline(always)]
+pub(super) unsafe fn scores<V: Vector>(
+    base: &[f32],
+    stride: usize,
+    cols: usize,
+    rows: &[u32],
+    panels: &[f32],
+    biases: &[f32],
+    out: &mut [f32],
+) {
+    // SAFETY: the tiles' promises are the caller's.
+    unsafe {
+        let mut done = 0;
+        macro_rules! groups {
+            ($count:literal) => {
+                while rows.len() - done >= $count {
+                    let own: [*const f32; $count] = std::array::from_fn(|r| {
+                        base.as_ptr().add(rows[done + r] as usize * stride)
+                    });
+                    let to = out.as_mut_ptr().add(done * biases.len());
+                    strip::<V, $count>(own, cols, panels, biases, to);
+                    done += $count;
+                }
+            };
+        }
+        // As many accumulators as leave room for the operands.
+        if V::REGISTERS >= 32 {
+            groups!(12);
+        }
+        groups!(6);
+        groups!(1);
+    }
+}
+
+/// `R` rows against all panels.
+///
+/// # Safety
+/// As for [`scores`].
+#[inline(always)]
+unsafe fn strip<V: Vector, const R: usize>(
+    rows: [*const f32; R],
+    cols: usize,
+    panels: &[f32],
+    biases: &[f32],
+    out: *mut f32,
+) {
+    let width = biases.len();
+    for first in (0..width).step_by(WIDE * V::N) {
+        let (panel, lane) = (first / PANEL, first % PANEL);
+        // SAFETY: the panel, the biases and the rows of `out` are as long as the caller says.
+        unsafe {
+            let items = panels.as_ptr().add(panel * cols * PANEL + lane);
+            let bias = biases.as_ptr().add(first);
+            let start: [V; WIDE] = std::array::from_fn(|w| V::load(bias.add(w * V::N)));
+            let mut sums = [start; R];
+            for f in 0..cols {
+                let y: [V; WIDE] =
+                    std::array::from_fn(|w| V::load(items.add(f * PANEL + w * V::N)));
+                for r in 0..R {
+                    let x = V::splat(*rows[r].add(f));
+                    for w in 0..WIDE {
+                        sums[r][w] = x.mul_add(y[w], sums[r][w]);
+                    }
+                }
+            }
+            for r in 0..R {
+                for w in 0..WIDE {
+                    sums[r][w].store(out.add(r * width + first + w * V::N));
+                }
+            }
+        }
+    }
+}
+
+/// See [`super::Kernels::above`].
+#[inline(always)]
+pub(super) fn above(scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
+    for (group, scores) in scores.chunks(PANEL).enumerate() {
+        let any = scores.iter().fold(false, |any, &score| any | (score > threshold));
+        if any {
+            let at = |(lane, &score): (usize, &f32)| {
+                (score > threshold).then_some((group * PANEL + lane) as u32)
+            };
+            found.extend(scores.iter().enumerate().filter_map(at));
+        }
+    }
+}
+
+/// See [`super::Kernels::count`].
+#[inline(always)]
+pub(super) fn count(scores: &[f32], reference: f32) -> (u32, u32) {
+    let mut counts = (0, 0);
+    for &score in scores {
+        counts.0 += u32::from(score > reference);
+        counts.1 += u32::from(score == reference);
+    }
+    counts
+}

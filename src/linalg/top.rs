@@ -1,0 +1,198 @@
+//! The best of many scores: items packed for blocked products, and a bounded selection.
+
+use super::Matrix;
+use super::simd::{Kernels, PANEL};
+
+/// Items ready to be scored: their vectors, entry by entry for [`PANEL`] items at a time, and a bias each.
+#[derive(Debug, Clone)]
+pub struct Panels {
+    items: usize,
+    rank: usize,
+    entries: Vec<f32>,
+    /// Of the items, then minus infinity up to whole panels.
+    biases: Vec<f32>,
+}
+
+impl Panels {
+    /// Packs the rows `items` of `vectors`, in that order, with their biases.
+    #[must_use]
+    pub fn new(vectors: &Matrix, biases: &[f32], items: &[u32]) -> Self {
+        let (rank, width) = (vectors.cols(), items.len().next_multiple_of(PANEL));
+        let mut entries = vec![0.0; width * rank];
+        let mut packed = vec![f32::NEG_INFINITY; width];
+        for (at, &item) in items.iter().enumerate() {
+            let panel = &mut entries[at / PANEL * PANEL * rank..];
+            for (f, &value) in vectors.row(item as usize).iter().enumerate() {
+                panel[f * PANEL + at % PANEL] = value;
+            }
+            packed[at] = biases[item as usize];
+        }
+        Self { items: items.len(), rank, entries, biases: packed }
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.items
+    }
+
+    /// Whether there are no items.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.items == 0
+    }
+
+    /// Number of items with those that fill the last panel.
+    #[must_use]
+    pub const fn padded(&self) -> usize {
+        self.biases.len()
+    }
+
+    /// Scores of rows of `users` against the items from `first` on, `count` of them; both whole panels.
+    ///
+    /// # Panics
+    /// If a length does not fit.
+    pub fn score(
+        &self,
+        kernels: Kernels,
+        (users, rows): (&Matrix, &[u32]),
+        (first, count): (usize, usize),
+        out: &mut [f32],
+    ) {
+        let entries = &self.entries[first * self.rank..][..count * self.rank];
+        kernels.scores(users, rows, entries, &self.biases[first..][..count], out);
+    }
+
+    /// The score of one item, bit for bit as [`Panels::score`] gives it.
+    ///
+    /// # Panics
+    /// If there is no such row or item.
+    #[must_use]
+    pub fn score_of(&self, kernels: Kernels, users: &Matrix, row: u32, item: u32) -> f32 {
+        let mut scores = [0.0; PANEL];
+        let (at, lane) = (item as usize / PANEL * PANEL, item as usize % PANEL);
+        self.score(kernels, (users, &[row]), (at, PANEL), &mut scores);
+        scores[lane]
+    }
+}
+
+/// A score and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// Position of the item.
+    pub item: u32,
+    /// Its score.
+    pub score: f32,
+}
+
+/// The best `k` of scores that come in the order of their positions: higher scores first, equal ones by
+/// position. Scores of minus infinity are never taken.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    k: usize,
+    /// Below what nothing can be among the best any more.
+    threshold: f32,
+    candidates: Vec<Scored>,
+    found: Vec<u32>,
+}
+
+impl Selection {
+    /// An empty selection of at most `k`.
+    #[must_use]
+    pub const fn new(k: usize) -> Self {
+        Self { k, threshold: f32::NEG_INFINITY, candidates: Vec::new(), found: Vec::new() }
+    }
+
+    /// Takes the scores of the positions from `first` on.
+    pub fn offer(&mut self, kernels: Kernels, first: usize, scores: &[f32]) {
+        if self.k == 0 {
+            return;
+        }
+        // In short stretches, so that the threshold rises while they are read.
+        for (stretch, scores) in scores.chunks(16 * PANEL).enumerate() {
+            self.found.clear();
+            kernels.above(scores, self.threshold, &mut self.found);
+            let first = first + stretch * 16 * PANEL;
+            let scored = |&at: &u32| Scored { item: first as u32 + at, score: scores[at as usize] };
+            self.candidates.extend(self.found.iter().map(scored));
+            if self.candidates.len() >= 2 * self.k.max(PANEL) {
+                self.shrink();
+            }
+        }
+    }
+
+    /// Keeps the best `k`.
+    fn shrink(&mut self) {
+        if self.candidates.len() > self.k {
+            let (_, last, _) = self.candidates.select_nth_unstable_by(self.k - 1, better);
+            self.threshold = last.score;
+            self.candidates.truncate(self.k);
+        }
+    }
+
+    /// The best, best first; the selection is empty afterwards.
+    pub fn take(&mut self) -> Vec<Scored> {
+        if self.k > 0 {
+            self.shrink();
+        }
+        self.threshold = f32::NEG_INFINITY;
+        let mut best = std::mem::take(&mut self.candidates);
+        best.sort_unstable_by(better);
+        best
+    }
+}
+
+fn better(a: &Scored, b: &Scored) -> std::cmp::Ordering {
+    b.score.total_cmp(&a.score).then(a.item.cmp(&b.item))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Few different scores, so that most are ties.
+        #[test]
+        fn the_selection_equals_a_sort(
+            scores in proptest::collection::vec((-3_i8..4).prop_map(f32::from), 0..1500),
+            k in 0_usize..40,
+            block in 1_usize..900,
+        ) {
+            let kernels = Kernels::detect();
+            let mut selection = Selection::new(k);
+            for (nth, scores) in scores.chunks(block).enumerate() {
+                // What is left out comes as minus infinity.
+                let shown: Vec<f32> =
+                    scores.iter().map(|&s| if s == -3.0 { f32::NEG_INFINITY } else { s }).collect();
+                selection.offer(kernels, nth * block, &shown);
+            }
+            let mut all: Vec<Scored> = scores
+                .iter()
+                .enumerate()
+                .filter(|(_, s)| **s != -3.0)
+                .map(|(at, &score)| Scored { item: at as u32, score })
+                .collect();
+            all.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
+            all.truncate(k);
+            prop_assert_eq!(selection.take(), all);
+            prop_assert!(selection.take().is_empty());
+        }
+    }
+
+    #[test]
+    fn items_are_packed_in_the_order_given() {
+        let vectors = Matrix::from_rows(40, 2, &(0..80_u8).map(f32::from).collect::<Vec<_>>());
+        let biases: Vec<f32> = (0..40_u8).map(|v| f32::from(v) / 2.0).collect();
+        let items: Vec<u32> = (0..40).rev().collect();
+        let panels = Panels::new(&vectors, &biases, &items);
+        assert_eq!((panels.len(), panels.padded()), (40, 64));
+        let users = Matrix::from_rows(1, 2, &[1.0, 10.0]);
+        let mut out = vec![0.0; 64];
+        panels.score(Kernels::detect(), (&users, &[0]), (0, 64), &mut out);
+        // Item 38 comes second: 19 + 76 + 770.
+        assert_eq!(out[1], 865.0);
+        assert_eq!(panels.score_of(Kernels::detect(), &users, 0, 1), 865.0);
+        assert!(out[40..].iter().all(|s| *s == f32::NEG_INFINITY));
+    }
+}

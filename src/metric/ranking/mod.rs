@@ -1,0 +1,203 @@
+//! Measures of ranked lists: how well the items that a user turned out to like stand at the top.
+//!
+//! Every user with at least one relevant item (a held-out cell, see [`Judgements`]) counts once; users
+//! without are left out. A list holds the best candidates, higher scores first, equal scores by position
+//! (that is, by id). A user with fewer candidates than `k` has a shorter list; denominators are those of
+//! each metric's page, never the list's length.
+
+mod auc;
+mod average_precision;
+mod coverage;
+mod evaluate;
+mod gini;
+mod hit_rate;
+mod ndcg;
+mod popularity;
+mod precision;
+mod recall;
+mod reciprocal_rank;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use evaluate::{Judgements, Lists, Ranking, rank};
+
+/// One user's list, judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    /// Whether the item at each place is relevant, best place first.
+    pub hits: &'a [bool],
+    /// Number of relevant items, those that are no candidates included: they are misses.
+    pub relevant: usize,
+}
+
+impl Judged<'_> {
+    /// Number of relevant items among the first `k`.
+    #[must_use]
+    pub fn hits_at(&self, k: usize) -> usize {
+        self.first(k).filter(|hit| **hit).count()
+    }
+
+    /// The first `k` places.
+    fn first(&self, k: usize) -> std::iter::Take<std::slice::Iter<'_, bool>> {
+        self.hits.iter().take(k)
+    }
+}
+
+/// How the candidates of all users were recommended, over all lists of the first `k`.
+#[derive(Debug, Clone, Copy)]
+pub struct Recommended<'a> {
+    /// Per item of the catalogue, the lists it is in.
+    pub times: &'a [u64],
+    /// Per item of the catalogue, its training ratings.
+    pub popularity: &'a [u32],
+}
+
+/// What a metric is computed from.
+#[derive(Clone, Copy)]
+enum Value {
+    /// One value per user at a cut-off; their mean is reported.
+    PerUser(fn(Judged<'_>, usize) -> f64),
+    /// One value over all lists at a cut-off.
+    OverLists(fn(Recommended<'_>) -> Option<f64>),
+    /// From the whole order of the candidates, without cut-off: [`auc::auc`].
+    Order,
+}
+
+/// An entry of the registry.
+struct Entry {
+    name: &'static str,
+    value: Value,
+}
+
+/// All ranking metrics.
+const REGISTRY: [Entry; 11] = [
+    Entry { name: "precision", value: Value::PerUser(precision::precision) },
+    Entry { name: "recall", value: Value::PerUser(recall::recall) },
+    Entry { name: "recall-min", value: Value::PerUser(recall::recall_min) },
+    Entry { name: "ndcg", value: Value::PerUser(ndcg::ndcg) },
+    Entry { name: "map", value: Value::PerUser(average_precision::average_precision) },
+    Entry { name: "mrr", value: Value::PerUser(reciprocal_rank::reciprocal_rank) },
+    Entry { name: "hit-rate", value: Value::PerUser(hit_rate::hit_rate) },
+    Entry { name: "auc", value: Value::Order },
+    Entry { name: "coverage", value: Value::OverLists(coverage::coverage) },
+    Entry { name: "popularity-rank", value: Value::OverLists(popularity::mean_popularity_rank) },
+    Entry { name: "gini", value: Value::OverLists(gini::gini) },
+];
+
+/// A ranking metric with its cut-off: `recall@20`, `auc`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RankingMetric {
+    /// Position in the registry.
+    entry: usize,
+    /// Length of the list; none for a metric of the whole order.
+    cutoff: Option<u32>,
+}
+
+impl RankingMetric {
+    /// Length of the list; none for a metric of the whole order.
+    #[must_use]
+    pub const fn cutoff(self) -> Option<u32> {
+        self.cutoff
+    }
+
+    /// Whether every user has a value, of which the mean is reported.
+    #[must_use]
+    pub fn per_user(self) -> bool {
+        !matches!(self.value(), Value::OverLists(_))
+    }
+
+    /// Whether larger values are better (all but `popularity-rank`, where neither is, and `gini`).
+    #[must_use]
+    pub fn higher_is_better(self) -> bool {
+        self.per_user() || REGISTRY[self.entry].name == "coverage"
+    }
+
+    /// Names of all metrics, as they are parsed.
+    #[must_use]
+    pub fn names() -> Vec<String> {
+        let name = |e: &Entry| match e.value {
+            Value::Order => e.name.to_owned(),
+            _ => format!("{}@K", e.name),
+        };
+        REGISTRY.iter().map(name).collect()
+    }
+
+    fn value(self) -> Value {
+        REGISTRY[self.entry].value
+    }
+}
+
+impl fmt::Display for RankingMetric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REGISTRY[self.entry].name)?;
+        self.cutoff.map_or(Ok(()), |k| write!(f, "@{k}"))
+    }
+}
+
+/// A name that is no ranking metric.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{text}\" is no ranking metric; there are {}, with K from 1 to 10000", RankingMetric::names().join(", "))]
+pub struct UnknownMetric {
+    text: String,
+}
+
+impl FromStr for RankingMetric {
+    type Err = UnknownMetric;
+
+    fn from_str(text: &str) -> Result<Self, UnknownMetric> {
+        let wrong = || UnknownMetric { text: text.to_owned() };
+        let (name, cutoff) = match text.trim().split_once('@') {
+            Some((name, k)) => (name, Some(k.parse::<u32>().map_err(|_| wrong())?)),
+            None => (text.trim(), None),
+        };
+        let entry = REGISTRY.iter().position(|e| e.name == name).ok_or_else(wrong)?;
+        let order = matches!(REGISTRY[entry].value, Value::Order);
+        match cutoff {
+            None if order => {}
+            Some(1..=10_000) if !order => {}
+            _ => return Err(wrong()),
+        }
+        Ok(Self { entry, cutoff })
+    }
+}
+
+impl serde::Serialize for RankingMetric {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for RankingMetric {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_parse_to_themselves() {
+        for entry in &REGISTRY {
+            assert_eq!(REGISTRY.iter().filter(|e| e.name == entry.name).count(), 1);
+            assert!(entry.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+            let text = match entry.value {
+                Value::Order => entry.name.to_owned(),
+                _ => format!("{}@20", entry.name),
+            };
+            let metric: RankingMetric = text.parse().expect("a registered name");
+            assert_eq!(metric.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        for text in ["recall", "recall@0", "recall@x", "auc@5", "rmse", "", "@3", "ndcg@-1"] {
+            let message = text.parse::<RankingMetric>().map_err(|e| e.to_string());
+            assert!(message.is_err_and(|m| m.contains("recall-min@K") && m.contains("auc")));
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Normalised discounted cumulative gain with binary relevance.
+
+use super::Judged;
+
+/// `Σ over hits 1 / log₂(place + 1)`, divided by the most it could be: `min(k, relevant)` hits at the top
+/// (Järvelin, Kekäläinen 2002).
+pub(super) fn ndcg(judged: Judged<'_>, k: usize) -> f64 {
+    let discount = |place: usize| 1.0 / ((place + 2) as f64).log2();
+    let hits = judged.first(k).enumerate().filter(|(_, hit)| **hit);
+    let gain: f64 = hits.map(|(place, _)| discount(place)).sum();
+    let best: f64 = (0..judged.relevant.min(k)).map(discount).sum();
+    gain / best
+}
