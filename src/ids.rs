@@ -70,6 +70,12 @@ impl std::fmt::Display for Id<'_> {
     }
 }
 
+impl Default for Ids {
+    fn default() -> Self {
+        Self::Int(Vec::new())
+    }
+}
+
 impl Ids {
     /// The integers `0..n`.
     #[must_use]

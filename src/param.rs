@@ -112,6 +112,11 @@ parameter!(
 );
 
 parameter!(
+    /// A number of parts of a partition: 2 to 100.
+    Folds(u32), "a whole number from 2 to 100", |v| (2..=100).contains(&v)
+);
+
+parameter!(
     /// A count that may be zero.
     Natural(u32), "a whole number of at least 0", |_| true
 );
@@ -149,6 +154,23 @@ impl FromStr for Automatic {
         match text {
             "auto" => Ok(Self::Auto),
             _ => text.parse().map(Self::Value).map_err(wrong),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Automatic {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Text(String),
+            Number(NonNegative),
+        }
+        let wrong = serde::de::Error::custom("not a number of at least 0, or auto");
+        match Form::deserialize(deserializer) {
+            Ok(Form::Text(text)) => text.parse().map_err(serde::de::Error::custom),
+            Ok(Form::Number(value)) => Ok(Self::Value(value)),
+            Err(_) => Err(wrong),
         }
     }
 }

@@ -110,6 +110,31 @@ pub struct Ratings {
     pub by_item: Side,
 }
 
+/// Which rows have ratings that a model could learn from.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    users: &'a [usize],
+    items: &'a [usize],
+}
+
+impl<'a> Known<'a> {
+    /// The rows with cells in either side.
+    #[must_use]
+    pub fn new(users: &'a Side, items: &'a Side) -> Self {
+        Self { users: users.offsets(), items: items.offsets() }
+    }
+
+    /// The user and the item of a cell, each where it is known.
+    #[must_use]
+    pub fn rows(&self, cell: &Cell) -> (Option<usize>, Option<usize>) {
+        let known = |offsets: &[usize], row: u32| {
+            let row = row as usize;
+            (offsets[row] < offsets[row + 1]).then_some(row)
+        };
+        (known(self.users, cell.user), known(self.items, cell.item))
+    }
+}
+
 /// Cells per unit of work in passes over all cells: fixed, so that sums do not depend on threads.
 pub const CELLS_PER_CHUNK: usize = 1 << 16;
 
@@ -147,6 +172,12 @@ impl Ratings {
     #[must_use]
     pub fn items(&self) -> usize {
         self.by_item.rows()
+    }
+
+    /// The rows that have cells.
+    #[must_use]
+    pub fn known(&self) -> Known<'_> {
+        Known::new(&self.by_user, &self.by_item)
     }
 
     /// Number of cells.

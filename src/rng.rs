@@ -24,6 +24,10 @@ pub enum Stream {
     Precision(u32),
     /// The order of one epoch.
     Epoch(u32),
+    /// The n-th resample of a bootstrap.
+    Bootstrap(u32),
+    /// The n-th point of a search for settings.
+    Search(u32),
 }
 
 /// The generator of one seed and purpose.
@@ -41,6 +45,8 @@ pub fn generator(seed: u64, stream: Stream) -> impl Rng {
         Stream::Hyper(Axis::Item, iteration) => (8, iteration, 0),
         Stream::Precision(iteration) => (9, iteration, 0),
         Stream::Epoch(epoch) => (10, epoch, 0),
+        Stream::Bootstrap(number) => (11, number, 0),
+        Stream::Search(number) => (12, number, 0),
     };
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -21,6 +21,8 @@ pub const HASH_NAME: &str = "sha256-splitmix64";
 /// | `Random` | an exact share, drawn by seed | as `Hash`; differs when cells come or go |
 /// | `Last` | each user's latest cells | other users' future |
 /// | `Time` | everything from a date on | nothing |
+/// | `User` | users that training never sees; they are folded in from a part of their cells | as `Hash` |
+/// | `Fold` | one of several parts that together are all cells | as `Hash` |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -52,8 +54,64 @@ pub enum Split {
         /// Seconds since 1970 in UTC.
         at: i64,
     },
+    /// Whole users (strong generalisation: Marlin 2004). A user is held out if a stable hash of its key
+    /// falls below `ratio`; of its cells those whose hash falls below `fold_in_ratio` are given to fold it
+    /// in, and the others are held out.
+    User {
+        /// Expected share of the users.
+        #[serde(rename = "fraction")]
+        ratio: f64,
+        /// Expected share of a held-out user's cells that it is folded in from.
+        fold_in_ratio: f64,
+        /// Distinguishes independent splits.
+        salt: String,
+    },
+    /// One part of a partition into `folds` parts, by the hash of [`Split::Hash`].
+    Fold {
+        /// From 0.
+        number: u32,
+        /// Number of parts.
+        folds: u32,
+        /// Distinguishes independent partitions.
+        salt: String,
+    },
     /// Nothing.
     None,
+}
+
+/// What a split makes of the cells, each part in their order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parts {
+    /// Cells to train on.
+    pub training: Vec<Cell>,
+    /// Cells of held-out users, to fold them in from ([`Split::User`] alone).
+    pub fold_in: Vec<Cell>,
+    /// Held-out cells.
+    pub holdout: Vec<Cell>,
+}
+
+impl Split {
+    /// What a holdout of this kind does and does not keep from training.
+    #[must_use]
+    pub const fn leaks(&self) -> &'static str {
+        match self {
+            Self::Hash { .. } | Self::Random { .. } | Self::Fold { .. } => {
+                "held-out ratings are of any time: training sees later ratings of the same users and items"
+            }
+            Self::Last(_) => {
+                "a user's held-out ratings are later than its training ratings; training sees other \
+                 users' later ratings"
+            }
+            Self::Time { .. } => {
+                "nothing of the time from the split on is in training; users and items may be new"
+            }
+            Self::User { .. } => {
+                "held-out users are in no training rating; what they are folded in from may be later \
+                 than what is predicted"
+            }
+            Self::None => "nothing is held out",
+        }
+    }
 }
 
 /// How many of a user's latest cells are held out.
@@ -75,17 +133,30 @@ pub const fn mix(mut h: u64) -> u64 {
 }
 
 impl Split {
-    /// Splits cells, sorted by user and item, into training and holdout cells in the same order.
+    /// Splits cells that are sorted by user and item.
     #[must_use]
-    pub fn apply(&self, cells: Vec<Cell>, users: &Ids, items: &Ids) -> (Vec<Cell>, Vec<Cell>) {
+    pub fn apply(&self, cells: Vec<Cell>, users: &Ids, items: &Ids) -> Parts {
         let held_out = match self {
-            Self::None => return (cells, Vec::new()),
-            Self::Hash { ratio, salt } => hash(&cells, *ratio, salt, users, items),
+            Self::None => return Parts { training: cells, ..Parts::default() },
+            Self::Hash { ratio, salt } => hash(&cells, 0.0..*ratio, salt, users, items),
+            Self::Fold { number, folds, salt } => {
+                let share = |number: u32| f64::from(number) / f64::from(*folds);
+                hash(&cells, share(*number)..share(number + 1), salt, users, items)
+            }
+            Self::User { ratio, fold_in_ratio, salt } => {
+                let held_out = whole_users(&cells, *ratio, salt, users);
+                let (training, theirs) = partition(cells, &held_out);
+                let salt = format!("{salt}/fold-in");
+                let given = hash(&theirs, 0.0..*fold_in_ratio, &salt, users, items);
+                let (holdout, fold_in) = partition(theirs, &given);
+                return Parts { training, fold_in, holdout };
+            }
             Self::Random { ratio, seed } => random(cells.len(), *ratio, *seed),
             Self::Last(last) => latest(&cells, *last),
             Self::Time { at } => cells.par_iter().map(|c| c.time >= *at).collect(),
         };
-        partition(cells, &held_out)
+        let (training, holdout) = partition(cells, &held_out);
+        Parts { training, holdout, ..Parts::default() }
     }
 }
 
@@ -104,17 +175,33 @@ fn partition(mut cells: Vec<Cell>, held_out: &[bool]) -> (Vec<Cell>, Vec<Cell>) 
     (cells, holdout)
 }
 
-fn hash(cells: &[Cell], ratio: f64, salt: &str, users: &Ids, items: &Ids) -> Vec<bool> {
+/// The first 53 bits of a hash as a number from 0 to below 1.
+const fn share(hash: u64) -> f64 {
+    (hash >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn whole_users(cells: &[Cell], ratio: f64, salt: &str, users: &Ids) -> Vec<bool> {
+    let keys = users.keys(&format!("{salt}/held-out-user"));
+    cells.par_iter().map(|cell| share(mix(keys[cell.user as usize])) < ratio).collect()
+}
+
+/// Whether the hash of each cell lies in a range of shares.
+fn hash(
+    cells: &[Cell],
+    range: std::ops::Range<f64>,
+    salt: &str,
+    users: &Ids,
+    items: &Ids,
+) -> Vec<bool> {
     let user_keys = users.keys(&format!("{salt}/user"));
     let mut item_keys = items.keys(&format!("{salt}/item"));
     for key in &mut item_keys {
         *key = mix(*key);
     }
-    let below = |cell: &Cell| {
-        let h = mix(user_keys[cell.user as usize] ^ item_keys[cell.item as usize]);
-        ((h >> 11) as f64) / ((1_u64 << 53) as f64) < ratio
+    let within = |cell: &Cell| {
+        range.contains(&share(mix(user_keys[cell.user as usize] ^ item_keys[cell.item as usize])))
     };
-    cells.par_iter().map(below).collect()
+    cells.par_iter().map(within).collect()
 }
 
 /// Selection sampling (Fan, Muller, Rezucha 1962; Knuth's algorithm S).
@@ -166,8 +253,13 @@ mod tests {
         (0..users).flat_map(|u| (0..items).map(move |i| cell(u, i))).collect()
     }
 
-    fn apply(split: &Split, users: u32, items: u32) -> (Vec<Cell>, Vec<Cell>) {
+    fn parts(split: &Split, users: u32, items: u32) -> Parts {
         split.apply(grid(users, items), &Ids::range(users as usize), &Ids::range(items as usize))
+    }
+
+    fn apply(split: &Split, users: u32, items: u32) -> (Vec<Cell>, Vec<Cell>) {
+        let Parts { training, holdout, .. } = parts(split, users, items);
+        (training, holdout)
     }
 
     fn split() -> impl Strategy<Value = Split> {
@@ -177,6 +269,14 @@ mod tests {
             (0.01..0.99).prop_map(|r| Split::Last(Last::Ratio(r))),
             (0_u32..9).prop_map(|k| Split::Last(Last::Count(k))),
             (-1_i64..6).prop_map(|at| Split::Time { at }),
+            (0.01..0.99, 0.01..0.99, "[a-z]{0,3}").prop_map(|(ratio, fold_in_ratio, salt)| {
+                Split::User { ratio, fold_in_ratio, salt }
+            }),
+            (0_u32..4, "[a-z]{0,3}").prop_map(|(number, salt)| Split::Fold {
+                number,
+                folds: 4,
+                salt
+            }),
             Just(Split::None),
         ]
     }
@@ -184,10 +284,14 @@ mod tests {
     proptest! {
         #[test]
         fn every_split_is_a_partition(split in split(), users in 0_u32..12, items in 0_u32..12) {
-            let (train, holdout) = apply(&split, users, items);
+            let Parts { training, fold_in, holdout } = parts(&split, users, items);
             let key = |c: &Cell| (c.user, c.item);
-            prop_assert!(train.is_sorted_by_key(key) && holdout.is_sorted_by_key(key));
-            let mut all: Vec<_> = train.iter().chain(&holdout).map(key).collect();
+            for part in [&training, &fold_in, &holdout] {
+                prop_assert!(part.is_sorted_by_key(key));
+            }
+            let by_user = matches!(split, Split::User { .. });
+            prop_assert!(fold_in.is_empty() || by_user);
+            let mut all: Vec<_> = training.iter().chain(&fold_in).chain(&holdout).map(key).collect();
             all.sort_unstable();
             prop_assert_eq!(all, grid(users, items).iter().map(key).collect::<Vec<_>>());
         }
@@ -213,6 +317,33 @@ mod tests {
         assert_eq!(of_small, small);
         let (_, other) = apply(&Split::Hash { ratio: 0.1, salt: "b".into() }, 300, 300);
         assert_ne!(other, small);
+    }
+
+    #[test]
+    fn folds_are_a_partition_and_the_first_is_the_hash_holdout() {
+        let fold = |number| apply(&Split::Fold { number, folds: 5, salt: "s".into() }, 40, 50).1;
+        let mut all: Vec<_> = (0..5).flat_map(fold).map(|c| (c.user, c.item)).collect();
+        all.sort_unstable();
+        assert_eq!(all, grid(40, 50).iter().map(|c| (c.user, c.item)).collect::<Vec<_>>());
+        assert_eq!(fold(0), apply(&Split::Hash { ratio: 0.2, salt: "s".into() }, 40, 50).1);
+        // Three standard deviations of a binomial share.
+        assert!((0..5).all(|n| (fold(n).len() as f64 / 2000.0 - 0.2).abs() < 0.027));
+    }
+
+    #[test]
+    fn held_out_users_are_in_no_training_cell() {
+        let split = Split::User { ratio: 0.3, fold_in_ratio: 0.8, salt: "s".into() };
+        let Parts { training, fold_in, holdout } = parts(&split, 200, 40);
+        let users = |cells: &[Cell]| {
+            cells.iter().map(|c| c.user).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert!(users(&training).is_disjoint(&users(&fold_in)));
+        assert!(users(&training).is_disjoint(&users(&holdout)));
+        assert_eq!(users(&fold_in), users(&holdout));
+        // Three standard deviations of binomial shares: of 200 users, of some 2400 cells.
+        assert!((users(&holdout).len() as f64 / 200.0 - 0.3).abs() < 0.1);
+        let given = fold_in.len() as f64 / (fold_in.len() + holdout.len()) as f64;
+        assert!((given - 0.8).abs() < 0.025, "{given}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line: one file per command, layered settings, progress, exit codes.
 
 mod completions;
+mod evaluate;
 mod generate;
 mod inspect;
 mod layers;
@@ -9,6 +10,7 @@ mod progress;
 mod reconstruct;
 mod terminal;
 mod train;
+mod tune;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,6 +48,7 @@ const AFTER_HELP: &str = "\
 Examples:
   lacuna train ratings.csv -o model              train, measure, write the factors
   lacuna inspect ratings.csv                     what a file holds, what training would take
+  lacuna evaluate model                          errors and rankings on the holdout
   lacuna predict model --user 42 --item 7        one predicted rating
 
 Settings: flags > LACUNA_* environment variables > --config FILE > defaults.
@@ -57,6 +60,10 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Describe rating files, and what training on them would take.
     Inspect(inspect::InspectArgs),
+    /// Search for good settings, and write them as a configuration file for train.
+    Tune(Box<tune::TuneArgs>),
+    /// Measure a trained model: errors and rankings, beside baselines.
+    Evaluate(Box<evaluate::EvaluateArgs>),
     /// Predict ratings with a trained model.
     Predict(predict::PredictArgs),
     /// Print the whole predicted matrix of a small model.
@@ -140,6 +147,8 @@ fn run(arguments: Vec<OsString>, context: &Context) -> Result<ExitCode> {
     match cli.command {
         Command::Train(args) => train::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
+        Command::Tune(args) => tune::run(&args, context),
+        Command::Evaluate(args) => evaluate::run(&args, context),
         Command::Predict(args) => predict::run(&args, context),
         Command::Reconstruct(args) => reconstruct::run(&args),
         Command::Generate(args) => generate::run(&args, context),

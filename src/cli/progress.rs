@@ -96,6 +96,21 @@ impl State {
                     bar.set_message(describe(point, self.ratings));
                 }
             }
+            Event::Trial(done, of, value) => {
+                self.clear();
+                let bar = ProgressBar::new(*of as u64).with_style(
+                    ProgressStyle::with_template("tuning {bar:24} {pos}/{len} {msg}")
+                        .unwrap_or_else(|_| ProgressStyle::default_bar()),
+                );
+                bar.set_position(*done as u64);
+                bar.set_message(describe_trial(*value));
+                self.bar = Some(bar);
+            }
+            Event::Fold(number, folds, rmse) => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message(describe_fold(*number, *folds, *rmse));
+                }
+            }
         }
     }
 
@@ -121,6 +136,12 @@ impl State {
             Event::Phase(_) => {}
             Event::Fitting(iterations, ratings) => {
                 (self.iterations, self.ratings) = (*iterations, *ratings);
+            }
+            Event::Trial(done, of, value) => {
+                terminal::note(&format!("trial {done}/{of}{}", describe_trial(*value)));
+            }
+            Event::Fold(number, folds, rmse) => {
+                terminal::note(&describe_fold(*number, *folds, *rmse));
             }
             Event::Iteration(point) => {
                 let text = describe(point, self.ratings);
@@ -153,6 +174,17 @@ fn reading_bar(total: Option<u64>) -> ProgressBar {
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         ),
     }
+}
+
+/// : 0.8571, or that it failed.
+fn describe_trial(value: Option<f64>) -> String {
+    value.map_or_else(|| ": failed".to_owned(), |v| format!(": {v:.4}"))
+}
+
+/// fold 2/5: holdout 0.8571.
+fn describe_fold(number: u32, folds: u32, rmse: Option<f64>) -> String {
+    let rmse = rmse.map_or_else(String::new, |v| format!(": holdout {v:.4}"));
+    format!("fold {number}/{folds}{rmse}")
 }
 
 /// rmse 0.6123 holdout 0.8571, 12.3M ratings/s.

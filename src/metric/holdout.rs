@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::RatingErrors;
 use crate::linalg::simd::Kernels;
 use crate::model::Scorer;
-use crate::ratings::{CELLS_PER_CHUNK, Cell, Ratings, Side};
+use crate::ratings::{CELLS_PER_CHUNK, Cell, Known};
 
 /// Cells per task: fixed, so that sums do not depend on threads.
 const CHUNK: usize = CELLS_PER_CHUNK / 16;
@@ -31,7 +31,7 @@ impl HoldoutErrors {
 
 /// Scores held-out cells; those whose user or item is cold fall back as [`Scorer::score`] says.
 #[must_use]
-pub fn holdout_errors(scorer: &Scorer<'_>, training: &Ratings, cells: &[Cell]) -> HoldoutErrors {
+pub fn holdout_errors(scorer: &Scorer<'_>, training: Known<'_>, cells: &[Cell]) -> HoldoutErrors {
     let kernels = Kernels::detect();
     errors_of(scorer, training, cells, |_, user, item| scorer.score(kernels, user, item))
 }
@@ -40,7 +40,7 @@ pub fn holdout_errors(scorer: &Scorer<'_>, training: &Ratings, cells: &[Cell]) -
 /// (none where it is cold); `scorer` clips them.
 pub(super) fn errors_of(
     scorer: &Scorer<'_>,
-    training: &Ratings,
+    training: Known<'_>,
     cells: &[Cell],
     predict: impl Fn(usize, Option<usize>, Option<usize>) -> f64 + Sync,
 ) -> HoldoutErrors {
@@ -50,7 +50,7 @@ pub(super) fn errors_of(
         .map(|(chunk, cells)| {
             let mut sums = HoldoutErrors::default();
             for (at, cell) in cells.iter().enumerate() {
-                let (user, item) = known(training, cell);
+                let (user, item) = training.rows(cell);
                 let predicted = predict(chunk * CHUNK + at, user, item);
                 let value = f64::from(cell.value);
                 let clipped = value - scorer.clip(predicted);
@@ -71,18 +71,13 @@ pub(super) fn errors_of(
     })
 }
 
-/// The rows of a cell that have training ratings.
-pub(super) fn known(training: &Ratings, cell: &Cell) -> (Option<usize>, Option<usize>) {
-    let known = |side: &Side, row: u32| (side.count(row as usize) > 0).then_some(row as usize);
-    (known(&training.by_user, cell.user), known(&training.by_item, cell.item))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::linalg::Matrix;
     use crate::metric::{mae, rmse};
     use crate::model::{Embedding, Factors, Scale};
+    use crate::ratings::Ratings;
 
     #[test]
     fn cold_cells_fall_back_and_are_counted() {
@@ -110,11 +105,11 @@ mod tests {
         };
         // Predictions: 9.75 (clipped to 5), 3.5, 3.25, 3.
         let cells = [cell(0, 0, 4.0), cell(0, 1, 3.0), cell(1, 0, 3.0), cell(1, 1, 3.0)];
-        let errors = holdout_errors(&scorer, &training, &cells);
+        let errors = holdout_errors(&scorer, training.known(), &cells);
         assert_eq!((errors.cold(), errors.warm.count), (3, 1));
         assert_eq!(errors.clipped.squared, 1.0 + 0.25 + 0.0625);
         assert_eq!(mae(&errors.raw), Some((5.75 + 0.5 + 0.25) / 4.0));
         assert_eq!(rmse(&errors.warm), Some(1.0));
-        assert_eq!(rmse(&holdout_errors(&scorer, &training, &[]).clipped), None);
+        assert_eq!(rmse(&holdout_errors(&scorer, training.known(), &[]).clipped), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Measures of prediction quality.
 
+mod bootstrap;
+mod calibration;
 mod holdout;
 mod mae;
 mod posterior;
@@ -7,6 +9,8 @@ pub mod ranking;
 mod rmse;
 mod training;
 
+pub use bootstrap::{Interval, bootstrap_rmse};
+pub use calibration::Calibration;
 pub use holdout::{HoldoutErrors, holdout_errors};
 pub use mae::mae;
 pub use posterior::{Coverage, PosteriorMean};

@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use super::HoldoutErrors;
-use super::holdout::{errors_of, known};
+use super::holdout::errors_of;
 use crate::linalg::simd::Kernels;
 use crate::model::Scorer;
-use crate::ratings::{Cell, Ratings};
+use crate::ratings::{Cell, Known};
 
 /// Half-widths, in standard deviations, of the central intervals that hold 50 and 90 % of a normal
 /// distribution.
@@ -16,7 +16,7 @@ const NINE_TENTHS: f64 = 1.644_853_626_951_472;
 /// Running means of the predictions of held-out cells.
 #[derive(Debug, Clone)]
 pub struct PosteriorMean<'a> {
-    training: &'a Ratings,
+    training: Known<'a>,
     cells: &'a [Cell],
     /// Sum and sum of squares of the predictions of each cell.
     sums: Vec<(f64, f64)>,
@@ -39,7 +39,7 @@ pub struct Coverage {
 impl<'a> PosteriorMean<'a> {
     /// No samples yet.
     #[must_use]
-    pub fn new(training: &'a Ratings, cells: &'a [Cell]) -> Self {
+    pub fn new(training: Known<'a>, cells: &'a [Cell]) -> Self {
         Self { training, cells, sums: vec![(0.0, 0.0); cells.len()], noise: 0.0, samples: 0.0 }
     }
 
@@ -47,7 +47,7 @@ impl<'a> PosteriorMean<'a> {
     pub fn add(&mut self, scorer: &Scorer<'_>, noise: f64) {
         let (kernels, training) = (Kernels::detect(), self.training);
         self.sums.par_iter_mut().zip(self.cells).for_each(|((sum, squares), cell)| {
-            let (user, item) = known(training, cell);
+            let (user, item) = training.rows(cell);
             let score = scorer.score(kernels, user, item);
             *sum += score;
             *squares += score * score;
@@ -70,7 +70,7 @@ impl<'a> PosteriorMean<'a> {
     /// noise. None without such cells or samples.
     #[must_use]
     pub fn coverage(&self) -> Option<Coverage> {
-        let warm = |cell: &Cell| matches!(known(self.training, cell), (Some(_), Some(_)));
+        let warm = |cell: &Cell| matches!(self.training.rows(cell), (Some(_), Some(_)));
         let count = self.cells.iter().filter(|cell| warm(cell)).count();
         if count == 0 || self.samples == 0.0 {
             return None;
@@ -95,13 +95,14 @@ mod tests {
     use crate::linalg::Matrix;
     use crate::metric::rmse;
     use crate::model::{Embedding, Factors, Scale};
+    use crate::ratings::Ratings;
 
     #[test]
     fn means_and_intervals_are_those_of_the_samples() {
         let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
         let training = Ratings::from_sorted(1, 2, &[cell(0, 0, 3.0), cell(0, 1, 3.0)]);
         let held = [cell(0, 0, 4.0), cell(0, 1, 3.0)];
-        let mut mean = PosteriorMean::new(&training, &held);
+        let mut mean = PosteriorMean::new(training.known(), &held);
         let scale =
             Scale { mean: 3.0, deviation: 1.0, biases: true, fallback: 3.0, range: (1.0, 5.0) };
         let embedding =

@@ -95,7 +95,7 @@ mod tests {
             },
         };
         let (own, other) =
-            (training_errors(&scorer, &ratings), holdout_errors(&scorer, &ratings, &cells));
+            (training_errors(&scorer, &ratings), holdout_errors(&scorer, ratings.known(), &cells));
         assert_eq!(own.raw.count as usize, cells.len());
         // The same exact numbers, summed in another order.
         assert!((own.raw.squared / other.raw.squared - 1.0).abs() < 1e-12);

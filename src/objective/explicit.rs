@@ -56,17 +56,23 @@ impl Explicit {
     #[must_use]
     pub fn new(
         ratings: &Ratings,
+        standard: (f64, f64),
+        regularization: Regularization,
+        biases: bool,
+    ) -> Self {
+        let mean_counts = (ratings.by_user.mean_count(), ratings.by_item.mean_count());
+        Self::with_counts(mean_counts, standard, regularization, biases)
+    }
+
+    /// The objective of training cells with these mean numbers of ratings per user and per item.
+    #[must_use]
+    pub fn with_counts(
+        mean_counts: (f64, f64),
         (mean, deviation): (f64, f64),
         regularization: Regularization,
         biases: bool,
     ) -> Self {
-        Self {
-            regularization,
-            biases,
-            mean,
-            inverse_deviation: 1.0 / deviation,
-            mean_counts: (ratings.by_user.mean_count(), ratings.by_item.mean_count()),
-        }
+        Self { regularization, biases, mean, inverse_deviation: 1.0 / deviation, mean_counts }
     }
 
     fn standardised(&self, value: f32) -> f32 {

@@ -85,6 +85,19 @@ impl Implicit {
         exponent: f64,
     ) -> Self {
         let rows = (ratings.by_user.rows_with_cells(), ratings.by_item.rows_with_cells());
+        Self::with_rows(kernels, rows, confidence, unobserved, regularization, exponent)
+    }
+
+    /// The objective of training cells over this many users and items.
+    #[must_use]
+    pub const fn with_rows(
+        kernels: Kernels,
+        rows: (usize, usize),
+        confidence: Confidence,
+        unobserved: f64,
+        regularization: (f64, f64),
+        exponent: f64,
+    ) -> Self {
         Self { kernels, confidence, unobserved, regularization, exponent, rows }
     }
 }

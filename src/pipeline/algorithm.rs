@@ -1,11 +1,12 @@
 //! The algorithm that the settings name: its defaults, what goes with it, and what it is built from.
 
-use super::TrainConfig;
 use super::names::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
+use super::{Criterion, Holdout, TrainConfig};
 use crate::error::{Error, Result};
 use crate::load::prepare::Duplicates;
+use crate::metric::ranking::RankingMetric;
 use crate::objective::{Confidence, Regularization};
-use crate::param::{Automatic, Count, Exponent, Natural, NonNegative, Positive, Rank};
+use crate::param::{Automatic, Count, Exponent, Fraction, Natural, NonNegative, Positive, Rank};
 use crate::train::{Algorithm, Als, Bayes, Gd, Ials, Schedule, Sgd, SolverChoice};
 
 impl TrainConfig {
@@ -29,6 +30,16 @@ impl TrainConfig {
                 _ => 64,
             }),
         );
+        let ndcg = |k| RankingMetric::literal("ndcg", k);
+        if implicit && c.metrics.is_empty() {
+            c.metrics = vec![ndcg(10), RankingMetric::literal("recall", 20)];
+        }
+        if c.holdout == Holdout::User {
+            fill(&mut c.fold_in_ratio, Fraction::literal(0.8));
+        }
+        if c.patience.is_some() {
+            fill(&mut c.criterion, self.criterion());
+        }
         if name == AlgorithmName::Bayes {
             fill(&mut c.burn_in, Natural::literal(50));
             fill(&mut c.samples, Count::literal(150));
@@ -85,6 +96,21 @@ impl TrainConfig {
         c
     }
 
+    /// What `--patience` and tuning go by.
+    #[must_use]
+    pub fn criterion(&self) -> Criterion {
+        self.criterion.unwrap_or_else(|| match self.algorithm {
+            AlgorithmName::Ials => Criterion::Ranking(RankingMetric::literal("ndcg", 10)),
+            _ => Criterion::Rmse,
+        })
+    }
+
+    /// Whether the fit is to standardised ratings.
+    pub(super) fn standardises(&self) -> bool {
+        let fits_raw = matches!(self.algorithm, AlgorithmName::Gd | AlgorithmName::Ials);
+        !fits_raw && !self.resolved().no_mean
+    }
+
     /// Iterations that will be run at most.
     pub(super) fn iterations(&self) -> u32 {
         let c = self.resolved();
@@ -93,11 +119,10 @@ impl TrainConfig {
         c.iterations.map_or(sampling, Count::get)
     }
 
-    /// Checks that what was given goes with the algorithm, and with each other.
-    pub(super) fn check_algorithm(&self) -> Result<()> {
+    /// Checks that what was given goes with the algorithm.
+    fn check_flags(&self) -> Result<()> {
         use AlgorithmName::{Als, Bayes, Gd, Ials, Sgd};
-        let wrong = |message: String| Err(Error::Usage(message));
-        let given: [(&str, bool, &[AlgorithmName]); 21] = [
+        let given: [(&str, bool, &[AlgorithmName]); 22] = [
             ("--iterations", self.iterations.is_some(), &[Als, Ials, Sgd, Gd]),
             ("--regularization", self.regularization.is_some(), &[Als, Ials, Sgd]),
             ("--reg-exponent", self.reg_exponent.is_some(), &[Als, Ials, Sgd]),
@@ -108,7 +133,8 @@ impl TrainConfig {
             ("--no-mean", self.no_mean, &[Als, Sgd]),
             ("--solver", self.solver.is_some(), &[Als, Ials]),
             ("--tol", self.tol.is_some(), &[Als, Ials, Sgd, Gd]),
-            ("--patience", self.patience.is_some(), &[Als, Sgd, Gd]),
+            ("--patience", self.patience.is_some(), &[Als, Ials, Sgd, Gd]),
+            ("--holdout user", self.holdout == Holdout::User, &[Als, Ials]),
             ("--nonnegative", self.nonnegative, &[Als, Ials]),
             ("--learning-rate", self.learning_rate.is_some(), &[Sgd, Gd]),
             ("--schedule", self.schedule.is_some(), &[Sgd]),
@@ -124,7 +150,22 @@ impl TrainConfig {
             given.iter().find(|(_, given, known)| *given && !known.contains(&self.algorithm));
         if let Some((flag, _, algorithms)) = foreign {
             let names: Vec<&str> = algorithms.iter().map(|a| a.name()).collect();
-            return wrong(format!("{flag} goes with --algorithm {}", names.join(" or ")));
+            let names = names.join(" or ");
+            return Err(Error::Usage(format!("{flag} goes with --algorithm {names}")));
+        }
+        Ok(())
+    }
+
+    /// Checks that what was given goes with the algorithm, and with each other.
+    pub(super) fn check_algorithm(&self) -> Result<()> {
+        use AlgorithmName::{Als, Ials, Sgd};
+        let wrong = |message: String| Err(Error::Usage(message));
+        self.check_flags()?;
+        if self.algorithm == Ials && self.criterion == Some(Criterion::Rmse) {
+            return wrong(
+                "--criterion rmse: the scores of ials are preferences, not ratings; use ndcg@10"
+                    .into(),
+            );
         }
         if self.regularization == Some(Automatic::Auto) {
             let fixed = [

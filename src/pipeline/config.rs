@@ -3,20 +3,22 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::Criterion;
 use super::names::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
 use super::reading::LoadConfig;
 use crate::error::{Error, Result};
 use crate::load::TimeUse;
 use crate::load::time::Date;
+use crate::metric::ranking::RankingMetric;
 use crate::param::{
-    Automatic, Count, Exponent, Fraction, Natural, NonNegative, Positive, Rank, Threads,
+    Automatic, Count, Exponent, Folds, Fraction, Natural, NonNegative, Positive, Rank, Threads,
 };
 use crate::split::{Last, Split};
 
 /// How the holdout is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Holdout {
@@ -28,12 +30,15 @@ pub enum Holdout {
     Last,
     /// Everything from --split-time on.
     Time,
+    /// Whole users, folded in from --fold-in-ratio of their ratings (strong generalisation).
+    User,
     /// Nothing is held out.
     None,
 }
 
 /// Everything that train can be told.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TrainConfig {
     /// Rating files: CSV, TSV, ::-separated .dat, Parquet; .gz, .zst and MovieLens .zip of them;
@@ -59,7 +64,7 @@ pub struct TrainConfig {
         arg(long, value_name = "RULE", default_value = "hash", help_heading = "Holdout")
     )]
     pub holdout: Holdout,
-    /// Share of the ratings held out by hash, random and last.
+    /// Share of the ratings held out by hash, random and last, of the users by user.
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "SHARE", default_value_t = Self::default().test_ratio, help_heading = "Holdout")
@@ -77,6 +82,31 @@ pub struct TrainConfig {
     /// Hold out everything from this date on (with --holdout time).
     #[cfg_attr(feature = "cli", arg(long, value_name = "DATE", help_heading = "Holdout"))]
     pub split_time: Option<Date>,
+    /// Share of a held-out user's ratings that it is folded in from (with --holdout user). [default: 0.8]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "SHARE", help_heading = "Holdout"))]
+    pub fold_in_ratio: Option<Fraction>,
+    /// Ranking metrics to compute on the holdout at the end, for all users: precision@K, recall@K,
+    /// recall-min@K, ndcg@K, map@K, mrr@K, hit-rate@K, auc, coverage@K, popularity-rank@K, gini@K.
+    /// [default: none; ials: ndcg@10,recall@20]
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Holdout")
+    )]
+    pub metrics: Vec<RankingMetric>,
+    /// Held-out ratings below this are not relevant to ranking metrics; all are by default.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "R", help_heading = "Holdout"))]
+    pub relevant_from: Option<f64>,
+    /// Measure the holdout, and the validation part of --patience, after every N-th iteration.
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "N", default_value_t = Self::default().eval_every, help_heading = "Holdout")
+    )]
+    pub eval_every: Count,
+    /// Cross-validation before the training: K times, one of K parts of all ratings is held out of a
+    /// fit of its own; mean and standard deviation go into the report. The published model follows
+    /// --holdout.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "K", help_heading = "Holdout"))]
+    pub folds: Option<Folds>,
     /// Files of test ratings, instead of a split; cells also in training are removed from training.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", help_heading = "Holdout"))]
     pub test_file: Vec<String>,
@@ -146,10 +176,14 @@ pub struct TrainConfig {
     /// [default: 0.0001; sgd, gd: 0]
     #[cfg_attr(feature = "cli", arg(long, value_name = "TOL", help_heading = "Training"))]
     pub tol: Option<NonNegative>,
-    /// Stop after N iterations without a better RMSE on a validation part cut from the training
-    /// ratings (a share of --test-ratio), and keep the best iteration. Off by default.
+    /// Stop after N measured iterations without a better --criterion on a validation part cut from the
+    /// training ratings (a share of --test-ratio), and keep the best iteration. Off by default.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Training"))]
     pub patience: Option<Count>,
+    /// What --patience watches: rmse, or a ranking metric (over at most 10000 users). [default: rmse;
+    /// ials: ndcg@10]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Training"))]
+    pub criterion: Option<Criterion>,
 
     /// Rate of the first steps of sgd, and of all steps of gd; above 0. [default: 0.1]
     #[cfg_attr(
@@ -226,6 +260,11 @@ impl Default for TrainConfig {
             holdout_salt: "lacuna".to_owned(),
             leave_out: None,
             split_time: None,
+            fold_in_ratio: None,
+            metrics: Vec::new(),
+            relevant_from: None,
+            eval_every: Count::literal(1),
+            folds: None,
             test_file: Vec::new(),
             refit: false,
             algorithm: AlgorithmName::Als,
@@ -244,6 +283,7 @@ impl Default for TrainConfig {
             nonnegative: false,
             tol: None,
             patience: None,
+            criterion: None,
             learning_rate: None,
             schedule: None,
             burn_in: None,
@@ -283,8 +323,21 @@ impl TrainConfig {
         if self.holdout != Holdout::Last && self.leave_out.is_some() {
             return wrong("--leave-out goes with --holdout last");
         }
-        if !self.test_file.is_empty() && matches!(self.holdout, Holdout::Last | Holdout::Time) {
-            return wrong("--test-file is the holdout: it does not go with --holdout last or time");
+        if !self.test_file.is_empty()
+            && matches!(self.holdout, Holdout::Last | Holdout::Time | Holdout::User)
+        {
+            return wrong(
+                "--test-file is the holdout: it does not go with --holdout last, time or user",
+            );
+        }
+        if self.holdout != Holdout::User && self.fold_in_ratio.is_some() {
+            return wrong("--fold-in-ratio goes with --holdout user");
+        }
+        if self.relevant_from.is_some_and(|from| !from.is_finite()) {
+            return wrong("--relevant-from needs a number");
+        }
+        if self.criterion.is_some() && self.patience.is_none() {
+            return wrong("--criterion says what --patience watches: give --patience N");
         }
         self.check_algorithm()?;
         Ok(output)
@@ -304,6 +357,11 @@ impl TrainConfig {
                 Split::Last(self.leave_out.map_or(Last::Ratio(ratio), |k| Last::Count(k.get())))
             }
             (Holdout::Time, Some(at)) => Split::Time { at: at.0 },
+            (Holdout::User, _) => Split::User {
+                ratio,
+                fold_in_ratio: self.fold_in_ratio.map_or(0.8, Fraction::get),
+                salt: self.holdout_salt.clone(),
+            },
             (Holdout::Time | Holdout::None, _) => Split::None,
         }
     }
@@ -322,7 +380,7 @@ impl TrainConfig {
     pub fn identity(&self) -> serde_json::Value {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(map) = value.as_object_mut() {
-            for key in ["input", "output", "force", "threads"] {
+            for key in ["input", "output", "force", "threads", "folds"] {
                 map.remove(key);
             }
         }

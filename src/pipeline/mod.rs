@@ -2,25 +2,40 @@
 
 mod algorithm;
 mod config;
+mod criterion;
+mod dataset;
+mod evaluate;
 mod formulas;
 mod inspect;
+mod measure;
 mod names;
 mod predict;
 mod publish;
 mod reading;
+mod record;
 mod report;
+mod segments;
 mod train;
+mod tune;
 
 use std::path::Path;
 
 pub use config::{Holdout, TrainConfig};
+pub use criterion::{Criterion, UnknownCriterion};
+pub use evaluate::{EvaluateConfig, Evaluation, RatingMetrics, evaluate};
 pub use inspect::{Bin, Cost, InspectConfig, InspectedInput, Inspection, inspect};
+pub use measure::RankingMetrics;
 pub use names::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
 pub use predict::{Intervals, PairsOutcome, predict_pairs};
 pub use reading::LoadConfig;
-pub use report::{Baselines, CurvePoint, Durations, Errors, Metrics, PosteriorMetrics, Report};
+pub use report::{
+    Baselines, CurvePoint, Durations, Errors, FoldMetrics, Metrics, PosteriorMetrics, Report,
+    Spread,
+};
+pub use segments::Segment;
 use sha2::{Digest, Sha256};
 pub use train::train;
+pub use tune::{Chosen, TuneConfig, Tuning, tune};
 
 use crate::error::{Error, Result};
 
@@ -38,6 +53,10 @@ pub enum Event {
     Fitting(u32, usize),
     /// An iteration is done.
     Iteration(CurvePoint),
+    /// A trial of a search is done: how many are, of how many, and its value.
+    Trial(usize, usize, Option<f64>),
+    /// A fold of a cross-validation is done: its number from 1, their number, its RMSE.
+    Fold(u32, u32, Option<f64>),
 }
 
 /// Receives the events.

@@ -4,8 +4,8 @@ use std::io::BufWriter;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::dataset::Inputs;
 use super::report::{Durations, Metrics, Report};
-use super::train::Inputs;
 use super::{TrainConfig, digest, now, peak_memory};
 use crate::error::{Error, Result};
 use crate::ids::Axis;

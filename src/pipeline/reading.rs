@@ -1,13 +1,14 @@
 //! The settings of reading, which several commands share.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::load::prepare::{Duplicates, MinimumCounts};
 use crate::load::time::{Date, TimeUnit};
 use crate::load::{BadRows, Columns, IdType, LoadOptions, TimeUse};
 
 /// How rating files are read and which ratings count.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[cfg_attr(feature = "cli", command(next_help_heading = "Reading"))]
 pub struct LoadConfig {

@@ -1,9 +1,11 @@
 //! What a training reports.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::RankingMetrics;
 use crate::metric::{Coverage, HoldoutErrors, RatingErrors, TrainingErrors, mae, rmse};
 use crate::store::Manifest;
 use crate::train::Averaged;
@@ -36,20 +38,23 @@ pub struct CurvePoint {
     pub holdout_rmse: Option<f64>,
     /// See `holdout_rmse`.
     pub holdout_mae: Option<f64>,
-    /// Clipped RMSE on the validation part, with `--patience`.
+    /// The criterion on the validation part, with `--patience`: clipped RMSE, or a ranking metric.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub validation_rmse: Option<f64>,
+    pub validation: Option<f64>,
     /// Seconds of solving.
     pub seconds: f64,
 }
 
 /// What simpler models reach on the same holdout.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Baselines {
     /// The mean of the training ratings for every cell.
     pub global_mean: Errors,
     /// Mean and biases, no factors, the same `λ_b`.
     pub bias_only: Errors,
+    /// The items with the most training ratings for everyone, where rankings are measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub popularity: Option<RankingMetrics>,
 }
 
 /// The errors of the published settings; holdout errors are of the factors fitted on training ratings.
@@ -76,8 +81,14 @@ pub struct Metrics {
     pub n_holdout: u64,
     /// Of them, cells whose user or item has no training rating.
     pub n_holdout_cold: u64,
+    /// Ranking of all items that a user has not rated in training, with `--metrics`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranking: Option<RankingMetrics>,
     /// Simpler models.
     pub baselines: Baselines,
+    /// Cross-validation, with `--folds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folds: Option<FoldMetrics>,
     /// Predictions averaged over samples, before they are compressed to the published vectors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub posterior: Option<PosteriorMetrics>,
@@ -88,14 +99,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Puts the pieces together; `rates` says whether scores are ratings.
+    /// Of one fit, its iterations aside; `rates` says whether scores are ratings.
     #[must_use]
     pub(super) fn new(
         training: &TrainingErrors,
         holdout: &HoldoutErrors,
         baselines: Baselines,
         rates: bool,
-        (iteration, curve): (u32, Vec<CurvePoint>),
     ) -> Self {
         // Errors of preferences mean nothing.
         let known = |value: Option<f64>| value.filter(|_| rates);
@@ -110,10 +120,12 @@ impl Metrics {
             holdout_rmse_warm: known(rmse(&holdout.warm)),
             n_holdout: holdout.clipped.count,
             n_holdout_cold: holdout.cold(),
+            ranking: None,
             baselines,
+            folds: None,
             posterior: None,
-            iteration,
-            curve,
+            iteration: 0,
+            curve: Vec::new(),
         }
     }
 }
@@ -150,6 +162,40 @@ impl PosteriorMetrics {
             coverage,
         }
     }
+}
+
+/// Mean and spread over the folds of a cross-validation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// Mean over the folds.
+    pub mean: f64,
+    /// Standard deviation over the folds (denominator: folds less one).
+    pub std: f64,
+}
+
+impl Spread {
+    /// Of values of all folds; none where a fold has no value.
+    #[must_use]
+    pub fn of(values: &[Option<f64>]) -> Option<Self> {
+        let values = values.iter().copied().collect::<Option<Vec<f64>>>()?;
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+        (n > 1.0).then(|| Self { mean, std: (squares / (n - 1.0)).sqrt() })
+    }
+}
+
+/// Cross-validation: fits of their own, each measured on the part that it did not see.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct FoldMetrics {
+    /// Number of folds.
+    pub folds: u32,
+    /// Clipped, cold cells included, per fold.
+    pub holdout_rmse: Vec<Option<f64>>,
+    /// Over the folds: `holdout_rmse`, `holdout_mae`, `bias_only_rmse` and the ranking metrics, by name.
+    pub spread: BTreeMap<String, Option<Spread>>,
+    /// Seconds that they took.
+    pub seconds: f64,
 }
 
 /// Seconds per stage.

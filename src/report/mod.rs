@@ -1,12 +1,16 @@
 //! What a person looks at: summaries for a terminal of 80 columns.
 
+mod evaluate;
 mod inspection;
 mod matrix;
 mod train;
+mod tune;
 
+pub use evaluate::evaluation;
 pub use inspection::inspection;
 pub use matrix::matrix;
 pub use train::{train_json, train_summary};
+pub use tune::tuning;
 
 /// A count with commas between thousands.
 fn count(n: u64) -> String {

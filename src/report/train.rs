@@ -59,6 +59,8 @@ pub fn train_summary(report: &Report, verbose: bool) -> String {
             model.k
         ));
     }
+    lines.extend(folds(report));
+    lines.extend(ranking(report));
     let why = match model.stop_reason {
         StopReason::Iterations => "all done",
         StopReason::Tolerance => "objective settled",
@@ -110,6 +112,42 @@ fn errors(report: &Report) -> Vec<String> {
     lines
 }
 
+/// Cross-validation.
+fn folds(report: &Report) -> Option<String> {
+    let folds = report.metrics.folds.as_ref()?;
+    let shown = |name: &str| {
+        let spread = folds.spread.get(name).copied().flatten()?;
+        Some(format!("{:.4} ± {:.4}", spread.mean, spread.std))
+    };
+    let text = match shown("holdout_rmse") {
+        Some(rmse) => format!(
+            "RMSE {rmse} (bias-only {})",
+            shown("bias_only_rmse").unwrap_or_else(|| "-".into())
+        ),
+        None => {
+            let name = folds.spread.keys().find(|name| shown(name).is_some())?;
+            format!("{name} {}", shown(name)?)
+        }
+    };
+    Some(format!("{:<10} {text}", format!("{} folds", folds.folds)))
+}
+
+/// Ranking metrics beside those of popularity.
+fn ranking(report: &Report) -> Vec<String> {
+    let (Some(own), Some(popular)) =
+        (&report.metrics.ranking, &report.metrics.baselines.popularity)
+    else {
+        return Vec::new();
+    };
+    let title = format!("ranking for {} users", count(own.users as u64));
+    let mut lines = vec![format!("{title:<28}{:>10}  {:>10}", "model", "popularity")];
+    for (name, value) in &own.values {
+        let simple = popular.values.get(name).copied().flatten();
+        lines.push(format!("  {name:<26}{:>10}  {:>10}", number(*value), number(simple)));
+    }
+    lines
+}
+
 /// One line for programs.
 #[must_use]
 pub fn train_json(report: &Report) -> String {
@@ -128,7 +166,9 @@ pub fn train_json(report: &Report) -> String {
         "holdout_mae": metrics.holdout_mae,
         "n_holdout": metrics.n_holdout,
         "n_holdout_cold": metrics.n_holdout_cold,
+        "ranking": metrics.ranking,
         "baselines": metrics.baselines,
+        "folds": metrics.folds,
         "durations_s": durations,
         "peak_rss_bytes": manifest.resources.get("peak_rss_bytes"),
         "warnings": warnings,

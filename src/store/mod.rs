@@ -13,6 +13,7 @@ mod factors;
 mod manifest;
 mod outdir;
 mod table;
+mod trials;
 
 use std::fs::File;
 use std::path::Path;
@@ -23,6 +24,7 @@ pub use manifest::{
 };
 pub use outdir::OutDir;
 pub use table::{RatingsWriter, write_predictions};
+pub use trials::{Trial, TrialsDir};
 
 use crate::error::{Error, Result};
 use crate::ids::Axis;
@@ -55,6 +57,15 @@ pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
     }
     let model = read_factor_files(path, "", &manifest)?;
     Ok((model, manifest))
+}
+
+/// Reads the factors that a refitted model was measured by, fitted on training ratings alone; none where
+/// the model was not refitted: its own factors are those.
+///
+/// # Errors
+/// As [`read_model`].
+pub fn read_measured(path: &Path, manifest: &Manifest) -> Result<Option<Model>> {
+    manifest.model.refit.then(|| read_factor_files(path, "train_", manifest)).transpose()
 }
 
 /// Reads the samples of the posterior that a model keeps, checked as the model is; none where it keeps

@@ -12,13 +12,13 @@ use crate::load::pairs::Pairs;
 use crate::synthetic::Block;
 
 /// A file that is moved into place when it is complete.
-struct OutFile {
+pub(super) struct OutFile {
     target: PathBuf,
     temporary: NamedTempFile,
 }
 
 impl OutFile {
-    fn create(target: &Path, replace: bool) -> Result<Self> {
+    pub(super) fn create(target: &Path, replace: bool) -> Result<Self> {
         // Through a link, its target is replaced and not the link.
         let resolved =
             if target.is_symlink() { target.canonicalize() } else { Ok(target.to_owned()) };
@@ -43,7 +43,12 @@ impl OutFile {
         Ok(Self { target: target.to_owned(), temporary })
     }
 
-    fn publish(self) -> Result<()> {
+    /// Where to write.
+    pub(super) fn writer(&mut self) -> &mut std::fs::File {
+        self.temporary.as_file_mut()
+    }
+
+    pub(super) fn publish(self) -> Result<()> {
         let Self { target, temporary } = self;
         let synced = temporary.as_file().sync_all();
         let moved = synced.and_then(|()| temporary.persist(&target).map_err(|e| e.error));

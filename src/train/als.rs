@@ -7,10 +7,12 @@
 //! `2 N k (k + 1) + (m + n)(k³/3 + 2k²)` flops for N ratings of m users and n items at rank k.
 
 use super::alternate::{Alternation, start_items};
-use super::{Algorithm, Fit, Problem, SolverChoice};
+use super::{Algorithm, Fit, Fitted, Problem, SolverChoice};
 use crate::error::{Error, Result};
-use crate::model::Scale;
+use crate::ids::Axis;
+use crate::model::{Embedding, Scale};
 use crate::objective::{Explicit, Regularization};
+use crate::ratings::Side;
 
 /// The algorithm's settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +58,13 @@ impl Algorithm for Als {
         };
         let factors = start_items(problem, self.seed, self.rank, self.solver);
         alternation.run(self.solver, factors, observer)
+    }
+
+    fn fold_in(&self, fitted: &Fitted<'_>, rows: (Axis, &Side)) -> Result<Embedding> {
+        let standard = (fitted.scale.mean, fitted.scale.deviation);
+        let objective =
+            Explicit::with_counts(fitted.mean_counts, standard, self.regularization, self.biases);
+        fitted.solve(&objective, self.solver, rows)
     }
 }
 

@@ -6,10 +6,12 @@
 //! rises, and for the confidences. An exact iteration costs that of [`super::Als`] and `(m + n) k²`.
 
 use super::alternate::{Alternation, start_items};
-use super::{Algorithm, Fit, Problem, SolverChoice};
+use super::{Algorithm, Fit, Fitted, Problem, SolverChoice};
 use crate::error::{Error, Result};
-use crate::model::Scale;
+use crate::ids::Axis;
+use crate::model::{Embedding, Scale};
 use crate::objective::{Confidence, Implicit};
+use crate::ratings::Side;
 
 /// The algorithm's settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +68,18 @@ impl Algorithm for Ials {
         };
         let factors = start_items(problem, self.seed, self.rank, self.solver);
         alternation.run(self.solver, factors, observer)
+    }
+
+    fn fold_in(&self, fitted: &Fitted<'_>, rows: (Axis, &Side)) -> Result<Embedding> {
+        let objective = Implicit::with_rows(
+            fitted.kernels,
+            fitted.rows,
+            self.confidence,
+            self.unobserved,
+            self.regularization,
+            self.exponent,
+        );
+        fitted.solve(&objective, self.solver, rows)
     }
 }
 

@@ -61,6 +61,7 @@
 mod als;
 mod alternate;
 mod bayes;
+mod fold_in;
 mod gd;
 mod hyper;
 mod ials;
@@ -75,15 +76,17 @@ use std::sync::atomic::AtomicBool;
 pub use als::Als;
 pub use alternate::SolverChoice;
 pub use bayes::Bayes;
+pub use fold_in::Fitted;
 pub use gd::Gd;
 pub use ials::Ials;
 pub use sgd::{Schedule, Sgd};
 pub use start::start;
 
 use crate::error::{Error, Result};
+use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
-use crate::model::{Factors, Scale, Scorer};
-use crate::ratings::{Moments, Ratings};
+use crate::model::{Embedding, Factors, Scale, Scorer};
+use crate::ratings::{Moments, Ratings, Side};
 
 /// What an algorithm fits.
 #[derive(Debug, Clone, Copy)]
@@ -192,6 +195,18 @@ pub trait Algorithm: Send + Sync {
     /// # Errors
     /// [`Error::Stopped`] if a stop was asked for, [`Error::Numeric`] if a row could not be solved.
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit>;
+
+    /// Vectors and biases of new rows of one side (their cells name rows of the other side), exactly as
+    /// a half-sweep over them would give: one solve per row.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for algorithms that have no such solve, else as [`Algorithm::fit`].
+    fn fold_in(&self, _fitted: &Fitted<'_>, _rows: (Axis, &Side)) -> Result<Embedding> {
+        Err(Error::Usage(format!(
+            "new users and items are folded in exactly by als and ials; {} has no such solve",
+            self.name()
+        )))
+    }
 }
 
 /// Ends with [`Error::Stopped`] where a stop was asked for.

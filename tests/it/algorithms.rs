@@ -4,12 +4,14 @@ use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
 use lacuna::error::Error;
-use lacuna::ids::Ids;
+use lacuna::ids::{Axis, Ids};
 use lacuna::linalg::simd::Kernels;
 use lacuna::objective::{Confidence, Regularization};
 use lacuna::ratings::{Cell, Ratings};
 use lacuna::split::mix;
-use lacuna::train::{Algorithm, Als, Bayes, Fit, Gd, Ials, Problem, Schedule, Sgd, SolverChoice};
+use lacuna::train::{
+    Algorithm, Als, Bayes, Fit, Fitted, Gd, Ials, Problem, Schedule, Sgd, SolverChoice,
+};
 
 use crate::support::{bits, cell, fit, fit_with_keys};
 
@@ -245,5 +247,58 @@ fn the_rating_scale_does_not_matter() {
         let ratio = errors(&scaled) / errors(&ratings);
         // Ratings are stored in single precision, and so are the sums of their products.
         assert!((ratio / 10.0 - 1.0).abs() < 1e-4, "{name}: {ratio}");
+    }
+}
+
+/// The items were solved last, against the users as they are: folding them in gives them again, bit for
+/// bit, however the rows are solved exactly.
+#[test]
+fn folding_in_is_a_half_sweep() {
+    let ratings = ratings(40);
+    let exact = |algorithm: &dyn Algorithm| {
+        let fitted = fit(algorithm, &ratings, None, &mut |_| ControlFlow::Continue(())).unwrap();
+        let stop = AtomicBool::new(false);
+        let basis = Fitted::new(&fitted.factors, fitted.scale, &ratings, Kernels::detect(), &stop);
+        let items = algorithm.fold_in(&basis, (Axis::Item, &ratings.by_item))?;
+        assert!(fitted.factors.items == items, "{}", algorithm.name());
+        algorithm.fold_in(&basis, (Axis::User, &ratings.by_user))
+    };
+    let als = Als {
+        rank: 12,
+        iterations: 2,
+        tolerance: 0.0,
+        regularization: Regularization { users: 0.1, items: 0.2, biases: 0.1, exponent: 0.5 },
+        biases: true,
+        mean: true,
+        solver: SolverChoice::Cholesky,
+        seed: 5,
+    };
+    let ials = Ials {
+        rank: 12,
+        iterations: 2,
+        tolerance: 0.0,
+        regularization: (0.05, 0.1),
+        exponent: 0.8,
+        confidence: Confidence::Log { alpha: 2.0, epsilon: 0.5 },
+        unobserved: 0.5,
+        solver: SolverChoice::Cholesky,
+        seed: 5,
+    };
+    let nonnegative = SolverChoice::Nonnegative;
+    let bare = Als { biases: false, mean: false, ..als.clone() };
+    exact(&als).unwrap();
+    exact(&Als { rank: 20, ..als.clone() }).unwrap();
+    exact(&Als { rank: 0, ..als }).unwrap();
+    exact(&bare).unwrap();
+    exact(&Als { solver: nonnegative, ..bare }).unwrap();
+    exact(&ials).unwrap();
+    exact(&Ials { solver: nonnegative, ..ials }).unwrap();
+    // Others say that they cannot.
+    let refused: Vec<Box<dyn Algorithm>> =
+        algorithms().into_iter().filter(|a| !["als", "ials"].contains(&a.name())).collect();
+    assert!(refused.len() >= 3);
+    for algorithm in refused {
+        let error = exact(&*algorithm).unwrap_err();
+        assert!(matches!(&error, Error::Usage(m) if m.contains(algorithm.name())), "{error}");
     }
 }

@@ -20,6 +20,10 @@ mod bayes;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(feature = "cli")]
+mod evaluate;
+#[cfg(feature = "cli")]
 mod formats;
 #[cfg(feature = "cli")]
 mod model;
+#[cfg(feature = "cli")]
+mod tune;

@@ -125,7 +125,7 @@ fn patience_keeps_the_best_iteration_of_the_validation_part() {
     train(&model, &["-r", "0.001", "-i", "30", "--tol", "0", "--patience", "2"]);
     let metrics = read(&model.join("metrics.json"));
     let curve = metrics["curve"].as_array().unwrap();
-    let rmse = |p: &Value| p["validation_rmse"].as_f64().unwrap();
+    let rmse = |p: &Value| p["validation"].as_f64().unwrap();
     let best = curve.iter().min_by(|a, b| rmse(a).total_cmp(&rmse(b))).unwrap();
     assert_eq!(metrics["iteration"], best["iteration"]);
     assert_eq!(metrics["holdout_rmse"], best["holdout_rmse"]);

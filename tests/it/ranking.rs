@@ -17,10 +17,10 @@ fn problem(case: &Value) -> (Matrix, Ranker, Judgements) {
     let scores = case["scores"].as_array().unwrap();
     let (users, items) = (scores.len(), scores[0].as_array().unwrap().len());
     let (mut p, mut q) = (Matrix::zeros(users, users), Matrix::zeros(items, users));
-    for user in 0..users {
+    for (user, scores) in scores.iter().enumerate() {
         p.row_mut(user)[user] = 1.0;
-        for item in 0..items {
-            q.row_mut(item)[user] = scores[user][item].as_f64().unwrap() as f32;
+        for (item, score) in scores.as_array().unwrap().iter().enumerate() {
+            q.row_mut(item)[user] = score.as_f64().unwrap() as f32;
         }
     }
     let mut judgements = Judgements::default();

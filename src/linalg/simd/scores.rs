@@ -89,7 +89,7 @@ unsafe fn strip<V: Vector, const R: usize>(
 #[inline(always)]
 pub(super) fn above(scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
     for (group, scores) in scores.chunks(PANEL).enumerate() {
-        let any = scores.iter().fold(false, |any, &score| any | (score > threshold));
+        let any = scores.iter().fold(0, |any, &score| any | u32::from(score > threshold)) > 0;
         if any {
             let at = |(lane, &score): (usize, &f32)| {
                 (score > threshold).then_some((group * PANEL + lane) as u32)

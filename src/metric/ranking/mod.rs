@@ -95,6 +95,13 @@ pub struct RankingMetric {
 }
 
 impl RankingMetric {
+    /// A default written in the source (a test parses all of them). Unknown names give the first.
+    #[cfg(feature = "files")]
+    pub(crate) fn literal(name: &str, cutoff: u32) -> Self {
+        let entry = REGISTRY.iter().position(|e| e.name == name).unwrap_or(0);
+        Self { entry, cutoff: Some(cutoff) }
+    }
+
     /// Length of the list; none for a metric of the whole order.
     #[must_use]
     pub const fn cutoff(self) -> Option<u32> {

@@ -12,7 +12,7 @@ use crate::model::Factors;
 use crate::objective::Regularization;
 use crate::param::NonNegative;
 use crate::ratings::{Cell, Ratings};
-use crate::split::Split;
+use crate::split::{Parts, Split};
 use crate::train::{Algorithm, Als, Problem};
 
 /// Where λ is looked for, on standardised ratings.
@@ -42,7 +42,7 @@ impl Run<'_> {
             ratio: self.config.test_ratio.get(),
             salt: format!("{}/regularization", self.config.holdout_salt),
         };
-        let (training, aside) = split.apply(training.to_vec(), users, items);
+        let Parts { training, holdout: aside, .. } = split.apply(training.to_vec(), users, items);
         if training.is_empty() || aside.is_empty() {
             let message = "--regularization auto: too few ratings to set some aside; give a number";
             return Err(Error::Usage(message.into()));
@@ -54,6 +54,7 @@ impl Run<'_> {
             ratings: &ratings,
             moments: &moments,
             holdout: &[],
+            fold_in: None,
             validation: &aside,
             user_keys: &users.keys("user"),
             item_keys: &items.keys("item"),
@@ -72,7 +73,7 @@ impl Run<'_> {
             };
             let problem = Problem { start: warm.as_ref(), ..self.problem(&sets) };
             let fit = als.fit(&problem, &mut |_| ControlFlow::Continue(()))?;
-            let errors = holdout_errors(&fit.scorer(), sets.ratings, sets.validation);
+            let errors = holdout_errors(&fit.scorer(), sets.ratings.known(), sets.validation);
             warm = Some(fit.factors);
             Ok(rmse(&errors.clipped).unwrap_or(f64::INFINITY))
         };

@@ -1,0 +1,40 @@
+//! `lacuna evaluate`.
+
+use clap::Args;
+
+use super::progress::Progress;
+use super::{Context, OutputArgs, terminal};
+use crate::error::{Error, Result};
+use crate::pipeline::{EvaluateConfig, evaluate};
+use crate::report;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Candidates are all items of the model except those that the user rated in training; higher scores come
+first, equal ones by id. Users without relevant test ratings do not count; items that the model does
+not know are misses; users that it does not know are left out and counted. recall@K divides by the
+number of relevant items, recall-min@K by the smaller of K and that, precision@K by K.
+
+Examples:
+  lacuna evaluate model
+  lacuna evaluate model test.csv --relevant-from 4 --metrics recall@20,ndcg@20
+  lacuna evaluate model test.csv --fold-in given.csv --json | jq .ranking")]
+pub(super) struct EvaluateArgs {
+    #[command(flatten)]
+    config: EvaluateConfig,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<()> {
+    let progress = Progress::new(&args.output);
+    let outcome = evaluate(&args.config, &context.stop, &|event| progress.show(event));
+    progress.finish();
+    let evaluation = outcome?;
+    if args.output.json {
+        let json =
+            serde_json::to_string(&evaluation).map_err(|e| Error::Internal(e.to_string()))?;
+        return terminal::print(&format!("{json}\n"));
+    }
+    terminal::print(&report::evaluation(&evaluation))
+}

@@ -1,0 +1,66 @@
+//! How sure an RMSE is: bootstrap over users.
+
+use rand::RngExt;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::RatingErrors;
+use crate::rng::{Stream, generator};
+
+/// Resamples drawn.
+const RESAMPLES: u32 = 1000;
+
+/// A confidence interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// The percentile interval of 95 % for the RMSE over all users' cells: 1000 times, as many users as there
+/// are are drawn with replacement, each with all its cells (Efron 1979; the cells of one user are not
+/// independent, so that users are drawn, as in Field, Welsh 2007). None with fewer than two users.
+#[must_use]
+pub fn bootstrap_rmse(per_user: &[RatingErrors], seed: u64) -> Option<Interval> {
+    if per_user.len() < 2 {
+        return None;
+    }
+    let resample = |number: u32| {
+        let mut rng = generator(seed, Stream::Bootstrap(number));
+        let (mut squared, mut count) = (0.0, 0);
+        for _ in 0..per_user.len() {
+            let user = &per_user[rng.random_range(0..per_user.len())];
+            squared += user.squared;
+            count += user.count;
+        }
+        (squared / count.max(1) as f64).sqrt()
+    };
+    let mut found: Vec<f64> = (0..RESAMPLES).into_par_iter().map(resample).collect();
+    found.sort_unstable_by(f64::total_cmp);
+    // The 25th smallest and the 25th largest.
+    let tail = RESAMPLES as usize / 40;
+    Some(Interval { low: found[tail - 1], high: found[found.len() - tail] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_is_that_of_the_normal_approximation() {
+        // Mean squared errors of users: 1 or 3, equally often; RMSE is sqrt(2).
+        let user = |n: u32| {
+            let squared = if n.is_multiple_of(2) { 10.0 } else { 30.0 };
+            RatingErrors { count: 10, squared, absolute: 0.0 }
+        };
+        let users: Vec<RatingErrors> = (0..1000).map(user).collect();
+        let found = bootstrap_rmse(&users, 1).expect("enough users");
+        // The mean of 1000 values of deviation 1 has deviation 0.0316; 1.96 of them about 2.
+        let (low, high) = ((2.0_f64 - 0.062).sqrt(), (2.0_f64 + 0.062).sqrt());
+        assert!((found.low - low).abs() < 0.004 && (found.high - high).abs() < 0.004, "{found:?}");
+        assert_eq!(found, bootstrap_rmse(&users, 1).expect("the same"));
+        assert!(bootstrap_rmse(&users[..1], 1).is_none());
+    }
+}

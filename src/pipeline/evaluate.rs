@@ -1,0 +1,412 @@
+//! Measures a stored model on test ratings.
+
+mod basis;
+mod predicted;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use basis::Basis;
+use predicted::Predicted;
+pub use predicted::RatingMetrics;
+use serde::Serialize;
+
+use super::dataset::{all_cells, fold_in_side};
+use super::measure::{Held, Ranked, RankingMetrics, Relevance};
+use super::reading::LoadConfig;
+use super::record::{Numbers, Source, fitted_on, recorded, replay, translate};
+use super::report::{Baselines, Errors};
+use super::segments::{Segment, Segments};
+use super::{AlgorithmName, Observer, TrainConfig, with_threads};
+use crate::error::{Error, Result};
+use crate::ids::{Axis, Ids};
+use crate::linalg::simd::Kernels;
+use crate::load::prepare::{Preparation, prepare};
+use crate::load::{LoadOptions, TimeUse, load};
+use crate::metric::RatingErrors;
+use crate::metric::ranking::RankingMetric;
+use crate::model::{Factors, Model, Scale, Scorer};
+use crate::param::{Count, Threads};
+use crate::ratings::{Cell, Ratings, Side};
+use crate::store::{Manifest, read_measured, read_model};
+use crate::train::{Algorithm, Fitted, Problem};
+
+/// What is measured unless something else is asked for.
+const METRICS: &str = "precision@10,recall@10,recall@20,recall@50,ndcg@10,ndcg@100,map@10,mrr@10,\
+                       hit-rate@10,auc,coverage@10,popularity-rank@10,gini@10";
+
+/// Everything that evaluate can be told.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+pub struct EvaluateConfig {
+    /// Model directory.
+    #[cfg_attr(feature = "cli", arg(value_name = "MODEL"))]
+    pub model: PathBuf,
+    /// Files of test ratings; the model's own holdout by default. Ratings that the model was trained on
+    /// are left out and counted.
+    #[cfg_attr(feature = "cli", arg(value_name = "RATINGS"))]
+    pub input: Vec<String>,
+    /// Files of the ratings that the model was trained on. By default they are read again from where the
+    /// model's manifest says, and their checksums compared.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
+    pub seen: Vec<String>,
+    /// Files of ratings that users are folded in from (strong generalisation, als and ials): only the
+    /// users in them are measured, by vectors solved from these ratings.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", requires = "input"))]
+    pub fold_in: Vec<String>,
+    /// Ranking metrics: precision@K, recall@K, recall-min@K, ndcg@K, map@K, mrr@K, hit-rate@K, auc,
+    /// coverage@K, popularity-rank@K, gini@K.
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "NAMES", value_delimiter = ',', default_value = METRICS)
+    )]
+    pub metrics: Vec<RankingMetric>,
+    /// Test ratings below this are not relevant to ranking metrics; all are by default.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "R", allow_negative_numbers = true))]
+    pub relevant_from: Option<f64>,
+    /// Rank for this many users only (the same ones for the same ids).
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+    pub sample_users: Option<Count>,
+    /// Seed of the confidence interval.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "SEED", default_value_t = 42))]
+    pub seed: u64,
+    /// Threads; all cores by default. The result does not depend on it.
+    #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
+    pub threads: Option<Threads>,
+    /// How the files given here are read.
+    #[cfg_attr(feature = "cli", command(flatten))]
+    pub load: LoadConfig,
+}
+
+/// What a model is worth on some test ratings.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Identity of the model.
+    pub model_version: String,
+    /// Name of its algorithm.
+    pub algorithm: String,
+    /// What the model's own holdout keeps from training; none for other test ratings.
+    pub leaks: Option<&'static str>,
+    /// Test ratings that count.
+    pub n_ratings: usize,
+    /// Test ratings left out because the model was trained on them.
+    pub in_training: usize,
+    /// Errors; none where scores are no ratings.
+    pub rating: Option<RatingMetrics>,
+    /// Rankings of all items that a user has not rated in training.
+    pub ranking: RankingMetrics,
+    /// Simpler models on the same ratings.
+    pub baselines: Baselines,
+    /// By the number of training ratings of the user.
+    pub by_user_activity: Vec<Segment>,
+    /// By the number of training ratings of the item.
+    pub by_item_popularity: Vec<Segment>,
+}
+
+/// Measures a stored model.
+///
+/// # Errors
+/// [`Error::Model`] for a damaged model, [`Error::Usage`] where the training ratings are not what they
+/// were, those of reading.
+pub fn evaluate(
+    config: &EvaluateConfig,
+    stop: &AtomicBool,
+    observer: &Observer<'_>,
+) -> Result<Evaluation> {
+    if config.input.is_empty() && !config.seen.is_empty() {
+        let message = "--seen replaces the run record, so the model's own holdout is not known: give test ratings";
+        return Err(Error::Usage(message.into()));
+    }
+    if config.relevant_from.is_some_and(|from| !from.is_finite()) {
+        return Err(Error::Usage("--relevant-from needs a number".into()));
+    }
+    let (model, manifest) = read_model(&config.model)?;
+    with_threads(config.threads.map(|t| t.get() as usize), || {
+        Evaluator::new(config, model, &manifest, stop, observer)?.run()
+    })
+}
+
+/// All cells in positions of the model; ids that it does not know come behind.
+struct Evaluator<'a> {
+    config: &'a EvaluateConfig,
+    settings: TrainConfig,
+    manifest: &'a Manifest,
+    model: Model,
+    training: Ratings,
+    fold_in: Option<Side>,
+    cells: Vec<Cell>,
+    user_keys: Vec<u64>,
+    in_training: usize,
+    basis: Basis,
+    kernels: Kernels,
+    stop: &'a AtomicBool,
+}
+
+/// Training, test and fold-in cells, as they were read.
+struct Sources {
+    seen: Source,
+    test: Source,
+    given: Source,
+}
+
+impl Sources {
+    /// From the files given, and where there are none from the run record.
+    fn read(
+        config: &EvaluateConfig,
+        settings: &TrainConfig,
+        manifest: &Manifest,
+        stop: &AtomicBool,
+        observer: &Observer<'_>,
+    ) -> Result<Self> {
+        let read = |files: &[String]| read_files(files, config, settings, stop);
+        let optional = |files: &[String]| {
+            if files.is_empty() { Ok(Source::default()) } else { read(files) }
+        };
+        if !config.seen.is_empty() {
+            let seen = read(&config.seen)?;
+            return Ok(Self {
+                seen,
+                test: read(&config.input)?,
+                given: optional(&config.fold_in)?,
+            });
+        }
+        let mut data = replay(settings, manifest, stop, observer)?;
+        let parts = std::mem::take(&mut data.parts);
+        let own_holdout = config.input.is_empty();
+        let cells = match manifest.model.refit && !own_holdout {
+            true => all_cells(&parts, settings.load.duplicates()),
+            false => fitted_on(settings, &parts, &data),
+        };
+        let source = |cells: Vec<Cell>| Source {
+            cells,
+            users: data.users.clone(),
+            items: data.items.clone(),
+        };
+        let seen = source(cells);
+        if own_holdout {
+            return Ok(Self { seen, test: source(parts.holdout), given: source(parts.fold_in) });
+        }
+        Ok(Self { seen, test: read(&config.input)?, given: optional(&config.fold_in)? })
+    }
+}
+
+/// Reads files that are given to evaluate; what becomes of duplicates is as in the training.
+fn read_files(
+    files: &[String],
+    config: &EvaluateConfig,
+    settings: &TrainConfig,
+    stop: &AtomicBool,
+) -> Result<Source> {
+    let counts = settings.algorithm == AlgorithmName::Ials;
+    let mut reading = config.load.clone();
+    reading.duplicates = reading.duplicates.or(settings.load.duplicates);
+    let options = LoadOptions { counts, ..reading.options(TimeUse::Ignore) };
+    let interactions = load((files, &[]), &options, stop, &|_, _| {})?;
+    let preparation = Preparation {
+        duplicates: reading.duplicates(),
+        minimum: reading.minimum(),
+        boundary: None,
+        counts,
+    };
+    let prepared = prepare(interactions, &preparation, stop)?;
+    Ok(Source { cells: prepared.cells, users: prepared.users, items: prepared.items })
+}
+
+impl<'a> Evaluator<'a> {
+    fn new(
+        config: &'a EvaluateConfig,
+        model: Model,
+        manifest: &'a Manifest,
+        stop: &'a AtomicBool,
+        observer: &Observer<'_>,
+    ) -> Result<Self> {
+        let settings = recorded(manifest)?;
+        let own_holdout = config.input.is_empty();
+        let (mut model, measured) = match read_measured(&config.model, manifest)? {
+            Some(measured) if own_holdout => (measured, true),
+            _ => (model, false),
+        };
+        let Sources { mut seen, mut test, mut given } =
+            Sources::read(config, &settings, manifest, stop, observer)?;
+        let (mut users, mut items) =
+            (Numbers::new(&model.users.ids), Numbers::new(&model.items.ids));
+        for source in [&mut seen, &mut test, &mut given] {
+            let (of_users, of_items) = (users.of(&source.users), items.of(&source.items));
+            source.cells = translate(&source.cells, &of_users, &of_items);
+        }
+        let (known_users, known_items) = (model.users.ids.len(), model.items.ids.len());
+        let foreign = |c: &Cell| c.user as usize >= known_users || c.item as usize >= known_items;
+        if seen.cells.iter().any(foreign) {
+            let message = "--seen holds users or items that the model was not trained on: give its training ratings";
+            return Err(Error::Usage(message.into()));
+        }
+        let training = Ratings::from_sorted(users.len(), items.len(), &seen.cells);
+        let mut basis = Basis::recorded(manifest);
+        if measured {
+            // The manifest speaks of the refitted factors; these are of the training cells.
+            basis = Basis::of(&training, &settings);
+            model.scale = basis.scale(&training, &model.scale);
+        }
+        let mut cells = test.cells;
+        let before = cells.len();
+        if !own_holdout {
+            let trained_on = |c: &Cell| {
+                training.by_user.row(c.user as usize).indices.binary_search(&c.item).is_ok()
+            };
+            cells.retain(|c| !trained_on(c));
+        }
+        let fold_in = match given.cells.is_empty() {
+            true => None,
+            false => {
+                // Solved against the model's items, of which there may be fewer than in the cells.
+                given.cells.retain(|c| (c.item as usize) < known_items);
+                let side = Ratings::from_sorted(users.len(), known_items, &given.cells);
+                Some(side.by_user)
+            }
+        };
+        let mut user_keys = model.users.ids.keys("user");
+        let names = std::mem::take(&mut users.names);
+        let unknown = Ids::Text(names.into_iter().map(String::into_boxed_str).collect());
+        user_keys.extend(unknown.keys("user"));
+        let in_training = before - cells.len();
+        let kernels = Kernels::detect();
+        Ok(Self {
+            config,
+            settings,
+            manifest,
+            model,
+            training,
+            fold_in,
+            cells,
+            user_keys,
+            in_training,
+            basis,
+            kernels,
+            stop,
+        })
+    }
+
+    fn run(&self) -> Result<Evaluation> {
+        let held =
+            Held { ratings: &self.training, cells: &self.cells, fold_in: self.fold_in.as_ref() };
+        let algorithm = self.settings.algorithm(None);
+        let folded = self.folded(&*algorithm)?;
+        let factors = folded.as_ref().unwrap_or(&self.model.factors);
+        let scorer = Scorer { factors, scale: self.model.scale };
+        let relevance = Relevance {
+            from: self.config.relevant_from,
+            sample: self.config.sample_users.map(|n| (n.get() as usize, &self.user_keys[..])),
+        };
+        let ranked = Ranked::new(held, &relevance);
+        let metrics = &self.config.metrics;
+        let vectors = (&factors.users.vectors, &factors.items);
+        let ranking = ranked.measure(vectors, metrics, self.kernels, self.stop)?;
+        let popular = ranked.popular(metrics, self.kernels, self.stop)?;
+        let mut baselines =
+            Baselines { popularity: Some(ranked.summary(&popular)), ..Baselines::default() };
+        let rates = self.model.scale.rates();
+        let predicted = rates.then(|| Predicted::new(&held, &scorer, self.kernels));
+        if rates {
+            self.simple(&held, &mut baselines)?;
+        }
+        let segments = |axis| {
+            let counts: Vec<usize> = match axis {
+                Axis::User => (0..held.seen().rows()).map(|r| held.seen().count(r)).collect(),
+                Axis::Item => {
+                    (0..self.training.items()).map(|r| self.training.by_item.count(r)).collect()
+                }
+            };
+            let mut segments = Segments::new(&counts);
+            if let Some(predicted) = &predicted {
+                for (cell, error) in self.cells.iter().zip(&predicted.errors) {
+                    let row = if axis == Axis::User { cell.user } else { cell.item };
+                    segments.add(row, *error);
+                }
+            } else {
+                for cell in &self.cells {
+                    segments.count(if axis == Axis::User { cell.user } else { cell.item });
+                }
+            }
+            if axis == Axis::User {
+                segments.rank(&ranked.judgements.rows, metrics, &ranking);
+            }
+            segments.finish()
+        };
+        let own_holdout = self.config.input.is_empty();
+        Ok(Evaluation {
+            model_version: self.manifest.model_version.clone(),
+            algorithm: self.manifest.model.algorithm.clone(),
+            leaks: own_holdout.then(|| self.manifest.split.split.leaks()),
+            n_ratings: self.cells.len(),
+            in_training: self.in_training,
+            rating: predicted.as_ref().map(|p| p.metrics(&held, &scorer, self.config.seed)),
+            by_user_activity: segments(Axis::User),
+            by_item_popularity: segments(Axis::Item),
+            ranking: ranked.summary(&ranking),
+            baselines,
+        })
+    }
+
+    /// The factors with the vectors of folded-in users, on the rating scale.
+    fn folded(&self, algorithm: &dyn Algorithm) -> Result<Option<Factors>> {
+        let Some(side) = &self.fold_in else { return Ok(None) };
+        let deviation = self.basis.deviation;
+        let mut factors = self.model.factors.clone();
+        factors.rescale(1.0 / deviation);
+        let fitted = Fitted {
+            factors: &factors,
+            scale: Scale { deviation, ..self.model.scale },
+            mean_counts: self.basis.mean_counts,
+            rows: (self.model.users.ids.len(), self.model.items.ids.len()),
+            kernels: self.kernels,
+            stop: self.stop,
+        };
+        let users = algorithm.fold_in(&fitted, (Axis::User, side))?;
+        let mut folded = Factors { users, items: factors.items };
+        folded.rescale(deviation);
+        Ok(Some(folded))
+    }
+
+    /// The errors of the mean, and of mean and biases fitted to the training cells.
+    fn simple(&self, held: &Held<'_>, baselines: &mut Baselines) -> Result<()> {
+        let moments = self.training.moments();
+        let bias_only = self.settings.bias_only();
+        let problem = Problem {
+            ratings: &self.training,
+            moments: &moments,
+            user_keys: &self.user_keys,
+            item_keys: &vec![0; self.training.items()],
+            start: None,
+            stop: self.stop,
+            kernels: self.kernels,
+        };
+        let fit = bias_only.fit(&problem, &mut |_| ControlFlow::Continue(()))?;
+        let mut constant = RatingErrors::default();
+        for cell in &self.cells {
+            constant.push(f64::from(cell.value) - moments.mean);
+        }
+        baselines.global_mean = Errors::from(&constant);
+        // What users are folded in from, over the items of the training cells.
+        let widened = self.fold_in.as_ref().and_then(|side| {
+            let rows = (0..side.rows()).flat_map(|user| {
+                let row = side.row(user);
+                let cell = move |p: usize| Cell {
+                    user: user as u32,
+                    item: row.indices[p],
+                    value: row.values[p],
+                    weight: row.weights.map_or(1.0, |w| w[p]),
+                    time: 0,
+                };
+                (0..row.len()).map(cell)
+            });
+            fold_in_side(&rows.collect::<Vec<_>>(), &self.training)
+        });
+        let held = Held { fold_in: widened.as_ref(), ..*held };
+        let folded = held.folded(&bias_only, (&fit.factors, fit.scale), self.kernels, self.stop)?;
+        let factors = folded.as_ref().unwrap_or(&fit.factors);
+        let errors = held.errors(&Scorer { factors, scale: fit.scale });
+        baselines.bias_only = Errors::from(&errors.clipped);
+        Ok(())
+    }
+}

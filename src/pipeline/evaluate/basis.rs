@@ -1,0 +1,50 @@
+//! What stored factors were fitted with.
+
+use super::super::TrainConfig;
+use crate::model::Scale;
+use crate::ratings::Ratings;
+use crate::store::Manifest;
+
+/// What the factors were fitted with, for solving rows against them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Basis {
+    /// μ of the score, and `s`.
+    pub mean: f64,
+    pub deviation: f64,
+    pub mean_counts: (f64, f64),
+}
+
+impl Basis {
+    pub(super) const fn recorded(manifest: &Manifest) -> Self {
+        let model = &manifest.model;
+        Self {
+            mean: model.global_mean,
+            deviation: model.scale,
+            mean_counts: (model.mean_user_ratings, model.mean_item_ratings),
+        }
+    }
+
+    pub(super) fn of(training: &Ratings, settings: &TrainConfig) -> Self {
+        let moments = training.moments();
+        let standardised = settings.standardises();
+        Self {
+            mean: if standardised { moments.mean } else { 0.0 },
+            deviation: if standardised { moments.deviation } else { 1.0 },
+            mean_counts: (training.by_user.mean_count(), training.by_item.mean_count()),
+        }
+    }
+
+    /// The scale of factors that were fitted to these cells.
+    pub(super) fn scale(&self, training: &Ratings, like: &Scale) -> Scale {
+        let moments = training.moments();
+        if !like.rates() {
+            return *like;
+        }
+        Scale {
+            mean: self.mean,
+            fallback: moments.mean,
+            range: (f64::from(moments.min), f64::from(moments.max)),
+            ..*like
+        }
+    }
+}

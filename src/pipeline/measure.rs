@@ -1,0 +1,238 @@
+//! Measures factors on held-out cells: errors, and the ranking of all candidates.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::ids::Axis;
+use crate::linalg::Matrix;
+use crate::linalg::simd::Kernels;
+use crate::metric::ranking::{Judgements, Lists, Ranking, RankingMetric, rank};
+use crate::metric::{HoldoutErrors, holdout_errors};
+use crate::model::{Embedding, Factors, Ranker, Scale, Scorer};
+use crate::ratings::{Cell, Known, Ratings, Side};
+use crate::split::mix;
+use crate::train::{Algorithm, Fitted};
+
+/// The held-out cells of one fit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held<'a> {
+    /// The training cells.
+    pub ratings: &'a Ratings,
+    /// The held-out cells, sorted by user and item.
+    pub cells: &'a [Cell],
+    /// Where users are held out: what they are folded in from, as rows over all users.
+    pub fold_in: Option<&'a Side>,
+}
+
+impl<'a> Held<'a> {
+    /// What is known of every user when it is measured.
+    pub(super) fn seen(&self) -> &'a Side {
+        self.fold_in.unwrap_or(&self.ratings.by_user)
+    }
+
+    fn known(&self) -> Known<'a> {
+        Known::new(self.seen(), &self.ratings.by_item)
+    }
+
+    /// The factors with the vectors of held-out users, where users are held out.
+    pub(super) fn folded(
+        &self,
+        algorithm: &dyn Algorithm,
+        (factors, scale): (&Factors, Scale),
+        kernels: Kernels,
+        stop: &AtomicBool,
+    ) -> Result<Option<Factors>> {
+        let Some(side) = self.fold_in else { return Ok(None) };
+        let fitted = Fitted::new(factors, scale, self.ratings, kernels, stop);
+        let users = algorithm.fold_in(&fitted, (Axis::User, side))?;
+        Ok(Some(Factors { users, items: factors.items.clone() }))
+    }
+
+    /// Errors of factors that hold the vectors of all users who are measured.
+    pub(super) fn errors(&self, scorer: &Scorer<'_>) -> HoldoutErrors {
+        holdout_errors(scorer, self.known(), self.cells)
+    }
+}
+
+/// Which cells are relevant, and for how many users lists are ranked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Relevance<'a> {
+    /// Least value of a relevant cell; all are where none is given.
+    pub from: Option<f64>,
+    /// Most users, and the keys by which they are chosen (the same ones for the same ids).
+    pub sample: Option<(usize, &'a [u64])>,
+}
+
+/// The ranking of one set of held-out cells, prepared once for any factors.
+pub(super) struct Ranked<'a> {
+    held: Held<'a>,
+    candidates: Vec<u32>,
+    /// Users, what they saw and what is relevant to them, in numbers of candidates.
+    pub judgements: Judgements,
+    /// Users with held-out cells who are not known.
+    pub unknown_users: usize,
+}
+
+/// Ranking metrics and what they are means over.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct RankingMetrics {
+    /// Users ranked for.
+    pub users: usize,
+    /// Users left out because they have no training ratings.
+    pub unknown_users: usize,
+    /// By name.
+    #[serde(flatten)]
+    pub values: BTreeMap<String, Option<f64>>,
+}
+
+impl<'a> Ranked<'a> {
+    /// Candidates are all items with training cells, except those that a user saw.
+    pub(super) fn new(held: Held<'a>, relevance: &Relevance<'_>) -> Self {
+        let trained = &held.ratings.by_item;
+        let mut numbers = vec![u32::MAX; trained.rows()];
+        let mut candidates = Vec::new();
+        for item in (0..trained.rows()).filter(|&item| trained.count(item) > 0) {
+            numbers[item] = candidates.len() as u32;
+            candidates.push(item as u32);
+        }
+        let relevant =
+            |cell: &Cell| relevance.from.is_none_or(|from| f64::from(cell.value) >= from);
+        let (mut judgements, mut unknown_users) = (Judgements::default(), 0);
+        let (mut seen, mut liked) = (Lists::default(), Lists::default());
+        let least = least_hash(&held, relevance);
+        for cells in held.cells.chunk_by(|a, b| a.user == b.user) {
+            let user = cells[0].user;
+            let row = held.seen().row(user as usize);
+            if row.is_empty() {
+                unknown_users += 1;
+                continue;
+            }
+            if least.is_some_and(|(keys, least)| mix(keys[user as usize]) > least) {
+                continue;
+            }
+            // After a split by time a cell may stand on both sides: it is no candidate.
+            let fresh = |c: &&Cell| relevant(c) && row.indices.binary_search(&c.item).is_err();
+            let (mut own, mut missing) = (Vec::new(), 0);
+            for cell in cells.iter().filter(fresh) {
+                match numbers[cell.item as usize] {
+                    u32::MAX => missing += 1,
+                    number => own.push(number),
+                }
+            }
+            if own.len() + missing == 0 {
+                continue;
+            }
+            judgements.rows.push(user);
+            judgements.missing.push(missing as u32);
+            seen.push(row.indices.iter().map(|&item| numbers[item as usize]));
+            liked.push(own);
+        }
+        (judgements.seen, judgements.relevant) = (seen, liked);
+        Self { held, candidates, judgements, unknown_users }
+    }
+
+    /// The candidates' training ratings.
+    fn popularity(&self) -> Vec<u32> {
+        let count = |&item: &u32| self.held.ratings.by_item.count(item as usize);
+        self.candidates.iter().map(|item| u32::try_from(count(item)).unwrap_or(u32::MAX)).collect()
+    }
+
+    /// Ranks by some factors.
+    pub(super) fn measure(
+        &self,
+        (users, items): (&Matrix, &Embedding),
+        metrics: &[RankingMetric],
+        kernels: Kernels,
+        stop: &AtomicBool,
+    ) -> Result<Ranking> {
+        let ranker = Ranker::new(items, self.candidates.clone());
+        let popularity = self.popularity();
+        rank(kernels, users, &ranker, &popularity, &self.judgements, metrics, stop)
+    }
+
+    /// Ranks everybody's candidates by their training ratings.
+    pub(super) fn popular(
+        &self,
+        metrics: &[RankingMetric],
+        kernels: Kernels,
+        stop: &AtomicBool,
+    ) -> Result<Ranking> {
+        let Ratings { by_user, by_item } = self.held.ratings;
+        let counts = (0..by_item.rows()).map(|item| by_item.count(item) as f32).collect();
+        let items = Embedding { vectors: Matrix::zeros(by_item.rows(), 0), biases: counts };
+        self.measure((&Matrix::zeros(by_user.rows(), 0), &items), metrics, kernels, stop)
+    }
+
+    /// A ranking with what it is over.
+    pub(super) fn summary(&self, ranking: &Ranking) -> RankingMetrics {
+        RankingMetrics {
+            users: self.judgements.rows.len(),
+            unknown_users: self.unknown_users,
+            values: ranking.values.iter().map(|(m, v)| (m.to_string(), *v)).collect(),
+        }
+    }
+}
+
+/// The largest hash of a user in the sample, where there is one: the users with the smallest hashes.
+fn least_hash<'k>(held: &Held<'_>, relevance: &Relevance<'k>) -> Option<(&'k [u64], u64)> {
+    let (size, keys) = relevance.sample?;
+    let known = |cells: &&[Cell]| held.seen().count(cells[0].user as usize) > 0;
+    let groups = held.cells.chunk_by(|a, b| a.user == b.user).filter(known);
+    let mut hashes: Vec<u64> = groups.map(|cells| mix(keys[cells[0].user as usize])).collect();
+    if hashes.len() <= size || size == 0 {
+        return None;
+    }
+    let (_, largest, _) = hashes.select_nth_unstable(size - 1);
+    Some((keys, *largest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(user: u32, item: u32, value: f32) -> Cell {
+        Cell { user, item, value, weight: 1.0, time: 0 }
+    }
+
+    #[test]
+    fn judgements_leave_out_what_cannot_be_ranked() {
+        // Item 3 and user 2 have no training cells.
+        let ratings = Ratings::from_sorted(
+            3,
+            5,
+            &[cell(0, 0, 5.0), cell(0, 4, 1.0), cell(1, 1, 3.0), cell(1, 2, 3.0)],
+        );
+        let cells = [
+            cell(0, 1, 5.0),
+            cell(0, 2, 2.0),
+            cell(0, 3, 5.0),
+            cell(0, 4, 5.0),
+            cell(1, 0, 1.0),
+            cell(2, 0, 5.0),
+        ];
+        let held = Held { ratings: &ratings, cells: &cells, fold_in: None };
+        let ranked = Ranked::new(held, &Relevance { from: Some(4.0), sample: None });
+        // Candidates are items 0, 1, 2, 4: user 0 likes item 1 and misses item 3, item 4 it has seen;
+        // user 1 likes nothing.
+        assert_eq!(ranked.candidates, [0, 1, 2, 4]);
+        assert_eq!((&ranked.judgements.rows[..], ranked.unknown_users), (&[0][..], 1));
+        assert_eq!(ranked.judgements.relevant.get(0), [1]);
+        assert_eq!(ranked.judgements.seen.get(0), [0, 3]);
+        assert_eq!(ranked.judgements.missing, [1]);
+        let all = Ranked::new(held, &Relevance::default());
+        assert_eq!(all.judgements.rows, [0, 1]);
+        let keys = [10, 20, 30];
+        let one = Ranked::new(held, &Relevance { from: None, sample: Some((1, &keys)) });
+        assert_eq!(one.judgements.rows.len(), 1);
+        let metrics = ["recall@2".parse().expect("a metric")];
+        let stop = AtomicBool::new(false);
+        let popular = all.popular(&metrics, Kernels::detect(), &stop).expect("ranks");
+        // User 0's candidates are items 1 and 2, of which both are relevant beside item 3; user 1's
+        // are 0 and 4.
+        let recall = popular.values[0].1.expect("users");
+        assert!((recall - 5.0 / 6.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,94 @@
+//! Cross-validation.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::super::Event;
+use super::super::dataset::{Dataset, all_cells};
+use super::super::report::{FoldMetrics, Metrics, Spread};
+use super::{Run, Sets, name_row};
+use crate::error::{Error, Result};
+use crate::param::Automatic;
+use crate::ratings::Ratings;
+use crate::split::{Parts, Split};
+
+impl Run<'_> {
+    /// Fits once per fold on the other folds, and measures on it; it only reports. `--patience` does not
+    /// apply: every fold runs all iterations.
+    pub(super) fn cross_validate(&mut self, data: &Dataset, folds: u32) -> Result<FoldMetrics> {
+        let cells = all_cells(&data.parts, self.config.load.duplicates());
+        let (users, items) = (&data.users, &data.items);
+        let (user_keys, item_keys) = (users.keys("user"), items.keys("item"));
+        let (since, before) = (Instant::now(), self.durations);
+        (self.observer)(&Event::Phase("cross-validating"));
+        let mut found: Vec<Metrics> = Vec::new();
+        for number in 0..folds {
+            let salt = format!("{}/folds", self.config.holdout_salt);
+            let split = Split::Fold { number, folds, salt };
+            let Parts { training, holdout, .. } = split.apply(cells.clone(), users, items);
+            if training.is_empty() || holdout.is_empty() {
+                return Err(Error::Usage(format!(
+                    "--folds {folds}: fold {} has no ratings to train on or to measure with",
+                    number + 1
+                )));
+            }
+            let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
+            let sets = Sets {
+                ratings: &ratings,
+                moments: &ratings.moments(),
+                holdout: &holdout,
+                fold_in: None,
+                validation: &[],
+                user_keys: &user_keys,
+                item_keys: &item_keys,
+            };
+            let named = |error| name_row(error, users, items);
+            let mut config = self.config.clone();
+            if config.regularization == Some(Automatic::Auto) {
+                let chosen = self.choose_regularization(&training, users, items).map_err(named)?;
+                config.regularization = Some(Automatic::Value(chosen));
+            }
+            let algorithm = config.algorithm(None);
+            let fitted = algorithm
+                .fit(&self.problem(&sets), &mut |_| ControlFlow::Continue(()))
+                .map_err(named)?;
+            let metrics = self.measure(&sets, &*algorithm, &fitted).map_err(named)?;
+            (self.observer)(&Event::Fold(number + 1, folds, metrics.holdout_rmse));
+            found.push(metrics);
+        }
+        // What the published model took is counted apart.
+        self.durations = before;
+        Ok(summary(folds, &found, since.elapsed().as_secs_f64()))
+    }
+}
+
+fn summary(folds: u32, found: &[Metrics], seconds: f64) -> FoldMetrics {
+    let spread = |value: &dyn Fn(&Metrics) -> Option<f64>| {
+        Spread::of(&found.iter().map(value).collect::<Vec<_>>())
+    };
+    let mut all = BTreeMap::from([
+        ("holdout_rmse".to_owned(), spread(&|m| m.holdout_rmse)),
+        ("holdout_mae".to_owned(), spread(&|m| m.holdout_mae)),
+        ("bias_only_rmse".to_owned(), spread(&|m| m.baselines.bias_only.rmse)),
+    ]);
+    let names = found.iter().filter_map(|m| m.ranking.as_ref()).flat_map(|r| r.values.keys());
+    for name in names.cloned().collect::<Vec<_>>() {
+        let value = |m: &Metrics| m.ranking.as_ref()?.values.get(&name).copied().flatten();
+        all.insert(name.clone(), spread(&value));
+    }
+    let holdout_rmse = found.iter().map(|m| m.holdout_rmse).collect();
+    FoldMetrics { folds, holdout_rmse, spread: all, seconds }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_is_that_of_a_sample() {
+        let spread = Spread::of(&[Some(1.0), Some(2.0), Some(3.0)]);
+        assert_eq!(spread, Some(Spread { mean: 2.0, std: 1.0 }));
+        assert_eq!(Spread::of(&[Some(1.0), None]), None);
+    }
+}

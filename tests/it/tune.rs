@@ -1,0 +1,214 @@
+//! `lacuna tune`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use polars::prelude::{ParquetReader, SerReader};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{json, lacuna, run, sample};
+
+const SPACE: &str = "method = \"random\"\ntrials = 5\n[space]\n\
+    regularization = { low = 0.02, high = 0.5, log = true }\nfactors = [2, 4]\n";
+
+fn write(dir: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = dir.path().join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The trials of a report, times taken out.
+fn ranked(report: &Value) -> Vec<Value> {
+    let mut trials = report["ranked"].as_array().unwrap().clone();
+    for trial in &mut trials {
+        trial.as_object_mut().unwrap().remove("seconds");
+    }
+    trials
+}
+
+#[test]
+fn a_search_ranks_its_trials_and_writes_the_best_settings() {
+    let dir = TempDir::new().unwrap();
+    let (space, out) = (write(&dir, "space.toml", SPACE), dir.path().join("t"));
+    let arguments = ["tune", &sample(), "--space", path(&space), "-o", path(&out), "-i", "4"];
+    let report = json(&arguments);
+    let trials = ranked(&report);
+    assert_eq!(trials.len(), 6);
+    let values: Vec<f64> = trials.iter().map(|t| t["validation"].as_f64().unwrap()).collect();
+    assert!(values.is_sorted() && values[0] < values[5]);
+    assert_eq!(report["best"]["number"], trials[0]["number"]);
+    // The settings as given are trial 0.
+    let given = trials.iter().find(|t| t["number"] == 0).unwrap();
+    assert!(given["settings"].as_object().unwrap().is_empty());
+    // The best settings, trained, give what the report says of the holdout.
+    let (best, model) = (out.join("best.toml"), dir.path().join("m"));
+    let line = json(&["train", &sample(), "--config", path(&best), "-o", path(&model)]);
+    assert_eq!(line["holdout_rmse"], report["chosen"]["metrics"]["holdout_rmse"]);
+    assert_eq!(line["iterations"], report["chosen"]["iterations"]);
+    let file = fs::File::open(out.join("trials.parquet")).unwrap();
+    let frame = ParquetReader::new(file).finish().unwrap();
+    assert_eq!(frame.shape(), (6, 9));
+    assert!(frame.column("regularization").unwrap().f64().is_ok());
+    // On any number of threads, the same.
+    let other = dir.path().join("one");
+    let again = json(
+        &[
+            &["tune", &sample(), "--space", path(&space), "-o", path(&other), "-i", "4"],
+            &["-j", "1"][..],
+        ]
+        .concat(),
+    );
+    assert_eq!(trials, ranked(&again));
+    // The text is for people: 80 columns.
+    let (_, text, _) = run(&arguments);
+    assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+}
+
+#[test]
+fn an_interrupted_search_goes_on_where_it_was() {
+    let dir = TempDir::new().unwrap();
+    let space = SPACE.replace("trials = 5", "trials = 40").replace("[2, 4]", "[8, 16]");
+    let (space, out) = (write(&dir, "space.toml", &space), dir.path().join("t"));
+    let arguments = ["tune", &sample(), "--space", path(&space), "-o", path(&out), "--quiet"];
+    let mut child = lacuna().args(arguments).spawn().unwrap();
+    let trials = out.join("trials");
+    let finished = || {
+        fs::read_dir(&trials).map_or(0, |d| {
+            d.flatten().filter(|f| f.path().extension().is_some_and(|e| e == "json")).count()
+        })
+    };
+    // Killed when some trials are done: wherever that is, the rest follows.
+    while finished() < 3 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = finished();
+    assert!((3..41).contains(&before), "{before} trials at the kill");
+    let times = |n: usize| -> Vec<(PathBuf, std::time::SystemTime)> {
+        let mut files: Vec<_> = fs::read_dir(&trials)
+            .unwrap()
+            .flatten()
+            .filter(|f| f.path().extension().is_some_and(|e| e == "json"))
+            .map(|f| (f.path(), f.metadata().unwrap().modified().unwrap()))
+            .collect();
+        files.sort_by_key(|f| f.1);
+        files.truncate(n);
+        files
+    };
+    let kept = times(before);
+    let report = json(&arguments[..arguments.len() - 1]);
+    assert_eq!(ranked(&report).len(), 41);
+    assert_eq!(times(before), kept);
+    // The same as a search that was left alone.
+    let other = dir.path().join("other");
+    let alone = json(&["tune", &sample(), "--space", path(&space), "-o", path(&other)]);
+    assert_eq!(ranked(&report), ranked(&alone));
+    // Other settings do not mix with it; --force starts anew.
+    let changed = [&arguments[..], &["--bias-reg", "0.3"]].concat();
+    let (code, _, err) = run(&changed);
+    assert!(code == 2 && err.contains("--force"), "{err}");
+    let fewer = write(&dir, "space.toml", SPACE);
+    assert_eq!(path(&fewer), path(&space));
+    let (code, _, err) = run(&[&changed[..], &["--force", "-i", "1"]].concat());
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(finished(), 6);
+}
+
+#[test]
+fn halving_grids_folds_and_implicit_feedback_are_searched_too() {
+    let dir = TempDir::new().unwrap();
+    let of = |name: &str| dir.path().join(name);
+    let halving = SPACE.replace("random", "halving").replace("trials = 5", "trials = 9");
+    let halving = write(&dir, "halving.toml", &halving);
+    let report =
+        json(&["tune", &sample(), "--space", path(&halving), "-o", path(&of("h")), "-i", "9"]);
+    // Nine points for one iteration, three for three, one for nine beside the settings as given.
+    assert_eq!(report["trials"], 9 + 3 + 2);
+    assert_eq!(ranked(&report).len(), 2);
+    assert!(ranked(&report).iter().all(|t| t["rung"] == 2 && t["iterations"] == 9));
+    let grid = write(
+        &dir,
+        "grid.toml",
+        "method = \"grid\"\n[space]\nfactors = [2, 3]\nreg_exponent = { low = 0.0, high = 1.0, steps = 2 }\n",
+    );
+    let report = json(&[
+        "tune",
+        &sample(),
+        "--space",
+        path(&grid),
+        "-o",
+        path(&of("g")),
+        "-i",
+        "2",
+        "--folds",
+        "2",
+    ]);
+    assert_eq!(report["trials"], 5);
+    assert!(report["best"]["deviation"].as_f64().unwrap() > 0.0);
+    assert!(!report["edges"].as_array().unwrap().is_empty());
+    let ials = write(
+        &dir,
+        "ials.toml",
+        "trials = 2\n[space]\nunobserved_weight = { low = 0.01, high = 1.0, log = true }\n",
+    );
+    let report = json(&[
+        "tune",
+        &sample(),
+        "--space",
+        path(&ials),
+        "-o",
+        path(&of("i")),
+        "-i",
+        "2",
+        "-k",
+        "4",
+        "-a",
+        "ials",
+    ]);
+    assert_eq!(report["criterion"], "ndcg@10");
+    let values: Vec<f64> =
+        ranked(&report).iter().map(|t| t["validation"].as_f64().unwrap()).collect();
+    assert!(values.is_sorted_by(|a, b| a >= b));
+    assert!(report["chosen"]["metrics"]["ranking"]["ndcg@10"].is_number());
+}
+
+#[test]
+fn what_cannot_be_searched_says_why() {
+    let dir = TempDir::new().unwrap();
+    let space = write(&dir, "space.toml", SPACE);
+    let bad = write(&dir, "bad.toml", "[space]\nfactor = [1]\n");
+    let halving = write(&dir, "halving.toml", &SPACE.replace("random", "halving"));
+    let foreign = dir.path().join("foreign");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("mine.txt"), "precious").unwrap();
+    let out = dir.path().join("t");
+    let (s, o) = (sample(), path(&out));
+    for (arguments, part) in [
+        (&["tune", &s, "-o", o][..], "--space"),
+        (&["tune", &s, "--space", path(&space)], "no output"),
+        (&["tune", &s, "-o", o, "--space", "no.toml"], "cannot read the space"),
+        (&["tune", &s, "-o", o, "--space", path(&bad)], "cannot be tuned"),
+        (&["tune", &s, "-o", o, "--space", path(&space), "--refit"], "--refit"),
+        (&["tune", &s, "-o", o, "--space", path(&halving), "--patience", "2"], "--patience"),
+        (
+            &["tune", &s, "-o", path(&foreign), "--space", path(&space)],
+            "no directory of lacuna tune",
+        ),
+        (
+            &["tune", &s, "-o", path(&foreign), "--space", path(&space), "--force"],
+            "no directory of lacuna tune",
+        ),
+    ] {
+        let (code, stdout, err) = run(arguments);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(err.contains(part), "{arguments:?}: {err}");
+    }
+    assert_eq!(fs::read_to_string(foreign.join("mine.txt")).unwrap(), "precious");
+    assert!(!out.exists());
+}
