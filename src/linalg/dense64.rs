@@ -31,6 +31,13 @@ impl NormalEquations {
     pub fn to_dense(&self, bias: bool) -> (Vec<f64>, Vec<f64>) {
         let order = self.rank + usize::from(bias);
         let (mut matrix, mut rhs) = (vec![0.0; order * order], vec![0.0; order]);
+        self.write_dense(bias, &mut matrix, &mut rhs);
+        (matrix, rhs)
+    }
+
+    /// [`NormalEquations::to_dense`] into memory of the right size.
+    pub fn write_dense(&self, bias: bool, matrix: &mut [f64], rhs: &mut [f64]) {
+        let order = self.rank + usize::from(bias);
         for i in 0..order {
             for j in i..order {
                 let value = match (i < self.rank, j < self.rank) {
@@ -42,7 +49,6 @@ impl NormalEquations {
             }
             rhs[i] = if i < self.rank { f64::from(self.rhs[i]) } else { self.target };
         }
-        (matrix, rhs)
     }
 }
 

@@ -1,13 +1,12 @@
 //! The algorithm that the settings name: its defaults, what goes with it, and what it is built from.
 
-use super::names::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
+use super::names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};
 use super::{Criterion, Holdout, TrainConfig};
-use crate::error::{Error, Result};
 use crate::load::prepare::Duplicates;
 use crate::metric::ranking::RankingMetric;
 use crate::objective::{Confidence, Regularization};
 use crate::param::{Automatic, Count, Exponent, Fraction, Natural, NonNegative, Positive, Rank};
-use crate::train::{Algorithm, Als, Bayes, Gd, Ials, Schedule, Sgd, SolverChoice};
+use crate::train::{Algorithm, Als, Bayes, Gd, Ials, Schedule, Sgd, SolverChoice, Variational};
 
 impl TrainConfig {
     /// The same settings with the algorithm's defaults in place of what was not given.
@@ -41,9 +40,14 @@ impl TrainConfig {
             fill(&mut c.criterion, self.criterion());
         }
         if name == AlgorithmName::Bayes {
-            fill(&mut c.burn_in, Natural::literal(50));
-            fill(&mut c.samples, Count::literal(150));
+            fill(&mut c.inference, InferenceName::Gibbs);
             fill(&mut c.keep_samples, Natural::literal(0));
+            if c.inference == Some(InferenceName::Vb) {
+                fill(&mut c.iterations, Count::literal(15));
+            } else {
+                fill(&mut c.burn_in, Natural::literal(50));
+                fill(&mut c.samples, Count::literal(150));
+            }
             return c;
         }
         let gradient = matches!(name, AlgorithmName::Sgd | AlgorithmName::Gd);
@@ -119,124 +123,6 @@ impl TrainConfig {
         c.iterations.map_or(sampling, Count::get)
     }
 
-    /// Checks that what was given goes with the algorithm.
-    fn check_flags(&self) -> Result<()> {
-        use AlgorithmName::{Als, Bayes, Gd, Ials, Sgd};
-        let given: [(&str, bool, &[AlgorithmName]); 22] = [
-            ("--iterations", self.iterations.is_some(), &[Als, Ials, Sgd, Gd]),
-            ("--regularization", self.regularization.is_some(), &[Als, Ials, Sgd]),
-            ("--reg-exponent", self.reg_exponent.is_some(), &[Als, Ials, Sgd]),
-            ("--bias-reg", self.bias_reg.is_some(), &[Als, Sgd]),
-            ("--user-reg", self.user_reg.is_some(), &[Als, Ials, Sgd]),
-            ("--item-reg", self.item_reg.is_some(), &[Als, Ials, Sgd]),
-            ("--no-biases", self.no_biases, &[Als, Bayes, Sgd]),
-            ("--no-mean", self.no_mean, &[Als, Sgd]),
-            ("--solver", self.solver.is_some(), &[Als, Ials]),
-            ("--tol", self.tol.is_some(), &[Als, Ials, Sgd, Gd]),
-            ("--patience", self.patience.is_some(), &[Als, Ials, Sgd, Gd]),
-            ("--holdout user", self.holdout == Holdout::User, &[Als, Ials]),
-            ("--nonnegative", self.nonnegative, &[Als, Ials]),
-            ("--learning-rate", self.learning_rate.is_some(), &[Sgd, Gd]),
-            ("--schedule", self.schedule.is_some(), &[Sgd]),
-            ("--confidence", self.confidence.is_some(), &[Ials]),
-            ("--alpha", self.alpha.is_some(), &[Ials]),
-            ("--epsilon", self.epsilon.is_some(), &[Ials]),
-            ("--unobserved-weight", self.unobserved_weight.is_some(), &[Ials]),
-            ("--burn-in", self.burn_in.is_some(), &[Bayes]),
-            ("--samples", self.samples.is_some(), &[Bayes]),
-            ("--keep-samples", self.keep_samples.is_some(), &[Bayes]),
-        ];
-        let foreign =
-            given.iter().find(|(_, given, known)| *given && !known.contains(&self.algorithm));
-        if let Some((flag, _, algorithms)) = foreign {
-            let names: Vec<&str> = algorithms.iter().map(|a| a.name()).collect();
-            let names = names.join(" or ");
-            return Err(Error::Usage(format!("{flag} goes with --algorithm {names}")));
-        }
-        Ok(())
-    }
-
-    /// Checks that what was given goes with the algorithm, and with each other.
-    pub(super) fn check_algorithm(&self) -> Result<()> {
-        use AlgorithmName::{Als, Ials, Sgd};
-        let wrong = |message: String| Err(Error::Usage(message));
-        self.check_flags()?;
-        if self.algorithm == Ials && self.criterion == Some(Criterion::Rmse) {
-            return wrong(
-                "--criterion rmse: the scores of ials are preferences, not ratings; use ndcg@10"
-                    .into(),
-            );
-        }
-        if self.regularization == Some(Automatic::Auto) {
-            let fixed = [
-                ("--user-reg", self.user_reg.is_some()),
-                ("--item-reg", self.item_reg.is_some()),
-                ("--no-mean", self.no_mean),
-                ("--nonnegative", self.nonnegative),
-                ("--factors 0", self.factors.map(Rank::get) == Some(0)),
-            ];
-            if self.algorithm != Als {
-                return wrong("--regularization auto goes with --algorithm als".into());
-            }
-            if let Some((flag, _)) = fixed.iter().find(|(_, given)| *given) {
-                return wrong(format!("--regularization auto does not go with {flag}"));
-            }
-        }
-        let c = self.resolved();
-        let (burn_in, samples) =
-            (c.burn_in.map_or(0, Natural::get), c.samples.map_or(0, Count::get));
-        if self.keep_samples.map_or(0, Natural::get) > samples {
-            return wrong("--keep-samples cannot be more than --samples".into());
-        }
-        if self.keep_samples.map(Natural::get) == Some(1) {
-            return wrong("--keep-samples 1 has no spread; keep 2 or more, better 20".into());
-        }
-        if burn_in.checked_add(samples).is_none() {
-            return wrong("--burn-in and --samples are too many together".into());
-        }
-        let rank = self.factors.map(Rank::get);
-        if rank == Some(0) && !matches!(self.algorithm, Als | Sgd) {
-            return wrong(format!(
-                "--algorithm {} needs --factors of at least 1",
-                self.algorithm.name()
-            ));
-        }
-        if rank == Some(0) && (self.no_biases || self.nonnegative) {
-            let flag = if self.nonnegative { "--nonnegative" } else { "--no-biases" };
-            return wrong(format!(
-                "--factors 0 fits biases alone, so {flag} leaves nothing to fit"
-            ));
-        }
-        if self.nonnegative && self.solver.is_some() {
-            return wrong(
-                "--nonnegative solves rows in its own way, so --solver does not go with it".into(),
-            );
-        }
-        if self.nonnegative && self.bias_reg.is_some() {
-            return wrong("--nonnegative fits no biases, so --bias-reg does not go with it".into());
-        }
-        if self.cg_steps.is_some() && self.solver != Some(SolverName::Cg) {
-            return wrong("--cg-steps goes with --solver cg".into());
-        }
-        if self.block.is_some() && self.solver != Some(SolverName::Subspace) {
-            return wrong("--block goes with --solver subspace".into());
-        }
-        let confidence = c.confidence.unwrap_or(ConfidenceName::Unit);
-        if self.alpha.is_some() && confidence == ConfidenceName::Unit {
-            return wrong("--alpha goes with --confidence linear, log or raw".into());
-        }
-        if self.alpha.is_some_and(|a| a.get() == 0.0) {
-            return wrong("--alpha 0 leaves nothing of the counts; use --confidence unit".into());
-        }
-        if self.epsilon.is_some() && confidence != ConfidenceName::Log {
-            return wrong("--epsilon goes with --confidence log".into());
-        }
-        if self.epsilon.is_some_and(|e| e.get() == 0.0) {
-            return wrong("--epsilon divides the counts, so it must be above 0".into());
-        }
-        Ok(())
-    }
-
     /// Entries of a vector.
     pub(super) fn rank(&self) -> usize {
         self.resolved().factors.map_or(0, |k| k.get() as usize)
@@ -295,6 +181,15 @@ impl TrainConfig {
                 solver,
                 seed: c.seed,
             }),
+            AlgorithmName::Bayes if c.inference == Some(InferenceName::Vb) => {
+                Box::new(Variational {
+                    rank: c.rank(),
+                    iterations,
+                    keep: c.keep_samples.map_or(0, Natural::get),
+                    biases: !c.no_biases,
+                    seed: c.seed,
+                })
+            }
             AlgorithmName::Bayes => Box::new(Bayes {
                 rank: c.rank(),
                 burn_in: c.burn_in.map_or(0, Natural::get),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Criterion;
-use super::names::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
+use super::names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};
 use super::reading::LoadConfig;
 use crate::error::{Error, Result};
 use crate::load::TimeUse;
@@ -126,7 +126,8 @@ pub struct TrainConfig {
         arg(short = 'k', long, alias = "rank", value_name = "K", help_heading = "Training")
     )]
     pub factors: Option<Rank>,
-    /// Most iterations: sweeps over users and items, epochs of sgd. [default: 15; sgd: 20; gd: 700]
+    /// Most iterations: sweeps over users and items, epochs of sgd. [default: 15;
+    /// sgd: 20; gd: 700]
     #[cfg_attr(
         feature = "cli",
         arg(short, long, alias = "max-iter", value_name = "N", help_heading = "Training")
@@ -198,6 +199,9 @@ pub struct TrainConfig {
     )]
     pub schedule: Option<ScheduleName>,
 
+    /// How bayes approaches the posterior: by sampling, or by variational inference. [default: gibbs]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Bayesian (bayes)"))]
+    pub inference: Option<InferenceName>,
     /// Iterations of bayes before its first sample. [default: 50]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Bayesian (bayes)"))]
     pub burn_in: Option<Natural>,
@@ -286,6 +290,7 @@ impl Default for TrainConfig {
             criterion: None,
             learning_rate: None,
             schedule: None,
+            inference: None,
             burn_in: None,
             samples: None,
             keep_samples: None,

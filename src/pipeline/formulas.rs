@@ -1,7 +1,7 @@
 //! What was minimised, in words for the manifest.
 
 use super::TrainConfig;
-use super::names::{AlgorithmName, ConfidenceName};
+use super::names::{AlgorithmName, ConfidenceName, InferenceName};
 
 impl TrainConfig {
     /// What is minimised, for the manifest.
@@ -19,8 +19,14 @@ impl TrainConfig {
             }
             AlgorithmName::Bayes => {
                 let biases = if c.no_biases { "" } else { " + b_u + b_i" };
+                let what = match c.inference {
+                    Some(InferenceName::Vb) => {
+                        "mean of independent normal posteriors of the rows under"
+                    }
+                    _ => "mean over samples of",
+                };
                 format!(
-                    "mean over samples of z ~ N(p.q{biases}, noise), vectors ~ N(m, inverse of L) with \
+                    "{what} z ~ N(p.q{biases}, noise), vectors ~ N(m, inverse of L) with \
                      Normal-Wishart (m, L), z = (r - mean) / scale"
                 )
             }

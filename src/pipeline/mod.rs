@@ -1,6 +1,7 @@
 //! Where the stages meet: settings in, a published model and a report out. Prints nothing.
 
 mod algorithm;
+mod checks;
 mod config;
 mod criterion;
 mod dataset;
@@ -25,7 +26,7 @@ pub use criterion::{Criterion, UnknownCriterion};
 pub use evaluate::{EvaluateConfig, Evaluation, RatingMetrics, evaluate};
 pub use inspect::{Bin, Cost, InspectConfig, InspectedInput, Inspection, inspect};
 pub use measure::RankingMetrics;
-pub use names::{AlgorithmName, ConfidenceName, ScheduleName, SolverName};
+pub use names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};
 pub use predict::{Intervals, PairsOutcome, predict_pairs};
 pub use reading::LoadConfig;
 pub use report::{

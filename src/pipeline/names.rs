@@ -46,6 +46,17 @@ pub enum SolverName {
     Subspace,
 }
 
+/// How bayes approaches the posterior, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum InferenceName {
+    /// Means over samples drawn one after another.
+    Gibbs,
+    /// Variational: the best independent normal distributions, a row each.
+    Vb,
+}
+
 /// How the rate of sgd shrinks, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]

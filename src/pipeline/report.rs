@@ -133,7 +133,7 @@ impl Metrics {
 /// The predictions averaged over samples of the posterior, on the holdout.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PosteriorMetrics {
-    /// Number of samples.
+    /// Number of samples; 0 for variational inference, which publishes the mean itself.
     pub samples: u32,
     /// Standard deviation of a rating around its prediction, in ratings.
     pub noise: f64,
@@ -153,12 +153,14 @@ impl PosteriorMetrics {
         holdout: &HoldoutErrors,
         coverage: Option<Coverage>,
     ) -> Self {
+        // The mean over samples drawn at the end is that of the published factors, less exactly.
+        let sampled = |value: Option<f64>| value.filter(|_| averaged.samples > 0);
         Self {
             samples: averaged.samples,
             noise: averaged.noise,
-            holdout_rmse: rmse(&holdout.clipped),
-            holdout_mae: mae(&holdout.clipped),
-            holdout_rmse_warm: rmse(&holdout.warm),
+            holdout_rmse: sampled(rmse(&holdout.clipped)),
+            holdout_mae: sampled(mae(&holdout.clipped)),
+            holdout_rmse_warm: sampled(rmse(&holdout.warm)),
             coverage,
         }
     }

@@ -105,7 +105,11 @@ fn errors(report: &Report) -> Vec<String> {
         let note = posterior.coverage.map_or_else(String::new, |c| {
             format!("90 % interval holds {:.1} %", c.nine_tenths * 100.0)
         });
-        lines.push(row("  before compression", own, note));
+        // Variational inference has nothing to compress.
+        let name = if posterior.samples > 0 { "  before compression" } else { "" };
+        if posterior.samples > 0 || !note.is_empty() {
+            lines.push(row(name, own, note));
+        }
     }
     let training = Errors { rmse: metrics.train_rmse, mae: metrics.train_mae };
     lines.push(row("  on training ratings", training, String::new()));

@@ -5,12 +5,14 @@ mod conjugate;
 mod gibbs;
 mod nonnegative;
 mod subspace;
+mod variational;
 
 pub use cholesky::Cholesky;
 pub use conjugate::ConjugateGradient;
 pub use gibbs::Gibbs;
 pub use nonnegative::Nonnegative;
 pub use subspace::Subspace;
+pub use variational::{Layout, Variational};
 
 use crate::linalg::simd::Kernels;
 use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution};

@@ -189,7 +189,7 @@ impl<'a> Chain<'a> {
     }
 }
 
-fn failed(axis: Axis, why: &dyn std::fmt::Display) -> Error {
+pub(super) fn failed(axis: Axis, why: &dyn std::fmt::Display) -> Error {
     Error::Diverged(format!(
         "the prior of the {}s: {why}; are weights or ratings extreme?",
         axis.name()

@@ -58,6 +58,21 @@ impl Prior {
         Some(Self { precision, mean })
     }
 
+    /// The most likely one for normal distributions of the rows, empirical Bayes: `m` the mean of their
+    /// means, `Λ⁻¹ = (I + Σ (S + (x − m)(x − m)ᵀ)) / (N + d)`, `sums` over the means and `covariances` the
+    /// sum of the `S`, row-major. None where they are not finite.
+    pub(super) fn fitted(sums: &Sums, covariances: &[f64]) -> Option<Self> {
+        let (order, rows) = (sums.first.len(), sums.rows.max(1.0));
+        let first = DVector::from_row_slice(&sums.first);
+        let second = DMatrix::from_row_slice(order, order, &sums.second);
+        let covariances = DMatrix::from_row_slice(order, order, covariances);
+        let identity = DMatrix::identity(order, order);
+        let scatter = identity + covariances + second - &first * first.transpose() / rows;
+        let covariance = scatter / (rows + order as f64);
+        let precision = Cholesky::new(covariance)?.inverse();
+        Some(Self { precision, mean: first / rows })
+    }
+
     /// `Λ` and `Λ m`, row-major, divided by the precision of the noise.
     pub(super) fn over(&self, noise_precision: f64) -> (Vec<f64>, Vec<f64>) {
         let matrix = &self.precision / noise_precision;

@@ -69,6 +69,7 @@ mod sgd;
 mod start;
 mod sums;
 mod sweep;
+mod variational;
 
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
@@ -81,6 +82,7 @@ pub use gd::Gd;
 pub use ials::Ials;
 pub use sgd::{Schedule, Sgd};
 pub use start::start;
+pub use variational::Variational;
 
 use crate::error::{Error, Result};
 use crate::ids::Axis;

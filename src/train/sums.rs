@@ -15,11 +15,21 @@ pub(super) struct Sums {
 impl Sums {
     /// Over all rows, of which `rows` are not zero.
     pub(super) fn new(kernels: Kernels, side: &Embedding, rows: usize, biases: bool) -> Self {
-        let mut system = NormalEquations::new(side.vectors.cols());
+        Self::of_columns(kernels, side, side.vectors.cols(), rows, biases)
+    }
+
+    /// Over the first `rank` columns of all rows.
+    pub(super) fn of_columns(
+        kernels: Kernels,
+        side: &Embedding,
+        rank: usize,
+        rows: usize,
+        biases: bool,
+    ) -> Self {
+        let mut system = NormalEquations::new(rank);
         let all: Vec<u32> = (0..side.vectors.rows() as u32).collect();
         // As the normal equations of rows whose targets are the biases: Σ x xᵀ and Σ b x.
-        system.set_all(kernels, &side.vectors, (&all, &[]), None, &side.biases);
-        let rank = system.rank();
+        system.set_columns(kernels, (&side.vectors, 0), &all, None, &side.biases);
         let order = rank + usize::from(biases);
         let mut first: Vec<f64> = system.sums().iter().map(|&v| f64::from(v)).collect();
         let mut second = vec![0.0; order * order];

@@ -10,7 +10,7 @@ use lacuna::objective::{Confidence, Regularization};
 use lacuna::ratings::{Cell, Ratings};
 use lacuna::split::mix;
 use lacuna::train::{
-    Algorithm, Als, Bayes, Fit, Fitted, Gd, Ials, Problem, Schedule, Sgd, SolverChoice,
+    Algorithm, Als, Bayes, Fit, Fitted, Gd, Ials, Problem, Schedule, Sgd, SolverChoice, Variational,
 };
 
 use crate::support::{bits, cell, fit, fit_with_keys};
@@ -68,6 +68,8 @@ fn algorithms() -> Vec<Box<dyn Algorithm>> {
         Box::new(Ials { solver: nonnegative, ..ials }),
         Box::new(bayes.clone()),
         Box::new(Bayes { rank: 17, biases: false, burn_in: 0, ..bayes }),
+        Box::new(Variational { rank: 6, iterations: 3, keep: 2, biases: true, seed: 5 }),
+        Box::new(Variational { rank: 9, iterations: 2, keep: 0, biases: false, seed: 5 }),
         Box::new(sgd.clone()),
         Box::new(Sgd { rank: 0, ..sgd.clone() }),
         Box::new(Sgd { schedule: Schedule::Decay, biases: false, rate: 0.01, ..sgd }),

@@ -83,3 +83,39 @@ fn what_makes_no_sense_is_refused() {
     let (code, _, err) = run(&["predict", &model, "--user", "1", "--item", "1", "--interval"]);
     assert!(code == 2 && err.contains("--keep-samples"), "{err}");
 }
+
+#[test]
+fn variational_inference_publishes_its_means_and_keeps_samples() {
+    let dir = TempDir::new().unwrap();
+    let model = dir.path().join("m");
+    let m = model.to_str().unwrap();
+    let flags = ["-a", "bayes", "--inference", "vb", "-k", "6", "-i", "8", "--keep-samples", "15"];
+    let line = json(&[&["train", &sample(), "-o", m], &flags[..]].concat());
+    let gibbs = dir.path().join("g");
+    let g = gibbs.to_str().unwrap();
+    let short = ["-a", "bayes", "-k", "6", "--burn-in", "20", "--samples", "40"];
+    let sampled = json(&[&["train", &sample(), "-o", g], &short[..]].concat());
+    let rmse = |line: &Value| line["holdout_rmse"].as_f64().unwrap();
+    // The same model, approximated in two ways.
+    assert!((rmse(&line) / rmse(&sampled) - 1.0).abs() < 0.01, "{line} {sampled}");
+    assert_eq!(line["iterations"], 8);
+    let metrics: Value =
+        serde_json::from_slice(&std::fs::read(model.join("metrics.json")).unwrap()).unwrap();
+    let coverage = &metrics["posterior"]["coverage"];
+    assert!((coverage["half"].as_f64().unwrap() - 0.5).abs() < 0.08, "{coverage}");
+    assert!((coverage["nine_tenths"].as_f64().unwrap() - 0.9).abs() < 0.05, "{coverage}");
+    assert!(metrics["posterior"]["holdout_rmse"].is_null());
+    let found = json(&["predict", m, "--user", "1", "--item", "3", "--interval"]);
+    let deviation = found["deviation"].as_f64().unwrap();
+    assert!(deviation > metrics["posterior"]["noise"].as_f64().unwrap() && deviation < 3.0);
+    for (extra, part) in [
+        (&["--inference", "vb", "--samples", "5"][..], "--inference gibbs"),
+        (&["--inference", "vb", "--burn-in", "5"], "--inference gibbs"),
+        (&["--iterations", "5"], "--inference vb"),
+        (&["--inference", "map"], "possible values"),
+    ] {
+        let (code, _, err) =
+            run(&[&["train", &sample(), "-o", "x", "-a", "bayes"], extra].concat());
+        assert!(code == 2 && err.contains(part), "{extra:?}: {err}");
+    }
+}

@@ -135,6 +135,12 @@ impl Run<'_> {
         }
         self.durations.train += since.elapsed().as_secs_f64() - evaluation;
         self.durations.eval += evaluation;
+        if let Some(averaged) = fit.averaged.as_ref().filter(|a| a.samples == 0) {
+            // No samples on the way: those drawn at the end speak for the intervals.
+            for factors in &averaged.kept {
+                posterior.add(&Scorer { factors, scale: fit.scale }, averaged.noise);
+            }
+        }
         let posterior = fit.averaged.as_ref().map(|averaged| {
             PosteriorMetrics::new(averaged, &posterior.errors(&fit.scorer()), posterior.coverage())
         });

@@ -1,0 +1,200 @@
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::ids::Ids;
+use crate::linalg::simd::Kernels;
+use crate::ratings::{Cell, Ratings};
+use crate::solver::{RowProblem, Solver};
+use crate::split::mix;
+
+/// Numbers in [-1, 1).
+fn noise(at: usize) -> f64 {
+    (mix(at as u64 + 1) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+}
+
+/// One row's update and expected error, term by term as in the literature, in double precision.
+#[test]
+#[expect(clippy::too_many_lines, reason = "the formulas, one after the other")]
+fn a_row_equals_the_formulas() {
+    for (rank, biases, cells, weighted) in
+        [(1, true, 3, false), (5, true, 40, true), (7, false, 9, false), (17, true, 9000, false)]
+    {
+        let layout = Layout { rank, biases };
+        let (items, order, precision) = (23, layout.order(), 1.7);
+        let mut fixed = Matrix::zeros(items, layout.cols());
+        let (mut means, mut spreads) = (Vec::new(), Vec::new());
+        for item in 0..items {
+            let mean: Vec<f64> = (0..order).map(|i| noise(item * 100 + i)).collect();
+            // M Mᵀ of a random M.
+            let m = |i: usize, l: usize| 0.3 * noise(7000 + item * 1000 + i * 30 + l);
+            let mut spread = vec![0.0; order * order];
+            for i in 0..order {
+                for j in 0..order {
+                    let value: f64 = (0..order).map(|l| m(i, l) * m(j, l)).sum();
+                    spread[i * order + j] = f64::from(value as f32);
+                }
+            }
+            let row = fixed.row_mut(item);
+            (0..rank).for_each(|i| row[i] = mean[i] as f32);
+            let mut at = layout.covariance();
+            for i in 0..rank {
+                for j in i..rank {
+                    row[at] = spread[i * order + j] as f32;
+                    at += 1;
+                }
+            }
+            if biases {
+                (0..=rank).for_each(|i| row[at + i] = spread[i * order + rank] as f32);
+            }
+            means.push(mean);
+            spreads.push(spread);
+        }
+        let indices: Vec<u32> = (0..cells).map(|c| (c * 7 % items) as u32).collect();
+        let weights: Vec<f32> = (0..cells).map(|c| 1.5 + noise(c + 9) as f32).collect();
+        let weight = |c: usize| if weighted { f64::from(weights[c]) } else { 1.0 };
+        let values: Vec<f64> = (0..cells).map(|c| 2.0 * noise(c + 31)).collect();
+        let bias_of = |c: usize| if biases { means[indices[c] as usize][rank] } else { 0.0 };
+        let targets: Vec<f32> =
+            (0..cells).map(|c| (weight(c) * (values[c] - bias_of(c))) as f32).collect();
+        let at_zero: f64 = (0..cells).map(|c| weight(c) * (values[c] - bias_of(c)).powi(2)).sum();
+        let matrix: Vec<f64> =
+            (0..order * order).map(|at| f64::from(u8::from(at % (order + 1) == 0)) * 0.8).collect();
+        let rhs: Vec<f64> = (0..order).map(|i| 0.1 * noise(i)).collect();
+        let kernels = Kernels::detect();
+        let solver = RowSolver { kernels, layout, precision, prior: (&matrix, &rhs) };
+        let problem = RowProblem {
+            row: 0,
+            fixed: &fixed,
+            indices: &indices,
+            following: &[],
+            weights: weighted.then_some(&weights),
+            targets: &targets,
+            shared: None,
+            ridge: crate::objective::Ridge { vector: 0.0, bias: biases.then_some(0.0) },
+            at_zero,
+            bias: 0.0,
+        };
+        let mut x = vec![0.0; layout.cols()];
+        let solved = solver.solve(&problem, &mut solver.scratch(rank), &mut x);
+        let solution = solved.expect("solves").expect("at once");
+
+        // A and b, then the mean and the covariance.
+        let mut a = nalgebra::DMatrix::from_row_slice(order, order, &matrix);
+        let mut b = nalgebra::DVector::from_row_slice(&rhs);
+        let design = |c: usize| {
+            let mut y = means[indices[c] as usize].clone();
+            if biases {
+                y[rank] = 1.0;
+            }
+            y
+        };
+        for c in 0..cells {
+            let (y, spread) = (design(c), &spreads[indices[c] as usize]);
+            for i in 0..order {
+                b[i] += weight(c) * y[i] * (values[c] - bias_of(c));
+                for j in 0..order {
+                    a[(i, j)] += weight(c) * y[i] * y[j];
+                    if i < rank && j < rank {
+                        a[(i, j)] += weight(c) * spread[i * order + j];
+                    }
+                }
+                if i < rank && biases {
+                    b[i] -= weight(c) * spread[i * order + rank];
+                }
+            }
+        }
+        let inverse = a.clone().try_inverse().expect("regular");
+        let mean = &inverse * &b;
+        let covariance = inverse / precision;
+        let scale = mean.amax();
+        // Single precision, summed over the cells.
+        for i in 0..rank {
+            assert!((f64::from(x[i]) - mean[i]).abs() < 1e-4 * scale, "{i}: {} {}", x[i], mean[i]);
+        }
+        if biases {
+            assert!((f64::from(solution.bias) - mean[rank]).abs() < 1e-4 * scale);
+        }
+        let wide: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+        for (got, want) in symmetric(layout, &wide).iter().zip(covariance.iter()) {
+            assert!((got - want).abs() < 1e-4 * covariance.amax(), "{got} {want}");
+        }
+        // E (t − p̃·q̃)² = (t − E)² + q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T), the bias's 1 without variance.
+        let mut error = 0.0;
+        for c in 0..cells {
+            let (y, spread) =
+                (nalgebra::DVector::from_vec(design(c)), &spreads[indices[c] as usize]);
+            let t = nalgebra::DMatrix::from_row_slice(order, order, spread);
+            let mut p = mean.clone();
+            if biases {
+                p[rank] = 1.0;
+            }
+            let own = if biases { mean[rank] } else { 0.0 };
+            let dot: f64 = (0..rank).map(|i| mean[i] * y[i]).sum();
+            let residual = values[c] - bias_of(c) - own - dot;
+            let own_spread = (y.transpose() * &covariance * &y)[0];
+            let other = (p.transpose() * &t * &p)[0];
+            let both: f64 = (0..rank)
+                .flat_map(|i| (0..rank).map(move |j| (i, j)))
+                .map(|(i, j)| covariance[(i, j)] * t[(i, j)])
+                .sum();
+            error += weight(c) * (residual * residual + own_spread + other + both);
+        }
+        let found = solution.minimum.expect("an error");
+        assert!((found / error - 1.0).abs() < 1e-4, "{found} {error}");
+    }
+}
+
+/// Samples kept have the means and the covariances of their rows, and the noise is the truth's.
+#[test]
+fn the_noise_is_found_and_samples_spread_as_the_posterior() {
+    let (users, items, deviation) = (200, 150, 0.5);
+    let normal = |at: usize| (0..12).map(|i| noise(at * 12 + i)).sum::<f64>() / 2.0;
+    let p = |user: usize, f: usize| normal(user * 4 + f);
+    let q = |item: usize, f: usize| normal(90_000 + item * 4 + f);
+    let mut cells = Vec::new();
+    for user in 0..users {
+        for item in 0..items {
+            if mix((user * 1000 + item) as u64).is_multiple_of(3) {
+                let dot: f64 = (0..3).map(|f| p(user, f) * q(item, f)).sum();
+                let value = 3.0 + 0.6 * dot + 0.4 * (p(user, 3) + q(item, 3));
+                let value = value + deviation * normal(500_000 + user * items + item);
+                let (user, item) = (user as u32, item as u32);
+                cells.push(Cell { user, item, value: value as f32, weight: 1.0, time: 0 });
+            }
+        }
+    }
+    let ratings = Ratings::from_sorted(users, items, &cells);
+    let stop = AtomicBool::new(false);
+    let problem = Problem {
+        ratings: &ratings,
+        moments: &ratings.moments(),
+        user_keys: &Ids::range(users).keys("user"),
+        item_keys: &Ids::range(items).keys("item"),
+        start: None,
+        stop: &stop,
+        kernels: Kernels::detect(),
+    };
+    let settings = Variational { rank: 5, iterations: 30, keep: 400, biases: true, seed: 3 };
+    let fit = settings.fit(&problem, &mut |_| ControlFlow::Continue(())).expect("fits");
+    let averaged = fit.averaged.expect("kept");
+    // About 10000 cells for 2100 parameters; mean field takes a little of their spread for noise.
+    assert!((averaged.noise / deviation - 1.0).abs() < 0.06, "{}", averaged.noise);
+    // The mean of 400 samples lies within 4 of 20 deviations of the mean.
+    let spread = |values: &[f64]| {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+        (mean, (squares / values.len() as f64).sqrt())
+    };
+    for row in [0, 57, 199] {
+        let drawn: Vec<f64> =
+            averaged.kept.iter().map(|f| f64::from(f.users.vectors.row(row)[2])).collect();
+        let (mean, deviation) = spread(&drawn);
+        let want = f64::from(fit.factors.users.vectors.row(row)[2]);
+        assert!((mean - want).abs() < 0.2 * deviation && deviation > 0.0, "{mean} {want}");
+        let biases: Vec<f64> =
+            averaged.kept.iter().map(|f| f64::from(f.users.biases[row])).collect();
+        let (mean, deviation) = spread(&biases);
+        let want = f64::from(fit.factors.users.biases[row]);
+        assert!((mean - want).abs() < 0.2 * deviation && deviation > 0.0, "{mean} {want}");
+    }
+}
