@@ -6,6 +6,7 @@ mod predicted;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use basis::Basis;
 use predicted::Predicted;
@@ -102,6 +103,19 @@ pub struct Evaluation {
     pub by_user_activity: Vec<Segment>,
     /// By the number of training ratings of the item.
     pub by_item_popularity: Vec<Segment>,
+    /// What took how long.
+    pub durations_s: EvaluationSeconds,
+}
+
+/// Seconds per stage of an evaluation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct EvaluationSeconds {
+    /// Reading the model, the training and the test ratings.
+    pub read: f64,
+    /// Folding users in and ranking by the model's scores.
+    pub ranking: f64,
+    /// Ranking by popularity, errors and their baselines.
+    pub rest: f64,
 }
 
 /// Measures a stored model.
@@ -121,9 +135,14 @@ pub fn evaluate(
     if config.relevant_from.is_some_and(|from| !from.is_finite()) {
         return Err(Error::Usage("--relevant-from needs a number".into()));
     }
+    let since = Instant::now();
     let (model, manifest) = read_model(&config.model)?;
     with_threads(config.threads.map(|t| t.get() as usize), || {
-        Evaluator::new(config, model, &manifest, stop, observer)?.run()
+        let evaluator = Evaluator::new(config, model, &manifest, stop, observer)?;
+        let read = since.elapsed().as_secs_f64();
+        let mut evaluation = evaluator.run()?;
+        evaluation.durations_s.read = read;
+        Ok(evaluation)
     })
 }
 
@@ -288,6 +307,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn run(&self) -> Result<Evaluation> {
+        let since = Instant::now();
         let held =
             Held { ratings: &self.training, cells: &self.cells, fold_in: self.fold_in.as_ref() };
         let algorithm = self.settings.algorithm(None);
@@ -302,6 +322,7 @@ impl<'a> Evaluator<'a> {
         let metrics = &self.config.metrics;
         let vectors = (&factors.users.vectors, &factors.items);
         let ranking = ranked.measure(vectors, metrics, self.kernels, self.stop)?;
+        let ranked_in = since.elapsed().as_secs_f64();
         let popular = ranked.popular(metrics, self.kernels, self.stop)?;
         let mut baselines =
             Baselines { popularity: Some(ranked.summary(&popular)), ..Baselines::default() };
@@ -345,6 +366,11 @@ impl<'a> Evaluator<'a> {
             by_item_popularity: segments(Axis::Item),
             ranking: ranked.summary(&ranking),
             baselines,
+            durations_s: EvaluationSeconds {
+                read: 0.0,
+                ranking: ranked_in,
+                rest: since.elapsed().as_secs_f64() - ranked_in,
+            },
         })
     }
 

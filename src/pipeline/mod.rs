@@ -23,7 +23,7 @@ use std::path::Path;
 
 pub use config::{Holdout, TrainConfig};
 pub use criterion::{Criterion, UnknownCriterion};
-pub use evaluate::{EvaluateConfig, Evaluation, RatingMetrics, evaluate};
+pub use evaluate::{EvaluateConfig, Evaluation, EvaluationSeconds, RatingMetrics, evaluate};
 pub use inspect::{Bin, Cost, InspectConfig, InspectedInput, Inspection, inspect};
 pub use measure::RankingMetrics;
 pub use names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};

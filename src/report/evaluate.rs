@@ -1,6 +1,6 @@
 //! The summary of an evaluation.
 
-use super::{count, fit, number};
+use super::{count, number, wrap};
 use crate::pipeline::{Evaluation, Segment};
 
 /// Tables of at most 80 columns.
@@ -13,7 +13,9 @@ pub fn evaluation(e: &Evaluation) -> String {
     };
     lines.push(format!("test       {} ratings{trained_on}", count(e.n_ratings as u64)));
     if let Some(leaks) = e.leaks {
-        lines.push(format!("holdout    {}", fit(leaks, 69)));
+        for (nth, line) in wrap(leaks, 69).into_iter().enumerate() {
+            lines.push(format!("{:<11}{line}", if nth == 0 { "holdout" } else { "" }));
+        }
     }
     if let Some(rating) = &e.rating {
         let row = |name: &str, rmse, mae, note: String| {

@@ -39,6 +39,21 @@ fn bytes(n: u64) -> String {
     }
 }
 
+/// Broken between words into lines of at most so many columns (longer words stay whole).
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Cut to a number of columns, with an ellipsis where something is missing.
 fn fit(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
@@ -50,6 +65,13 @@ fn fit(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_wrapped_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("incomprehensible", 7), ["incomprehensible"]);
+        assert!(wrap("", 7).is_empty());
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -12,6 +12,13 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// An evaluation without its times.
+fn evaluation(arguments: &[&str]) -> Value {
+    let mut found = json(&[&["evaluate"], arguments].concat());
+    assert!(found.as_object_mut().unwrap().remove("durations_s").is_some());
+    found
+}
+
 /// Equal to single precision, or both null.
 fn close(a: &Value, b: &Value) -> bool {
     match (a.as_f64(), b.as_f64()) {
@@ -35,7 +42,7 @@ fn the_own_holdout_gives_what_training_reported() {
         let model = dir.path().join(name);
         let wanted = ["--metrics", "recall@20,ndcg@10,auc,coverage@5"];
         let line = json(&[&["train", &sample(), "-o", path(&model)], &wanted[..], flags].concat());
-        let found = json(&[&["evaluate", path(&model)], &wanted[..]].concat());
+        let found = evaluation(&[&[path(&model)], &wanted[..]].concat());
         assert!(line["n_holdout"].as_u64().unwrap() > 100, "{name}");
         assert_eq!(found["n_ratings"], line["n_holdout"], "{name}");
         for metric in ["recall@20", "ndcg@10", "auc", "coverage@5"] {
@@ -102,15 +109,14 @@ fn other_test_ratings_leave_out_what_was_trained_on() {
     second.push("987654,1,4.0,1".into());
     second.push("1,987654,4.0,1".into());
     write(&test, &second);
-    let found = json(&["evaluate", path(&model), path(&test), "--metrics", "recall@20"]);
+    let found = evaluation(&[path(&model), path(&test), "--metrics", "recall@20"]);
     assert_eq!(found["in_training"], 25);
     assert_eq!(found["ranking"]["unknown_users"], 1);
     assert_eq!(found["n_ratings"].as_u64().unwrap(), second.len() as u64 - 25);
     // The same by naming the training ratings.
     let seen = ["--seen", path(&train)];
-    let again = json(
-        &[&["evaluate", path(&model), path(&test), "--metrics", "recall@20"], &seen[..]].concat(),
-    );
+    let again =
+        evaluation(&[&[path(&model), path(&test), "--metrics", "recall@20"], &seen[..]].concat());
     assert_eq!(found, again);
     assert!(
         (found["rating"]["rmse"].as_f64().unwrap() - line["holdout_rmse"].as_f64().unwrap()).abs()
@@ -140,7 +146,7 @@ fn folded_in_users_are_those_of_the_files() {
     let (train, model) = (of("train.csv"), of("m"));
     json(&["train", path(&train), "-o", path(&model), "-k", "8", "--holdout", "none"]);
     let (test, given) = (of("test.csv"), of("given.csv"));
-    let found = json(&["evaluate", path(&model), path(&test), "--fold-in", path(&given)]);
+    let found = evaluation(&[path(&model), path(&test), "--fold-in", path(&given)]);
     let users: std::collections::BTreeSet<u32> = half(1).iter().map(user).collect();
     let counted = found["ranking"]["users"].as_u64().unwrap()
         + found["ranking"]["unknown_users"].as_u64().unwrap();
@@ -148,7 +154,7 @@ fn folded_in_users_are_those_of_the_files() {
     let rmse = found["rating"]["rmse"].as_f64().unwrap();
     assert!(rmse < found["baselines"]["bias_only"]["rmse"].as_f64().unwrap());
     // Without folding in, nobody is known.
-    let found = json(&["evaluate", path(&model), path(&test)]);
+    let found = evaluation(&[path(&model), path(&test)]);
     assert_eq!(found["ranking"]["users"], 0);
     assert_eq!(found["ranking"]["unknown_users"].as_u64().unwrap() as usize, users.len());
     assert!(found["ranking"]["recall@10"].is_null());
@@ -271,10 +277,10 @@ fn what_cannot_be_evaluated_says_why() {
     let (code, _, err) = run(&["evaluate", "no-such-model"]);
     assert!(code == 3 && err.contains("no such model directory"), "{err}");
     // A sample of users is the same one each time, and smaller.
-    let all = json(&["evaluate", m]);
-    let some = json(&["evaluate", m, "--sample-users", "50"]);
+    let all = evaluation(&[m]);
+    let some = evaluation(&[m, "--sample-users", "50"]);
     assert_eq!(some["ranking"]["users"], 50);
     assert!(all["ranking"]["users"].as_u64().unwrap() > 50);
     assert_eq!(some["rating"], all["rating"]);
-    assert_eq!(some, json(&["evaluate", m, "--sample-users", "50", "-j", "1"]));
+    assert_eq!(some, evaluation(&[m, "--sample-users", "50", "-j", "1"]));
 }
