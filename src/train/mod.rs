@@ -5,13 +5,15 @@
 //! | [`Als`] | squared error of the observed cells, [`crate::objective::Explicit`] | `2 N k (k + 1)` flops and a factorisation per row; `8 N k` per step of conjugate gradients |
 //! | [`Ials`] | squared error of all pairs with confidences, [`crate::objective::Implicit`] | the same, and `k²` per row |
 //! | [`Bayes`] | the posterior of the observed cells, [`crate::objective::Posterior`] | that of exact ALS and one draw per row |
+//! | [`Variational`] | the same, approximated by independent normal distributions of the rows | `2 N k (3 k + 1)` flops and an inverse per row |
 //! | [`Sgd`] | as [`Als`] | `14 N k` |
 //! | [`Gd`] | squared error of the observed cells, raw ratings | `8 N k` |
 //!
 //! # Which to use
 //!
 //! `als` is fast and exact, and its rows can be folded in. `bayes` is the most accurate on ratings and has
-//! nothing to tune; it takes some two hundred passes instead of fifteen. `sgd` has the cheapest pass and
+//! nothing to tune; it takes some two hundred passes instead of fifteen, or fifteen dearer ones by variational
+//! inference. `sgd` has the cheapest pass and
 //! reaches the error of `als` in about ten. `ials` is for counts and events, where what was not observed
 //! says something too. The README has the figures.
 //!
