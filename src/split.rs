@@ -224,7 +224,8 @@ fn latest(cells: &[Cell], last: Last) -> Vec<bool> {
         let user = cells[start].user;
         let len = cells[start..].partition_point(|c| c.user == user);
         let count = match last {
-            Last::Ratio(ratio) => (ratio * len as f64) as usize,
+            // 0.29 x 100 is a little less than 29 in binary.
+            Last::Ratio(ratio) => (ratio * len as f64 + 1e-9) as usize,
             Last::Count(count) => count as usize,
         };
         let mut order: Vec<usize> = (start..start + len).collect();
@@ -363,5 +364,7 @@ mod tests {
         assert_eq!(train.len(), 3);
         let (_, holdout) = apply(&Split::Last(Last::Ratio(0.39)), 1, 5);
         assert_eq!(holdout.len(), 1);
+        let (_, holdout) = apply(&Split::Last(Last::Ratio(0.29)), 2, 100);
+        assert_eq!(holdout.len(), 58);
     }
 }

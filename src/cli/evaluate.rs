@@ -14,6 +14,10 @@ Candidates are all items of the model except those that the user rated in traini
 first, equal ones by id. Users without relevant test ratings do not count; items that the model does
 not know are misses; users that it does not know are left out and counted. recall@K divides by the
 number of relevant items, recall-min@K by the smaller of K and that, precision@K by K.
+auc is the share of pairs of a relevant and another candidate in the right order. coverage@K is the share of
+all items that are in any list, gini@K how unequally they are (0 equally, 1 always the same few),
+popularity-rank@K the mean rank by training ratings of what is listed (1 is the most rated item).
+The interval of the RMSE is a bootstrap over users, 95 %.
 
 Examples:
   lacuna evaluate model
@@ -31,10 +35,16 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<()> {
     let outcome = evaluate(&args.config, &context.stop, &|event| progress.show(event));
     progress.finish();
     let evaluation = outcome?;
+    for warning in &evaluation.warnings {
+        terminal::warning(warning);
+    }
     if args.output.json {
         let json =
             serde_json::to_string(&evaluation).map_err(|e| Error::Internal(e.to_string()))?;
         return terminal::print(&format!("{json}\n"));
+    }
+    if args.output.quiet {
+        return Ok(());
     }
     terminal::print(&report::evaluation(&evaluation))
 }

@@ -138,7 +138,7 @@ impl State {
                 (self.iterations, self.ratings) = (*iterations, *ratings);
             }
             Event::Trial(done, of, value) => {
-                terminal::note(&format!("trial {done}/{of}{}", describe_trial(*value)));
+                terminal::note(&format!("{done} of {of} trials{}", describe_trial(*value)));
             }
             Event::Fold(number, folds, rmse) => {
                 terminal::note(&describe_fold(*number, *folds, *rmse));

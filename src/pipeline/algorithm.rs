@@ -115,6 +115,20 @@ impl TrainConfig {
         !fits_raw && !self.resolved().no_mean
     }
 
+    /// Memory per user and item that a fit takes beside the ratings, about: factors, the best ones with
+    /// patience, and what the algorithm keeps of each row.
+    pub(super) fn bytes_per_row(&self) -> usize {
+        let c = self.resolved();
+        let rank = c.rank();
+        let own = match (c.algorithm, c.inference) {
+            (AlgorithmName::Bayes, Some(InferenceName::Vb)) => rank * (rank + 3) / 2,
+            // Sums of samples before they are compressed.
+            (AlgorithmName::Bayes, _) => 4 * rank,
+            _ => 0,
+        };
+        4 * (3 * (rank.next_multiple_of(16) + 1) + own)
+    }
+
     /// Iterations that will be run at most.
     pub(super) fn iterations(&self) -> u32 {
         let c = self.resolved();

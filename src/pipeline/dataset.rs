@@ -142,7 +142,7 @@ fn read_cells(config: &TrainConfig, reading: &mut Reading<'_>) -> Result<(Inputs
 
 /// Two sets of cells as one, sorted; a cell in both (after a split by time) is resolved as duplicates
 /// are.
-fn union(first: &[Cell], second: &[Cell], duplicates: Duplicates) -> Vec<Cell> {
+pub(super) fn union(first: &[Cell], second: &[Cell], duplicates: Duplicates) -> Vec<Cell> {
     let mut all = Vec::with_capacity(first.len() + second.len());
     let (mut a, mut b) = (first.iter().peekable(), second.iter().peekable());
     let key = |c: &Cell| (c.user, c.item);

@@ -2,6 +2,7 @@
 
 mod basis;
 mod predicted;
+mod sources;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -12,19 +13,18 @@ use basis::Basis;
 use predicted::Predicted;
 pub use predicted::RatingMetrics;
 use serde::Serialize;
+use sources::Sources;
 
-use super::dataset::{all_cells, fold_in_side};
+use super::dataset::fold_in_side;
 use super::measure::{Held, Ranked, RankingMetrics, Relevance};
 use super::reading::LoadConfig;
-use super::record::{Numbers, Source, fitted_on, recorded, replay, translate};
+use super::record::{Numbers, recorded, translate};
 use super::report::{Baselines, Errors};
 use super::segments::{Segment, Segments};
-use super::{AlgorithmName, Observer, TrainConfig, with_threads};
+use super::{Observer, TrainConfig, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 use crate::linalg::simd::Kernels;
-use crate::load::prepare::{Preparation, prepare};
-use crate::load::{LoadOptions, TimeUse, load};
 use crate::metric::RatingErrors;
 use crate::metric::ranking::RankingMetric;
 use crate::model::{Factors, Model, Scale, Scorer};
@@ -88,11 +88,14 @@ pub struct Evaluation {
     /// Name of its algorithm.
     pub algorithm: String,
     /// What the model's own holdout keeps from training; none for other test ratings.
-    pub leaks: Option<&'static str>,
+    pub leaks: Option<String>,
     /// Test ratings that count.
     pub n_ratings: usize,
-    /// Test ratings left out because the model was trained on them.
+    /// Test ratings left out because the model was trained on them, chosen by them, or the user is folded in
+    /// from them.
     pub in_training: usize,
+    /// Test ratings left out because their users are not folded in, where others are.
+    pub not_folded_in: usize,
     /// Errors; none where scores are no ratings.
     pub rating: Option<RatingMetrics>,
     /// Rankings of all items that a user has not rated in training.
@@ -103,6 +106,8 @@ pub struct Evaluation {
     pub by_user_activity: Vec<Segment>,
     /// By the number of training ratings of the item.
     pub by_item_popularity: Vec<Segment>,
+    /// What a person should know although nothing failed.
+    pub warnings: Vec<String>,
     /// What took how long.
     pub durations_s: EvaluationSeconds,
 }
@@ -128,10 +133,6 @@ pub fn evaluate(
     stop: &AtomicBool,
     observer: &Observer<'_>,
 ) -> Result<Evaluation> {
-    if config.input.is_empty() && !config.seen.is_empty() {
-        let message = "--seen replaces the run record, so the model's own holdout is not known: give test ratings";
-        return Err(Error::Usage(message.into()));
-    }
     if config.relevant_from.is_some_and(|from| !from.is_finite()) {
         return Err(Error::Usage("--relevant-from needs a number".into()));
     }
@@ -156,80 +157,55 @@ struct Evaluator<'a> {
     fold_in: Option<Side>,
     cells: Vec<Cell>,
     user_keys: Vec<u64>,
-    in_training: usize,
+    looked_at: Option<Side>,
+    left_out: LeftOut,
+    warnings: Vec<String>,
     basis: Basis,
     kernels: Kernels,
     stop: &'a AtomicBool,
 }
 
-/// Training, test and fold-in cells, as they were read.
-struct Sources {
-    seen: Source,
-    test: Source,
-    given: Source,
+/// Test ratings that do not count.
+#[derive(Debug, Clone, Copy, Default)]
+struct LeftOut {
+    /// The model was trained on them, or chosen by them, or the user is folded in from them.
+    seen: usize,
+    /// Ratings and users that are not folded in, where others are.
+    not_folded_in: usize,
+    users: usize,
 }
 
-impl Sources {
-    /// From the files given, and where there are none from the run record.
-    fn read(
-        config: &EvaluateConfig,
-        settings: &TrainConfig,
-        manifest: &Manifest,
-        stop: &AtomicBool,
-        observer: &Observer<'_>,
-    ) -> Result<Self> {
-        let read = |files: &[String]| read_files(files, config, settings, stop);
-        let optional = |files: &[String]| {
-            if files.is_empty() { Ok(Source::default()) } else { read(files) }
-        };
-        if !config.seen.is_empty() {
-            let seen = read(&config.seen)?;
-            return Ok(Self {
-                seen,
-                test: read(&config.input)?,
-                given: optional(&config.fold_in)?,
-            });
-        }
-        let mut data = replay(settings, manifest, stop, observer)?;
-        let parts = std::mem::take(&mut data.parts);
-        let own_holdout = config.input.is_empty();
-        let cells = match manifest.model.refit && !own_holdout {
-            true => all_cells(&parts, settings.load.duplicates()),
-            false => fitted_on(settings, &parts, &data),
-        };
-        let source = |cells: Vec<Cell>| Source {
-            cells,
-            users: data.users.clone(),
-            items: data.items.clone(),
-        };
-        let seen = source(cells);
-        if own_holdout {
-            return Ok(Self { seen, test: source(parts.holdout), given: source(parts.fold_in) });
-        }
-        Ok(Self { seen, test: read(&config.input)?, given: optional(&config.fold_in)? })
+impl LeftOut {
+    /// Takes out of the cells, which are sorted, what was seen, and with `folding` the users without any.
+    fn from(cells: &mut Vec<Cell>, seen: &Side, folding: bool) -> Self {
+        let mut left_out = Self::default();
+        let mut last = None;
+        cells.retain(|cell| {
+            let row = seen.row(cell.user as usize);
+            if folding && row.is_empty() {
+                left_out.not_folded_in += 1;
+                left_out.users += usize::from(last != Some(cell.user));
+                last = Some(cell.user);
+                return false;
+            }
+            let known = row.indices.binary_search(&cell.item).is_ok();
+            left_out.seen += usize::from(known);
+            !known
+        });
+        left_out
     }
 }
 
-/// Reads files that are given to evaluate; what becomes of duplicates is as in the training.
-fn read_files(
-    files: &[String],
-    config: &EvaluateConfig,
-    settings: &TrainConfig,
-    stop: &AtomicBool,
-) -> Result<Source> {
-    let counts = settings.algorithm == AlgorithmName::Ials;
-    let mut reading = config.load.clone();
-    reading.duplicates = reading.duplicates.or(settings.load.duplicates);
-    let options = LoadOptions { counts, ..reading.options(TimeUse::Ignore) };
-    let interactions = load((files, &[]), &options, stop, &|_, _| {})?;
-    let preparation = Preparation {
-        duplicates: reading.duplicates(),
-        minimum: reading.minimum(),
-        boundary: None,
-        counts,
-    };
-    let prepared = prepare(interactions, &preparation, stop)?;
-    Ok(Source { cells: prepared.cells, users: prepared.users, items: prepared.items })
+/// Why there are no test ratings.
+fn nothing_to_measure(own_holdout: bool) -> Error {
+    match own_holdout {
+        true => Error::Usage("the model was trained without a holdout: give test ratings".into()),
+        false => Error::NothingLeft {
+            after:
+                "ratings that the model has seen, and users that are not folded in, were left out"
+                    .into(),
+        },
+    }
 }
 
 impl<'a> Evaluator<'a> {
@@ -246,49 +222,46 @@ impl<'a> Evaluator<'a> {
             Some(measured) if own_holdout => (measured, true),
             _ => (model, false),
         };
-        let Sources { mut seen, mut test, mut given } =
+        let Sources { mut fitted, mut looked_at, mut test, mut given, warnings } =
             Sources::read(config, &settings, manifest, stop, observer)?;
         let (mut users, mut items) =
             (Numbers::new(&model.users.ids), Numbers::new(&model.items.ids));
-        for source in [&mut seen, &mut test, &mut given] {
+        for source in [&mut fitted, &mut test, &mut given].into_iter().chain(&mut looked_at) {
             let (of_users, of_items) = (users.of(&source.users), items.of(&source.items));
             source.cells = translate(&source.cells, &of_users, &of_items);
         }
         let (known_users, known_items) = (model.users.ids.len(), model.items.ids.len());
         let foreign = |c: &Cell| c.user as usize >= known_users || c.item as usize >= known_items;
-        if seen.cells.iter().any(foreign) {
+        if fitted.cells.iter().any(foreign) {
             let message = "--seen holds users or items that the model was not trained on: give its training ratings";
             return Err(Error::Usage(message.into()));
         }
-        let training = Ratings::from_sorted(users.len(), items.len(), &seen.cells);
+        let by_user =
+            |cells: &[Cell], items| Ratings::from_sorted(users.len(), items, cells).by_user;
+        let training = Ratings::from_sorted(users.len(), items.len(), &fitted.cells);
+        let looked_at = looked_at.map(|source| by_user(&source.cells, items.len()));
         let mut basis = Basis::recorded(manifest);
         if measured {
             // The manifest speaks of the refitted factors; these are of the training cells.
             basis = Basis::of(&training, &settings);
             model.scale = basis.scale(&training, &model.scale);
         }
-        let mut cells = test.cells;
-        let before = cells.len();
+        // Solved against the model's items, of which there may be fewer than in the cells.
+        given.cells.retain(|c| (c.item as usize) < known_items);
+        let folding = !config.fold_in.is_empty() || !given.cells.is_empty();
+        let fold_in = folding.then(|| by_user(&given.cells, known_items));
+        let (mut cells, mut left_out) = (test.cells, LeftOut::default());
         if !own_holdout {
-            let trained_on = |c: &Cell| {
-                training.by_user.row(c.user as usize).indices.binary_search(&c.item).is_ok()
-            };
-            cells.retain(|c| !trained_on(c));
+            let excluded = fold_in.as_ref().or(looked_at.as_ref()).unwrap_or(&training.by_user);
+            left_out = LeftOut::from(&mut cells, excluded, fold_in.is_some());
         }
-        let fold_in = match given.cells.is_empty() {
-            true => None,
-            false => {
-                // Solved against the model's items, of which there may be fewer than in the cells.
-                given.cells.retain(|c| (c.item as usize) < known_items);
-                let side = Ratings::from_sorted(users.len(), known_items, &given.cells);
-                Some(side.by_user)
-            }
-        };
+        if cells.is_empty() {
+            return Err(nothing_to_measure(own_holdout));
+        }
         let mut user_keys = model.users.ids.keys("user");
         let names = std::mem::take(&mut users.names);
         let unknown = Ids::Text(names.into_iter().map(String::into_boxed_str).collect());
         user_keys.extend(unknown.keys("user"));
-        let in_training = before - cells.len();
         let kernels = Kernels::detect();
         Ok(Self {
             config,
@@ -299,7 +272,9 @@ impl<'a> Evaluator<'a> {
             fold_in,
             cells,
             user_keys,
-            in_training,
+            looked_at,
+            left_out,
+            warnings,
             basis,
             kernels,
             stop,
@@ -308,8 +283,12 @@ impl<'a> Evaluator<'a> {
 
     fn run(&self) -> Result<Evaluation> {
         let since = Instant::now();
-        let held =
-            Held { ratings: &self.training, cells: &self.cells, fold_in: self.fold_in.as_ref() };
+        let held = Held {
+            ratings: &self.training,
+            cells: &self.cells,
+            fold_in: self.fold_in.as_ref(),
+            looked_at: self.looked_at.as_ref(),
+        };
         let algorithm = self.settings.algorithm(None);
         let folded = self.folded(&*algorithm)?;
         let factors = folded.as_ref().unwrap_or(&self.model.factors);
@@ -354,18 +333,35 @@ impl<'a> Evaluator<'a> {
             }
             segments.finish()
         };
+        let mut summary = ranked.summary(&ranking);
+        summary.unknown_users += self.left_out.users;
+        let mut warnings = self.warnings.clone();
+        if summary.users == 0 {
+            warnings
+                .push("no known user has a relevant test rating: there is nothing to rank".into());
+        }
+        let rating = predicted.as_ref().map(|p| p.metrics(&held, &scorer, self.config.seed));
+        if rating.is_some_and(|r| r.rmse_warm.is_none()) {
+            warnings.push("no test rating is of a known user and a known item".into());
+        }
+        let measured = match self.manifest.model.refit {
+            true => "; measured are the factors fitted without it",
+            false => "",
+        };
         let own_holdout = self.config.input.is_empty();
         Ok(Evaluation {
             model_version: self.manifest.model_version.clone(),
             algorithm: self.manifest.model.algorithm.clone(),
-            leaks: own_holdout.then(|| self.manifest.split.split.leaks()),
+            leaks: own_holdout.then(|| format!("{}{measured}", self.manifest.split.leaks)),
             n_ratings: self.cells.len(),
-            in_training: self.in_training,
-            rating: predicted.as_ref().map(|p| p.metrics(&held, &scorer, self.config.seed)),
+            in_training: self.left_out.seen,
+            not_folded_in: self.left_out.not_folded_in,
+            rating,
             by_user_activity: segments(Axis::User),
             by_item_popularity: segments(Axis::Item),
-            ranking: ranked.summary(&ranking),
+            ranking: summary,
             baselines,
+            warnings,
             durations_s: EvaluationSeconds {
                 read: 0.0,
                 ranking: ranked_in,

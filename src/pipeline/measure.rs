@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ids::Axis;
 use crate::linalg::Matrix;
 use crate::linalg::simd::Kernels;
-use crate::metric::ranking::{Judgements, Lists, Ranking, RankingMetric, rank};
+use crate::metric::ranking::{Judgements, Ranking, RankingMetric, rank};
 use crate::metric::{HoldoutErrors, holdout_errors};
 use crate::model::{Embedding, Factors, Ranker, Scale, Scorer};
 use crate::ratings::{Cell, Known, Ratings, Side};
@@ -25,12 +25,20 @@ pub(super) struct Held<'a> {
     pub cells: &'a [Cell],
     /// Where users are held out: what they are folded in from, as rows over all users.
     pub fold_in: Option<&'a Side>,
+    /// Cells that are never ranked, as rows over all users, where they are more than the training cells: the
+    /// validation part was looked at, too.
+    pub looked_at: Option<&'a Side>,
 }
 
 impl<'a> Held<'a> {
     /// What is known of every user when it is measured.
     pub(super) fn seen(&self) -> &'a Side {
         self.fold_in.unwrap_or(&self.ratings.by_user)
+    }
+
+    /// What a user is not ranked.
+    fn excluded(&self) -> &'a Side {
+        self.fold_in.or(self.looked_at).unwrap_or(&self.ratings.by_user)
     }
 
     fn known(&self) -> Known<'a> {
@@ -100,21 +108,16 @@ impl<'a> Ranked<'a> {
         }
         let relevant =
             |cell: &Cell| relevance.from.is_none_or(|from| f64::from(cell.value) >= from);
-        let (mut judgements, mut unknown_users) = (Judgements::default(), 0);
-        let (mut seen, mut liked) = (Lists::default(), Lists::default());
-        let least = least_hash(&held, relevance);
+        let (mut judged, mut unknown_users) = (Vec::new(), 0);
         for cells in held.cells.chunk_by(|a, b| a.user == b.user) {
             let user = cells[0].user;
-            let row = held.seen().row(user as usize);
-            if row.is_empty() {
+            if held.seen().count(user as usize) == 0 {
                 unknown_users += 1;
                 continue;
             }
-            if least.is_some_and(|(keys, least)| mix(keys[user as usize]) > least) {
-                continue;
-            }
+            let excluded = held.excluded().row(user as usize).indices;
             // After a split by time a cell may stand on both sides: it is no candidate.
-            let fresh = |c: &&Cell| relevant(c) && row.indices.binary_search(&c.item).is_err();
+            let fresh = |c: &&Cell| relevant(c) && excluded.binary_search(&c.item).is_err();
             let (mut own, mut missing) = (Vec::new(), 0);
             for cell in cells.iter().filter(fresh) {
                 match numbers[cell.item as usize] {
@@ -122,15 +125,29 @@ impl<'a> Ranked<'a> {
                     number => own.push(number),
                 }
             }
-            if own.len() + missing == 0 {
-                continue;
+            if own.len() + missing > 0 {
+                judged.push((user, own, missing as u32));
             }
-            judgements.rows.push(user);
-            judgements.missing.push(missing as u32);
-            seen.push(row.indices.iter().map(|&item| numbers[item as usize]));
-            liked.push(own);
         }
-        (judgements.seen, judgements.relevant) = (seen, liked);
+        if let Some((size, keys)) = relevance.sample {
+            let hash = |user: u32| mix(keys[user as usize]);
+            let mut hashes: Vec<u64> = judged.iter().map(|(user, ..)| hash(*user)).collect();
+            if hashes.len() > size {
+                let (_, least, _) = hashes.select_nth_unstable(size);
+                let least = *least;
+                judged.retain(|(user, ..)| hash(*user) < least);
+            }
+        }
+        let mut judgements = Judgements::default();
+        for (user, own, missing) in judged {
+            judgements.rows.push(user);
+            judgements.missing.push(missing);
+            judgements.relevant.push(own);
+            // Items without training cells are no candidates anyway.
+            let excluded = held.excluded().row(user as usize).indices.iter();
+            let numbered = excluded.map(|&item| numbers[item as usize]);
+            judgements.seen.push(numbered.filter(|&number| number != u32::MAX));
+        }
         Self { held, candidates, judgements, unknown_users }
     }
 
@@ -176,19 +193,6 @@ impl<'a> Ranked<'a> {
     }
 }
 
-/// The largest hash of a user in the sample, where there is one: the users with the smallest hashes.
-fn least_hash<'k>(held: &Held<'_>, relevance: &Relevance<'k>) -> Option<(&'k [u64], u64)> {
-    let (size, keys) = relevance.sample?;
-    let known = |cells: &&[Cell]| held.seen().count(cells[0].user as usize) > 0;
-    let groups = held.cells.chunk_by(|a, b| a.user == b.user).filter(known);
-    let mut hashes: Vec<u64> = groups.map(|cells| mix(keys[cells[0].user as usize])).collect();
-    if hashes.len() <= size || size == 0 {
-        return None;
-    }
-    let (_, largest, _) = hashes.select_nth_unstable(size - 1);
-    Some((keys, *largest))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,7 +217,7 @@ mod tests {
             cell(1, 0, 1.0),
             cell(2, 0, 5.0),
         ];
-        let held = Held { ratings: &ratings, cells: &cells, fold_in: None };
+        let held = Held { ratings: &ratings, cells: &cells, fold_in: None, looked_at: None };
         let ranked = Ranked::new(held, &Relevance { from: Some(4.0), sample: None });
         // Candidates are items 0, 1, 2, 4: user 0 likes item 1 and misses item 3, item 4 it has seen;
         // user 1 likes nothing.
@@ -227,6 +231,13 @@ mod tests {
         let keys = [10, 20, 30];
         let one = Ranked::new(held, &Relevance { from: None, sample: Some((1, &keys)) });
         assert_eq!(one.judgements.rows.len(), 1);
+        // What was only looked at is no candidate either, item 3 for nobody.
+        let looked_at =
+            Ratings::from_sorted(3, 5, &[cell(0, 0, 5.0), cell(0, 1, 5.0), cell(0, 3, 1.0)]);
+        let held = Held { looked_at: Some(&looked_at.by_user), ..held };
+        let fewer = Ranked::new(held, &Relevance::default());
+        assert_eq!(fewer.judgements.seen.get(0), [0, 1]);
+        assert_eq!(fewer.judgements.relevant.get(0), [2, 3]);
         let metrics = ["recall@2".parse().expect("a metric")];
         let stop = AtomicBool::new(false);
         let popular = all.popular(&metrics, Kernels::detect(), &stop).expect("ranks");

@@ -110,6 +110,9 @@ pub(super) fn publish(
         threads: rayon::current_num_threads(),
         deterministic: true,
         instruction_set: outcome.kernels.level().name().into(),
+        working_directory: std::env::current_dir()
+            .ok()
+            .and_then(|directory| directory.to_str().map(str::to_owned)),
         inputs,
         input_fingerprint,
         data: data(config, outcome),
@@ -231,8 +234,14 @@ fn data(config: &TrainConfig, outcome: &Outcome) -> Data {
 
 fn split(config: &TrainConfig, outcome: &Outcome, metrics: &Metrics) -> SplitEntry {
     let split = config.split();
+    let by_hash = matches!(split, Split::Hash { .. } | Split::User { .. });
+    let leaks = match config.test_file.is_empty() {
+        true => split.leaks(),
+        false => "what the test files leak: ratings in both are taken out of training",
+    };
     SplitEntry {
-        hash: matches!(split, Split::Hash { .. }).then(|| HASH_NAME.to_owned()),
+        hash: by_hash.then(|| HASH_NAME.to_owned()),
+        leaks: leaks.into(),
         split,
         test_files: config.test_file.clone(),
         n_train: outcome.n_train,

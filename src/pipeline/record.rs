@@ -1,6 +1,7 @@
 //! The ratings of a stored model, read again, and other ratings under the model's numbers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::dataset::{Dataset, Reading};
@@ -9,6 +10,7 @@ use super::train::set_aside;
 use super::{Observer, TrainConfig};
 use crate::error::{Error, Result};
 use crate::ids::{Id, Ids};
+use crate::load::fingerprint;
 use crate::param::{Automatic, NonNegative};
 use crate::ratings::Cell;
 use crate::split::Parts;
@@ -30,7 +32,7 @@ impl<'m> Numbers<'m> {
     fn number(&mut self, id: Id<'_>) -> u32 {
         let position = match id {
             Id::Int(id) => self.known.find_int(id),
-            Id::Text(id) => self.known.find(id),
+            Id::Text(id) => self.known.find(id).filter(|_| canonical(id, self.known)),
         };
         if let Some(position) = position {
             return position as u32;
@@ -50,6 +52,14 @@ impl<'m> Numbers<'m> {
     /// The numbers of the ids that cells refer to.
     pub(super) fn of(&mut self, ids: &Ids) -> Vec<u32> {
         (0..ids.len()).map(|at| self.number(ids.get(at))).collect()
+    }
+}
+
+/// Whether a text names an id: "007" and " 7" are not the integer 7.
+fn canonical(id: &str, ids: &Ids) -> bool {
+    match ids {
+        Ids::Int(_) => id.parse::<i64>().is_ok_and(|number| number.to_string() == id),
+        Ids::Text(_) => true,
     }
 }
 
@@ -73,39 +83,108 @@ pub(super) struct Source {
     pub items: Ids,
 }
 
+/// Where the files of a training are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// Where the manifest says.
+    Recorded,
+    /// Here: the same files under other names.
+    Moved(&'a [String]),
+}
+
+/// Whether files are the rating files that a manifest records, by their checksums.
+pub(super) fn same_files(files: &[String], manifest: &Manifest) -> Result<bool> {
+    let mut found = Vec::new();
+    for file in files {
+        let path = Path::new(file);
+        // A pattern or a directory: it is read as ratings, and counted.
+        if !path.is_file() {
+            return Ok(false);
+        }
+        found.push(fingerprint(path)?.sha256);
+    }
+    let ratings = manifest.inputs.iter().filter(|input| input.role == "ratings");
+    let mut recorded: Vec<String> = ratings.map(|input| input.sha256.clone()).collect();
+    // An archive stands in the record once per member.
+    recorded.dedup();
+    found.sort_unstable();
+    recorded.sort_unstable();
+    Ok(found == recorded)
+}
+
 /// Reads the ratings that a manifest records again, and compares the files' checksums.
 pub(super) fn replay(
     settings: &TrainConfig,
     manifest: &Manifest,
+    place: &Place<'_>,
     stop: &AtomicBool,
     observer: &Observer<'_>,
+    warnings: &mut Vec<String>,
 ) -> Result<Dataset> {
-    let how = "; give the training ratings by --seen FILE";
-    if manifest.inputs.iter().any(|input| input.uri == "-") {
+    let how = "give the training ratings by --seen FILE";
+    if manifest.inputs.iter().any(|input| input.uri == "-") && matches!(place, Place::Recorded) {
         let message =
-            format!("the model was trained on standard input, which cannot be read again{how}");
+            format!("the model was trained on standard input, which cannot be read again; {how}");
         return Err(Error::Usage(message));
     }
-    let (mut durations, mut warnings) = (Durations::default(), Vec::new());
-    let mut reading =
-        Reading { stop, observer, durations: &mut durations, warnings: &mut warnings };
-    let mut data = Dataset::read(settings, &mut reading)?;
+    let located = |files: &[String]| -> Vec<String> {
+        files.iter().map(|file| from_there(file, manifest)).collect()
+    };
+    let settings = TrainConfig {
+        input: match place {
+            Place::Recorded => located(&settings.input),
+            Place::Moved(files) => files.to_vec(),
+        },
+        test_file: located(&settings.test_file),
+        ..settings.clone()
+    };
+    let mut durations = Durations::default();
+    let mut reading = Reading { stop, observer, durations: &mut durations, warnings };
+    let data = Dataset::read(&settings, &mut reading);
+    let mut data = data.map_err(|error| match error {
+        Error::Read { path, source } => {
+            let message = format!("{source}; the model was trained on it: {how}");
+            Error::Model { path, message }
+        }
+        other => other,
+    })?;
     let prints = data.inputs.fingerprints.take().map(std::thread::JoinHandle::join).transpose();
     let prints = prints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
-    let mut found = BTreeMap::new();
+    let mut found = Vec::new();
     for (report, print) in data.inputs.reports.iter().zip(prints.unwrap_or_default()) {
-        found.insert(report.uri.clone(), print?.map(|p| p.sha256));
+        let sum = print?.map(|p| p.sha256).or_else(|| report.sha256.clone());
+        found.push((report.uri.clone(), sum.unwrap_or_default()));
     }
-    for input in &manifest.inputs {
-        let same = found.get(&input.uri).is_some_and(|sha| sha.as_deref() == Some(&*input.sha256));
-        if !same {
-            return Err(Error::Usage(format!(
-                "{} is not the file that the model was trained on (its checksum or place changed){how}",
-                input.uri
-            )));
-        }
+    let recorded = manifest.inputs.iter().map(|input| (input.uri.clone(), input.sha256.clone()));
+    let mut recorded: Vec<(String, String)> = recorded.collect();
+    if matches!(place, Place::Moved(_)) {
+        // In any order.
+        found.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        recorded.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+    }
+    let pairs = found.iter().zip(&recorded);
+    let changed = pairs.into_iter().find(|(now, then)| now.1 != then.1).map(|(now, _)| &now.0);
+    let fewer = recorded.get(found.len()).map(|then| &then.0);
+    let more = found.get(recorded.len()).map(|now| &now.0);
+    if let Some(uri) = changed.or(fewer).or(more) {
+        let message = format!(
+            "the files are not those that the model was trained on (changed, missing or new); {how}"
+        );
+        return Err(Error::Model { path: uri.into(), message });
     }
     Ok(data)
+}
+
+/// A file as the training was told of it, from where the training ran.
+fn from_there(file: &str, manifest: &Manifest) -> String {
+    let directory = manifest.working_directory.as_deref().map(Path::new);
+    let here = std::env::current_dir().ok();
+    match directory {
+        Some(directory) if Path::new(file).is_relative() && here.as_deref() != Some(directory) => {
+            directory.join(file).to_string_lossy().into_owned()
+        }
+        _ => file.to_owned(),
+    }
 }
 
 /// The cells that the factors were fitted on, the validation part left out.

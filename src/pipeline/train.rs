@@ -10,16 +10,17 @@ use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::dataset::{Dataset, Reading, all_cells, fold_in_side};
+use super::dataset::{Dataset, Reading, all_cells, fold_in_side, union};
 use super::publish::{Outcome, publish};
 use super::report::{Durations, Metrics, Report};
 use super::{AlgorithmName, Event, Observer, TrainConfig, now, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
+use crate::load::prepare::Duplicates;
 use crate::model::Model;
 use crate::param::Automatic;
-use crate::ratings::{Cell, Ratings};
+use crate::ratings::{Cell, Ratings, Side};
 use crate::split::{Parts, Split};
 use crate::store::OutDir;
 use crate::train::Fit;
@@ -106,6 +107,7 @@ impl<'a> Run<'a> {
         }
         let since = Instant::now();
         let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
+        let looked_at = looked_at(&self.config, &training, &validation, (&users, &items));
         drop(training);
         let moments = ratings.moments();
         let fold_in = fold_in_side(&fold_in, &ratings);
@@ -121,6 +123,7 @@ impl<'a> Run<'a> {
             holdout: &holdout,
             fold_in: fold_in.as_ref(),
             validation: &validation,
+            looked_at: looked_at.as_ref(),
             user_keys: &user_keys,
             item_keys: &item_keys,
         };
@@ -179,6 +182,7 @@ impl<'a> Run<'a> {
             holdout: &[],
             fold_in: None,
             validation: &[],
+            looked_at: None,
             user_keys,
             item_keys,
         };
@@ -218,6 +222,20 @@ pub(super) fn validation_rule(config: &TrainConfig) -> Split {
         ratio: config.test_ratio.get(),
         salt: format!("{}/validation", config.holdout_salt),
     }
+}
+
+/// Training and validation cells by user, where rankings are measured beside a validation part.
+pub(super) fn looked_at(
+    config: &TrainConfig,
+    training: &[Cell],
+    validation: &[Cell],
+    (users, items): (&Ids, &Ids),
+) -> Option<Side> {
+    let all = || {
+        let cells = union(training, validation, Duplicates::Last);
+        Ratings::from_sorted(users.len(), items.len(), &cells).by_user
+    };
+    (!validation.is_empty() && !config.metrics.is_empty()).then(all)
 }
 
 /// The samples that a fit kept, on the rating scale.

@@ -18,7 +18,7 @@ use super::dataset::Dataset;
 use super::train::{Run, Sets, validation_rule};
 use super::{Event, Observer, TrainConfig, digest, with_threads};
 use crate::error::{Error, Result};
-use crate::param::{Count, Folds};
+use crate::param::{Automatic, Count, Folds};
 use crate::ratings::{Cell, Ratings};
 use crate::split::{Parts, Split};
 use crate::store::{Trial, TrialsDir};
@@ -78,14 +78,30 @@ pub fn tune(config: &TuneConfig, stop: &AtomicBool, observer: &Observer<'_>) -> 
         let message = "--refit belongs to train: tune writes no model";
         return Err(Error::Usage(message.into()));
     }
-    let (space, _) = Space::read(&config.space, base)?;
+    if base.regularization == Some(Automatic::Auto) {
+        let message = "--regularization auto chooses by itself: leave it to train, or put regularization into [space]";
+        return Err(Error::Usage(message.into()));
+    }
+    if i64::try_from(base.seed).is_err() {
+        let message = format!("--seed {}: best.toml holds numbers up to {}", base.seed, i64::MAX);
+        return Err(Error::Usage(message));
+    }
+    let space = Space::read(&config.space, base)?;
     if space.method == Method::Halving && base.patience.is_some() {
         let message =
             "--patience ends trials by itself: use it with method = \"random\" or \"grid\"";
         return Err(Error::Usage(message.into()));
     }
-    if space.method == Method::Halving && space.settings.contains_key("iterations") {
-        let message = "method = \"halving\" decides on the iterations: take them out of [space]";
+    let budget = ["iterations", "algorithm", "inference", "burn_in", "samples"];
+    let own = budget.iter().find(|key| space.settings.contains_key(**key));
+    if let (Method::Halving, Some(key)) = (space.method, own) {
+        return Err(Error::Usage(format!(
+            "method = \"halving\" decides on the iterations: take {key} out of [space]"
+        )));
+    }
+    if space.method == Method::Halving && base.resolved().iterations.is_none() {
+        let message =
+            "method = \"halving\" compares few iterations: sampling needs them all; use \"random\"";
         return Err(Error::Usage(message.into()));
     }
     let threads = base.threads.map(|t| t.get() as usize);
@@ -96,9 +112,10 @@ pub fn tune(config: &TuneConfig, stop: &AtomicBool, observer: &Observer<'_>) -> 
         let points = if space.method == Method::Halving { space.trials } else { 0 };
         let described = format!("{:?} {} {points} {:?}", space.method, space.seed, space.settings);
         let fingerprint = outcome::fingerprint(&mut data)?;
-        let settings = base.identity().to_string();
+        let settings = run.config.identity().to_string();
         let folds = base.folds.map_or(0, Folds::get).to_string();
-        let identity = digest([&*described, &settings, &folds, &fingerprint]);
+        let release = env!("CARGO_PKG_VERSION");
+        let identity = digest([release, &*described, &settings, &folds, &fingerprint]);
         let (directory, finished) = TrialsDir::open(&output, &identity, base.force)?;
         let parts = parts(&run.config, &data)?;
         let keys = (data.users.keys("user"), data.items.keys("item"));
@@ -107,8 +124,9 @@ pub fn tune(config: &TuneConfig, stop: &AtomicBool, observer: &Observer<'_>) -> 
         let base = base.clone();
         let search = Search { base, data, parts, keys, directory, deadline, stop, observer };
         let workers = search.workers(config.parallel, &space);
-        let trials = search.run(&space, &finished, workers)?;
-        search.finish(&space, &trials, run, &output)
+        let (trials, last, complete) = search.run(&space, &finished, workers)?;
+        let tuning = search.finish(&space, &trials, last, run, &output)?;
+        search.report(Tuning { complete, ..tuning })
     })
 }
 
@@ -142,32 +160,38 @@ impl Search<'_> {
     /// factors of all of them fit half of the memory that is available.
     fn workers(&self, asked: Option<Count>, space: &Space) -> usize {
         let threads = rayon::current_num_threads();
-        let rank = space
+        let largest = space
             .points()
             .iter()
             .filter_map(|p| apply(&self.base, p, None).ok())
-            .map(|c| c.resolved().factors.map_or(64, |k| k.get() as usize))
+            .map(|c| c.bytes_per_row())
             .max()
-            .unwrap_or(64);
-        let rows = self.data.users.len() + self.data.items.len();
-        // Factors, the best ones with patience, and what a fit allocates beside them.
-        let bytes = 3 * 4 * rows * (rank.next_multiple_of(16) + 1);
+            .unwrap_or_else(|| self.base.bytes_per_row());
+        let bytes = largest * (self.data.users.len() + self.data.items.len());
         let fitting = available_memory().map_or(threads, |free| (free / 2) as usize / bytes.max(1));
         asked.map_or(threads, |n| n.get() as usize).min(fitting).max(1)
     }
 
-    /// Runs what is not finished; all trials of all rounds.
-    fn run(&self, space: &Space, finished: &[Trial], workers: usize) -> Result<Vec<Trial>> {
+    /// Runs what is not finished; all trials of all rounds, the last round that is complete (or the only
+    /// one), and whether everything was done in time.
+    fn run(
+        &self,
+        space: &Space,
+        finished: &[Trial],
+        workers: usize,
+    ) -> Result<(Vec<Trial>, u32, bool)> {
         let points: BTreeMap<u32, Point> = (1..).zip(space.points()).collect();
         let full = self.base.resolved().iterations.map_or(15, Count::get);
         if space.method != Method::Halving {
             let mut jobs = vec![(0, Point::new())];
             jobs.extend(points);
-            return self.round(0, None, &jobs, finished, workers);
+            let trials = self.round(0, None, &jobs, finished, workers)?;
+            let complete = trials.len() == jobs.len();
+            return Ok((trials, 0, complete));
         }
         // The settings as given compete with full iterations in the last round.
         let rounds = rounds(points.len() as u32, full);
-        let (mut trials, mut left) = (Vec::new(), points);
+        let (mut trials, mut left, mut last) = (Vec::new(), points, 0);
         for rung in 0..rounds {
             let iterations = (full / HALVING.pow(rounds - 1 - rung)).max(1);
             let mut jobs: Vec<(u32, Point)> = left.clone().into_iter().collect();
@@ -183,12 +207,12 @@ impl Search<'_> {
             let kept: Vec<u32> = ranked.iter().take(keep).map(|t| t.number).collect();
             left.retain(|number, _| kept.contains(number));
             trials.extend(found);
-            // Out of time: later rounds would compare what is left by chance.
             if !complete {
-                break;
+                return Ok((trials, last, false));
             }
+            last = rung;
         }
-        Ok(trials)
+        Ok((trials, last, true))
     }
 
     /// Better trials first; failed ones last.
@@ -214,9 +238,12 @@ impl Search<'_> {
         finished: &[Trial],
         workers: usize,
     ) -> Result<Vec<Trial>> {
-        let done = |number: u32| finished.iter().find(|t| t.rung == rung && t.number == number);
-        let mut trials: Vec<Trial> = jobs.iter().filter_map(|(n, _)| done(*n).cloned()).collect();
-        let pending: Vec<&(u32, Point)> = jobs.iter().filter(|(n, _)| done(*n).is_none()).collect();
+        let done = |(number, point): &(u32, Point)| {
+            let is = |t: &&Trial| t.rung == rung && t.number == *number && t.settings == *point;
+            finished.iter().find(is)
+        };
+        let mut trials: Vec<Trial> = jobs.iter().filter_map(|job| done(job).cloned()).collect();
+        let pending: Vec<&(u32, Point)> = jobs.iter().filter(|job| done(job).is_none()).collect();
         let (next, total) = (AtomicUsize::new(0), jobs.len());
         let found = Mutex::new((Vec::new(), None::<Error>));
         let workers = workers.min(pending.len()).max(1);
@@ -271,7 +298,17 @@ impl Search<'_> {
         iterations: Option<u32>,
     ) -> Result<Trial> {
         let since = Instant::now();
-        let config = apply(&self.base, point, iterations)?.resolved();
+        let mut config = match apply(&self.base, point, iterations) {
+            Ok(config) => config,
+            // Settings that do not go together: this point alone is lost.
+            Err(error) if number > 0 => {
+                return Ok(Trial::failed((rung, number), point, error.to_string()));
+            }
+            Err(error) => return Err(error),
+        };
+        // All trials are compared by the same.
+        config.criterion = Some(self.base.criterion());
+        let config = config.resolved();
         let mut values = Vec::new();
         let (mut done, mut failure) = (0, None);
         for part in &self.parts {
@@ -290,6 +327,9 @@ impl Search<'_> {
         let spread = super::Spread::of(&values);
         let single = values.first().copied().flatten();
         let validation = if self.parts.len() == 1 { single } else { spread.map(|s| s.mean) };
+        if validation.is_none() && failure.is_none() {
+            failure = Some(format!("nothing to compute {} from", self.base.criterion()));
+        }
         Ok(Trial {
             number,
             rung,
@@ -313,6 +353,7 @@ impl Search<'_> {
             holdout: &[],
             fold_in: None,
             validation: &part.validation,
+            looked_at: None,
             user_keys: &self.keys.0,
             item_keys: &self.keys.1,
         };
@@ -326,37 +367,45 @@ impl Search<'_> {
         Ok((value, fit.iterations))
     }
 
-    /// Writes the table and the best settings, and scores these once on the holdout.
+    /// Writes the table and the best settings, and scores these once on the holdout. The best is one of the
+    /// round `last`.
     fn finish(
-        self,
+        &self,
         space: &Space,
         trials: &[Trial],
+        last: u32,
         run: Run<'_>,
         output: &Path,
     ) -> Result<Tuning> {
-        self.directory.table(trials)?;
-        let last = trials.iter().map(|t| t.rung).max().unwrap_or(0);
+        self.directory.table(trials, &outcome::given(&self.base))?;
         let mut ranked: Vec<Trial> = trials.iter().filter(|t| t.rung == last).cloned().collect();
         ranked.sort_by(|a, b| self.compare(a, b));
         let best = ranked.first().filter(|t| t.validation.is_some()).cloned();
         let Some(best) = best else {
-            let message = "no trial was finished: give more --max-seconds, or look into trials/";
-            return Err(Error::Usage(message.into()));
+            let why = ranked.iter().find_map(|t| t.failure.clone());
+            let why = why.unwrap_or_else(|| "give more --max-seconds".into());
+            return Err(Error::Usage(format!("no trial was finished: {why}")));
         };
         let config = apply(&self.base, &best.settings, None)?;
         outcome::write_best(&self.directory, &config, &best, self.base.criterion())?;
+        let warnings = run.warnings.clone();
         let chosen = outcome::score(&self.data, &self.keys, &config, run)?;
-        let edges = space.edges(&best.settings);
-        let tuning = Tuning {
+        Ok(Tuning {
             output: output.to_owned(),
             criterion: self.base.criterion(),
+            complete: true,
             trials: trials.len(),
             failed: trials.iter().filter(|t| t.validation.is_none()).count(),
+            edges: space.edges(&best.settings),
+            warnings,
             best,
-            edges,
             chosen,
             ranked,
-        };
+        })
+    }
+
+    /// Writes the report.
+    fn report(&self, tuning: Tuning) -> Result<Tuning> {
         let text =
             serde_json::to_vec_pretty(&tuning).map_err(|e| Error::Internal(e.to_string()))?;
         self.directory.write("report.json", &text)?;
@@ -364,10 +413,13 @@ impl Search<'_> {
     }
 }
 
-/// Rounds of successive halving: until one point is left, or iterations would fall below one.
+/// Iterations below which fits say little of how they end.
+const LEAST: u32 = 4;
+
+/// Rounds of successive halving: until one point is left, or iterations would be too few.
 fn rounds(points: u32, iterations: u32) -> u32 {
     let (mut rounds, mut left, mut budget) = (1, points, iterations);
-    while left > 1 && budget >= HALVING {
+    while left > 1 && budget / HALVING >= LEAST {
         (left, budget, rounds) = (left.div_ceil(HALVING), budget / HALVING, rounds + 1);
     }
     rounds
@@ -385,9 +437,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halving_ends_with_one_point_or_one_iteration() {
-        assert_eq!(rounds(27, 27), 4);
-        assert_eq!(rounds(81, 15), 3);
+    fn halving_ends_with_one_point_or_few_iterations() {
+        assert_eq!(rounds(27, 108), 4);
+        assert_eq!(rounds(81, 15), 2);
         assert_eq!(rounds(1, 15), 1);
         assert_eq!(rounds(5, 2), 1);
     }

@@ -9,10 +9,14 @@ pub fn evaluation(e: &Evaluation) -> String {
     let mut lines = Vec::new();
     let trained_on = match e.in_training {
         0 => String::new(),
-        n => format!("; {} left out, the model was trained on them", count(n as u64)),
+        n => format!("; {} left out, the model has seen them", count(n as u64)),
     };
-    lines.push(format!("test       {} ratings{trained_on}", count(e.n_ratings as u64)));
-    if let Some(leaks) = e.leaks {
+    let others = match e.not_folded_in {
+        0 => String::new(),
+        n => format!("; {} of users not folded in", count(n as u64)),
+    };
+    lines.push(format!("test       {} ratings{trained_on}{others}", count(e.n_ratings as u64)));
+    if let Some(leaks) = &e.leaks {
         for (nth, line) in wrap(leaks, 69).into_iter().enumerate() {
             lines.push(format!("{:<11}{line}", if nth == 0 { "holdout" } else { "" }));
         }
@@ -31,13 +35,12 @@ pub fn evaluation(e: &Evaluation) -> String {
             .rmse_interval
             .map_or_else(String::new, |i| format!("95 %: {:.4} to {:.4}", i.low, i.high));
         lines.push(row(&format!("  {}", e.algorithm), rating.rmse, rating.mae, interval));
+        if rating.n_cold > 0 {
+            let others = format!("without {} of unknown users or items", count(rating.n_cold));
+            lines.push(format!("{:<22}{:>8}{:>12}{others}", "", number(rating.rmse_warm), ""));
+        }
         lines.push(format!(
-            "  without the {} ratings of unknown users or items {}; slope of ratings on",
-            count(rating.n_cold),
-            number(rating.rmse_warm)
-        ));
-        lines.push(format!(
-            "  predictions {} (1 is calibrated, less is overfitted)",
+            "  slope of ratings on predictions {} (1: calibrated, below: overfitted)",
             number(rating.calibration_slope)
         ));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{count, fit, number};
+use super::{count, fit, number, wrap};
 use crate::pipeline::{Errors, Report};
 use crate::train::StopReason;
 
@@ -48,6 +48,9 @@ pub fn train_summary(report: &Report, verbose: bool) -> String {
         count(metrics.n_holdout),
         count(metrics.n_holdout_cold)
     ));
+    if verbose && metrics.n_holdout > 0 {
+        lines.extend(wrap(&split.leaks, 69).into_iter().map(|line| format!("{:<11}{line}", "")));
+    }
     if model.scores == "ratings" {
         lines.extend(errors(report));
     } else {
@@ -61,13 +64,17 @@ pub fn train_summary(report: &Report, verbose: bool) -> String {
     }
     lines.extend(folds(report));
     lines.extend(ranking(report));
+    let run = metrics.curve.len() as u64;
+    let earlier = run > u64::from(model.sweeps);
+    let of = if earlier { format!(" of {run}") } else { String::new() };
     let why = match model.stop_reason {
+        _ if earlier => "the best of validation",
         StopReason::Iterations => "all done",
         StopReason::Tolerance => "objective settled",
         StopReason::Observer => "best of validation",
     };
     lines.push(format!(
-        "iterations {} ({why}); read {:.1} s, train {:.1} s, in all {:.1} s",
+        "iterations {}{of} ({why}); read {:.1} s, train {:.1} s, in all {:.1} s",
         model.sweeps, durations.parse, durations.train, durations.total
     ));
     let refit = if model.refit { ", refitted on all ratings" } else { "" };
@@ -106,7 +113,7 @@ fn errors(report: &Report) -> Vec<String> {
             format!("90 % interval holds {:.1} %", c.nine_tenths * 100.0)
         });
         // Variational inference has nothing to compress.
-        let name = if posterior.samples > 0 { "  before compression" } else { "" };
+        let name = if posterior.samples > 0 { "  before compression" } else { "  intervals" };
         if posterior.samples > 0 || !note.is_empty() {
             lines.push(row(name, own, note));
         }

@@ -15,7 +15,8 @@ pub fn tuning(t: &Tuning) -> String {
         0 => String::new(),
         n => format!(", {} failed", count(n as u64)),
     };
-    lines.push(format!("trials     {}{failed}; the best of them:", count(t.trials as u64)));
+    let early = if t.complete { "" } else { " (stopped by --max-seconds)" };
+    lines.push(format!("trials     {}{failed}{early}; the best:", count(t.trials as u64)));
     lines.push(format!("{:>6} {:>10} {:>7}  settings", "trial", t.criterion.to_string(), "s"));
     let mut shown: Vec<&Trial> = t.ranked.iter().take(SHOWN).collect();
     // The settings as given, wherever they come.

@@ -37,6 +37,9 @@ pub struct Manifest {
     pub deterministic: bool,
     /// Instruction set of the kernels: results agree bit for bit within one.
     pub instruction_set: String,
+    /// Where the program ran: relative paths of inputs are from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_directory: Option<String>,
     /// The files.
     pub inputs: Vec<InputEntry>,
     /// SHA-256 over the inputs' checksums.
@@ -141,6 +144,9 @@ pub struct SplitEntry {
     /// Files that held the test ratings.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub test_files: Vec<String>,
+    /// What the holdout does and does not keep from training.
+    #[serde(default)]
+    pub leaks: String,
     /// Training cells.
     pub n_train: usize,
     /// Cells cut from training to choose the best iteration.

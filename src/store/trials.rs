@@ -63,6 +63,29 @@ struct Identity {
 #[derive(Debug)]
 pub struct TrialsDir {
     path: PathBuf,
+    /// Locked while a search runs; the system lets go of it however the process ends.
+    lock: Option<fs::File>,
+}
+
+impl Trial {
+    /// A trial whose settings could not be tried.
+    #[must_use]
+    pub fn failed(
+        (rung, number): (u32, u32),
+        settings: &BTreeMap<String, Value>,
+        failure: String,
+    ) -> Self {
+        Self {
+            number,
+            rung,
+            settings: settings.clone(),
+            iterations: 0,
+            validation: None,
+            deviation: None,
+            failure: Some(failure),
+            seconds: 0.0,
+        }
+    }
 }
 
 impl TrialsDir {
@@ -73,7 +96,7 @@ impl TrialsDir {
     /// [`Error::NotOurs`] for another directory, [`Error::Usage`] for a tuning of another identity,
     /// [`Error::Write`].
     pub fn open(path: &Path, identity: &str, anew: bool) -> Result<(Self, Vec<Trial>)> {
-        let directory = Self { path: path.to_owned() };
+        let mut directory = Self { path: path.to_owned(), lock: None };
         let wanted = Identity { format_version: FORMAT_VERSION, identity: identity.to_owned() };
         let failed = |source| Error::Write { path: path.to_owned(), source };
         if path.exists() {
@@ -90,8 +113,12 @@ impl TrialsDir {
                     let reason = "is no directory of lacuna tune".to_owned();
                     return Err(Error::NotOurs { path: path.to_owned(), reason });
                 }
-                Some(_) if anew => directory.clear().map_err(failed)?,
+                Some(_) if anew => {
+                    directory.lock()?;
+                    directory.clear().map_err(failed)?;
+                }
                 Some(found) if found == wanted => {
+                    directory.lock()?;
                     let trials = directory.read()?;
                     return Ok((directory, trials));
                 }
@@ -104,11 +131,29 @@ impl TrialsDir {
                 }
             }
         }
-        fs::create_dir_all(path.join(TRIALS)).map_err(failed)?;
+        fs::create_dir_all(path).map_err(failed)?;
         let text =
             serde_json::to_vec_pretty(&wanted).map_err(|e| Error::Internal(e.to_string()))?;
+        // First of all files: from here on the directory is known for what it is.
         directory.write(TUNING, &text)?;
+        directory.lock()?;
+        fs::create_dir_all(path.join(TRIALS)).map_err(failed)?;
         Ok((directory, Vec::new()))
+    }
+
+    /// Keeps other searches out of the directory.
+    fn lock(&mut self) -> Result<()> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let path = self.file(".lock");
+        let failed = |source| Error::Write { path: path.clone(), source };
+        let file = fs::File::create(&path).map_err(failed)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
+            |_| Error::Usage(format!("another lacuna tune is at work in {}", self.path.display())),
+        )?;
+        self.lock = Some(file);
+        Ok(())
     }
 
     /// Where a file of this name lies.
@@ -118,16 +163,16 @@ impl TrialsDir {
     }
 
     fn clear(&self) -> std::io::Result<()> {
-        for name in ["trials.parquet", "best.toml", "report.json", TUNING] {
-            match fs::remove_file(self.file(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        match fs::remove_dir_all(self.file(TRIALS)) {
+        let gone = |removed: std::io::Result<()>| match removed {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
+        };
+        gone(fs::remove_dir_all(self.file(TRIALS)))?;
+        // What says that the directory is lacuna's goes last.
+        for name in ["trials.parquet", "best.toml", "report.json", TUNING] {
+            gone(fs::remove_file(self.file(name)))?;
         }
+        Ok(())
     }
 
     /// The finished trials, in order.
@@ -174,22 +219,23 @@ impl TrialsDir {
         file.publish()
     }
 
-    /// Writes all trials as Parquet: `trial`, `rung`, one column per setting, `iterations`, `validation`,
-    /// `validation_std`, `seconds`, `failure`. A setting is of numbers where all its values are, else text.
+    /// Writes all trials as Parquet: `trial`, `rung`, one column per setting, `iterations_run`,
+    /// `validation`, `validation_std`, `seconds`, `failure`. A setting is of whole numbers or of numbers
+    /// where all its values are, else text; `given` are those of trial 0.
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn table(&self, trials: &[Trial]) -> Result<()> {
+    pub fn table(&self, trials: &[Trial], given: &BTreeMap<String, Value>) -> Result<()> {
         let target = self.file("trials.parquet");
         let failed = |e: PolarsError| Error::Write { path: target.clone(), source: into_io(e) };
-        let mut frame = frame(trials).map_err(failed)?;
+        let mut frame = frame(trials, given).map_err(failed)?;
         let mut file = OutFile::create(&target, true)?;
         ParquetWriter::new(file.writer()).finish(&mut frame).map_err(failed)?;
         file.publish()
     }
 }
 
-fn frame(trials: &[Trial]) -> PolarsResult<DataFrame> {
+fn frame(trials: &[Trial], given: &BTreeMap<String, Value>) -> PolarsResult<DataFrame> {
     let mut names: Vec<&String> = trials.iter().flat_map(|t| t.settings.keys()).collect();
     names.sort_unstable();
     names.dedup();
@@ -203,17 +249,25 @@ fn frame(trials: &[Trial]) -> PolarsResult<DataFrame> {
     };
     let mut columns = vec![whole("trial", &|t| t.number), whole("rung", &|t| t.rung)];
     for name in names {
-        let values: Vec<Option<&Value>> = trials.iter().map(|t| t.settings.get(name)).collect();
-        let numeric = values.iter().flatten().all(|v| v.is_number());
-        columns.push(if numeric {
-            column(name, &|t| t.settings.get(name).and_then(Value::as_f64))
+        let of = |t: &'_ Trial| -> Option<Value> {
+            let settings = if t.number == 0 { given } else { &t.settings };
+            settings.get(name).cloned()
+        };
+        let values: Vec<Option<Value>> = trials.iter().map(of).collect();
+        let all = |is: fn(&Value) -> bool| values.iter().flatten().all(is);
+        columns.push(if all(Value::is_i64) {
+            let values: Vec<Option<i64>> =
+                values.iter().map(|v| v.as_ref().and_then(Value::as_i64)).collect();
+            Column::new(name.as_str().into(), values)
+        } else if all(Value::is_number) {
+            column(name, &|t| of(t).as_ref().and_then(Value::as_f64))
         } else {
             let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-            let texts: Vec<Option<String>> = values.iter().map(|v| v.map(text)).collect();
+            let texts: Vec<Option<String>> = values.iter().map(|v| v.as_ref().map(text)).collect();
             Column::new(name.as_str().into(), texts)
         });
     }
-    columns.push(whole("iterations", &|t| t.iterations));
+    columns.push(whole("iterations_run", &|t| t.iterations));
     columns.push(column("validation", &|t| t.validation));
     columns.push(column("validation_std", &|t| t.deviation));
     columns.push(column("seconds", &|t| Some(t.seconds)));

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{json, run, sample};
+use crate::support::{json, lacuna, run, sample};
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -125,8 +125,56 @@ fn other_test_ratings_leave_out_what_was_trained_on() {
     // A changed training file is noticed.
     write(&train, &first[1..]);
     let (code, _, err) = run(&["evaluate", path(&model), path(&test)]);
-    assert_eq!(code, 2, "{err}");
+    assert_eq!(code, 3, "{err}");
     assert!(err.contains("train.csv") && err.contains("--seen"), "{err}");
+    // So are training ratings that are not all there.
+    let (code, _, err) = run(&["evaluate", path(&model), path(&test), "--seen", path(&train)]);
+    assert!(code == 2 && err.contains("was trained on 90000"), "{err}");
+}
+
+#[test]
+fn training_files_are_found_where_they_went() {
+    let dir = TempDir::new().unwrap();
+    let of = |name: &str| dir.path().join(name);
+    fs::create_dir(of("d")).unwrap();
+    fs::copy(sample(), of("d/r.csv")).unwrap();
+    let there = |arguments: &[&str]| {
+        let output = lacuna().current_dir(of("d")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    there(&["train", "r.csv", "-o", "m", "-k", "4", "-i", "3", "-q"]);
+    there(&["train", ".", "-o", "../whole", "-k", "4", "-i", "3", "-q"]);
+    let model = of("d/m");
+    let wanted = evaluation(&[path(&model)]);
+    // The files moved: the same by their new name, not found by their old one.
+    fs::rename(of("d/r.csv"), of("d/s.csv")).unwrap();
+    let (code, _, err) = run(&["evaluate", path(&model)]);
+    assert!(code == 3 && err.contains("r.csv") && err.contains("--seen"), "{err}");
+    assert_eq!(evaluation(&[path(&model), "--seen", path(&of("d/s.csv"))]), wanted);
+    // A file that came into the directory is noticed.
+    fs::rename(of("d/s.csv"), of("d/r.csv")).unwrap();
+    fs::remove_dir_all(of("d/m")).unwrap();
+    evaluation(&[path(&of("whole"))]);
+    fs::copy(sample(), of("d/s.csv")).unwrap();
+    let (code, _, err) = run(&["evaluate", path(&of("whole"))]);
+    assert!(code == 3 && err.contains("s.csv"), "{err}");
+    // Standard input is known by its content.
+    let file = fs::File::open(sample()).unwrap();
+    let model = of("piped");
+    let output = lacuna()
+        .args(["train", "-", "-o", path(&model), "-k", "4", "-i", "3", "-q"])
+        .stdin(file)
+        .output();
+    assert!(output.unwrap().status.success());
+    let (code, _, err) = run(&["evaluate", path(&model)]);
+    assert!(code == 2 && err.contains("--seen"), "{err}");
+    let mut found = evaluation(&[path(&model), "--seen", &sample()]);
+    for (key, value) in wanted.as_object().unwrap() {
+        if key == "model_version" {
+            found[key] = value.clone();
+        }
+    }
+    assert_eq!(found, wanted);
 }
 
 #[test]
@@ -151,6 +199,19 @@ fn folded_in_users_are_those_of_the_files() {
     let counted = found["ranking"]["users"].as_u64().unwrap()
         + found["ranking"]["unknown_users"].as_u64().unwrap();
     assert_eq!(counted as usize, users.len());
+    // What users are folded in from is no test rating, nor are users that are not folded in.
+    write(&of("more.csv"), &[half(1), half(0), known[..500].to_vec()].concat());
+    let more = of("more.csv");
+    let again = evaluation(&[path(&model), path(&more), "--fold-in", path(&given)]);
+    for key in ["rating", "ranking", "n_ratings", "by_user_activity"] {
+        if key != "ranking" {
+            assert_eq!(again[key], found[key], "{key}");
+        }
+    }
+    assert_eq!(again["ranking"]["recall@10"], found["ranking"]["recall@10"]);
+    assert_eq!(again["in_training"].as_u64().unwrap() as usize, half(0).len());
+    let not_folded_in = again["not_folded_in"].as_u64().unwrap();
+    assert_eq!(not_folded_in - found["not_folded_in"].as_u64().unwrap(), 500);
     let rmse = found["rating"]["rmse"].as_f64().unwrap();
     assert!(rmse < found["baselines"]["bias_only"]["rmse"].as_f64().unwrap());
     // Without folding in, nobody is known.
@@ -158,6 +219,13 @@ fn folded_in_users_are_those_of_the_files() {
     assert_eq!(found["ranking"]["users"], 0);
     assert_eq!(found["ranking"]["unknown_users"].as_u64().unwrap() as usize, users.len());
     assert!(found["ranking"]["recall@10"].is_null());
+    // "007" is not the user 7.
+    let rows: Vec<String> = [1, 2, 3, 4, 5].map(|i| format!("007,{i},3.0,1")).to_vec();
+    write(&of("zeros.csv"), &rows);
+    let zeros = of("zeros.csv");
+    let found = evaluation(&[path(&model), path(&zeros)]);
+    assert_eq!(found["ranking"]["unknown_users"], 1);
+    assert!(found["warnings"][0].as_str().unwrap().contains("nothing to rank"));
     // Only where a row is solved exactly.
     let gibbs = of("gibbs");
     json(&[
@@ -249,10 +317,14 @@ fn what_cannot_be_evaluated_says_why() {
     json(&["train", &sample(), "-o", path(&model), "-k", "2", "-i", "1"]);
     let m = path(&model);
     let s = sample();
+    let none = dir.path().join("none");
+    let none = path(&none).to_owned();
+    json(&["train", &s, "-o", &none, "-k", "2", "-i", "1", "--holdout", "none"]);
     for (arguments, part) in [
         (&["evaluate", m, "--metrics", "recall"][..], "recall@K"),
         (&["evaluate", m, "--metrics", "ndcg@0"], "from 1 to 10000"),
-        (&["evaluate", m, "--seen", &s], "give test ratings"),
+        (&["evaluate", m, "--seen", m], "give test ratings"),
+        (&["evaluate", &none], "without a holdout"),
         (&["evaluate", m, "--fold-in", &s], "<RATINGS>"),
         (&["evaluate", m, &s, "--relevant-from", "nan"], "needs a number"),
         (&["evaluate", m, &s, "--sample-users", "0"], "at least 1"),
@@ -283,4 +355,34 @@ fn what_cannot_be_evaluated_says_why() {
     assert!(all["ranking"]["users"].as_u64().unwrap() > 50);
     assert_eq!(some["rating"], all["rating"]);
     assert_eq!(some, evaluation(&[m, "--sample-users", "50", "-j", "1"]));
+    // For people: 80 columns.
+    let (_, text, _) = run(&["evaluate", m]);
+    assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+    assert!(text.contains("popularity") && text.contains("held-out ratings are of any time"));
+}
+
+#[test]
+fn the_last_iteration_is_always_compared() {
+    let dir = TempDir::new().unwrap();
+    let model = dir.path().join("m");
+    let flags = ["-k", "4", "-i", "5", "--tol", "0", "--patience", "2", "--eval-every", "3"];
+    let line = json(&[&["train", &sample(), "-o", path(&model)], &flags[..]].concat());
+    let metrics: Value =
+        serde_json::from_slice(&fs::read(model.join("metrics.json")).unwrap()).unwrap();
+    let values: Vec<(u64, f64)> = metrics["curve"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|p| Some((p["iteration"].as_u64()?, p["validation"].as_f64()?)))
+        .collect();
+    assert_eq!(values.iter().map(|v| v.0).collect::<Vec<_>>(), [3, 5]);
+    let best = if values[1].1 < values[0].1 { 5 } else { 3 };
+    assert_eq!(line["iterations"], best);
+    // Validation ratings were looked at: they are no test ratings.
+    let split: Value =
+        serde_json::from_slice(&fs::read(model.join("manifest.json")).unwrap()).unwrap();
+    let count = |name: &str| split["split"][name].as_u64().unwrap();
+    let found = evaluation(&[path(&model), &sample()]);
+    assert_eq!(found["in_training"], count("n_train") + count("n_validation"));
+    assert_eq!(found["n_ratings"], count("n_holdout"));
 }

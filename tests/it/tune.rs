@@ -126,12 +126,22 @@ fn halving_grids_folds_and_implicit_feedback_are_searched_too() {
     let of = |name: &str| dir.path().join(name);
     let halving = SPACE.replace("random", "halving").replace("trials = 5", "trials = 9");
     let halving = write(&dir, "halving.toml", &halving);
-    let report =
-        json(&["tune", &sample(), "--space", path(&halving), "-o", path(&of("h")), "-i", "9"]);
-    // Nine points for one iteration, three for three, one for nine beside the settings as given.
+    let report = json(&[
+        "tune",
+        &sample(),
+        "--space",
+        path(&halving),
+        "-o",
+        path(&of("h")),
+        "-i",
+        "36",
+        "--tol",
+        "0",
+    ]);
+    // Nine points for 4 iterations, three for 12, one for 36 beside the settings as given.
     assert_eq!(report["trials"], 9 + 3 + 2);
     assert_eq!(ranked(&report).len(), 2);
-    assert!(ranked(&report).iter().all(|t| t["rung"] == 2 && t["iterations"] == 9));
+    assert!(ranked(&report).iter().all(|t| t["rung"] == 2 && t["iterations"] == 36));
     let grid = write(
         &dir,
         "grid.toml",
@@ -172,6 +182,27 @@ fn halving_grids_folds_and_implicit_feedback_are_searched_too() {
         "ials",
     ]);
     assert_eq!(report["criterion"], "ndcg@10");
+    // Another criterion than training would watch is none of its settings.
+    let other = json(&[
+        "tune",
+        &sample(),
+        "--space",
+        path(&ials),
+        "-o",
+        path(&of("c")),
+        "-i",
+        "2",
+        "-k",
+        "4",
+        "-a",
+        "ials",
+        "--criterion",
+        "recall@20",
+    ]);
+    assert_eq!(other["criterion"], "recall@20");
+    let (config, model) = (of("c").join("best.toml"), of("m"));
+    let line = json(&["train", &sample(), "--config", path(&config), "-o", path(&model)]);
+    assert_eq!(line["ranking"], other["chosen"]["metrics"]["ranking"]);
     let values: Vec<f64> =
         ranked(&report).iter().map(|t| t["validation"].as_f64().unwrap()).collect();
     assert!(values.is_sorted_by(|a, b| a >= b));
@@ -195,6 +226,7 @@ fn what_cannot_be_searched_says_why() {
         (&["tune", &s, "-o", o, "--space", "no.toml"], "cannot read the space"),
         (&["tune", &s, "-o", o, "--space", path(&bad)], "cannot be tuned"),
         (&["tune", &s, "-o", o, "--space", path(&space), "--refit"], "--refit"),
+        (&["tune", &s, "-o", o, "--space", path(&space), "-r", "auto"], "auto"),
         (&["tune", &s, "-o", o, "--space", path(&halving), "--patience", "2"], "--patience"),
         (
             &["tune", &s, "-o", path(&foreign), "--space", path(&space)],
@@ -211,4 +243,32 @@ fn what_cannot_be_searched_says_why() {
     }
     assert_eq!(fs::read_to_string(foreign.join("mine.txt")).unwrap(), "precious");
     assert!(!out.exists());
+}
+
+#[test]
+fn settings_that_do_not_go_together_lose_their_trial_alone() {
+    let dir = TempDir::new().unwrap();
+    let text = "method = \"grid\"\n[space]\nno_biases = [true, false]\nfactors = [0, 2]\niterations = [2, 3]\n";
+    let (space, out) = (write(&dir, "space.toml", text), dir.path().join("t"));
+    let report = json(&["tune", &sample(), "--space", path(&space), "-o", path(&out)]);
+    // Two of eight fit nothing at all.
+    assert_eq!((&report["trials"], &report["failed"]), (&Value::from(9), &Value::from(2)));
+    let file = fs::File::open(out.join("trials.parquet")).unwrap();
+    let frame = ParquetReader::new(file).finish().unwrap();
+    assert!(frame.column("iterations").is_ok() && frame.column("iterations_run").is_ok());
+    // Trial 0 stands with the values that it ran with.
+    let factors = frame.column("factors").unwrap();
+    assert_eq!(factors.i64().unwrap().get(0), Some(64));
+    // Out of time at once: what is there counts, and the report says so.
+    let space = write(&dir, "more.toml", SPACE);
+    let out = dir.path().join("u");
+    let short = ["tune", &sample(), "--space", path(&space), "-o", path(&out), "-i", "4"];
+    let whole = json(&short);
+    assert_eq!(whole["complete"], true);
+    fs::remove_file(out.join("trials/0-00003.json")).unwrap();
+    // A file of other settings is not taken for this trial's.
+    let other = fs::read_to_string(out.join("trials/0-00004.json")).unwrap();
+    fs::write(out.join("trials/0-00005.json"), other.replace("\"number\":4", "\"number\":5"))
+        .unwrap();
+    assert_eq!(ranked(&json(&short)), ranked(&whole));
 }

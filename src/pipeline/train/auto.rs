@@ -56,6 +56,7 @@ impl Run<'_> {
             holdout: &[],
             fold_in: None,
             validation: &aside,
+            looked_at: None,
             user_keys: &users.keys("user"),
             item_keys: &items.keys("item"),
         };

@@ -28,17 +28,24 @@ pub(in crate::pipeline) struct Sets<'a> {
     pub holdout: &'a [Cell],
     pub fold_in: Option<&'a Side>,
     pub validation: &'a [Cell],
+    /// Training and validation cells by user, where rankings are measured and there are validation cells.
+    pub looked_at: Option<&'a Side>,
     pub user_keys: &'a [u64],
     pub item_keys: &'a [u64],
 }
 
 impl<'a> Sets<'a> {
     pub(in crate::pipeline) const fn held(&self) -> Held<'a> {
-        Held { ratings: self.ratings, cells: self.holdout, fold_in: self.fold_in }
+        Held {
+            ratings: self.ratings,
+            cells: self.holdout,
+            fold_in: self.fold_in,
+            looked_at: self.looked_at,
+        }
     }
 
     const fn set_aside(&self) -> Held<'a> {
-        Held { ratings: self.ratings, cells: self.validation, fold_in: None }
+        Held { ratings: self.ratings, cells: self.validation, fold_in: None, looked_at: None }
     }
 }
 
@@ -144,6 +151,18 @@ impl Run<'_> {
         let posterior = fit.averaged.as_ref().map(|averaged| {
             PosteriorMetrics::new(averaged, &posterior.errors(&fit.scorer()), posterior.coverage())
         });
+        if let Some(aside) = aside.as_ref().filter(|_| !fit.iterations.is_multiple_of(every)) {
+            // The last iteration was not due.
+            let now = self.criterion_of(aside, &fit.scorer())?;
+            if let Some(point) = curve.last_mut() {
+                point.validation = now;
+            }
+            let better =
+                |now: f64| best.as_ref().is_none_or(|b| self.config.criterion().better(now, b.0));
+            if let Some(now) = now.filter(|now| patience.is_some() && better(*now)) {
+                best = Some((now, fit.iterations, fit.factors.clone()));
+            }
+        }
         let mut iteration = fit.iterations;
         let mut validation = None;
         if let Some((value, best_iteration, factors)) = best {

@@ -1,21 +1,20 @@
 //! Cross-validation.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::super::Event;
 use super::super::dataset::{Dataset, all_cells};
 use super::super::report::{FoldMetrics, Metrics, Spread};
-use super::{Run, Sets, name_row};
+use super::{Run, Sets, looked_at, name_row, set_aside};
 use crate::error::{Error, Result};
 use crate::param::Automatic;
 use crate::ratings::Ratings;
 use crate::split::{Parts, Split};
 
 impl Run<'_> {
-    /// Fits once per fold on the other folds, and measures on it; it only reports. `--patience` does not
-    /// apply: every fold runs all iterations.
+    /// Fits once per fold on the other folds, as the published model is fitted, and measures on it; it only
+    /// reports.
     pub(super) fn cross_validate(&mut self, data: &Dataset, folds: u32) -> Result<FoldMetrics> {
         let cells = all_cells(&data.parts, self.config.load.duplicates());
         let (users, items) = (&data.users, &data.items);
@@ -33,27 +32,30 @@ impl Run<'_> {
                     number + 1
                 )));
             }
-            let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
-            let sets = Sets {
-                ratings: &ratings,
-                moments: &ratings.moments(),
-                holdout: &holdout,
-                fold_in: None,
-                validation: &[],
-                user_keys: &user_keys,
-                item_keys: &item_keys,
-            };
             let named = |error| name_row(error, users, items);
             let mut config = self.config.clone();
             if config.regularization == Some(Automatic::Auto) {
                 let chosen = self.choose_regularization(&training, users, items).map_err(named)?;
                 config.regularization = Some(Automatic::Value(chosen));
             }
+            let (training, validation) = set_aside(&config, training, users, items);
+            let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
+            let looked_at = looked_at(&config, &training, &validation, (users, items));
+            let sets = Sets {
+                ratings: &ratings,
+                moments: &ratings.moments(),
+                holdout: &holdout,
+                fold_in: None,
+                validation: &validation,
+                looked_at: looked_at.as_ref(),
+                user_keys: &user_keys,
+                item_keys: &item_keys,
+            };
             let algorithm = config.algorithm(None);
-            let fitted = algorithm
-                .fit(&self.problem(&sets), &mut |_| ControlFlow::Continue(()))
-                .map_err(named)?;
-            let metrics = self.measure(&sets, &*algorithm, &fitted).map_err(named)?;
+            let silent = |_: &Event| {};
+            let mut run = Run::new(config, self.stop, &silent);
+            let fitted = run.fit(&sets, &*algorithm).map_err(named)?;
+            let metrics = run.measure(&sets, &*algorithm, &fitted.fit).map_err(named)?;
             (self.observer)(&Event::Fold(number + 1, folds, metrics.holdout_rmse));
             found.push(metrics);
         }

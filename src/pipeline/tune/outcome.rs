@@ -1,5 +1,6 @@
 //! What comes of a search.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -19,6 +20,8 @@ pub struct Tuning {
     pub output: PathBuf,
     /// What trials were compared by.
     pub criterion: Criterion,
+    /// Whether all trials were done: `--max-seconds` leaves some out.
+    pub complete: bool,
     /// Trials finished, of all rounds.
     pub trials: usize,
     /// Of them, trials whose fit failed.
@@ -27,6 +30,8 @@ pub struct Tuning {
     pub best: Trial,
     /// Settings of the best trial that lie on the edge of their values.
     pub edges: Vec<String>,
+    /// What a person should know although nothing failed.
+    pub warnings: Vec<String>,
     /// The best settings, fitted once on all training ratings.
     pub chosen: Chosen,
     /// The trials of the last round, best first.
@@ -54,6 +59,14 @@ pub(super) fn fingerprint(data: &mut Dataset) -> Result<String> {
     Ok(digest(sums.iter().map(String::as_str)))
 }
 
+/// The settings that trial 0 runs with.
+pub(super) fn given(base: &TrainConfig) -> BTreeMap<String, Value> {
+    match serde_json::to_value(base.resolved()) {
+        Ok(Value::Object(map)) => map.into_iter().filter(|(_, v)| !v.is_null()).collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
 /// Fits the chosen settings on all training ratings and measures them on the holdout.
 pub(super) fn score(
     data: &Dataset,
@@ -65,16 +78,20 @@ pub(super) fn score(
     let (training, validation) =
         super::super::train::set_aside(config, parts.training.clone(), &data.users, &data.items);
     let ratings = Ratings::from_sorted(data.users.len(), data.items.len(), &training);
+    let ids = (&data.users, &data.items);
+    let resolved = config.resolved();
+    let looked_at = super::super::train::looked_at(&resolved, &training, &validation, ids);
     drop(training);
     let fold_in = fold_in_side(&parts.fold_in, &ratings);
     let moments = ratings.moments();
-    run.config = config.resolved();
+    run.config = resolved;
     let sets = Sets {
         ratings: &ratings,
         moments: &moments,
         holdout: &parts.holdout,
         fold_in: fold_in.as_ref(),
         validation: &validation,
+        looked_at: looked_at.as_ref(),
         user_keys,
         item_keys,
     };
@@ -106,7 +123,9 @@ pub(super) fn write_best(
     let mut table = toml::Table::new();
     for (key, value) in own {
         let here = ["input", "output", "force", "threads", "folds"].contains(&key.as_str());
-        if here || defaults.get(&key) == Some(&value) {
+        // Without patience the criterion is tune's own.
+        let foreign = key == "criterion" && config.patience.is_none();
+        if here || foreign || defaults.get(&key) == Some(&value) {
             continue;
         }
         let value = match (key.as_str(), value.as_i64()) {

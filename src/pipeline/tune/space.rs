@@ -7,13 +7,13 @@ use rand::RngExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::TrainConfig;
+use super::super::{AlgorithmName, Holdout, TrainConfig};
 use crate::error::{Error, Result};
-use crate::param::Count;
+use crate::param::{Automatic, Count};
 use crate::rng::{Stream, generator};
 
 /// Settings that can be tuned: those of the fit.
-const TUNABLE: [&str; 22] = [
+const TUNABLE: [&str; 25] = [
     "algorithm",
     "factors",
     "iterations",
@@ -36,6 +36,9 @@ const TUNABLE: [&str; 22] = [
     "epsilon",
     "unobserved_weight",
     "seed",
+    "inference",
+    "burn_in",
+    "samples",
 ];
 
 /// Settings to try.
@@ -148,14 +151,14 @@ impl Space {
     ///
     /// # Errors
     /// [`Error::Config`] with the key and what is wrong with it.
-    pub(super) fn read(path: &Path, base: &TrainConfig) -> Result<(Self, String)> {
+    pub(super) fn read(path: &Path, base: &TrainConfig) -> Result<Self> {
         let wrong = |message: String| Error::Config { path: path.to_owned(), message };
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|e| wrong(format!("cannot read the space: {e}")))?;
         let space: Self =
             toml::from_str(&text).map_err(|e| wrong(e.to_string().trim().replace('\n', " ")))?;
         space.check(base).map_err(wrong)?;
-        Ok((space, text))
+        Ok(space)
     }
 
     fn check(&self, base: &TrainConfig) -> std::result::Result<(), String> {
@@ -168,7 +171,12 @@ impl Space {
         for (key, values) in &self.settings {
             let at = |message: &str| format!("[space] {key}: {message}");
             if !TUNABLE.contains(&key.as_str()) {
-                return Err(at(&format!("cannot be tuned; these can: {}", TUNABLE.join(", "))));
+                let near = TUNABLE.iter().map(|k| (strsim::jaro_winkler(key, k), k));
+                let near = near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(s, _)| *s > 0.8);
+                let hint =
+                    near.map_or_else(String::new, |(_, k)| format!("; did you mean \"{k}\"?"));
+                let all = TUNABLE.join(", ");
+                return Err(at(&format!("cannot be tuned{hint}; these can: {all}")));
             }
             let ends = match values {
                 Values::List(values) if values.is_empty() => return Err(at("no values")),
@@ -188,11 +196,30 @@ impl Space {
                 }
             };
             for value in ends {
-                apply(base, &Point::from([(key.clone(), value)]), None)
+                let config = compose(base, &Point::from([(key.clone(), value)]))
                     .map_err(|e| at(&e.to_string()))?;
+                if config.regularization == Some(Automatic::Auto) {
+                    return Err(at("auto chooses by itself, so it is nothing to tune"));
+                }
+                let kind = |c: &TrainConfig| c.algorithm == AlgorithmName::Ials;
+                if kind(&config) != kind(base) {
+                    return Err(at(
+                        "ials is tuned on its own: its scores are preferences, not ratings",
+                    ));
+                }
+            }
+            if key == "seed" && base.holdout == Holdout::Random {
+                return Err(at("the seed also draws --holdout random: use --holdout hash"));
             }
         }
-        Ok(())
+        // Some points may hold settings that do not go together, but not all of them.
+        let points = self.points();
+        let errors: Option<Vec<Error>> =
+            points.iter().map(|p| apply(base, p, None).err()).collect();
+        match errors.unwrap_or_default().first() {
+            Some(error) => Err(format!("[space]: {error}")),
+            None => Ok(()),
+        }
     }
 
     /// The points to try, from number 1 on.
@@ -263,6 +290,16 @@ impl Space {
     }
 }
 
+/// The settings of a point on top of `base`, whether they go together or not.
+fn compose(base: &TrainConfig, point: &Point) -> Result<TrainConfig> {
+    let wrong = |e: serde_json::Error| Error::Usage(e.to_string());
+    let mut value = serde_json::to_value(base).map_err(wrong)?;
+    if let Some(map) = value.as_object_mut() {
+        map.extend(point.iter().map(|(k, v)| (k.clone(), v.clone())));
+    }
+    serde_json::from_value(value).map_err(wrong)
+}
+
 /// The settings of a point on top of `base`; at most `iterations` where given.
 ///
 /// # Errors
@@ -272,12 +309,7 @@ pub(super) fn apply(
     point: &Point,
     iterations: Option<u32>,
 ) -> Result<TrainConfig> {
-    let wrong = |e: serde_json::Error| Error::Usage(e.to_string());
-    let mut value = serde_json::to_value(base).map_err(wrong)?;
-    if let Some(map) = value.as_object_mut() {
-        map.extend(point.iter().map(|(k, v)| (k.clone(), v.clone())));
-    }
-    let mut config: TrainConfig = serde_json::from_value(value).map_err(wrong)?;
+    let mut config = compose(base, point)?;
     config.check_algorithm()?;
     if let Some(iterations) = iterations {
         config.iterations = Count::new(iterations).ok();
@@ -349,6 +381,9 @@ mod tests {
             ("[space]\nregularization = { low = 1.0, high = 0.1 }", "low must be below"),
             ("[space]\nregularization = { low = 0.0, high = 0.1, log = true }", "above 0"),
             ("[space]\nalpha = [1.0]", "--algorithm ials"),
+            ("[space]\nalgorithm = [\"als\", \"ials\"]", "on its own"),
+            ("[space]\nregularization = [0.1, \"auto\"]", "auto"),
+            ("[space]\nregularisation = [0.1]", "did you mean \"regularization\""),
             ("[space]\nfactors = { low = 1, hight = 2 }", "a list of values is needed"),
             ("method = \"grid\"\n[space]\nfactors = { low = 1, high = 2 }", "steps"),
             ("method = \"best\"\n[space]\nfactors = [1]", "best"),
