@@ -52,7 +52,7 @@
 //! ```text
 //! files ─load→ Interactions ─prepare→ unique cells, Ids ─split→ training and holdout cells
 //!       ─Ratings→ CSR by user and by item ─Algorithm::fit→ Factors ─metric→ errors beside baselines
-//!       ─Model─store→ model directory
+//!       ─Model─store→ model directory ─evaluate→ errors and rankings
 //! ```
 //!
 //! # Architecture

@@ -1,8 +1,8 @@
 //! `lacuna completions`.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 
-use super::{Cli, terminal};
+use super::{command, terminal};
 use crate::error::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -16,6 +16,6 @@ pub(super) struct CompletionsArgs {
 
 pub(super) fn run(args: &CompletionsArgs) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "lacuna", &mut script);
+    clap_complete::generate(args.shell, &mut command(), "lacuna", &mut script);
     terminal::print(&String::from_utf8(script).map_err(|e| Error::Internal(e.to_string()))?)
 }

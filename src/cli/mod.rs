@@ -133,8 +133,27 @@ fn watch_signals(stop: &Arc<AtomicBool>, which: &Arc<AtomicUsize>) -> std::io::R
     Ok(())
 }
 
+/// The command line, with what the settings of train mean to tune.
+fn command() -> clap::Command {
+    let help = |name: &'static str, text: &'static str| {
+        move |command: clap::Command| command.mut_arg(name, |arg| arg.help(text).long_help(text))
+    };
+    Cli::command().mut_subcommand("tune", |tune| {
+        let tune = help(
+            "output",
+            "Directory of the search: trials, best.toml, report.json. A search there goes on",
+        )(tune);
+        let tune = help("force", "Start anew where --output holds another search")(tune);
+        let tune = help(
+            "folds",
+            "Compare trials on K parts of the training ratings in turn, instead of on one",
+        )(tune);
+        tune.mut_arg("refit", |arg| arg.hide(true))
+    })
+}
+
 fn run(arguments: Vec<OsString>, context: &Context) -> Result<ExitCode> {
-    let command = Cli::command();
+    let command = command();
     let arguments = match layers::resolve(&command, arguments)? {
         layers::Resolved::Arguments(arguments) => arguments,
         layers::Resolved::Clap(error) => return Ok(clap_exit(&error)),

@@ -87,7 +87,7 @@ pub struct TrainConfig {
     pub fold_in_ratio: Option<Fraction>,
     /// Ranking metrics to compute on the holdout at the end, for all users: precision@K, recall@K,
     /// recall-min@K, ndcg@K, map@K, mrr@K, hit-rate@K, auc, coverage@K, popularity-rank@K, gini@K.
-    /// [default: none; ials: ndcg@10,recall@20]
+    /// None by default, with ials ndcg@10 and recall@20.
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Holdout")
@@ -181,8 +181,8 @@ pub struct TrainConfig {
     /// training ratings (a share of --test-ratio), and keep the best iteration. Off by default.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Training"))]
     pub patience: Option<Count>,
-    /// What --patience watches: rmse, or a ranking metric (over at most 10000 users). [default: rmse;
-    /// ials: ndcg@10]
+    /// What --patience watches: rmse, or a ranking metric (over at most 10000 users). By
+    /// default rmse, with ials ndcg@10.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Training"))]
     pub criterion: Option<Criterion>,
 

@@ -1,15 +1,16 @@
 //! Measures a stored model on test ratings.
 
 mod basis;
+mod config;
 mod predicted;
 mod sources;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use basis::Basis;
+pub use config::EvaluateConfig;
 use predicted::Predicted;
 pub use predicted::RatingMetrics;
 use serde::Serialize;
@@ -17,7 +18,6 @@ use sources::Sources;
 
 use super::dataset::fold_in_side;
 use super::measure::{Held, Ranked, RankingMetrics, Relevance};
-use super::reading::LoadConfig;
 use super::record::{Numbers, recorded, translate};
 use super::report::{Baselines, Errors};
 use super::segments::{Segment, Segments};
@@ -26,59 +26,10 @@ use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 use crate::linalg::simd::Kernels;
 use crate::metric::RatingErrors;
-use crate::metric::ranking::RankingMetric;
 use crate::model::{Factors, Model, Scale, Scorer};
-use crate::param::{Count, Threads};
 use crate::ratings::{Cell, Ratings, Side};
 use crate::store::{Manifest, read_measured, read_model};
 use crate::train::{Algorithm, Fitted, Problem};
-
-/// What is measured unless something else is asked for.
-const METRICS: &str = "precision@10,recall@10,recall@20,recall@50,ndcg@10,ndcg@100,map@10,mrr@10,\
-                       hit-rate@10,auc,coverage@10,popularity-rank@10,gini@10";
-
-/// Everything that evaluate can be told.
-#[derive(Debug, Clone)]
-#[cfg_attr(feature = "cli", derive(clap::Args))]
-pub struct EvaluateConfig {
-    /// Model directory.
-    #[cfg_attr(feature = "cli", arg(value_name = "MODEL"))]
-    pub model: PathBuf,
-    /// Files of test ratings; the model's own holdout by default. Ratings that the model was trained on
-    /// are left out and counted.
-    #[cfg_attr(feature = "cli", arg(value_name = "RATINGS"))]
-    pub input: Vec<String>,
-    /// Files of the ratings that the model was trained on. By default they are read again from where the
-    /// model's manifest says, and their checksums compared.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
-    pub seen: Vec<String>,
-    /// Files of ratings that users are folded in from (strong generalisation, als and ials): only the
-    /// users in them are measured, by vectors solved from these ratings.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", requires = "input"))]
-    pub fold_in: Vec<String>,
-    /// Ranking metrics: precision@K, recall@K, recall-min@K, ndcg@K, map@K, mrr@K, hit-rate@K, auc,
-    /// coverage@K, popularity-rank@K, gini@K.
-    #[cfg_attr(
-        feature = "cli",
-        arg(long, value_name = "NAMES", value_delimiter = ',', default_value = METRICS)
-    )]
-    pub metrics: Vec<RankingMetric>,
-    /// Test ratings below this are not relevant to ranking metrics; all are by default.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "R", allow_negative_numbers = true))]
-    pub relevant_from: Option<f64>,
-    /// Rank for this many users only (the same ones for the same ids).
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
-    pub sample_users: Option<Count>,
-    /// Seed of the confidence interval.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "SEED", default_value_t = 42))]
-    pub seed: u64,
-    /// Threads; all cores by default. The result does not depend on it.
-    #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
-    pub threads: Option<Threads>,
-    /// How the files given here are read.
-    #[cfg_attr(feature = "cli", command(flatten))]
-    pub load: LoadConfig,
-}
 
 /// What a model is worth on some test ratings.
 #[derive(Debug, Clone, PartialEq, Serialize)]

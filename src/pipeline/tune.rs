@@ -30,7 +30,7 @@ const HALVING: u32 = 3;
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TuneConfig {
-    /// What to tune (TOML): method, trials, and under [space] the values of each setting.
+    /// What to tune (TOML): method, trials, and the values of each setting.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", help_heading = "Tuning"))]
     pub space: PathBuf,
     /// Start no trial after this many seconds.
@@ -108,6 +108,10 @@ pub fn tune(config: &TuneConfig, stop: &AtomicBool, observer: &Observer<'_>) -> 
     with_threads(threads, || {
         let mut run = Run::new(base.resolved(), stop, observer);
         let mut data = run.dataset()?;
+        let bad = data.inputs.rejects.len();
+        if bad > 0 {
+            run.warnings.push(format!("{bad} bad rows are left out"));
+        }
         // A search goes on with more points, but the rounds of halving depend on their number.
         let points = if space.method == Method::Halving { space.trials } else { 0 };
         let described = format!("{:?} {} {points} {:?}", space.method, space.seed, space.settings);
