@@ -56,6 +56,24 @@ impl<'a> PosteriorMean<'a> {
         self.samples += 1.0;
     }
 
+    /// Takes known means and variances, in ratings, in place of samples: none of what was added before
+    /// counts. A pair whose user or item is not known has no variance.
+    pub fn set(
+        &mut self,
+        scorer: &Scorer<'_>,
+        variance: impl Fn(usize, usize) -> f64 + Sync,
+        noise: f64,
+    ) {
+        let (kernels, training) = (Kernels::detect(), self.training);
+        self.sums.par_iter_mut().zip(self.cells).for_each(|(sums, cell)| {
+            let (user, item) = training.rows(cell);
+            let mean = scorer.score(kernels, user, item);
+            let spread = user.zip(item).map_or(0.0, |(user, item)| variance(user, item));
+            *sums = (mean, mean * mean + spread);
+        });
+        (self.noise, self.samples) = (noise * noise, 1.0);
+    }
+
     /// Errors of the mean predictions; `scorer` clips them. All zero before the first sample.
     #[must_use]
     pub fn errors(&self, scorer: &Scorer<'_>) -> HoldoutErrors {

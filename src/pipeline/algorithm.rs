@@ -40,7 +40,9 @@ impl TrainConfig {
             fill(&mut c.criterion, self.criterion());
         }
         if name == AlgorithmName::Bayes {
-            fill(&mut c.inference, InferenceName::Gibbs);
+            let sampling = c.burn_in.is_some() || c.samples.is_some();
+            let inference = if sampling { InferenceName::Gibbs } else { InferenceName::Vb };
+            fill(&mut c.inference, inference);
             fill(&mut c.keep_samples, Natural::literal(0));
             if c.inference == Some(InferenceName::Vb) {
                 fill(&mut c.iterations, Count::literal(15));
@@ -287,9 +289,16 @@ mod tests {
     #[test]
     fn every_name_builds_its_algorithm() {
         for name in ALL {
-            assert_eq!(named(name).algorithm(None).name(), name.name());
             assert!(named(name).check_algorithm().is_ok());
         }
+        for name in [AlgorithmName::Als, AlgorithmName::Ials] {
+            assert_eq!(named(name).algorithm(None).name(), name.name());
+        }
+        // Bayes goes by variational inference unless sampling is asked for.
+        let bayes = named(AlgorithmName::Bayes);
+        let sampling = TrainConfig { samples: Some(Count::literal(5)), ..bayes.clone() };
+        assert_eq!(bayes.algorithm(None).name(), "variational");
+        assert_eq!(sampling.algorithm(None).name(), "bayes");
     }
 
     #[test]
@@ -348,7 +357,14 @@ mod tests {
             (TrainConfig { regularization: auto, ..ials.clone() }, "--algorithm als"),
             (TrainConfig { regularization: auto, no_mean: true, ..als.clone() }, "--no-mean"),
             (TrainConfig { schedule: Some(ScheduleName::Decay), ..als }, "--algorithm sgd"),
-            (TrainConfig { keep_samples: Some(Natural::literal(151)), ..bayes }, "--samples"),
+            (
+                TrainConfig {
+                    keep_samples: Some(Natural::literal(151)),
+                    inference: Some(InferenceName::Gibbs),
+                    ..bayes
+                },
+                "--samples",
+            ),
         ] {
             let message = bad.check_algorithm().map_err(|e| e.to_string());
             assert!(message.as_ref().is_err_and(|m| m.contains(part)), "{part}: {message:?}");

@@ -73,7 +73,7 @@ impl TrainConfig {
         let c = self.resolved();
         let (burn_in, samples) =
             (c.burn_in.map_or(0, Natural::get), c.samples.map_or(0, Count::get));
-        let variational = self.inference == Some(InferenceName::Vb);
+        let variational = c.inference == Some(InferenceName::Vb);
         if variational && (self.burn_in.is_some() || self.samples.is_some()) {
             return wrong(
                 "--burn-in and --samples go with --inference gibbs; vb has --iterations".into(),

@@ -199,13 +199,14 @@ pub struct TrainConfig {
     )]
     pub schedule: Option<ScheduleName>,
 
-    /// How bayes approaches the posterior: by sampling, or by variational inference. [default: gibbs]
+    /// How bayes approaches the posterior: by variational inference, or by sampling. [default: vb; gibbs
+    /// where --burn-in or --samples is given]
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Bayesian (bayes)"))]
     pub inference: Option<InferenceName>,
-    /// Iterations of bayes before its first sample. [default: 50]
+    /// Iterations of gibbs before its first sample. [default: 50]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Bayesian (bayes)"))]
     pub burn_in: Option<Natural>,
-    /// Samples that bayes averages over. [default: 150]
+    /// Samples that gibbs averages over. [default: 150]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Bayesian (bayes)"))]
     pub samples: Option<Count>,
     /// Samples to keep in the model, evenly spread, for predict --interval. [default: 0]

@@ -11,7 +11,7 @@ pub enum AlgorithmName {
     Als,
     /// Implicit feedback (counts, clicks): alternating least squares over all pairs.
     Ials,
-    /// Explicit ratings: mean of many samples, the most accurate; nothing to tune.
+    /// Explicit ratings: mean of the posterior, the most accurate; nothing to tune.
     Bayes,
     /// Explicit ratings: stochastic gradient descent.
     Sgd,

@@ -153,7 +153,7 @@ impl PosteriorMetrics {
         holdout: &HoldoutErrors,
         coverage: Option<Coverage>,
     ) -> Self {
-        // The mean over samples drawn at the end is that of the published factors, less exactly.
+        // Without samples the mean is that of the published factors.
         let sampled = |value: Option<f64>| value.filter(|_| averaged.samples > 0);
         Self {
             samples: averaged.samples,

@@ -255,6 +255,7 @@ impl Average {
             samples: self.count,
             noise: (self.noise / count).sqrt() * scale.deviation,
             kept: self.kept,
+            spread: None,
         };
         (factors, Some(averaged))
     }

@@ -12,8 +12,8 @@
 //! # Which to use
 //!
 //! `als` is fast and exact, and its rows can be folded in. `bayes` is the most accurate on ratings and has
-//! nothing to tune; it takes some two hundred passes instead of fifteen, or fifteen dearer ones by variational
-//! inference. `sgd` has the cheapest pass and
+//! nothing to tune; it takes fifteen dearer passes by variational inference ([`Variational`]), some two hundred by
+//! sampling. `sgd` has the cheapest pass and
 //! reaches the error of `als` in about ten. `ials` is for counts and events, where what was not observed
 //! says something too. The README has the figures.
 //!
@@ -84,7 +84,7 @@ pub use gd::Gd;
 pub use ials::Ials;
 pub use sgd::{Schedule, Sgd};
 pub use start::start;
-pub use variational::Variational;
+pub use variational::{Spread, Variational};
 
 use crate::error::{Error, Result};
 use crate::ids::Axis;
@@ -147,6 +147,8 @@ pub struct Averaged {
     pub noise: f64,
     /// Samples kept whole, on the scale of the fit's factors.
     pub kept: Vec<Factors>,
+    /// The variances of the predictions, where they are known without samples.
+    pub spread: Option<Spread>,
 }
 
 /// Called after each iteration; `Break` ends the fit with the factors as they stand.

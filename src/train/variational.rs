@@ -79,14 +79,47 @@ impl Algorithm for Variational {
             samples: 0,
             noise: state.scale.deviation / state.precision.sqrt(),
             kept: (0..self.keep).map(|number| state.draw(number)).collect(),
+            spread: None,
         };
-        Ok(Fit {
-            factors: state.means(),
-            scale: state.scale,
-            iterations: done,
-            stop_reason,
-            averaged: Some(averaged),
-        })
+        let (factors, scale) = (state.means(), state.scale);
+        let spread = Spread { layout: state.layout, factors: state.factors };
+        let averaged = Averaged { spread: Some(spread), ..averaged };
+        Ok(Fit { factors, scale, iterations: done, stop_reason, averaged: Some(averaged) })
+    }
+}
+
+/// The distributions of all rows, for the variances of predictions.
+#[derive(Debug, Clone)]
+pub struct Spread {
+    layout: Layout,
+    factors: Factors,
+}
+
+impl Spread {
+    /// The variance of `b_u + b_i + p_u·q_i` on standardised ratings, the noise of a rating left out:
+    /// `q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T)` for covariances `S` and `T`, where a bias's 1 has none.
+    #[must_use]
+    pub fn variance(&self, user: usize, item: usize) -> f64 {
+        let Layout { rank, biases } = self.layout;
+        let order = self.layout.order();
+        let wide = |side: &Embedding, row: usize| -> Vec<f64> {
+            side.vectors.row(row).iter().map(|&v| f64::from(v)).collect()
+        };
+        let (p, q) = (wide(&self.factors.users, user), wide(&self.factors.items, item));
+        let (s, t) = (symmetric(self.layout, &p), symmetric(self.layout, &q));
+        let entry =
+            |row: &[f64], i: usize| if i < rank { row[i] } else { f64::from(u8::from(biases)) };
+        let mut variance = 0.0;
+        for i in 0..order {
+            for j in 0..order {
+                let (own, other) = (s[i * order + j], t[i * order + j]);
+                variance += own * entry(&q, i) * entry(&q, j) + other * entry(&p, i) * entry(&p, j);
+                if i < rank && j < rank {
+                    variance += own * other;
+                }
+            }
+        }
+        variance
     }
 }
 

@@ -89,7 +89,8 @@ fn variational_inference_publishes_its_means_and_keeps_samples() {
     let dir = TempDir::new().unwrap();
     let model = dir.path().join("m");
     let m = model.to_str().unwrap();
-    let flags = ["-a", "bayes", "--inference", "vb", "-k", "6", "-i", "8", "--keep-samples", "15"];
+    // What bayes does unless samples are asked for.
+    let flags = ["-a", "bayes", "-k", "6", "-i", "8", "--keep-samples", "15"];
     let line = json(&[&["train", &sample(), "-o", m], &flags[..]].concat());
     let gibbs = dir.path().join("g");
     let g = gibbs.to_str().unwrap();
@@ -111,7 +112,7 @@ fn variational_inference_publishes_its_means_and_keeps_samples() {
     for (extra, part) in [
         (&["--inference", "vb", "--samples", "5"][..], "--inference gibbs"),
         (&["--inference", "vb", "--burn-in", "5"], "--inference gibbs"),
-        (&["--iterations", "5"], "--inference vb"),
+        (&["--iterations", "5", "--samples", "5"], "--inference vb"),
         (&["--inference", "map"], "possible values"),
     ] {
         let (code, _, err) =

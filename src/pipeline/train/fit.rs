@@ -142,11 +142,13 @@ impl Run<'_> {
         }
         self.durations.train += since.elapsed().as_secs_f64() - evaluation;
         self.durations.eval += evaluation;
-        if let Some(averaged) = fit.averaged.as_ref().filter(|a| a.samples == 0) {
-            // No samples on the way: those drawn at the end speak for the intervals.
-            for factors in &averaged.kept {
-                posterior.add(&Scorer { factors, scale: fit.scale }, averaged.noise);
-            }
+        if let Some(averaged) = &mut fit.averaged
+            && let Some(spread) = averaged.spread.take()
+        {
+            let scale = fit.scale.deviation * fit.scale.deviation;
+            let variance = |user, item| scale * spread.variance(user, item);
+            let scorer = Scorer { factors: &fit.factors, scale: fit.scale };
+            posterior.set(&scorer, variance, averaged.noise);
         }
         let posterior = fit.averaged.as_ref().map(|averaged| {
             PosteriorMetrics::new(averaged, &posterior.errors(&fit.scorer()), posterior.coverage())

@@ -185,6 +185,26 @@ fn the_noise_is_found_and_samples_spread_as_the_posterior() {
         let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
         (mean, (squares / values.len() as f64).sqrt())
     };
+    // The variance of a prediction is that over the samples, within four deviations of an empirical
+    // variance of 400.
+    let distributions = averaged.spread.expect("distributions");
+    for (user, item) in [(0, 0), (57, 100), (199, 3)] {
+        let score = |f: &Factors| {
+            let dot: f32 = f
+                .users
+                .vectors
+                .row(user)
+                .iter()
+                .zip(f.items.vectors.row(item))
+                .map(|(a, b)| a * b)
+                .sum();
+            f64::from(f.users.biases[user] + f.items.biases[item] + dot)
+        };
+        let scores: Vec<f64> = averaged.kept.iter().map(score).collect();
+        let found = distributions.variance(user, item);
+        let want = spread(&scores).1.powi(2);
+        assert!((found / want - 1.0).abs() < 0.3, "{found} {want}");
+    }
     for row in [0, 57, 199] {
         let drawn: Vec<f64> =
             averaged.kept.iter().map(|f| f64::from(f.users.vectors.row(row)[2])).collect();
