@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::error::{Error, Result};
+use crate::pipeline::suggestion;
 
 /// Settings that belong to another one: where a higher layer sets the first, a lower layer's second
 /// would only contradict it.
@@ -219,12 +220,4 @@ fn read_config<'c>(path: &Path, subcommand: &'c Command) -> Result<Vec<(&'c Arg,
         found.push((arg, arguments));
     }
     Ok(found)
-}
-
-/// ; did you mean "factors"?, if anything is close.
-fn suggestion(name: &str, known: &[String]) -> String {
-    let scored = known.iter().map(|k| (strsim::jaro_winkler(name, k), k));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
-    best.filter(|(score, _)| *score > 0.8)
-        .map_or_else(String::new, |(_, k)| format!("; did you mean \"{k}\"?"))
 }

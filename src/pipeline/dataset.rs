@@ -29,6 +29,15 @@ pub(super) struct Inputs {
     pub fingerprints: Option<JoinHandle<Vec<Result<Option<Fingerprint>>>>>,
 }
 
+impl Inputs {
+    /// Every input's checksum, where it is a file; they are computed beside the work until now.
+    pub(super) fn checksums(&mut self) -> Result<Vec<Option<Fingerprint>>> {
+        let prints = self.fingerprints.take().map(JoinHandle::join).transpose();
+        let prints = prints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
+        prints.unwrap_or_default().into_iter().collect()
+    }
+}
+
 /// The cells of a run, under the ids of all of them.
 pub(super) struct Dataset {
     pub inputs: Inputs,

@@ -75,6 +75,14 @@ pub fn with_threads<T: Send>(
     pool.map_err(|e| Error::Internal(format!("no threads: {e}")))?.install(work)
 }
 
+/// ; did you mean "factors"?, if anything is close.
+pub(crate) fn suggestion<T: AsRef<str>>(name: &str, known: &[T]) -> String {
+    let scored = known.iter().map(|k| (strsim::jaro_winkler(name, k.as_ref()), k.as_ref()));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(score, _)| *score > 0.8)
+        .map_or_else(String::new, |(_, k)| format!("; did you mean \"{k}\"?"))
+}
+
 /// SHA-256 in hexadecimal over the parts, each preceded by its length.
 fn digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
     let mut hash = Sha256::new();

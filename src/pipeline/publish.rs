@@ -1,7 +1,6 @@
 //! Writing the model directory.
 
 use std::io::BufWriter;
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::dataset::Inputs;
@@ -179,12 +178,8 @@ fn write_rejects(out: &OutDir, rejects: &[Reject]) -> Result<()> {
 fn input_entries(inputs: &mut Inputs) -> Result<Vec<InputEntry>> {
     let test_from = inputs.reports.len() - inputs.n_test;
     let mut entries = Vec::with_capacity(inputs.reports.len());
-    let fingerprints = inputs.fingerprints.take().map(JoinHandle::join).transpose();
-    let fingerprints = fingerprints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
-    for (number, (report, print)) in
-        inputs.reports.iter().zip(fingerprints.unwrap_or_default()).enumerate()
-    {
-        let print = print?;
+    let checksums = inputs.checksums()?;
+    for (number, (report, print)) in inputs.reports.iter().zip(checksums).enumerate() {
         if let (Some(print), Some(path)) = (&print, &report.file)
             && (print.bytes != report.bytes || print.mtime != report.mtime)
         {

@@ -148,11 +148,10 @@ pub(super) fn replay(
         }
         other => other,
     })?;
-    let prints = data.inputs.fingerprints.take().map(std::thread::JoinHandle::join).transpose();
-    let prints = prints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
+    let checksums = data.inputs.checksums()?;
     let mut found = Vec::new();
-    for (report, print) in data.inputs.reports.iter().zip(prints.unwrap_or_default()) {
-        let sum = print?.map(|p| p.sha256).or_else(|| report.sha256.clone());
+    for (report, print) in data.inputs.reports.iter().zip(checksums) {
+        let sum = print.map(|p| p.sha256).or_else(|| report.sha256.clone());
         found.push((report.uri.clone(), sum.unwrap_or_default()));
     }
     let recorded = manifest.inputs.iter().map(|input| (input.uri.clone(), input.sha256.clone()));

@@ -10,7 +10,7 @@ use crate::linalg::simd::Kernels;
 use crate::model::{Embedding, Factors, Scale};
 use crate::objective::Objective;
 use crate::ratings::{Ratings, Side};
-use crate::solver::{Cholesky, Nonnegative};
+use crate::solver::{Cholesky, Nonnegative, Solver};
 
 /// What a fit left behind, which new rows are solved against.
 #[derive(Debug, Clone, Copy)]
@@ -64,39 +64,27 @@ impl<'a> Fitted<'a> {
         if side.values.cols() != fixed.vectors.rows() {
             return Err(Error::Internal("fold-in of cells that belong to other factors".into()));
         }
-        let partitions = &Partitions::new(side, self.factors.rank());
-        let mut own = Embedding::zeros(side.rows(), self.factors.rank());
-        let Self { kernels, stop, .. } = *self;
         match choice {
             SolverChoice::Nonnegative => {
-                let solver = &Nonnegative::new(kernels);
-                let half = HalfSweep {
-                    axis,
-                    side,
-                    partitions,
-                    objective,
-                    solver,
-                    kernels,
-                    stop,
-                    losses: false,
-                };
-                half.run(fixed, &mut own)?;
+                self.half(objective, &Nonnegative::new(self.kernels), (axis, side), fixed)
             }
-            _ => {
-                let solver = &Cholesky::new(kernels);
-                let half = HalfSweep {
-                    axis,
-                    side,
-                    partitions,
-                    objective,
-                    solver,
-                    kernels,
-                    stop,
-                    losses: false,
-                };
-                half.run(fixed, &mut own)?;
-            }
+            _ => self.half(objective, &Cholesky::new(self.kernels), (axis, side), fixed),
         }
+    }
+
+    fn half(
+        &self,
+        objective: &impl Objective,
+        solver: &impl Solver,
+        (axis, side): (Axis, &Side),
+        fixed: &Embedding,
+    ) -> Result<Embedding> {
+        let rank = self.factors.rank();
+        let partitions = &Partitions::new(side, rank);
+        let Self { kernels, stop, .. } = *self;
+        let mut own = Embedding::zeros(side.rows(), rank);
+        HalfSweep { axis, side, partitions, objective, solver, kernels, stop, losses: false }
+            .run(fixed, &mut own)?;
         Ok(own)
     }
 }

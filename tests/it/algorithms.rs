@@ -15,8 +15,9 @@ use lacuna::train::{
 
 use crate::support::{bits, cell, fit, fit_with_keys};
 
-fn algorithms() -> Vec<Box<dyn Algorithm>> {
-    let als = Als {
+/// Settings that the variants begin with.
+fn als() -> Als {
+    Als {
         rank: 12,
         iterations: 3,
         tolerance: 0.0,
@@ -25,8 +26,12 @@ fn algorithms() -> Vec<Box<dyn Algorithm>> {
         mean: true,
         solver: SolverChoice::Cholesky,
         seed: 5,
-    };
-    let ials = Ials {
+    }
+}
+
+/// See [`als`].
+fn ials() -> Ials {
+    Ials {
         rank: 12,
         iterations: 3,
         tolerance: 0.0,
@@ -36,7 +41,11 @@ fn algorithms() -> Vec<Box<dyn Algorithm>> {
         unobserved: 0.5,
         solver: SolverChoice::Cholesky,
         seed: 5,
-    };
+    }
+}
+
+fn algorithms() -> Vec<Box<dyn Algorithm>> {
+    let (als, ials) = (als(), ials());
     let bayes = Bayes { rank: 6, burn_in: 1, samples: 3, keep: 2, biases: true, seed: 5 };
     let sgd = Sgd {
         rank: 12,
@@ -265,27 +274,7 @@ fn folding_in_is_a_half_sweep() {
         assert!(fitted.factors.items == items, "{}", algorithm.name());
         algorithm.fold_in(&basis, (Axis::User, &ratings.by_user))
     };
-    let als = Als {
-        rank: 12,
-        iterations: 2,
-        tolerance: 0.0,
-        regularization: Regularization { users: 0.1, items: 0.2, biases: 0.1, exponent: 0.5 },
-        biases: true,
-        mean: true,
-        solver: SolverChoice::Cholesky,
-        seed: 5,
-    };
-    let ials = Ials {
-        rank: 12,
-        iterations: 2,
-        tolerance: 0.0,
-        regularization: (0.05, 0.1),
-        exponent: 0.8,
-        confidence: Confidence::Log { alpha: 2.0, epsilon: 0.5 },
-        unobserved: 0.5,
-        solver: SolverChoice::Cholesky,
-        seed: 5,
-    };
+    let (als, ials) = (als(), ials());
     let nonnegative = SolverChoice::Nonnegative;
     let bare = Als { biases: false, mean: false, ..als.clone() };
     exact(&als).unwrap();

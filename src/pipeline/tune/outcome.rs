@@ -49,11 +49,10 @@ pub struct Chosen {
 
 /// What the inputs are.
 pub(super) fn fingerprint(data: &mut Dataset) -> Result<String> {
-    let prints = data.inputs.fingerprints.take().map(std::thread::JoinHandle::join).transpose();
-    let prints = prints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
+    let checksums = data.inputs.checksums()?;
     let mut sums = Vec::new();
-    for (report, print) in data.inputs.reports.iter().zip(prints.unwrap_or_default()) {
-        let sum = print?.map(|p| p.sha256).or_else(|| report.sha256.clone());
+    for (report, print) in data.inputs.reports.iter().zip(checksums) {
+        let sum = print.map(|p| p.sha256).or_else(|| report.sha256.clone());
         sums.push(sum.unwrap_or_default());
     }
     Ok(digest(sums.iter().map(String::as_str)))

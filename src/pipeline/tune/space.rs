@@ -7,7 +7,7 @@ use rand::RngExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::{AlgorithmName, Holdout, TrainConfig};
+use super::super::{AlgorithmName, Holdout, TrainConfig, suggestion};
 use crate::error::{Error, Result};
 use crate::param::{Automatic, Count};
 use crate::rng::{Stream, generator};
@@ -171,10 +171,7 @@ impl Space {
         for (key, values) in &self.settings {
             let at = |message: &str| format!("[space] {key}: {message}");
             if !TUNABLE.contains(&key.as_str()) {
-                let near = TUNABLE.iter().map(|k| (strsim::jaro_winkler(key, k), k));
-                let near = near.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(s, _)| *s > 0.8);
-                let hint =
-                    near.map_or_else(String::new, |(_, k)| format!("; did you mean \"{k}\"?"));
+                let hint = suggestion(key, &TUNABLE);
                 let all = TUNABLE.join(", ");
                 return Err(at(&format!("cannot be tuned{hint}; these can: {all}")));
             }
