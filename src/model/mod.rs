@@ -1,9 +1,15 @@
 //! What training produces, and what is predicted from it.
 
+mod layout;
+mod neighbours;
 mod ranker;
+mod recommender;
 mod trained;
 
+pub use layout::{LaidOut, Layout, MIPS_HEADROOM, largest_norm, lay_out};
+pub use neighbours::{Neighbours, Similarity};
 pub use ranker::{Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted};
+pub use recommender::{Asked, Caps, Recommendation, Recommender, Rules};
 pub use trained::{Model, Trained};
 
 use crate::linalg::Matrix;
@@ -40,6 +46,11 @@ impl Embedding {
         self.vectors.is_finite() && self.biases.iter().all(|b| b.is_finite())
     }
 
+    /// Brings vectors and biases of standardised ratings to the rating scale: `√s`, `s`.
+    pub fn rescale(&mut self, deviation: f64) {
+        self.scale(deviation.sqrt(), deviation);
+    }
+
     fn scale(&mut self, vectors: f64, biases: f64) {
         self.vectors.scale(vectors as f32);
         for bias in &mut self.biases {
@@ -66,8 +77,8 @@ impl Factors {
 
     /// Brings factors of standardised ratings to the rating scale: `√s p`, `√s q`, `s b`.
     pub fn rescale(&mut self, deviation: f64) {
-        self.users.scale(deviation.sqrt(), deviation);
-        self.items.scale(deviation.sqrt(), deviation);
+        self.users.rescale(deviation);
+        self.items.rescale(deviation);
     }
 }
 

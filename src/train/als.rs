@@ -7,6 +7,7 @@
 //! `2 N k (k + 1) + (m + n)(k³/3 + 2k²)` flops for N ratings of m users and n items at rank k.
 
 use super::alternate::{Alternation, start_items};
+use super::explain::explain;
 use super::{Algorithm, Fit, Fitted, Problem, SolverChoice};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
@@ -61,10 +62,24 @@ impl Algorithm for Als {
     }
 
     fn fold_in(&self, fitted: &Fitted<'_>, rows: (Axis, &Side)) -> Result<Embedding> {
+        fitted.solve(&self.objective(fitted), self.solver, rows)
+    }
+
+    fn explain(
+        &self,
+        fitted: &Fitted<'_>,
+        users: &Side,
+        items: &[Vec<u32>],
+    ) -> Result<Vec<Vec<Vec<f64>>>> {
+        explain(fitted, &self.objective(fitted), self.solver, users, items)
+    }
+}
+
+impl Als {
+    /// What a further row minimises.
+    fn objective(&self, fitted: &Fitted<'_>) -> Explicit {
         let standard = (fitted.scale.mean, fitted.scale.deviation);
-        let objective =
-            Explicit::with_counts(fitted.mean_counts, standard, self.regularization, self.biases);
-        fitted.solve(&objective, self.solver, rows)
+        Explicit::with_counts(fitted.mean_counts, standard, self.regularization, self.biases)
     }
 }
 

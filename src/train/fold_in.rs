@@ -1,13 +1,55 @@
 //! Vectors of rows that training did not see: one exact solve each, the other side fixed.
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use lacuna::ids::{Axis, Ids};
+//! use lacuna::linalg::simd::Kernels;
+//! use lacuna::model::Model;
+//! use lacuna::objective::Regularization;
+//! use lacuna::ratings::{Cell, Ratings};
+//! use lacuna::train::{Algorithm, Als, Problem, SolverChoice, Stored};
+//!
+//! let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
+//! let cells = [cell(0, 0, 5.0), cell(0, 1, 1.0), cell(1, 0, 4.0), cell(1, 2, 2.0), cell(2, 1, 5.0)];
+//! let ratings = Ratings::from_sorted(3, 3, &cells);
+//! let (users, items) = (Ids::range(3), Ids::range(3));
+//! let regularization = Regularization { users: 0.1, items: 0.1, biases: 0.1, exponent: 0.5 };
+//! let als = Als {
+//!     rank: 2, iterations: 20, tolerance: 0.0, regularization, biases: true, mean: true,
+//!     solver: SolverChoice::Cholesky, seed: 42,
+//! };
+//! let stop = AtomicBool::new(false);
+//! let fit = als.fit(
+//!     &Problem {
+//!         ratings: &ratings, moments: &ratings.moments(), user_keys: &users.keys("user"),
+//!         item_keys: &items.keys("item"), start: None, stop: &stop, kernels: Kernels::detect(),
+//!     },
+//!     &mut |_| std::ops::ControlFlow::Continue(()),
+//! )?;
+//! let mut factors = fit.factors;
+//! factors.rescale(fit.scale.deviation);
+//! let model = Model::new(&factors, &users, &items, &ratings, &fit.scale);
+//!
+//! // A fourth user has rated two of the items.
+//! let new = Ratings::from_sorted(1, 3, &[cell(0, 0, 1.0), cell(0, 1, 5.0)]).by_user;
+//! let stored = Stored::fitted_to(&model, fit.scale.deviation, &ratings, &stop);
+//! let folded = stored.fold_in(&als, (Axis::User, &new))?;
+//! assert_eq!(folded.vectors.rows(), 1);
+//! // Which of the two ratings makes the score of item 2 what it is?
+//! let shares = stored.explain(&als, &new, &[vec![2]])?;
+//! assert_eq!(shares[0][0].len(), 2);
+//! # Ok::<(), lacuna::error::Error>(())
+//! ```
 
 use std::sync::atomic::AtomicBool;
 
-use super::SolverChoice;
 use super::sweep::{HalfSweep, Partitions};
+use super::{Algorithm, SolverChoice};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
-use crate::model::{Embedding, Factors, Scale};
+use crate::model::{Embedding, Factors, Model, Scale};
 use crate::objective::Objective;
 use crate::ratings::{Ratings, Side};
 use crate::solver::{Cholesky, Nonnegative, Solver};
@@ -86,5 +128,92 @@ impl<'a> Fitted<'a> {
         HalfSweep { axis, side, partitions, objective, solver, kernels, stop, losses: false }
             .run(fixed, &mut own)?;
         Ok(own)
+    }
+}
+
+/// A model on the rating scale, with what its training left for solving further rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// `s`: deviation of the ratings it was fitted to, 1 where they were not standardised.
+    pub deviation: f64,
+    /// Mean numbers of training ratings, over the users and over the items that have any.
+    pub mean_counts: (f64, f64),
+    /// The instruction set to use.
+    pub kernels: Kernels,
+    /// Set from outside to end at the next unit of work.
+    pub stop: &'a AtomicBool,
+}
+
+impl<'a> Stored<'a> {
+    /// A model that was fitted to `ratings`, standardised by `deviation`.
+    #[must_use]
+    pub fn fitted_to(
+        model: &'a Model,
+        deviation: f64,
+        ratings: &Ratings,
+        stop: &'a AtomicBool,
+    ) -> Self {
+        let mean_counts = (ratings.by_user.mean_count(), ratings.by_item.mean_count());
+        Self { model, deviation, mean_counts, kernels: Kernels::detect(), stop }
+    }
+
+    /// Vectors and biases, on the rating scale, of the rows of `side`: users or items as `axis` says, whose
+    /// cells name rows of the model's other side. One exact solve per row, the other side fixed: what a
+    /// half-sweep would give.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for algorithms that have no such solve, [`Error::Numeric`], [`Error::Stopped`].
+    pub fn fold_in(
+        &self,
+        algorithm: &dyn Algorithm,
+        (axis, side): (Axis, &Side),
+    ) -> Result<Embedding> {
+        let factors = self.factors(axis);
+        let mut solved = algorithm.fold_in(&self.of(&factors), (axis, side))?;
+        solved.rescale(self.deviation);
+        Ok(solved)
+    }
+
+    /// How much each rating of a user carries to the scores of items, for every row of `users` and every
+    /// item of its list: one number per rating, in ratings, which add up to `score - mean - b_i` for the
+    /// user's exact vector (of implicit feedback, to the score).
+    ///
+    /// # Errors
+    /// As [`Stored::fold_in`].
+    pub fn explain(
+        &self,
+        algorithm: &dyn Algorithm,
+        users: &Side,
+        items: &[Vec<u32>],
+    ) -> Result<Vec<Vec<Vec<f64>>>> {
+        let factors = self.factors(Axis::User);
+        let mut shares = algorithm.explain(&self.of(&factors), users, items)?;
+        shares.iter_mut().flatten().flatten().for_each(|share| *share *= self.deviation);
+        Ok(shares)
+    }
+
+    /// On the scale of the fit, the side that is to be solved left out.
+    fn factors(&self, solved: Axis) -> Factors {
+        let Factors { users, items } = &self.model.factors;
+        let none = Embedding::zeros(0, self.model.factors.rank());
+        let mut factors = match solved {
+            Axis::User => Factors { users: none, items: items.clone() },
+            Axis::Item => Factors { users: users.clone(), items: none },
+        };
+        factors.rescale(1.0 / self.deviation);
+        factors
+    }
+
+    fn of<'f>(&'f self, factors: &'f Factors) -> Fitted<'f> {
+        Fitted {
+            factors,
+            scale: Scale { deviation: self.deviation, ..self.model.scale },
+            mean_counts: self.mean_counts,
+            rows: (self.model.users.ids.len(), self.model.items.ids.len()),
+            kernels: self.kernels,
+            stop: self.stop,
+        }
     }
 }

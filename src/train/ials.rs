@@ -6,6 +6,7 @@
 //! rises, and for the confidences. An exact iteration costs that of [`super::Als`] and `(m + n) k²`.
 
 use super::alternate::{Alternation, start_items};
+use super::explain::explain;
 use super::{Algorithm, Fit, Fitted, Problem, SolverChoice};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
@@ -71,15 +72,30 @@ impl Algorithm for Ials {
     }
 
     fn fold_in(&self, fitted: &Fitted<'_>, rows: (Axis, &Side)) -> Result<Embedding> {
-        let objective = Implicit::with_rows(
+        fitted.solve(&self.objective(fitted), self.solver, rows)
+    }
+
+    fn explain(
+        &self,
+        fitted: &Fitted<'_>,
+        users: &Side,
+        items: &[Vec<u32>],
+    ) -> Result<Vec<Vec<Vec<f64>>>> {
+        explain(fitted, &self.objective(fitted), self.solver, users, items)
+    }
+}
+
+impl Ials {
+    /// What a further row minimises.
+    fn objective(&self, fitted: &Fitted<'_>) -> Implicit {
+        Implicit::with_rows(
             fitted.kernels,
             fitted.rows,
             self.confidence,
             self.unobserved,
             self.regularization,
             self.exponent,
-        );
-        fitted.solve(&objective, self.solver, rows)
+        )
     }
 }
 

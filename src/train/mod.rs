@@ -63,6 +63,7 @@
 mod als;
 mod alternate;
 mod bayes;
+mod explain;
 mod fold_in;
 mod gd;
 mod hyper;
@@ -79,7 +80,7 @@ use std::sync::atomic::AtomicBool;
 pub use als::Als;
 pub use alternate::SolverChoice;
 pub use bayes::Bayes;
-pub use fold_in::Fitted;
+pub use fold_in::{Fitted, Stored};
 pub use gd::Gd;
 pub use ials::Ials;
 pub use sgd::{Schedule, Sgd};
@@ -210,6 +211,23 @@ pub trait Algorithm: Send + Sync {
     fn fold_in(&self, _fitted: &Fitted<'_>, _rows: (Axis, &Side)) -> Result<Embedding> {
         Err(Error::Usage(format!(
             "new users and items are folded in exactly by als and ials; {} has no such solve",
+            self.name()
+        )))
+    }
+
+    /// How much each cell of every row of `users` carries to the scores of the items listed for it, on the
+    /// scale of the fit; see [`Stored::explain`].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for algorithms whose scores are no such sums.
+    fn explain(
+        &self,
+        _fitted: &Fitted<'_>,
+        _users: &Side,
+        _items: &[Vec<u32>],
+    ) -> Result<Vec<Vec<Vec<f64>>>> {
+        Err(Error::Usage(format!(
+            "scores of als and ials are sums over the user's ratings and can be explained; those of {} are not",
             self.name()
         )))
     }

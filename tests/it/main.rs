@@ -9,6 +9,7 @@ mod gradient;
 #[cfg(feature = "cli")]
 mod implicit;
 mod ranking;
+mod serving;
 mod support;
 mod tidy;
 mod worked;
