@@ -2,12 +2,17 @@
 
 mod completions;
 mod evaluate;
+mod export;
+mod fold_in;
 mod generate;
 mod inspect;
 mod layers;
+mod listing;
 mod predict;
 mod progress;
+mod recommend;
 mod reconstruct;
+mod similar;
 mod terminal;
 mod train;
 mod tune;
@@ -50,6 +55,7 @@ Examples:
   lacuna inspect ratings.csv                     what a file holds, what training would take
   lacuna evaluate model                          errors and rankings on the holdout
   lacuna predict model --user 42 --item 7        one predicted rating
+  lacuna recommend model --user 42               the best items for a user
 
 Settings: flags > LACUNA_* environment variables > --config FILE > defaults.
 Exit codes: 0 done; 1 unexpected; 2 usage; 3 input; 6 numeric; 7 output; 130, 143 stopped.";
@@ -66,6 +72,14 @@ enum Command {
     Evaluate(Box<evaluate::EvaluateArgs>),
     /// Predict ratings with a trained model.
     Predict(predict::PredictArgs),
+    /// Recommend items to all or some users.
+    Recommend(Box<recommend::RecommendArgs>),
+    /// Find the items, or users, most like others.
+    Similar(Box<similar::SimilarArgs>),
+    /// Add or replace users or items of a model, without training again.
+    FoldIn(fold_in::FoldInArgs),
+    /// Write a model's vectors in the format of another system.
+    Export(export::ExportArgs),
     /// Print the whole predicted matrix of a small model.
     Reconstruct(reconstruct::ReconstructArgs),
     /// Generate synthetic ratings with a known truth.
@@ -138,7 +152,9 @@ fn command() -> clap::Command {
     let help = |name: &'static str, text: &'static str| {
         move |command: clap::Command| command.mut_arg(name, |arg| arg.help(text).long_help(text))
     };
-    Cli::command().mut_subcommand("tune", |tune| {
+    let cli = Cli::command();
+    let cli = cli.mut_subcommand("export", |export| export.after_help(export::after_help()));
+    cli.mut_subcommand("tune", |tune| {
         let tune = help(
             "output",
             "Directory of the search: trials, best.toml, report.json. A search there goes on",
@@ -169,6 +185,10 @@ fn run(arguments: Vec<OsString>, context: &Context) -> Result<ExitCode> {
         Command::Tune(args) => tune::run(&args, context),
         Command::Evaluate(args) => evaluate::run(&args, context),
         Command::Predict(args) => predict::run(&args, context),
+        Command::Recommend(args) => recommend::run(&args, context),
+        Command::Similar(args) => similar::run(&args, context),
+        Command::FoldIn(args) => fold_in::run(&args, context),
+        Command::Export(args) => export::run(&args),
         Command::Reconstruct(args) => reconstruct::run(&args),
         Command::Generate(args) => generate::run(&args, context),
         Command::Completions(args) => completions::run(&args),

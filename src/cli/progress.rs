@@ -29,6 +29,7 @@ struct State {
     ratings: usize,
     iterations: u32,
     last_line: Option<Instant>,
+    ranking: bool,
 }
 
 impl Progress {
@@ -106,6 +107,20 @@ impl State {
                 bar.set_message(describe_trial(*value));
                 self.bar = Some(bar);
             }
+            Event::Ranked(done, of) => {
+                if !self.ranking {
+                    self.ranking = true;
+                    self.clear();
+                    let style =
+                        ProgressStyle::with_template("ranking {bar:24} {pos}/{len} eta {eta}");
+                    let bar = ProgressBar::new(*of as u64)
+                        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                    self.bar = Some(bar);
+                }
+                if let Some(bar) = &self.bar {
+                    bar.set_position(*done as u64);
+                }
+            }
             Event::Fold(number, folds, rmse) => {
                 if let Some(bar) = &self.bar {
                     bar.set_message(describe_fold(*number, *folds, *rmse));
@@ -136,6 +151,15 @@ impl State {
             Event::Phase(_) => {}
             Event::Fitting(iterations, ratings) => {
                 (self.iterations, self.ratings) = (*iterations, *ratings);
+            }
+            Event::Ranked(done, of) => {
+                let due = self.last_line.is_none_or(|at| at.elapsed() > Duration::from_secs(10));
+                if due && self.last_line.is_some() {
+                    terminal::note(&format!("ranked for {done} of {of}"));
+                }
+                if due {
+                    self.last_line = Some(Instant::now());
+                }
             }
             Event::Trial(done, of, value) => {
                 terminal::note(&format!("{done} of {of} trials{}", describe_trial(*value)));

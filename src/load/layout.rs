@@ -256,7 +256,7 @@ fn is_header(first: &[String], second: Option<&[String]>) -> bool {
     !numeric(first) && (known || second.is_some_and(numeric))
 }
 
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.trim().to_lowercase().replace(['_', '-', ' '], "")
 }
 

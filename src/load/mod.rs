@@ -18,6 +18,7 @@ mod parquet;
 pub mod prepare;
 mod source;
 mod strict;
+pub mod table;
 mod text;
 pub mod time;
 mod zip_member;

@@ -1,6 +1,5 @@
 //! Measures a stored model on test ratings.
 
-mod basis;
 mod config;
 mod predicted;
 mod sources;
@@ -9,14 +8,15 @@ use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use basis::Basis;
 pub use config::EvaluateConfig;
 use predicted::Predicted;
 pub use predicted::RatingMetrics;
 use serde::Serialize;
 use sources::Sources;
 
+use super::basis::Basis;
 use super::dataset::fold_in_side;
+use super::history::{drop_rows, replace};
 use super::measure::{Held, Ranked, RankingMetrics, Relevance};
 use super::record::{Numbers, recorded, translate};
 use super::report::{Baselines, Errors};
@@ -26,10 +26,10 @@ use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 use crate::linalg::simd::Kernels;
 use crate::metric::RatingErrors;
-use crate::model::{Factors, Model, Scale, Scorer};
+use crate::model::{Factors, Model, Scorer};
 use crate::ratings::{Cell, Ratings, Side};
 use crate::store::{Manifest, read_measured, read_model};
-use crate::train::{Algorithm, Fitted, Problem};
+use crate::train::{Algorithm, Problem};
 
 /// What a model is worth on some test ratings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -173,16 +173,29 @@ impl<'a> Evaluator<'a> {
             Some(measured) if own_holdout => (measured, true),
             _ => (model, false),
         };
-        let Sources { mut fitted, mut looked_at, mut test, mut given, warnings } =
+        let Sources { mut fitted, mut looked_at, mut test, mut given, mut folded, warnings } =
             Sources::read(config, &settings, manifest, stop, observer)?;
         let (mut users, mut items) =
             (Numbers::new(&model.users.ids), Numbers::new(&model.items.ids));
-        for source in [&mut fitted, &mut test, &mut given].into_iter().chain(&mut looked_at) {
+        let all = [&mut fitted, &mut test, &mut given].into_iter().chain(&mut looked_at);
+        for source in all.chain(folded.iter_mut().map(|(_, source)| source)) {
             let (of_users, of_items) = (users.of(&source.users), items.of(&source.items));
             source.cells = translate(&source.cells, &of_users, &of_items);
         }
         let (known_users, known_items) = (model.users.ids.len(), model.items.ids.len());
         let foreign = |c: &Cell| c.user as usize >= known_users || c.item as usize >= known_items;
+        let mut of_folded_rows = 0;
+        for (axis, mut source) in folded {
+            source.cells.retain(|c| !foreign(c));
+            replace(&mut fitted.cells, &source.cells, axis);
+            if let Some(looked_at) = &mut looked_at {
+                replace(&mut looked_at.cells, &source.cells, axis);
+            }
+            // These rows have seen their own holdout.
+            if own_holdout {
+                of_folded_rows += drop_rows(&mut test.cells, &source.cells, axis);
+            }
+        }
         if fitted.cells.iter().any(foreign) {
             let message = "--seen holds users or items that the model was not trained on: give its training ratings";
             return Err(Error::Usage(message.into()));
@@ -202,6 +215,7 @@ impl<'a> Evaluator<'a> {
         let folding = !config.fold_in.is_empty() || !given.cells.is_empty();
         let fold_in = folding.then(|| by_user(&given.cells, known_items));
         let (mut cells, mut left_out) = (test.cells, LeftOut::default());
+        left_out.seen = of_folded_rows;
         if !own_holdout {
             let excluded = fold_in.as_ref().or(looked_at.as_ref()).unwrap_or(&training.by_user);
             left_out = LeftOut::from(&mut cells, excluded, fold_in.is_some());
@@ -324,21 +338,9 @@ impl<'a> Evaluator<'a> {
     /// The factors with the vectors of folded-in users, on the rating scale.
     fn folded(&self, algorithm: &dyn Algorithm) -> Result<Option<Factors>> {
         let Some(side) = &self.fold_in else { return Ok(None) };
-        let deviation = self.basis.deviation;
-        let mut factors = self.model.factors.clone();
-        factors.rescale(1.0 / deviation);
-        let fitted = Fitted {
-            factors: &factors,
-            scale: Scale { deviation, ..self.model.scale },
-            mean_counts: self.basis.mean_counts,
-            rows: (self.model.users.ids.len(), self.model.items.ids.len()),
-            kernels: self.kernels,
-            stop: self.stop,
-        };
-        let users = algorithm.fold_in(&fitted, (Axis::User, side))?;
-        let mut folded = Factors { users, items: factors.items };
-        folded.rescale(deviation);
-        Ok(Some(folded))
+        let stored = self.basis.stored(&self.model, self.stop);
+        let users = stored.fold_in(algorithm, (Axis::User, side))?;
+        Ok(Some(Factors { users, items: self.model.factors.items.clone() }))
     }
 
     /// The errors of the mean, and of mean and biases fitted to the training cells.

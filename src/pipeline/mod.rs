@@ -1,21 +1,29 @@
 //! Where the stages meet: settings in, a published model and a report out. Prints nothing.
 
 mod algorithm;
+mod basis;
 mod checks;
 mod config;
 mod criterion;
 mod dataset;
 mod evaluate;
+mod export;
+mod fold_in;
 mod formulas;
+mod given;
+mod history;
 mod inspect;
+mod lists;
 mod measure;
 mod names;
 mod predict;
 mod publish;
 mod reading;
+mod recommend;
 mod record;
 mod report;
 mod segments;
+mod similar;
 mod train;
 mod tune;
 
@@ -24,17 +32,23 @@ use std::path::Path;
 pub use config::{Holdout, TrainConfig};
 pub use criterion::{Criterion, UnknownCriterion};
 pub use evaluate::{EvaluateConfig, Evaluation, EvaluationSeconds, RatingMetrics, evaluate};
+pub use export::{ExportConfig, Exported, Sides, export};
+pub use fold_in::{FoldInConfig, FoldInSeconds, FoldedIn, fold_in};
 pub use inspect::{Bin, Cost, InspectConfig, InspectedInput, Inspection, inspect};
+pub use lists::{Because, Destination, List, Listed, TitleConfig};
 pub use measure::RankingMetrics;
 pub use names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};
 pub use predict::{Intervals, PairsOutcome, predict_pairs};
 pub use reading::LoadConfig;
+pub use recommend::{RecommendConfig, RecommendSeconds, Recommended, recommend};
 pub use report::{
     Baselines, CurvePoint, Durations, Errors, FoldMetrics, Metrics, PosteriorMetrics, Report,
     Spread,
 };
 pub use segments::Segment;
 use sha2::{Digest, Sha256};
+pub(crate) use similar::side;
+pub use similar::{SimilarConfig, Similars, similar};
 pub use train::train;
 pub use tune::{Chosen, TuneConfig, Tuning, tune};
 
@@ -58,6 +72,8 @@ pub enum Event {
     Trial(usize, usize, Option<f64>),
     /// A fold of a cross-validation is done: its number from 1, their number, its RMSE.
     Fold(u32, u32, Option<f64>),
+    /// Lists are made for so many keys, of so many.
+    Ranked(usize, usize),
 }
 
 /// Receives the events.

@@ -1,5 +1,6 @@
 //! Writing the model directory.
 
+use std::collections::BTreeMap;
 use std::io::BufWriter;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
 use crate::load::{Reject, fingerprint, time};
-use crate::model::{Embedding, Model, Trained};
+use crate::model::{Embedding, MIPS_HEADROOM, Model, Trained, largest_norm};
 use crate::param::{Automatic, NonNegative};
 use crate::ratings::Moments;
 use crate::split::{HASH_NAME, Split};
@@ -95,11 +96,7 @@ pub(super) fn publish(
     durations.total = started.elapsed().as_secs_f64();
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
-        tool: Tool {
-            name: "lacuna".into(),
-            version: release.into(),
-            target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
-        },
+        tool: tool(),
         model_version,
         started_at: time::iso(started_at),
         finished_at: time::iso(finished_at),
@@ -109,9 +106,7 @@ pub(super) fn publish(
         threads: rayon::current_num_threads(),
         deterministic: true,
         instruction_set: outcome.kernels.level().name().into(),
-        working_directory: std::env::current_dir()
-            .ok()
-            .and_then(|directory| directory.to_str().map(str::to_owned)),
+        working_directory: working_directory(),
         inputs,
         input_fingerprint,
         data: data(config, outcome),
@@ -121,6 +116,8 @@ pub(super) fn publish(
         durations_s: serde_json::to_value(durations).unwrap_or_default(),
         resources: serde_json::json!({ "peak_rss_bytes": peak_memory() }),
         outputs,
+        flavors: BTreeMap::new(),
+        folded: Vec::new(),
     };
     out.write(MANIFEST, json(serde_json::to_string_pretty(&manifest))?.as_bytes())?;
     let output = out.publish()?;
@@ -128,8 +125,23 @@ pub(super) fn publish(
     Ok(Report { output, manifest, metrics, durations, warnings })
 }
 
+/// This program.
+pub(super) fn tool() -> Tool {
+    Tool {
+        name: "lacuna".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+    }
+}
+
+/// Where the program runs, if that is text.
+pub(super) fn working_directory() -> Option<String> {
+    let directory = std::env::current_dir().ok()?;
+    directory.to_str().map(str::to_owned)
+}
+
 /// Writes both sides of a model, at the same time.
-fn write_model(
+pub(super) fn write_model(
     out: &OutDir,
     prefix: &str,
     model: &Model,
@@ -273,6 +285,7 @@ fn model_entry(config: &TrainConfig, outcome: &Outcome) -> ModelEntry {
         biases: model.scale.biases,
         layout: "raw".into(),
         dtype: "f32".into(),
+        mips_norm: Some(MIPS_HEADROOM * largest_norm(&model.factors.items)),
         refit: outcome.measured.is_some(),
         noise: outcome.noise,
         kept_samples: outcome.samples.len(),

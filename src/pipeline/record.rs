@@ -1,10 +1,11 @@
 //! The ratings of a stored model, read again, and other ratings under the model's numbers.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::dataset::{Dataset, Reading};
+use super::given::{Given, read_given};
 use super::report::Durations;
 use super::train::set_aside;
 use super::{Observer, TrainConfig};
@@ -14,7 +15,7 @@ use crate::load::fingerprint;
 use crate::param::{Automatic, NonNegative};
 use crate::ratings::Cell;
 use crate::split::Parts;
-use crate::store::Manifest;
+use crate::store::{FoldedEntry, Manifest};
 
 /// Numbers for ids: positions in the model, then unknown ids in the order they come.
 pub(super) struct Numbers<'m> {
@@ -29,12 +30,21 @@ impl<'m> Numbers<'m> {
         Self { known, unknown: HashMap::new(), names: Vec::new() }
     }
 
-    fn number(&mut self, id: Id<'_>) -> u32 {
-        let position = match id {
+    fn position(&self, id: Id<'_>) -> Option<usize> {
+        match id {
             Id::Int(id) => self.known.find_int(id),
             Id::Text(id) => self.known.find(id).filter(|_| canonical(id, self.known)),
-        };
-        if let Some(position) = position {
+        }
+    }
+
+    /// The number of an id that has one.
+    pub(super) fn find(&self, id: &str) -> Option<u32> {
+        let known = self.position(Id::Text(id)).map(|position| position as u32);
+        known.or_else(|| self.unknown.get(id).copied())
+    }
+
+    fn number(&mut self, id: Id<'_>) -> u32 {
+        if let Some(position) = self.position(id) {
             return position as u32;
         }
         let next = (self.known.len() + self.unknown.len()) as u32;
@@ -174,9 +184,53 @@ pub(super) fn replay(
     Ok(data)
 }
 
+/// Reads ratings again that rows were folded in from, and compares the files' checksums.
+pub(super) fn replay_folded(
+    entry: &FoldedEntry,
+    manifest: &Manifest,
+    settings: &TrainConfig,
+    stop: &AtomicBool,
+    warnings: &mut Vec<String>,
+) -> Result<Given> {
+    let how = "give all ratings by --seen FILE";
+    if entry.files.iter().any(|file| file == "-") {
+        let message =
+            format!("rows were folded in from standard input, which cannot be read again; {how}");
+        return Err(Error::Usage(message));
+    }
+    let directory = entry.working_directory.as_deref().or(manifest.working_directory.as_deref());
+    let files: Vec<String> = entry.files.iter().map(|file| from(file, directory)).collect();
+    let reading = serde_json::from_value(entry.reading.clone());
+    let reading = reading
+        .map_err(|e| Error::Usage(format!("the record of a fold-in in the manifest: {e}")))?;
+    let wrong = |path: PathBuf, message: String| Error::Model { path, message };
+    let given = read_given(&files, &reading, settings, stop, warnings).map_err(|e| match e {
+        Error::Read { path, source } => {
+            wrong(path, format!("{source}; rows of the model were folded in from it: {how}"))
+        }
+        other => other,
+    })?;
+    for (nth, input) in given.inputs.iter().enumerate() {
+        let found = match &input.file {
+            Some(path) => fingerprint(path)?.sha256,
+            None => input.sha256.clone().unwrap_or_default(),
+        };
+        if entry.inputs.get(nth).is_none_or(|then| then.sha256 != found) {
+            let message =
+                format!("not the file that rows of the model were folded in from (changed); {how}");
+            return Err(wrong(input.uri.clone().into(), message));
+        }
+    }
+    Ok(given)
+}
+
 /// A file as the training was told of it, from where the training ran.
 fn from_there(file: &str, manifest: &Manifest) -> String {
-    let directory = manifest.working_directory.as_deref().map(Path::new);
+    from(file, manifest.working_directory.as_deref())
+}
+
+fn from(file: &str, directory: Option<&str>) -> String {
+    let directory = directory.map(Path::new);
     let here = std::env::current_dir().ok();
     match directory {
         Some(directory) if Path::new(file).is_relative() && here.as_deref() != Some(directory) => {

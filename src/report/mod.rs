@@ -2,15 +2,26 @@
 
 mod evaluate;
 mod inspection;
+mod lists;
 mod matrix;
+mod serving;
 mod train;
 mod tune;
 
 pub use evaluate::evaluation;
 pub use inspection::inspection;
+pub use lists::lists;
 pub use matrix::matrix;
+pub use serving::{exported, folded_in};
 pub use train::{train_json, train_summary};
 pub use tune::tuning;
+
+/// An outcome as one line of JSON.
+#[must_use]
+pub fn json(outcome: &impl serde::Serialize) -> String {
+    // Of plain fields: this cannot fail.
+    serde_json::to_string(outcome).unwrap_or_default()
+}
 
 /// A count with commas between thousands.
 fn count(n: u64) -> String {

@@ -15,6 +15,7 @@
 //! readers, others see a list.
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 
 use polars::prelude::*;
@@ -24,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::ids::Ids;
 use crate::linalg::Matrix;
-use crate::model::{Embedding, Trained};
+use crate::model::{Embedding, Layout, Trained};
 
 /// What is written beside every row.
 #[derive(Debug, Clone)]
@@ -40,7 +41,156 @@ pub struct Stamp {
 /// Rows per row group: 16 MiB at rank 64, what `BigQuery` asks for at least.
 const ROW_GROUP: usize = 65_536;
 
-/// Writes one side; returns a description of the columns.
+/// The Arrow type that readers are told the vectors have; in the file both are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lists {
+    /// Fixed-size lists: Arrow readers restore the number of entries.
+    #[default]
+    Fixed,
+    /// Plain lists, for readers that know no others.
+    Plain,
+}
+
+/// One side of a model as a table.
+#[derive(Debug, Clone, Copy)]
+pub struct FactorTable<'a> {
+    /// Users or items.
+    pub axis: Axis,
+    /// External ids, sorted.
+    pub ids: &'a Ids,
+    /// One vector per id.
+    pub vectors: &'a Matrix,
+    /// One bias per id; none where the vectors hold them.
+    pub biases: Option<&'a [f32]>,
+    /// Training ratings of each id.
+    pub counts: &'a [u32],
+    /// What the vectors are.
+    pub layout: Layout,
+    /// Type of the vectors.
+    pub lists: Lists,
+    /// What is written beside every row.
+    pub stamp: &'a Stamp,
+}
+
+impl FactorTable<'_> {
+    /// The columns and their types.
+    #[must_use]
+    pub fn schema(&self) -> String {
+        let id = if self.ids.kind() == "int" { "int64" } else { "utf8" };
+        let embedding = match (self.vectors.cols(), self.lists) {
+            (0, _) => String::new(),
+            (width, Lists::Fixed) => format!("embedding: fixed_size_list<f32>[{width}], "),
+            (_, Lists::Plain) => "embedding: list<f32>, ".to_owned(),
+        };
+        let bias = if self.biases.is_some() { "bias: f32, " } else { "" };
+        format!(
+            "{}: {id}, {embedding}{bias}n_ratings: int32, model_version: utf8, trained_at: timestamp[us, UTC]",
+            id_column(self.axis)
+        )
+    }
+
+    /// Writes the table as Parquet.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write(&self, to: impl Write) -> io::Result<()> {
+        let mut frame = self.frame().map_err(into_io)?;
+        let keys = [
+            ("lacuna.format_version", FORMAT_VERSION.to_string()),
+            ("lacuna.model_version", self.stamp.model_version.clone()),
+            ("lacuna.side", self.axis.name().to_owned()),
+            ("lacuna.k", self.vectors.cols().to_string()),
+            ("lacuna.layout", self.layout.name().to_owned()),
+            ("lacuna.global_mean", self.stamp.global_mean.to_string()),
+            ("lacuna.score_expr", self.layout.score().to_owned()),
+        ];
+        let mut keys: Vec<(String, String)> =
+            keys.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        if self.lists == Lists::Plain {
+            keys.extend(plain_lists(frame.schema()));
+        }
+        ParquetWriter::new(to)
+            .with_compression(ParquetCompression::Zstd(None))
+            .with_row_group_size(Some(ROW_GROUP))
+            .with_key_value_metadata(Some(KeyValueMetadata::from_static(keys)))
+            .finish(&mut frame)
+            .map(|_| ())
+            .map_err(into_io)
+    }
+
+    fn frame(&self) -> PolarsResult<DataFrame> {
+        let rows = self.ids.len();
+        let mut columns = vec![id_series(id_column(self.axis), self.ids).into_column()];
+        if self.vectors.cols() > 0 {
+            columns.push(vectors_series(self.vectors)?.into_column());
+        }
+        if let Some(biases) = self.biases {
+            columns.push(Series::new("bias".into(), biases).into_column());
+        }
+        let counts: Vec<i32> =
+            self.counts.iter().map(|&n| i32::try_from(n).unwrap_or(i32::MAX)).collect();
+        let version = &self.stamp.model_version;
+        let version = StringChunked::full("model_version".into(), version, rows);
+        let trained_at = self.stamp.trained_at * 1_000_000;
+        let trained_at = Int64Chunked::full("trained_at".into(), trained_at, rows)
+            .into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
+        columns.push(Series::new("n_ratings".into(), counts).into_column());
+        columns.push(version.into_column());
+        columns.push(trained_at.into_column());
+        DataFrame::new(rows, columns)
+    }
+}
+
+/// Writes one side as Spark's ALS keeps it: `id`, an int32, and `features`, a plain list.
+///
+/// # Errors
+/// Those of the writer.
+pub fn write_spark_factors(ids: &[i32], vectors: &Matrix, to: impl Write) -> io::Result<()> {
+    let build = || {
+        let ids = Series::new("id".into(), ids).into_column();
+        let features = vectors_series(vectors)?.with_name("features".into());
+        DataFrame::new(vectors.rows(), vec![ids, features.into_column()])
+    };
+    let mut frame = build().map_err(into_io)?;
+    let keys = plain_lists(frame.schema()).into_iter().collect();
+    ParquetWriter::new(to)
+        .with_compression(ParquetCompression::Snappy)
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(keys)))
+        .finish(&mut frame)
+        .map(|_| ())
+        .map_err(into_io)
+}
+
+/// Ids as a column of 64-bit integers or text.
+fn id_series(name: &'static str, ids: &Ids) -> Series {
+    let name = PlSmallStr::from_static(name);
+    match ids {
+        Ids::Int(ids) => Series::new(name, ids),
+        Ids::Text(ids) => Series::new(name, ids.iter().map(|s| &**s).collect::<Vec<&str>>()),
+    }
+}
+
+/// The `ARROW:schema` of a table with its lists and texts as the oldest readers know them; where a caller
+/// gives this key, Polars leaves out its own.
+fn plain_lists(schema: &Schema) -> Option<(String, String)> {
+    let plain = |dtype: ArrowDataType| match dtype {
+        ArrowDataType::FixedSizeList(field, _) | ArrowDataType::LargeList(field) => {
+            ArrowDataType::List(field)
+        }
+        ArrowDataType::LargeUtf8 | ArrowDataType::Utf8View => ArrowDataType::Utf8,
+        other => other,
+    };
+    let field = |(name, dtype): (&PlSmallStr, &DataType)| {
+        let field = dtype.to_arrow_field(name.clone(), CompatLevel::oldest());
+        let field = ArrowField { dtype: plain(field.dtype.clone()), ..field };
+        (name.clone(), field)
+    };
+    let schema: ArrowSchema = schema.iter().map(field).collect();
+    let key = polars_parquet::write::schema_to_metadata_key(&schema);
+    Some((key.key, key.value?))
+}
+
+/// Writes one side of a model as it is; returns a description of the columns.
 ///
 /// # Errors
 /// [`Error::Write`], naming `shown` (the path the file will have once published).
@@ -52,33 +202,23 @@ pub fn write_factors(
     embedding: &Embedding,
     stamp: &Stamp,
 ) -> Result<String> {
-    let failed = |source| Error::Write { path: shown.to_owned(), source };
-    let polars_failed = |e: PolarsError| failed(into_io(e));
-    let rank = embedding.vectors.cols();
-    let mut frame = frame(axis, trained, embedding, stamp).map_err(polars_failed)?;
-    let schema = describe(axis, &trained.ids, rank);
-    let keys = [
-        ("lacuna.format_version", FORMAT_VERSION.to_string()),
-        ("lacuna.model_version", stamp.model_version.clone()),
-        ("lacuna.side", axis.name().to_owned()),
-        ("lacuna.k", rank.to_string()),
-        ("lacuna.layout", "raw".to_owned()),
-        ("lacuna.global_mean", stamp.global_mean.to_string()),
-        (
-            "lacuna.score_expr",
-            "global_mean + user.bias + item.bias + dot(user.embedding, item.embedding)".to_owned(),
-        ),
-    ];
-    let keys = keys.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-    let file = File::create(path).map_err(failed)?;
-    ParquetWriter::new(&file)
-        .with_compression(ParquetCompression::Zstd(None))
-        .with_row_group_size(Some(ROW_GROUP))
-        .with_key_value_metadata(Some(KeyValueMetadata::from_static(keys)))
-        .finish(&mut frame)
-        .map_err(polars_failed)?;
-    file.sync_all().map_err(failed)?;
-    Ok(schema)
+    let table = FactorTable {
+        axis,
+        ids: &trained.ids,
+        vectors: &embedding.vectors,
+        biases: Some(&embedding.biases),
+        counts: &trained.counts,
+        layout: Layout::Raw,
+        lists: Lists::Fixed,
+        stamp,
+    };
+    let write = || {
+        let file = File::create(path)?;
+        table.write(&file)?;
+        file.sync_all()
+    };
+    write().map_err(|source| Error::Write { path: shown.to_owned(), source })?;
+    Ok(table.schema())
 }
 
 /// An error of Polars as an I/O error, so that a full disk reads as one.
@@ -94,45 +234,6 @@ const fn id_column(axis: Axis) -> &'static str {
         Axis::User => "user_id",
         Axis::Item => "item_id",
     }
-}
-
-fn describe(axis: Axis, ids: &Ids, rank: usize) -> String {
-    let id = if ids.kind() == "int" { "int64" } else { "utf8" };
-    let embedding =
-        if rank > 0 { format!("embedding: fixed_size_list<f32>[{rank}], ") } else { String::new() };
-    format!(
-        "{}: {id}, {embedding}bias: f32, n_ratings: int32, model_version: utf8, trained_at: timestamp[us, UTC]",
-        id_column(axis)
-    )
-}
-
-fn frame(
-    axis: Axis,
-    trained: &Trained,
-    embedding: &Embedding,
-    stamp: &Stamp,
-) -> PolarsResult<DataFrame> {
-    let rows = trained.ids.len();
-    let id = PlSmallStr::from_static(id_column(axis));
-    let ids = match &trained.ids {
-        Ids::Int(ids) => Series::new(id, ids),
-        Ids::Text(ids) => Series::new(id, ids.iter().map(|s| &**s).collect::<Vec<&str>>()),
-    };
-    let mut columns = vec![ids.into_column()];
-    let rank = embedding.vectors.cols();
-    if rank > 0 {
-        columns.push(vectors_series(&embedding.vectors)?.into_column());
-    }
-    let counts: Vec<i32> =
-        trained.counts.iter().map(|&n| i32::try_from(n).unwrap_or(i32::MAX)).collect();
-    let version = StringChunked::full("model_version".into(), &stamp.model_version, rows);
-    let trained_at = Int64Chunked::full("trained_at".into(), stamp.trained_at * 1_000_000, rows)
-        .into_datetime(TimeUnit::Microseconds, Some(TimeZone::UTC));
-    columns.push(Series::new("bias".into(), &embedding.biases).into_column());
-    columns.push(Series::new("n_ratings".into(), counts).into_column());
-    columns.push(version.into_column());
-    columns.push(trained_at.into_column());
-    DataFrame::new(rows, columns)
 }
 
 /// The vectors as a column of fixed-size lists without nulls.

@@ -1,10 +1,13 @@
 //! `manifest.json`: what was trained from what. Additive within a format version.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::ids::Axis;
+use crate::model::Layout;
 use crate::split::Split;
 use crate::train::StopReason;
 
@@ -58,6 +61,81 @@ pub struct Manifest {
     pub resources: serde_json::Value,
     /// The files of the model.
     pub outputs: Vec<OutputEntry>,
+    /// Exports in the directory, by the name of theirs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flavors: BTreeMap<String, Flavor>,
+    /// Rows that were folded in after the training, in the order they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folded: Vec<FoldedEntry>,
+}
+
+/// An export of the model's vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flavor {
+    /// Name of the format.
+    pub format: String,
+    /// What the vectors are.
+    pub layout: Layout,
+    /// Number type of the vectors.
+    pub dtype: String,
+    /// What readers compute from it.
+    pub score: String,
+    /// Numbers of a vector.
+    pub width: usize,
+    /// `M` of the layout mips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mips_norm: Option<f64>,
+    /// μ of the score.
+    pub global_mean: f64,
+    /// Rows left out because their vector is zero (layout cosine).
+    #[serde(default)]
+    pub left_out: usize,
+    /// Its files.
+    pub files: Vec<String>,
+}
+
+/// `manifest.json` of an export in a directory of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExportManifest {
+    /// See [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The program.
+    pub tool: Tool,
+    /// Identity of the model.
+    pub model_version: String,
+    /// When it was exported.
+    pub exported_at: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub flavor: Flavor,
+    /// The files with their checksums.
+    pub outputs: Vec<OutputEntry>,
+}
+
+/// Rows that were folded in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoldedEntry {
+    /// Which side.
+    pub side: Axis,
+    /// The model it was folded into.
+    pub model_version: String,
+    /// When.
+    pub folded_at: String,
+    /// The files with the rows' complete ratings.
+    pub inputs: Vec<InputEntry>,
+    /// Files as they were given.
+    pub files: Vec<String>,
+    /// Where the program ran: relative paths are from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_directory: Option<String>,
+    /// How they were read.
+    pub reading: serde_json::Value,
+    /// Rows that the model did not have.
+    pub added: usize,
+    /// Rows that replaced earlier ones.
+    pub replaced: usize,
+    /// Ratings used.
+    pub n_ratings: usize,
 }
 
 /// The program that wrote the manifest.
@@ -207,6 +285,10 @@ pub struct ModelEntry {
     pub layout: String,
     /// Number type of the vectors.
     pub dtype: String,
+    /// `M`: what the norms of the item vectors stay below with biases beside them, for the layout mips. It
+    /// is kept while it does, so that indexes stay valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mips_norm: Option<f64>,
     /// Whether the published factors were fitted on all ratings, the holdout included.
     pub refit: bool,
     /// Standard deviation of a rating around its prediction, where it was estimated (bayes).

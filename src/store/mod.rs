@@ -12,22 +12,25 @@
 mod factors;
 mod manifest;
 mod outdir;
+mod ranked;
 mod table;
 mod trials;
 
 use std::fs::File;
 use std::path::Path;
 
-pub use factors::{Stamp, read_factors, write_factors};
+pub use factors::{FactorTable, Lists, Stamp, read_factors, write_factors, write_spark_factors};
 pub use manifest::{
-    Data, FORMAT_VERSION, InputEntry, Manifest, ModelEntry, OutputEntry, SplitEntry, Tool,
+    Data, ExportManifest, FORMAT_VERSION, Flavor, FoldedEntry, InputEntry, Manifest, ModelEntry,
+    OutputEntry, SplitEntry, Tool,
 };
 pub use outdir::OutDir;
+pub use ranked::{Reason, RowFormat, RowShape, RowWriter, Rows};
 pub use table::{RatingsWriter, write_predictions};
 pub use trials::{Trial, TrialsDir};
 
 use crate::error::{Error, Result};
-use crate::ids::Axis;
+use crate::ids::{Axis, Id};
 use crate::load::fingerprint;
 use crate::model::{Factors, Model, Scale};
 
@@ -76,6 +79,15 @@ pub fn read_measured(path: &Path, manifest: &Manifest) -> Result<Option<Model>> 
 pub fn read_samples(path: &Path, manifest: &Manifest) -> Result<Vec<Model>> {
     let kept = 0..manifest.model.kept_samples;
     kept.map(|number| read_factor_files(path, &sample_prefix(number), manifest)).collect()
+}
+
+/// An id as JSON: an integer that a double holds exactly as a number, anything else as text.
+#[must_use]
+pub fn json_id(id: Id<'_>) -> serde_json::Value {
+    match id {
+        Id::Int(id) if id.unsigned_abs() <= 1 << 53 => id.into(),
+        id => id.text().into(),
+    }
 }
 
 /// What the names of a sample's files begin with.

@@ -61,6 +61,31 @@ impl OutDir {
         written.map_err(|source| Error::Write { path: self.final_path(name), source })
     }
 
+    /// Takes a file of another directory as it is: linked where the file system can, else copied.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn carry(&self, from: &Path, name: &str) -> Result<()> {
+        let to = self.file(name);
+        let carried = make_parents(&to).and_then(|()| {
+            fs::hard_link(from.join(name), &to).or_else(|_| {
+                fs::copy(from.join(name), &to)?;
+                File::open(&to)?.sync_all()
+            })
+        });
+        carried.map_err(|source| Error::Write { path: self.final_path(name), source })
+    }
+
+    /// Opens a file for writing, in a directory of its own where the name says so.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn create_file(&self, name: &str) -> Result<File> {
+        let path = self.file(name);
+        let created = make_parents(&path).and_then(|()| File::create(&path));
+        created.map_err(|source| Error::Write { path: self.final_path(name), source })
+    }
+
     /// Moves the directory into place and returns where. What was there before is removed only after
     /// that.
     ///
@@ -73,7 +98,7 @@ impl OutDir {
         fs::create_dir_all(&parent).map_err(failed)?;
         let from = self.temporary.path();
         open_to_readers(from).map_err(failed)?;
-        sync_dir(from).map_err(failed)?;
+        sync_dirs(from).map_err(failed)?;
         if self.target.exists() {
             exchange(from, &self.target).map_err(failed)?;
             // What was there is now under the temporary name, which is removed on drop.
@@ -97,9 +122,9 @@ fn check_target(target: &Path, replace: bool) -> Result<()> {
     if target.is_symlink() {
         return refused("is a symbolic link".into());
     }
-    let Ok(entries) = fs::read_dir(target) else { return refused("is not a directory".into()) };
-    let mut names: Vec<String> =
-        entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    let Ok(mut names) = files_below(target, "") else {
+        return refused("is not a directory".into());
+    };
     if names.is_empty() {
         return Ok(());
     }
@@ -120,6 +145,24 @@ fn listed_files(manifest: &Path) -> Option<Vec<String>> {
     let value: serde_json::Value = serde_json::from_slice(&fs::read(manifest).ok()?).ok()?;
     let outputs = value.get("outputs")?.as_array()?;
     Some(outputs.iter().filter_map(|o| Some(o.get("path")?.as_str()?.to_owned())).collect())
+}
+
+/// The names of all files below a directory, with those of the directories in between.
+fn files_below(directory: &Path, prefix: &str) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match entry.file_type()?.is_dir() {
+            true => names.extend(files_below(&entry.path(), &format!("{name}/"))?),
+            false => names.push(name),
+        }
+    }
+    Ok(names)
+}
+
+fn make_parents(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
 fn parent_of(path: &Path) -> PathBuf {
@@ -160,6 +203,17 @@ fn open_to_readers(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(probe.path())?.permissions();
     drop(probe);
     fs::set_permissions(path, mode)
+}
+
+/// A directory and those in it.
+fn sync_dirs(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_dirs(&entry.path())?;
+        }
+    }
+    sync_dir(path)
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {

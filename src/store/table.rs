@@ -13,8 +13,8 @@ use crate::synthetic::Block;
 
 /// A file that is moved into place when it is complete.
 pub(super) struct OutFile {
-    target: PathBuf,
-    temporary: NamedTempFile,
+    pub(super) target: PathBuf,
+    pub(super) temporary: NamedTempFile,
 }
 
 impl OutFile {

@@ -3,13 +3,12 @@
 use std::sync::atomic::AtomicBool;
 
 use super::super::dataset::all_cells;
-use super::super::reading::LoadConfig;
-use super::super::record::{Place, Source, fitted_on, replay, same_files};
-use super::super::{AlgorithmName, Observer, TrainConfig};
+use super::super::given::read_given;
+use super::super::record::{Place, Source, fitted_on, replay, replay_folded, same_files};
+use super::super::{Observer, TrainConfig};
 use super::EvaluateConfig;
 use crate::error::{Error, Result};
-use crate::load::prepare::{Preparation, prepare};
-use crate::load::{LoadOptions, TimeUse, load};
+use crate::ids::Axis;
 use crate::ratings::Cell;
 use crate::store::Manifest;
 
@@ -22,6 +21,8 @@ pub(super) struct Sources {
     pub test: Source,
     /// What users are folded in from.
     pub given: Source,
+    /// Rows that were folded in after the training, each side's in the order they were.
+    pub folded: Vec<(Axis, Source)>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
@@ -36,7 +37,10 @@ impl Sources {
         observer: &Observer<'_>,
     ) -> Result<Self> {
         let mut warnings = Vec::new();
-        let mut files = |names: &[String]| read_files(names, config, settings, stop, &mut warnings);
+        let mut files = |names: &[String]| {
+            let given = read_given(names, &config.load, settings, stop, &mut warnings)?;
+            Ok::<Source, Error>(given.source)
+        };
         let place = match config.seen.is_empty() {
             true => Place::Recorded,
             false => Place::Moved(&config.seen),
@@ -58,7 +62,7 @@ impl Sources {
         if !recorded {
             let fitted = files(&config.seen)?;
             check_count(fitted.cells.len(), manifest)?;
-            return Ok(Self { fitted, looked_at: None, test, given, warnings });
+            return Ok(Self { fitted, looked_at: None, test, given, folded: Vec::new(), warnings });
         }
         let mut data = replay(settings, manifest, &place, stop, observer, &mut warnings)?;
         let parts = std::mem::take(&mut data.parts);
@@ -77,7 +81,12 @@ impl Sources {
             true => (source(parts.holdout), source(parts.fold_in)),
             false => (test, given),
         };
-        Ok(Self { fitted, looked_at, test, given, warnings })
+        let mut folded = Vec::new();
+        for entry in &manifest.folded {
+            let given = replay_folded(entry, manifest, settings, stop, &mut warnings)?;
+            folded.push((entry.side, given.source));
+        }
+        Ok(Self { fitted, looked_at, test, given, folded, warnings })
     }
 }
 
@@ -92,49 +101,4 @@ fn check_count(found: usize, manifest: &Manifest) -> Result<()> {
         "--seen holds {found} ratings, but the model was trained on {fitted}: give exactly these, or the \
          files as they were"
     )))
-}
-
-/// Reads files that are given to evaluate, as the training was read unless something else is said; what
-/// becomes of duplicates is as in the training.
-fn read_files(
-    files: &[String],
-    config: &EvaluateConfig,
-    settings: &TrainConfig,
-    stop: &AtomicBool,
-    warnings: &mut Vec<String>,
-) -> Result<Source> {
-    let counts = settings.algorithm == AlgorithmName::Ials;
-    let mut read = |reading: &LoadConfig| -> Result<Source> {
-        let duplicates = reading.duplicates.or(settings.resolved().load.duplicates);
-        let reading = LoadConfig { duplicates, ..reading.clone() };
-        let options = LoadOptions { counts, ..reading.options(TimeUse::Ignore) };
-        let interactions = load((files, &[]), &options, stop, &|_, _| {})?;
-        let bad = interactions.rejects.len();
-        if bad > 0 {
-            warnings.push(format!("{bad} bad rows of {} are left out", files.join(", ")));
-        }
-        let preparation = Preparation {
-            duplicates: reading.duplicates(),
-            minimum: reading.minimum(),
-            boundary: None,
-            counts,
-        };
-        let prepared = prepare(interactions, &preparation, stop)?;
-        Ok(Source { cells: prepared.cells, users: prepared.users, items: prepared.items })
-    };
-    if config.load != LoadConfig::default() {
-        return read(&config.load);
-    }
-    let as_trained = LoadConfig {
-        since: None,
-        until: None,
-        min_user_ratings: 0,
-        min_item_ratings: 0,
-        ..settings.load.clone()
-    };
-    match read(&as_trained) {
-        // Other files may well have other columns.
-        Err(Error::MissingColumn { .. }) if as_trained != config.load => read(&config.load),
-        found => found,
-    }
 }

@@ -1,9 +1,13 @@
 //! What stored factors were fitted with.
 
-use super::super::TrainConfig;
-use crate::model::Scale;
+use std::sync::atomic::AtomicBool;
+
+use super::TrainConfig;
+use crate::linalg::simd::Kernels;
+use crate::model::{Model, Scale};
 use crate::ratings::Ratings;
 use crate::store::Manifest;
+use crate::train::Stored;
 
 /// What the factors were fitted with, for solving rows against them.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +36,12 @@ impl Basis {
             deviation: if standardised { moments.deviation } else { 1.0 },
             mean_counts: (training.by_user.mean_count(), training.by_item.mean_count()),
         }
+    }
+
+    /// The model, for solving further rows against it.
+    pub(super) fn stored<'a>(&self, model: &'a Model, stop: &'a AtomicBool) -> Stored<'a> {
+        let Self { deviation, mean_counts, .. } = *self;
+        Stored { model, deviation, mean_counts, kernels: Kernels::detect(), stop }
     }
 
     /// The scale of factors that were fitted to these cells.

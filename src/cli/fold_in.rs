@@ -1,0 +1,40 @@
+//! `lacuna fold-in`.
+
+use clap::Args;
+
+use super::{Context, OutputArgs, terminal};
+use crate::error::Result;
+use crate::pipeline::{FoldInConfig, fold_in};
+use crate::report;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Solves the vector of each user in NEW_RATINGS (its complete history, not only what is new) from its
+ratings, the items fixed: what the next half-sweep of training would give. Users that the model has are
+replaced, others added. The new version has an identity of its own; metrics are those of the training.
+Exact for models of als and ials; other algorithms refuse.
+
+Examples:
+  lacuna fold-in model new-users.csv -o model-today
+  lacuna fold-in model changed.csv -o model --force
+  lacuna fold-in model new-items.csv --side item -o model-today")]
+pub(super) struct FoldInArgs {
+    #[command(flatten)]
+    config: FoldInConfig,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn run(args: &FoldInArgs, context: &Context) -> Result<()> {
+    let outcome = fold_in(&args.config, &context.stop)?;
+    for warning in &outcome.warnings {
+        terminal::warning(warning);
+    }
+    if args.output.json {
+        return terminal::print(&format!("{}\n", report::json(&outcome)));
+    }
+    if args.output.quiet {
+        return Ok(());
+    }
+    terminal::print(&report::folded_in(&outcome))
+}

@@ -1,0 +1,53 @@
+//! `lacuna similar`.
+
+use clap::Args;
+
+use super::listing::ListArgs;
+use super::progress::Progress;
+use super::{Context, OutputArgs, terminal};
+use crate::error::Result;
+use crate::pipeline::{Destination, SimilarConfig, similar};
+use crate::report;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Compared are the vectors, biases left out. cosine: the same taste, whatever the popularity; dot: long
+vectors, which popular items have, come first. Equal ones are ordered by id.
+
+Rows: item_id, similar_item_id (user_id, similar_user_id), rank, score; title with --item-names.
+
+Examples:
+  lacuna similar model --item 1 --item-names movies.csv
+  lacuna similar model --user 42 -n 5
+  lacuna similar model --all -n 20 -o neighbours.parquet")]
+pub(super) struct SimilarArgs {
+    #[command(flatten)]
+    config: SimilarConfig,
+    #[command(flatten)]
+    list: ListArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn run(args: &SimilarArgs, context: &Context) -> Result<()> {
+    let to = args.list.destination(!args.config.all, args.output.json)?;
+    let progress = Progress::new(&args.output);
+    let outcome = similar(&args.config, &to, &context.stop, &|event| progress.show(event));
+    progress.finish();
+    let outcome = outcome?;
+    for warning in &outcome.warnings {
+        terminal::warning(warning);
+    }
+    if args.output.json && !matches!(to, Destination::Standard(_)) {
+        return terminal::print(&format!("{}\n", report::json(&outcome)));
+    }
+    if to == Destination::Memory {
+        let head = format!("like {}", outcome.side.name());
+        return terminal::print(&report::lists(&outcome.lists, &head));
+    }
+    if !args.output.quiet {
+        let what = outcome.side.name();
+        terminal::note(&format!("{} neighbours of {} {what}s", outcome.rows, outcome.keys));
+    }
+    Ok(())
+}

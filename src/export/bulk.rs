@@ -1,0 +1,108 @@
+//! Bulk requests of Elasticsearch and OpenSearch, with the mapping of the index.
+
+use serde_json::{Value, json};
+
+use super::ndjson::{document, put, write_lines};
+use super::{Dtype, Export, ExportSide, Exporter, Files};
+use crate::error::Result;
+use crate::model::Layout;
+
+/// `_bulk` requests and a `dense_vector` mapping.
+pub(super) struct Elasticsearch;
+
+/// `_bulk` requests and a `knn_vector` mapping.
+pub(super) struct OpenSearch;
+
+impl Exporter for Elasticsearch {
+    fn name(&self) -> &'static str {
+        "elasticsearch"
+    }
+
+    fn about(&self) -> &'static str {
+        "Elasticsearch: bodies of POST /INDEX/_bulk, and the index's mapping"
+    }
+
+    fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {
+        // `dot_product` takes unit vectors alone, and an unmapped array would be searched by cosine.
+        let similarity = match export.layout {
+            Layout::Raw => None,
+            Layout::Dot => Some("max_inner_product"),
+            Layout::Mips | Layout::Cosine => Some("cosine"),
+        };
+        write(export, files, &|side| {
+            let dims = side.vectors.cols();
+            let embedding = match similarity {
+                Some(s) => {
+                    json!({ "type": "dense_vector", "dims": dims, "index": true, "similarity": s })
+                }
+                None => json!({ "type": "dense_vector", "dims": dims, "index": false }),
+            };
+            json!({ "mappings": { "properties": properties(side, &embedding) } })
+        })
+    }
+}
+
+impl Exporter for OpenSearch {
+    fn name(&self) -> &'static str {
+        "opensearch"
+    }
+
+    fn about(&self) -> &'static str {
+        "OpenSearch: bodies of POST /INDEX/_bulk, and the index's settings and mapping"
+    }
+
+    fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {
+        let space = match export.layout {
+            Layout::Raw => None,
+            Layout::Dot => Some("innerproduct"),
+            Layout::Mips | Layout::Cosine => Some("cosinesimil"),
+        };
+        write(export, files, &|side| {
+            let dimension = side.vectors.cols();
+            let Some(space) = space else {
+                let embedding = json!({ "type": "float", "index": false });
+                return json!({ "mappings": { "properties": properties(side, &embedding) } });
+            };
+            let method = json!({ "name": "hnsw", "engine": "lucene", "space_type": space });
+            let embedding =
+                json!({ "type": "knn_vector", "dimension": dimension, "method": method });
+            json!({
+                "settings": { "index": { "knn": true } },
+                "mappings": { "properties": properties(side, &embedding) },
+            })
+        })
+    }
+}
+
+fn properties(side: &ExportSide, embedding: &Value) -> Value {
+    let id = if side.ids.kind() == "int" { "long" } else { "keyword" };
+    let mut properties = json!({
+        "embedding": embedding,
+        "n_ratings": { "type": "integer" },
+        "model_version": { "type": "keyword" },
+    });
+    properties[format!("{}_id", side.axis.name())] = json!({ "type": id });
+    if side.biases.is_some() {
+        properties["bias"] = json!({ "type": "float" });
+    }
+    properties
+}
+
+fn write(
+    export: &Export,
+    files: &mut dyn Files,
+    mapping: &dyn Fn(&ExportSide) -> Value,
+) -> Result<()> {
+    for side in &export.sides {
+        let name = side.axis.name();
+        write_lines(side, &format!("{name}_bulk.ndjson"), files, &|row, out| {
+            put(&json!({ "index": { "_id": side.ids.get(row).text() } }), out)?;
+            put(&Value::Object(document(side, row, export)), out)
+        })?;
+        let text = format!("{:#}\n", mapping(side));
+        files.file(&format!("{name}_mapping.json"), 0, "body of PUT /INDEX", &mut |to| {
+            to.write_all(text.as_bytes())
+        })?;
+    }
+    Ok(())
+}

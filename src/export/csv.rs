@@ -1,0 +1,71 @@
+//! CSV with a column per number: spreadsheets, R, anything.
+
+use std::io::{self, Write};
+
+use rayon::prelude::*;
+
+use super::{Dtype, Export, ExportSide, Exporter, Files};
+use crate::error::Result;
+
+/// `item_embeddings.csv`: id, bias, `n_ratings`, `f0`, `f1`, ...
+pub(super) struct Csv;
+
+/// Rows that are formatted at a time.
+const ROWS_PER_CHUNK: usize = 1 << 12;
+
+impl Exporter for Csv {
+    fn name(&self) -> &'static str {
+        "csv"
+    }
+
+    fn about(&self) -> &'static str {
+        "spreadsheets, R, anything: a column per number"
+    }
+
+    fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {
+        for side in &export.sides {
+            let names = columns(side).join(", ");
+            files.file(&side.file("csv"), side.rows(), &names, &mut |to| table(side, to))?;
+        }
+        Ok(())
+    }
+}
+
+fn columns(side: &ExportSide) -> Vec<String> {
+    let mut names = vec![format!("{}_id", side.axis.name())];
+    names.extend(side.biases.as_ref().map(|_| "bias".to_owned()));
+    names.push("n_ratings".to_owned());
+    names.extend((0..side.vectors.cols()).map(|f| format!("f{f}")));
+    names
+}
+
+fn table(side: &ExportSide, to: &mut dyn Write) -> io::Result<()> {
+    let mut writer = ::csv::Writer::from_writer(&mut *to);
+    writer.write_record(columns(side))?;
+    writer.flush()?;
+    drop(writer);
+    let chunks: Vec<usize> = (0..side.rows()).step_by(ROWS_PER_CHUNK).collect();
+    for group in chunks.chunks(rayon::current_num_threads() * 2) {
+        let texts: Vec<io::Result<Vec<u8>>> =
+            group.par_iter().map(|&first| lines(side, first)).collect();
+        texts.into_iter().try_for_each(|text| to.write_all(&text?))?;
+    }
+    Ok(())
+}
+
+fn lines(side: &ExportSide, first: usize) -> io::Result<Vec<u8>> {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    for row in first..side.rows().min(first + ROWS_PER_CHUNK) {
+        writer.write_field(side.ids.get(row).text().as_bytes())?;
+        if let Some(biases) = &side.biases {
+            writer.write_field(format!("{:?}", biases[row]))?;
+        }
+        writer.write_field(side.counts[row].to_string())?;
+        // Shortest form that reads back as the same number.
+        for value in side.vectors.row(row) {
+            writer.write_field(format!("{value:?}"))?;
+        }
+        writer.write_record(None::<&[u8]>)?;
+    }
+    writer.into_inner().map_err(|e| io::Error::other(e.to_string()))
+}

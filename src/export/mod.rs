@@ -1,0 +1,272 @@
+//! Vectors in the formats that other systems read: one file per format, and their registry.
+//!
+//! ```
+//! use lacuna::export::{Dtype, Export, Files, Format, MemoryFiles};
+//! use lacuna::ids::{Axis, Ids};
+//! use lacuna::linalg::Matrix;
+//! use lacuna::model::{Embedding, Factors, Layout, Model, Scale, Trained};
+//! use lacuna::store::Stamp;
+//!
+//! let side = |values: &[f32]| Embedding {
+//!     vectors: Matrix::from_rows(2, 2, values),
+//!     biases: vec![0.5, -0.5],
+//! };
+//! let trained = || Trained { ids: Ids::Int(vec![7, 42]), counts: vec![3, 1] };
+//! let model = Model {
+//!     factors: Factors { users: side(&[1.0, 0.0, 0.0, 1.0]), items: side(&[0.9, 0.1, 0.5, 0.6]) },
+//!     users: trained(),
+//!     items: trained(),
+//!     scale: Scale { mean: 3.0, biases: true, ..Scale::preferences() },
+//! };
+//! let stamp = Stamp { model_version: "v1".into(), trained_at: 0, global_mean: 3.0 };
+//! let export = Export::new(&model, &[Axis::Item], Layout::Dot, 0.0, stamp);
+//! let format: Format = "npy".parse().unwrap();
+//! let mut files = MemoryFiles::default();
+//! format.write(&export, Dtype::F32, &mut files)?;
+//! // The vectors [q, b, 1] of both items, and their ids beside them.
+//! assert_eq!(files.contents["item_embeddings.npy"].len(), 128 + 2 * 4 * 4);
+//! assert!(files.contents.contains_key("item_ids.npy"));
+//! # Ok::<(), lacuna::error::Error>(())
+//! ```
+
+mod bulk;
+mod csv;
+mod dtype;
+mod fbin;
+mod files;
+mod ndjson;
+mod npy;
+mod npz;
+mod parquet;
+mod pgcopy;
+mod resp;
+mod safetensors;
+mod spark;
+mod tensorboard;
+mod vespa;
+mod word2vec;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use dtype::Dtype;
+pub use files::{Content, Files, MemoryFiles};
+
+use crate::error::{Error, Result};
+use crate::ids::{Axis, Ids};
+use crate::linalg::Matrix;
+use crate::model::{Layout, Model, lay_out};
+use crate::store::Stamp;
+
+/// What is exported: one or both sides of a model in a layout.
+#[derive(Debug, Clone)]
+pub struct Export {
+    /// The sides, users first.
+    pub sides: Vec<ExportSide>,
+    /// What the vectors are.
+    pub layout: Layout,
+    /// What is written beside the vectors.
+    pub stamp: Stamp,
+}
+
+/// One side of an export.
+#[derive(Debug, Clone)]
+pub struct ExportSide {
+    /// Users or items.
+    pub axis: Axis,
+    /// External ids, sorted.
+    pub ids: Ids,
+    /// One vector per id (`rows x width`).
+    pub vectors: Matrix,
+    /// One bias per id; none where the vectors hold them, or where they mean nothing.
+    pub biases: Option<Vec<f32>>,
+    /// Training ratings of each id.
+    pub counts: Vec<u32>,
+    /// Rows left out because their vector is zero (layout cosine).
+    pub left_out: usize,
+}
+
+impl Export {
+    /// Lays out sides of a model; `norm` is `M` of the layout mips (see [`crate::model::Layout`]).
+    #[must_use]
+    pub fn new(model: &Model, sides: &[Axis], layout: Layout, norm: f64, stamp: Stamp) -> Self {
+        let side = |&axis: &Axis| {
+            let (trained, embedding) = match axis {
+                Axis::User => (&model.users, &model.factors.users),
+                Axis::Item => (&model.items, &model.factors.items),
+            };
+            let laid = lay_out(model, axis, layout, norm);
+            let kept = |row: usize| laid.rows.binary_search(&(row as u32)).is_ok();
+            ExportSide {
+                axis,
+                ids: trained.ids.select(kept),
+                biases: (layout == Layout::Raw).then(|| embedding.biases.clone()),
+                counts: laid.rows.iter().map(|&row| trained.counts[row as usize]).collect(),
+                left_out: trained.ids.len() - laid.rows.len(),
+                vectors: laid.vectors,
+            }
+        };
+        Self { sides: sides.iter().map(side).collect(), layout, stamp }
+    }
+}
+
+impl ExportSide {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// `item_embeddings.npy` for the ending `npy`.
+    fn file(&self, ending: &str) -> String {
+        format!("{}_embeddings.{ending}", self.axis.name())
+    }
+}
+
+/// A way to write an export.
+trait Exporter: Sync {
+    /// Kebab-case name, unique among the formats.
+    fn name(&self) -> &'static str;
+
+    /// Who reads it, in a few words.
+    fn about(&self) -> &'static str;
+
+    /// Number types that vectors can be written as.
+    fn dtypes(&self) -> &'static [Dtype] {
+        &[Dtype::F32]
+    }
+
+    /// Why a layout would give wrong results in this format, if it would.
+    fn refuses(&self, _layout: Layout) -> Option<&'static str> {
+        None
+    }
+
+    /// Writes the files.
+    fn write(&self, export: &Export, dtype: Dtype, files: &mut dyn Files) -> Result<()>;
+}
+
+/// All formats.
+const EXPORTERS: &[&dyn Exporter] = &[
+    &parquet::Parquet,
+    &parquet::ParquetList,
+    &npy::Npy,
+    &npz::Npz,
+    &csv::Csv,
+    &ndjson::NdJson,
+    &bulk::Elasticsearch,
+    &bulk::OpenSearch,
+    &vespa::Vespa,
+    &word2vec::Word2Vec,
+    &safetensors::Safetensors,
+    &fbin::Fbin,
+    &pgcopy::PgCopy,
+    &resp::Resp,
+    &tensorboard::TensorBoard,
+    &spark::SparkAls,
+];
+
+/// A registered format.
+#[derive(Clone, Copy)]
+pub struct Format(&'static dyn Exporter);
+
+impl Format {
+    /// All formats.
+    pub fn all() -> impl Iterator<Item = Self> {
+        EXPORTERS.iter().map(|&exporter| Self(exporter))
+    }
+
+    /// As `--format` takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// Who reads it, in a few words.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        self.0.about()
+    }
+
+    /// Number types that vectors can be written as.
+    #[must_use]
+    pub fn dtypes(self) -> &'static [Dtype] {
+        self.0.dtypes()
+    }
+
+    /// Says why a layout or number type does not go with this format.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn check(self, layout: Layout, dtype: Dtype) -> Result<()> {
+        if !self.dtypes().contains(&dtype) {
+            let of = EXPORTERS.iter().filter(|e| e.dtypes().contains(&dtype)).map(|e| e.name());
+            let message = format!(
+                "--dtype {}: the format {} holds single precision; {} hold it",
+                dtype.name(),
+                self.name(),
+                of.collect::<Vec<_>>().join(", ")
+            );
+            return Err(Error::Usage(message));
+        }
+        match self.0.refuses(layout) {
+            Some(reason) => Err(Error::Usage(format!(
+                "--layout {} with --format {}: {reason}",
+                layout.name(),
+                self.name()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes an export.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a layout or number type that does not go with the format, or vectors it cannot
+    /// hold; those of `files`.
+    pub fn write(self, export: &Export, dtype: Dtype, files: &mut dyn Files) -> Result<()> {
+        self.check(export.layout, dtype)?;
+        for side in &export.sides {
+            dtype.check(side)?;
+        }
+        self.0.write(export, dtype, files)
+    }
+}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+/// The name of no format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no such format; there are {}", Format::all().map(Format::name).collect::<Vec<_>>().join(", "))]
+pub struct UnknownFormat;
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        Self::all().find(|format| format.name() == name).ok_or(UnknownFormat)
+    }
+}
+
+/// An id as JSON: integers that a double holds exactly as numbers, others as text.
+fn json_id(ids: &Ids, row: usize) -> serde_json::Value {
+    crate::store::json_id(ids.get(row))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! Small tables beside the ratings: titles and categories of items, lists of ids.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use polars::prelude::*;
+
+use super::layout::{ITEM_NAMES, USER_NAMES, find_column, plain};
+use crate::error::{Error, Result};
+use crate::ids::{Axis, Ids};
+
+/// Names by which columns are recognised, as [`plain`] has them.
+const TITLE_NAMES: &[&str] = &["title", "name", "itemname", "movietitle", "productname", "label"];
+const CATEGORY_NAMES: &[&str] = &["genres", "genre", "category", "categories", "tags"];
+
+/// What `movies.dat` of MovieLens, which has no header, holds.
+const MOVIES_DAT: [&str; 3] = ["item_id", "title", "genres"];
+
+/// A table as text.
+#[derive(Debug, Clone)]
+pub struct Table {
+    path: PathBuf,
+    names: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Reads CSV with header, `::`-separated `movies.dat`, or Parquet. Text that is not UTF-8 is taken for
+    /// Latin-1, as older MovieLens files are.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Format`].
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = read(path)?;
+        if bytes.starts_with(b"PAR1") {
+            return Self::from_parquet(path, bytes);
+        }
+        let text = decoded(bytes);
+        let text = text.trim_start_matches('\u{feff}');
+        let first = text.lines().next().unwrap_or_default();
+        if first.contains("::") {
+            let fields = |line: &str| line.split("::").map(str::to_owned).collect();
+            let rows = text.lines().filter(|l| !l.trim().is_empty()).map(fields).collect();
+            let names = MOVIES_DAT.map(str::to_owned).to_vec();
+            return Ok(Self { path: path.to_owned(), names, rows });
+        }
+        let separator = if first.contains('\t') && !first.contains(',') { b'\t' } else { b',' };
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
+            .flexible(true)
+            .has_headers(false)
+            .from_reader(text.as_bytes());
+        let mut records = reader.records();
+        let mut next = || -> Result<Option<Vec<String>>> {
+            let record = records.next().transpose().map_err(|e| Error::Format {
+                path: path.to_owned(),
+                message: format!("not a readable table: {e}"),
+            })?;
+            Ok(record.map(|record| record.iter().map(str::to_owned).collect()))
+        };
+        let names = next()?.unwrap_or_default();
+        let mut rows = Vec::new();
+        while let Some(row) = next()? {
+            rows.push(row);
+        }
+        Ok(Self { path: path.to_owned(), names, rows })
+    }
+
+    fn from_parquet(path: &Path, bytes: Vec<u8>) -> Result<Self> {
+        let wrong = |e: PolarsError| Error::Format {
+            path: path.to_owned(),
+            message: format!("not a readable Parquet file: {e}"),
+        };
+        let frame = ParquetReader::new(std::io::Cursor::new(bytes)).finish().map_err(wrong)?;
+        let mut names = Vec::new();
+        let mut rows = vec![Vec::new(); frame.height()];
+        for column in frame.columns() {
+            // What has no form as text, as a list, is no id, title or category.
+            let Ok(text) = column.cast(&DataType::String) else { continue };
+            let Ok(cells) = text.str() else { continue };
+            names.push(column.name().to_string());
+            for (row, cell) in rows.iter_mut().zip(cells.iter()) {
+                row.push(cell.unwrap_or_default().to_owned());
+            }
+        }
+        Ok(Self { path: path.to_owned(), names, rows })
+    }
+
+    fn column(
+        &self,
+        role: (&'static str, &'static str),
+        given: Option<&str>,
+        known: &[&str],
+    ) -> Result<usize> {
+        find_column(&self.path, &self.names, role, given, known)
+    }
+
+    /// The cells of a column.
+    fn cells(&self, at: usize) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(move |row| row.get(at).map_or("", |cell| cell.as_str()))
+    }
+
+    /// Positions among the items of a model, row by row.
+    fn items(&self, id: Option<&str>, items: &Ids) -> Result<Vec<Option<usize>>> {
+        let at = self.column(("item id", "--table-id-col"), id, ITEM_NAMES)?;
+        Ok(self.cells(at).map(|id| items.find(id)).collect())
+    }
+
+    /// The title of every item of a model, where the table has one.
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`].
+    pub fn titles(
+        &self,
+        id: Option<&str>,
+        title: Option<&str>,
+        items: &Ids,
+    ) -> Result<Vec<Option<Box<str>>>> {
+        let rows = self.items(id, items)?;
+        let at = self.column(("title", "--title-col"), title, TITLE_NAMES)?;
+        let mut titles = vec![None; items.len()];
+        for (item, title) in rows.into_iter().zip(self.cells(at)) {
+            if let Some(item) = item.filter(|_| !title.trim().is_empty()) {
+                titles[item].get_or_insert_with(|| title.trim().into());
+            }
+        }
+        Ok(titles)
+    }
+
+    /// The categories of every item of a model, numbered in the order they come. A cell names several
+    /// categories with `|` between them; "(no genres listed)" is none.
+    ///
+    /// # Errors
+    /// [`Error::MissingColumn`].
+    pub fn categories(
+        &self,
+        id: Option<&str>,
+        category: Option<&str>,
+        items: &Ids,
+    ) -> Result<Vec<Vec<u32>>> {
+        let rows = self.items(id, items)?;
+        let at = self.column(("category", "--category-col"), category, CATEGORY_NAMES)?;
+        let mut numbers: HashMap<&str, u32> = HashMap::new();
+        let mut categories = vec![Vec::new(); items.len()];
+        for (item, cell) in rows.into_iter().zip(self.cells(at)) {
+            let Some(item) = item else { continue };
+            let names = cell.split('|').map(str::trim).filter(|n| !n.is_empty());
+            for name in names.filter(|n| *n != "(no genres listed)") {
+                let next = numbers.len() as u32;
+                let number = *numbers.entry(name).or_insert(next);
+                if !categories[item].contains(&number) {
+                    categories[item].push(number);
+                }
+            }
+        }
+        Ok(categories)
+    }
+}
+
+/// Reads a list of ids: one per line, or a table (CSV with header, Parquet) with a column that is named as
+/// users or items are. Blank lines are left out.
+///
+/// # Errors
+/// [`Error::Read`], [`Error::Format`]; [`Error::MissingColumn`] for a Parquet file without such a column.
+pub fn read_ids(path: &Path, axis: Axis) -> Result<Vec<String>> {
+    let known = match axis {
+        Axis::User => USER_NAMES,
+        Axis::Item => ITEM_NAMES,
+    };
+    let role = match axis {
+        Axis::User => ("user id", "the name user_id, not a"),
+        Axis::Item => ("item id", "the name item_id, not a"),
+    };
+    let bytes = read(path)?;
+    let parquet = bytes.starts_with(b"PAR1");
+    let text = if parquet { String::new() } else { decoded(bytes) };
+    let text = text.trim_start_matches('\u{feff}');
+    let first = text.lines().find(|l| !l.trim().is_empty()).unwrap_or_default();
+    let named = |name: &str| known.contains(&plain(name.trim().trim_matches('"')).as_str());
+    if parquet || first.split(',').any(named) {
+        let table = Table::read(path)?;
+        let at = table.column(role, None, known)?;
+        return Ok(table.cells(at).filter(|id| !id.is_empty()).map(str::to_owned).collect());
+    }
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    Ok(lines.map(str::to_owned).collect())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+}
+
+/// UTF-8, or else Latin-1, whose bytes are the first 256 characters of Unicode.
+fn decoded(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|e| e.into_bytes().iter().map(|&byte| char::from(byte)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("items");
+        std::fs::write(&path, content).expect("writes");
+        (dir, path)
+    }
+
+    #[test]
+    fn titles_and_categories_come_from_csv_and_dat() {
+        let ids = Ids::Int(vec![1, 2, 11]);
+        for content in [
+            "\u{feff}movieId,title,genres\n11,\"American President, The (1995)\",Comedy|Drama\n1,Toy Story,Comedy\n7,x,y\n2,,(no genres listed)\n".as_bytes(),
+            b"11::American President, The (1995)::Comedy|Drama\n1::Toy Story::Comedy\n2::::\n",
+            b"name\titem\tgenre\nAmerican President, The (1995)\t11\tComedy | Drama\nToy Story\t1\tComedy\n",
+        ] {
+            let (_dir, path) = file(content);
+            let table = Table::read(&path).expect("reads");
+            let titles = table.titles(None, None, &ids).expect("titles");
+            let titles: Vec<_> = titles.iter().map(Option::as_deref).collect();
+            assert_eq!(titles, [Some("Toy Story"), None, Some("American President, The (1995)")]);
+            let categories = table.categories(None, None, &ids).expect("categories");
+            assert_eq!(categories[1], Vec::<u32>::new());
+            assert_eq!(categories[0], [categories[2][0]]);
+            assert_eq!(categories[2].len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_table_without_the_id_column_says_so() {
+        let (_dir, path) = file(b"key,title\n1,x\n");
+        let table = Table::read(&path).expect("reads");
+        let error = table.titles(None, None, &Ids::Int(vec![1])).expect_err("no id column");
+        assert!(error.to_string().contains("--table-id-col"), "{error}");
+        assert!(table.titles(Some("key"), None, &Ids::Int(vec![1])).is_ok());
+    }
+
+    #[test]
+    fn latin_1_is_read() {
+        let (_dir, path) = file(b"1::Caf\xe9::Drama\n");
+        let titles = Table::read(&path).expect("reads").titles(None, None, &Ids::Int(vec![1]));
+        assert_eq!(titles.expect("titles")[0].as_deref(), Some("Café"));
+    }
+
+    #[test]
+    fn ids_come_from_lines_or_a_column() {
+        for (content, want) in [
+            ("1\r\n\n42\n", vec!["1", "42"]),
+            ("userId\n1\n42\n", vec!["1", "42"]),
+            ("name,user_id\n\"a, b\",1\nc,42\n", vec!["1", "42"]),
+            ("a b,c\nd\n", vec!["a b,c", "d"]),
+        ] {
+            let (_dir, path) = file(content.as_bytes());
+            assert_eq!(read_ids(&path, Axis::User).expect("reads"), want);
+        }
+    }
+}

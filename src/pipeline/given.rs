@@ -1,0 +1,66 @@
+//! Rating files that are given for a stored model.
+
+use std::sync::atomic::AtomicBool;
+
+use super::reading::LoadConfig;
+use super::record::Source;
+use super::{AlgorithmName, TrainConfig};
+use crate::error::{Error, Result};
+use crate::load::prepare::{Preparation, Prepared, prepare};
+use crate::load::{InputReport, LoadOptions, TimeUse, load};
+
+/// Ratings that were given, and how they were read.
+pub(super) struct Given {
+    pub source: Source,
+    /// One per file.
+    pub inputs: Vec<InputReport>,
+    /// The settings they were read by, what was taken from the training in place.
+    pub reading: LoadConfig,
+}
+
+/// Reads files as the training was read unless `reading` says something else; what becomes of duplicates
+/// is as in the training.
+pub(super) fn read_given(
+    files: &[String],
+    reading: &LoadConfig,
+    settings: &TrainConfig,
+    stop: &AtomicBool,
+    warnings: &mut Vec<String>,
+) -> Result<Given> {
+    let counts = settings.algorithm == AlgorithmName::Ials;
+    let mut read = |reading: &LoadConfig| -> Result<Given> {
+        let duplicates = reading.duplicates.or(settings.resolved().load.duplicates);
+        let reading = LoadConfig { duplicates, ..reading.clone() };
+        let options = LoadOptions { counts, ..reading.options(TimeUse::Ignore) };
+        let interactions = load((files, &[]), &options, stop, &|_, _| {})?;
+        let inputs = interactions.inputs.clone();
+        let bad = interactions.rejects.len();
+        if bad > 0 {
+            warnings.push(format!("{bad} bad rows of {} are left out", files.join(", ")));
+        }
+        let preparation = Preparation {
+            duplicates: reading.duplicates(),
+            minimum: reading.minimum(),
+            boundary: None,
+            counts,
+        };
+        let prepared = prepare(interactions, &preparation, stop)?;
+        let Prepared { cells, users, items, .. } = prepared;
+        Ok(Given { source: Source { cells, users, items }, inputs, reading })
+    };
+    if *reading != LoadConfig::default() {
+        return read(reading);
+    }
+    let as_trained = LoadConfig {
+        since: None,
+        until: None,
+        min_user_ratings: 0,
+        min_item_ratings: 0,
+        ..settings.load.clone()
+    };
+    match read(&as_trained) {
+        // Other files may well have other columns.
+        Err(Error::MissingColumn { .. }) if as_trained != *reading => read(reading),
+        found => found,
+    }
+}

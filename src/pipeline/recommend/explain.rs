@@ -1,0 +1,86 @@
+//! Which of a user's ratings carried each score.
+
+use std::sync::atomic::AtomicBool;
+
+use super::super::basis::Basis;
+use super::super::lists::Titles;
+use super::super::record::recorded;
+use crate::error::{Error, Result};
+use crate::model::{Model, Recommendation};
+use crate::ratings::{Cell, Ratings};
+use crate::store::{Manifest, Reason};
+use crate::train::{Algorithm, Stored};
+
+pub(super) struct Explainer<'a> {
+    stored: Stored<'a>,
+    algorithm: Box<dyn Algorithm>,
+    /// Ratings that are named for a score.
+    most: usize,
+}
+
+impl<'a> Explainer<'a> {
+    /// Whether the scores of a model can be explained.
+    pub(super) fn check(manifest: &Manifest) -> Result<()> {
+        match manifest.model.algorithm.as_str() {
+            "als" | "ials" => Ok(()),
+            other => Err(Error::Usage(format!(
+                "--explain: scores of als and ials are sums over the user's ratings; those of {other} are not"
+            ))),
+        }
+    }
+
+    pub(super) fn new(
+        model: &'a Model,
+        manifest: &Manifest,
+        most: usize,
+        stop: &'a AtomicBool,
+    ) -> Result<Self> {
+        let stored = Basis::recorded(manifest).stored(model, stop);
+        Ok(Self { stored, algorithm: recorded(manifest)?.algorithm(None), most })
+    }
+
+    /// The most important ratings for every recommendation, list by list; none for unknown users. `fitted`
+    /// are the ratings of all users, sorted.
+    pub(super) fn reasons<'r>(
+        &'r self,
+        fitted: &[Cell],
+        users: &[Option<u32>],
+        lists: &[Vec<Recommendation>],
+        titles: &'r Titles,
+    ) -> Result<Vec<Vec<Reason<'r>>>> {
+        let items = &self.stored.model.items.ids;
+        let mut cells = Vec::new();
+        let mut wanted: Vec<Vec<u32>> = Vec::with_capacity(users.len());
+        for (row, (user, list)) in users.iter().zip(lists).enumerate() {
+            let own = user.map_or(0..0, |user| {
+                let from = fitted.partition_point(|c| c.user < user);
+                from..from + fitted[from..].partition_point(|c| c.user == user)
+            });
+            wanted.push(match own.is_empty() {
+                true => Vec::new(),
+                false => list.iter().map(|r| r.item).collect(),
+            });
+            cells.extend(fitted[own].iter().map(|c| Cell { user: row as u32, ..*c }));
+        }
+        let side = Ratings::from_sorted(users.len(), items.len(), &cells).by_user;
+        let shares = self.stored.explain(&*self.algorithm, &side, &wanted)?;
+        let mut reasons = Vec::new();
+        for (user, (list, shares)) in lists.iter().zip(shares).enumerate() {
+            let row = side.row(user);
+            reasons.extend(list.iter().enumerate().map(|(nth, _)| {
+                let Some(shares) = shares.get(nth) else { return Vec::new() };
+                let mut order: Vec<usize> = (0..shares.len()).collect();
+                order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
+                let reason = |&at: &usize| Reason {
+                    item: items.get(row.indices[at] as usize),
+                    title: titles.of(row.indices[at]),
+                    value: row.values[at],
+                    share: shares[at],
+                };
+                // What speaks against an item is no reason to recommend it.
+                order.iter().filter(|&&at| shares[at] > 0.0).take(self.most).map(reason).collect()
+            }));
+        }
+        Ok(reasons)
+    }
+}
