@@ -85,8 +85,8 @@ pub struct Scored {
     pub score: f32,
 }
 
-/// The best `k` of scores that come in the order of their positions: higher scores first, equal ones by
-/// position. Scores of minus infinity are never taken.
+/// The best `k` of scores that come in any order: higher scores first, equal ones by position. Scores of
+/// minus infinity are never taken.
 #[derive(Debug, Clone)]
 pub struct Selection {
     k: usize,
@@ -96,24 +96,35 @@ pub struct Selection {
     found: Vec<u32>,
 }
 
+/// Below every threshold, and above what is never taken.
+const OPEN: f32 = f32::MIN;
+
 impl Selection {
     /// An empty selection of at most `k`.
     #[must_use]
     pub const fn new(k: usize) -> Self {
-        Self { k, threshold: f32::NEG_INFINITY, candidates: Vec::new(), found: Vec::new() }
+        Self { k, threshold: OPEN, candidates: Vec::new(), found: Vec::new() }
     }
 
-    /// Takes the scores of the positions from `first` on.
-    pub fn offer(&mut self, kernels: Kernels, first: usize, scores: &[f32]) {
+    /// What a score must be at least to be among the best still; infinite where none are wanted.
+    #[must_use]
+    pub const fn threshold(&self) -> f32 {
+        if self.k == 0 { f32::INFINITY } else { self.threshold }
+    }
+
+    /// Takes the scores of the positions `items`; scores beyond these belong to nobody and are minus
+    /// infinity.
+    pub fn offer(&mut self, kernels: Kernels, items: &[u32], scores: &[f32]) {
         if self.k == 0 {
             return;
         }
         // In short stretches, so that the threshold rises while they are read.
         for (stretch, scores) in scores.chunks(16 * PANEL).enumerate() {
             self.found.clear();
-            kernels.above(scores, self.threshold, &mut self.found);
-            let first = first + stretch * 16 * PANEL;
-            let scored = |&at: &u32| Scored { item: first as u32 + at, score: scores[at as usize] };
+            kernels.at_least(scores, self.threshold, &mut self.found);
+            let first = stretch * 16 * PANEL;
+            let scored =
+                |&at: &u32| Scored { item: items[first + at as usize], score: scores[at as usize] };
             self.candidates.extend(self.found.iter().map(scored));
             if self.candidates.len() >= 2 * self.k.max(PANEL) {
                 self.shrink();
@@ -121,9 +132,9 @@ impl Selection {
         }
     }
 
-    /// Keeps the best `k`.
-    fn shrink(&mut self) {
-        if self.candidates.len() > self.k {
+    /// Keeps the best `k`, and raises the threshold to the last of them.
+    pub fn shrink(&mut self) {
+        if self.k > 0 && self.candidates.len() > self.k {
             let (_, last, _) = self.candidates.select_nth_unstable_by(self.k - 1, better);
             self.threshold = last.score;
             self.candidates.truncate(self.k);
@@ -132,10 +143,8 @@ impl Selection {
 
     /// The best, best first; the selection is empty afterwards.
     pub fn take(&mut self) -> Vec<Scored> {
-        if self.k > 0 {
-            self.shrink();
-        }
-        self.threshold = f32::NEG_INFINITY;
+        self.shrink();
+        self.threshold = OPEN;
         let mut best = std::mem::take(&mut self.candidates);
         best.sort_unstable_by(better);
         best
@@ -161,11 +170,13 @@ mod tests {
         ) {
             let kernels = Kernels::detect();
             let mut selection = Selection::new(k);
-            for (nth, scores) in scores.chunks(block).enumerate() {
+            // Blocks come last first: the order does not matter.
+            let positions: Vec<u32> = (0..scores.len() as u32).collect();
+            for (scores, items) in scores.chunks(block).zip(positions.chunks(block)).rev() {
                 // What is left out comes as minus infinity.
                 let shown: Vec<f32> =
                     scores.iter().map(|&s| if s == -3.0 { f32::NEG_INFINITY } else { s }).collect();
-                selection.offer(kernels, nth * block, &shown);
+                selection.offer(kernels, items, &shown);
             }
             let mut all: Vec<Scored> = scores
                 .iter()

@@ -8,7 +8,7 @@ mod trained;
 
 pub use layout::{LaidOut, Layout, MIPS_HEADROOM, largest_norm, lay_out};
 pub use neighbours::{Neighbours, Similarity};
-pub use ranker::{Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted};
+pub use ranker::{Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted, mean_norm};
 pub use recommender::{Asked, Caps, Recommendation, Recommender, Rules};
 pub use trained::{Model, Trained};
 

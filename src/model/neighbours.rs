@@ -45,7 +45,7 @@ impl Neighbours {
         for (candidate, &row) in candidates.iter().enumerate() {
             candidate_of[row as usize] = Some(candidate as u32);
         }
-        let ranker = Ranker::new(&side, candidates);
+        let ranker = Ranker::new(&side, candidates, 1.0);
         Self { side, ranker, candidate_of, kernels: Kernels::detect() }
     }
 

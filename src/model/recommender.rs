@@ -30,7 +30,7 @@
 
 use rayon::prelude::*;
 
-use super::{Model, Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted};
+use super::{Model, Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted, mean_norm};
 use crate::linalg::Scored;
 use crate::linalg::simd::Kernels;
 
@@ -123,7 +123,8 @@ impl<'m> Recommender<'m> {
         let mut popular: Vec<u32> = (0..candidates.len() as u32).collect();
         let count = |candidate: u32| counts[candidates[candidate as usize] as usize];
         popular.sort_by_key(|&candidate| std::cmp::Reverse(count(candidate)));
-        let ranker = Ranker::new(&model.factors.items, candidates);
+        let ranker =
+            Ranker::new(&model.factors.items, candidates, mean_norm(&model.factors.users.vectors));
         Self { model, ranker, candidate_of, popular, caps: rules.caps, kernels: Kernels::detect() }
     }
 

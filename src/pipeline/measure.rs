@@ -11,7 +11,7 @@ use crate::linalg::Matrix;
 use crate::linalg::simd::Kernels;
 use crate::metric::ranking::{Judgements, Ranking, RankingMetric, rank};
 use crate::metric::{HoldoutErrors, holdout_errors};
-use crate::model::{Embedding, Factors, Ranker, Scale, Scorer};
+use crate::model::{Embedding, Factors, Ranker, Scale, Scorer, mean_norm};
 use crate::ratings::{Cell, Known, Ratings, Side};
 use crate::split::mix;
 use crate::train::{Algorithm, Fitted};
@@ -165,7 +165,7 @@ impl<'a> Ranked<'a> {
         kernels: Kernels,
         stop: &AtomicBool,
     ) -> Result<Ranking> {
-        let ranker = Ranker::new(items, self.candidates.clone());
+        let ranker = Ranker::new(items, self.candidates.clone(), mean_norm(users));
         let popularity = self.popularity();
         rank(kernels, users, &ranker, &popularity, &self.judgements, metrics, stop)
     }

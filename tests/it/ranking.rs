@@ -38,7 +38,7 @@ fn problem(case: &Value) -> (Matrix, Ranker, Judgements) {
     }
     (judgements.seen, judgements.relevant) = (seen, relevant);
     let embedding = Embedding { vectors: q, biases: vec![0.0; items] };
-    (p, Ranker::new(&embedding, (0..items as u32).collect()), judgements)
+    (p, Ranker::new(&embedding, (0..items as u32).collect(), 1.0), judgements)
 }
 
 #[test]

@@ -267,9 +267,9 @@ impl Kernels {
         dispatch!(self.level, scores(base, stride, users.cols(), rows, panels, biases, out));
     }
 
-    /// Appends the positions of the scores above a threshold, in order.
-    pub fn above(self, scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
-        dispatch!(self.level, above(scores, threshold, found));
+    /// Appends the positions of the scores that are at least a threshold, in order.
+    pub fn at_least(self, scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
+        dispatch!(self.level, at_least(scores, threshold, found));
     }
 
     /// How many scores are above a reference, and how many equal it.

@@ -62,6 +62,16 @@ impl Vector for Lanes4 {
     }
 
     #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        self.zip(other, f32::max)
+    }
+
+    #[inline(always)]
+    unsafe fn any_at_least(self, other: Self) -> bool {
+        self.0.iter().zip(other.0).fold(false, |any, (a, b)| any | (*a >= b))
+    }
+
+    #[inline(always)]
     unsafe fn inverse_root(self) -> Self {
         Self(self.0.map(|x| 1.0 / x.sqrt()))
     }

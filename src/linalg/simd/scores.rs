@@ -85,18 +85,39 @@ unsafe fn strip<V: Vector, const R: usize>(
     }
 }
 
-/// See [`super::Kernels::above`].
+/// Registers whose largest entries are compared at once.
+const LOOK: usize = 8;
+
+/// See [`super::Kernels::at_least`].
+///
+/// # Safety
+/// As for the vector type.
 #[inline(always)]
-pub(super) fn above(scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
-    for (group, scores) in scores.chunks(PANEL).enumerate() {
-        let any = scores.iter().fold(0, |any, &score| any | u32::from(score > threshold)) > 0;
+pub(super) unsafe fn at_least<V: Vector>(scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
+    let mut look = |first: usize, scores: &[f32]| {
+        for (at, &score) in scores.iter().enumerate() {
+            if score >= threshold {
+                found.push((first + at) as u32);
+            }
+        }
+    };
+    let stretch = LOOK * V::N;
+    let whole = scores.len() / stretch * stretch;
+    for first in (0..whole).step_by(stretch) {
+        // SAFETY: the stretch lies within the scores; the rest is the caller's promise.
+        let any = unsafe {
+            let from = scores.as_ptr().add(first);
+            let mut largest = V::load(from);
+            for nth in 1..LOOK {
+                largest = largest.max(V::load(from.add(nth * V::N)));
+            }
+            largest.any_at_least(V::splat(threshold))
+        };
         if any {
-            let at = |(lane, &score): (usize, &f32)| {
-                (score > threshold).then_some((group * PANEL + lane) as u32)
-            };
-            found.extend(scores.iter().enumerate().filter_map(at));
+            look(first, &scores[first..first + stretch]);
         }
     }
+    look(whole, &scores[whole..]);
 }
 
 /// See [`super::Kernels::count`].

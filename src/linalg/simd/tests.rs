@@ -387,14 +387,21 @@ fn scores_equal_the_naive_sums_whatever_they_are_computed_with() {
 
 #[test]
 fn scores_are_counted_and_found() {
-    let scores = [1.0, 3.0, f32::NEG_INFINITY, 2.0, 3.0, 0.0].repeat(13);
+    // Longer than a stretch of any instruction set, and no whole number of them.
+    let scores = [1.0, 3.0, f32::NEG_INFINITY, 2.0, 3.0, 0.0].repeat(50);
     for kernels in levels() {
         let mut found = Vec::new();
-        kernels.above(&scores, 2.0, &mut found);
-        let expected: Vec<u32> = (0..78).filter(|at| matches!(at % 6, 1 | 4)).collect();
+        kernels.at_least(&scores, 3.0, &mut found);
+        let expected: Vec<u32> = (0..300).filter(|at| matches!(at % 6, 1 | 4)).collect();
         assert_eq!(found, expected);
-        assert_eq!(kernels.count(&scores, 2.0), (26, 13));
-        kernels.above(&scores, f32::INFINITY, &mut found);
-        assert_eq!(found.len(), 26);
+        assert_eq!(kernels.count(&scores, 2.0), (100, 50));
+        kernels.at_least(&scores, f32::INFINITY, &mut found);
+        assert_eq!(found.len(), 100);
+        // A single large score far from the start of its stretch.
+        let mut one = vec![0.0; 300];
+        one[200] = 1.0;
+        found.clear();
+        kernels.at_least(&one, 0.5, &mut found);
+        assert_eq!(found, [200]);
     }
 }

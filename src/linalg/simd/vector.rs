@@ -21,6 +21,9 @@ pub(super) trait Vector: Copy {
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
     /// `b - self * a`.
     unsafe fn neg_mul_add(self, a: Self, b: Self) -> Self;
+    unsafe fn max(self, other: Self) -> Self;
+    /// Whether any lane is at least that of `other` (never for a lane that is no number).
+    unsafe fn any_at_least(self, other: Self) -> bool;
     /// `1 / √self`.
     unsafe fn inverse_root(self) -> Self;
     unsafe fn sum(self) -> f32;
@@ -114,8 +117,9 @@ macro_rules! instantiate {
         }
 
         $(#[$attribute])*
-        pub(in crate::linalg::simd) unsafe fn above(scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
-            scores::above(scores, threshold, found);
+        pub(in crate::linalg::simd) unsafe fn at_least(scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
+            // SAFETY: the caller's promise is the kernel's.
+            unsafe { scores::at_least::<$vector>(scores, threshold, found) }
         }
 
         $(#[$attribute])*

@@ -1,14 +1,15 @@
 //! AVX2 with FMA (8 lanes) and AVX-512 (16 lanes).
 
 use std::arch::x86_64::{
-    __m256, __m512, _MM_HINT_T1, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehdup_ps,
-    _mm_movehl_ps, _mm_prefetch, _mm_storeu_ps, _mm256_add_ps, _mm256_castpd_ps,
-    _mm256_castps256_ps128, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
-    _mm256_fnmadd_ps, _mm256_hadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps,
-    _mm256_setzero_ps, _mm256_sqrt_ps, _mm256_storeu_ps, _mm512_add_ps, _mm512_castps_pd,
-    _mm512_castps512_ps256, _mm512_div_ps, _mm512_extractf64x4_pd, _mm512_fmadd_ps,
-    _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_sqrt_ps, _mm512_storeu_ps,
+    __m256, __m512, _CMP_GE_OQ, _MM_HINT_T1, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32,
+    _mm_movehdup_ps, _mm_movehl_ps, _mm_prefetch, _mm_storeu_ps, _mm256_add_ps, _mm256_castpd_ps,
+    _mm256_castps256_ps128, _mm256_cmp_ps, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+    _mm256_fnmadd_ps, _mm256_hadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_movemask_ps,
+    _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_sqrt_ps, _mm256_storeu_ps,
+    _mm512_add_ps, _mm512_castps_pd, _mm512_castps512_ps256, _mm512_cmp_ps_mask, _mm512_div_ps,
+    _mm512_extractf64x4_pd, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_max_ps,
+    _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_sqrt_ps,
+    _mm512_storeu_ps,
 };
 
 use super::vector::{Vector, instantiate};
@@ -16,7 +17,8 @@ use super::{Descent, DescentSide, combine, descend, dots, gram, lanes, scores, t
 
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident($register:ty), $n:literal of $registers:literal, half $half:ty, $zero:ident, $splat:ident,
-     $load:ident, $store:ident, $mul:ident, $add:ident, $fma:ident, $fnma:ident, $div:ident, $sqrt:ident, |$v:ident| $sum:expr, |$w:ident| $half_of:expr) => {
+     $load:ident, $store:ident, $mul:ident, $add:ident, $fma:ident, $fnma:ident, $div:ident, $sqrt:ident, $max:ident,
+     |$a:ident, $b:ident| $at_least:expr, |$v:ident| $sum:expr, |$w:ident| $half_of:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(super) struct $name($register);
@@ -77,6 +79,19 @@ macro_rules! vector {
             }
 
             #[inline(always)]
+            unsafe fn max(self, other: Self) -> Self {
+                // SAFETY: see above.
+                Self(unsafe { $max(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn any_at_least(self, other: Self) -> bool {
+                let ($a, $b) = (self.0, other.0);
+                // SAFETY: see above.
+                unsafe { $at_least }
+            }
+
+            #[inline(always)]
             unsafe fn inverse_root(self) -> Self {
                 // SAFETY: see above.
                 Self(unsafe { $div($splat(1.0), $sqrt(self.0)) })
@@ -123,7 +138,8 @@ vector!(
     /// Eight lanes.
     Lanes8(__m256), 8 of 16, half Lanes8, _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps,
     _mm256_storeu_ps, _mm256_mul_ps, _mm256_add_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps,
-    _mm256_div_ps, _mm256_sqrt_ps, |v| {
+    _mm256_div_ps, _mm256_sqrt_ps, _mm256_max_ps,
+    |a, b| _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(a, b)) != 0, |v| {
         let four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
@@ -135,7 +151,8 @@ vector!(
     /// Sixteen lanes.
     Lanes16(__m512), 16 of 32, half Lanes8, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps,
     _mm512_storeu_ps, _mm512_mul_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    _mm512_div_ps, _mm512_sqrt_ps, |v| _mm512_reduce_add_ps(v),
+    _mm512_div_ps, _mm512_sqrt_ps, _mm512_max_ps,
+    |a, b| _mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b) != 0, |v| _mm512_reduce_add_ps(v),
     |v| {
         let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(v)));
         _mm256_add_ps(_mm512_castps512_ps256(v), upper)
