@@ -27,4 +27,6 @@ mod formats;
 #[cfg(feature = "cli")]
 mod model;
 #[cfg(feature = "cli")]
+mod serve;
+#[cfg(feature = "cli")]
 mod tune;

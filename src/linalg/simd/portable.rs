@@ -68,7 +68,7 @@ impl Vector for Lanes4 {
 
     #[inline(always)]
     unsafe fn any_at_least(self, other: Self) -> bool {
-        self.0.iter().zip(other.0).fold(false, |any, (a, b)| any | (*a >= b))
+        (0..4).any(|lane| self.0[lane] >= other.0[lane])
     }
 
     #[inline(always)]
