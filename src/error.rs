@@ -184,7 +184,7 @@ pub enum Error {
     },
 
     /// A stop was asked for.
-    #[error("stopped; nothing was written")]
+    #[error("stopped; no file was written")]
     Stopped,
 
     /// A defect of lacuna itself.

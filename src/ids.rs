@@ -41,7 +41,7 @@ pub enum Ids {
 }
 
 /// One external id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Id<'a> {
     /// An integer.

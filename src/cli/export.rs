@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{OutputArgs, terminal};
+use super::{Context, OutputArgs, terminal};
 use crate::error::Result;
 use crate::export::Format;
 use crate::model::Layout;
@@ -46,8 +46,8 @@ Examples:
     text
 }
 
-pub(super) fn run(args: &ExportArgs) -> Result<()> {
-    let outcome = export(&args.config)?;
+pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<()> {
+    let outcome = export(&args.config, &context.stop)?;
     let flavor = &outcome.flavor;
     if flavor.left_out > 0 {
         terminal::warning(&format!(

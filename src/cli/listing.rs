@@ -11,7 +11,7 @@ use crate::store::RowFormat;
 /// Where the lists are written.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ListArgs {
-    /// File for the rows: .parquet, .ndjson or .jsonl, else CSV. Standard output by default.
+    /// File for the rows: .csv, .parquet, .ndjson or .jsonl. Standard output by default (CSV).
     #[arg(short = 'o', long = "output", value_name = "FILE", help_heading = "Output")]
     to: Option<PathBuf>,
     /// Form of the rows, whatever the file is called.
@@ -25,12 +25,19 @@ pub(super) struct ListArgs {
 impl ListArgs {
     /// Tables for people (or one JSON line) where a `few` keys are asked for and nothing is said of files.
     pub(super) fn destination(&self, few: bool, json: bool) -> Result<Destination> {
-        match (&self.to, self.format) {
+        let to = self.to.as_ref().filter(|path| path.as_os_str() != "-");
+        match (to, self.format) {
             (Some(path), format) => {
-                let format = format.unwrap_or_else(|| RowFormat::of(path));
+                let Some(format) = format.or_else(|| RowFormat::of(path)) else {
+                    let message = format!(
+                        "{}: no form is known by this ending (.csv, .parquet, .ndjson, .jsonl); give --format",
+                        path.display()
+                    );
+                    return Err(Error::Usage(message));
+                };
                 Ok(Destination::File(path.clone(), self.force, format))
             }
-            (None, None) if few => Ok(Destination::Memory),
+            (None, None) if few && self.to.is_none() => Ok(Destination::Memory),
             (None, _) if json => {
                 Err(Error::Usage("--json with all rows needs --output FILE".into()))
             }

@@ -188,7 +188,7 @@ fn run(arguments: Vec<OsString>, context: &Context) -> Result<ExitCode> {
         Command::Recommend(args) => recommend::run(&args, context),
         Command::Similar(args) => similar::run(&args, context),
         Command::FoldIn(args) => fold_in::run(&args, context),
-        Command::Export(args) => export::run(&args),
+        Command::Export(args) => export::run(&args, context),
         Command::Reconstruct(args) => reconstruct::run(&args),
         Command::Generate(args) => generate::run(&args, context),
         Command::Completions(args) => completions::run(&args),

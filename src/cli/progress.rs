@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::{OutputArgs, terminal};
-use crate::pipeline::{CurvePoint, Event};
+use crate::pipeline::{CurvePoint, Destination, Event};
 
 /// Shows the events of the pipeline on standard error.
 pub(super) struct Progress {
@@ -40,6 +40,13 @@ impl Progress {
             () => Mode::Lines,
         };
         Self { mode, verbose: output.verbose, state: Mutex::default() }
+    }
+
+    /// As [`Progress::new`], without bars where rows are written to a terminal.
+    pub(super) fn beside(output: &OutputArgs, to: &Destination) -> Self {
+        let rows = matches!(to, Destination::Standard(_)) && std::io::stdout().is_terminal();
+        let quiet = output.quiet || rows;
+        Self::new(&OutputArgs { quiet, ..output.clone() })
     }
 
     /// Takes the bar away.

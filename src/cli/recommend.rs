@@ -40,7 +40,7 @@ pub(super) struct RecommendArgs {
 pub(super) fn run(args: &RecommendArgs, context: &Context) -> Result<()> {
     let few = !args.config.user.is_empty() && args.config.users.is_none();
     let to = args.list.destination(few, args.output.json)?;
-    let progress = Progress::new(&args.output);
+    let progress = Progress::beside(&args.output, &to);
     let outcome = recommend(&args.config, &to, &context.stop, &|event| progress.show(event));
     progress.finish();
     let outcome = outcome?;

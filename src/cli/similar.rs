@@ -31,7 +31,7 @@ pub(super) struct SimilarArgs {
 
 pub(super) fn run(args: &SimilarArgs, context: &Context) -> Result<()> {
     let to = args.list.destination(!args.config.all, args.output.json)?;
-    let progress = Progress::new(&args.output);
+    let progress = Progress::beside(&args.output, &to);
     let outcome = similar(&args.config, &to, &context.stop, &|event| progress.show(event));
     progress.finish();
     let outcome = outcome?;

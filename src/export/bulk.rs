@@ -7,6 +7,9 @@ use super::{Dtype, Export, ExportSide, Exporter, Files};
 use crate::error::Result;
 use crate::model::Layout;
 
+/// About the size of a request: servers take 100 MB by default.
+const BYTES_PER_BODY: usize = 50 << 20;
+
 /// `_bulk` requests and a `dense_vector` mapping.
 pub(super) struct Elasticsearch;
 
@@ -95,10 +98,18 @@ fn write(
 ) -> Result<()> {
     for side in &export.sides {
         let name = side.axis.name();
-        write_lines(side, &format!("{name}_bulk.ndjson"), files, &|row, out| {
-            put(&json!({ "index": { "_id": side.ids.get(row).text() } }), out)?;
-            put(&Value::Object(document(side, row, export)), out)
-        })?;
+        let rows = (BYTES_PER_BODY / (200 + 13 * side.vectors.cols())).max(1);
+        for (nth, first) in (0..side.rows()).step_by(rows).enumerate() {
+            let file = match side.rows() <= rows {
+                true => format!("{name}_bulk.ndjson"),
+                false => format!("{name}_bulk-{nth:05}.ndjson"),
+            };
+            let range = first..side.rows().min(first + rows);
+            write_lines(side, range, &file, files, &|row, out| {
+                put(&json!({ "index": { "_id": side.ids.get(row).text() } }), out)?;
+                put(&Value::Object(document(side, row, export)), out)
+            })?;
+        }
         let text = format!("{:#}\n", mapping(side));
         files.file(&format!("{name}_mapping.json"), 0, "body of PUT /INDEX", &mut |to| {
             to.write_all(text.as_bytes())

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::npy::write_ids;
+use super::npy::{write_biases, write_ids};
 use super::{Dtype, Export, ExportSide, Exporter, Files};
 use crate::error::Result;
 
@@ -31,6 +31,7 @@ impl Exporter for Fbin {
             let schema = format!("{}[{}, {}]", dtype.name(), side.rows(), side.vectors.cols());
             let content = &mut |to: &mut dyn Write| matrix(side, dtype, to);
             files.file(&side.file(ending), side.rows(), &schema, content)?;
+            write_biases(side, files)?;
             write_ids(side, files)?;
         }
         Ok(())

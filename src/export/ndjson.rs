@@ -1,6 +1,7 @@
 //! One JSON object per line.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use rayon::prelude::*;
 use serde_json::{Map, Value};
@@ -25,7 +26,8 @@ impl Exporter for NdJson {
 
     fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {
         for side in &export.sides {
-            write_lines(side, &side.file("ndjson"), files, &|row, out| {
+            let name = side.file("ndjson");
+            write_lines(side, 0..side.rows(), &name, files, &|row, out| {
                 put(&Value::Object(document(side, row, export)), out)
             })?;
         }
@@ -64,20 +66,21 @@ pub(super) fn put(value: &Value, out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes what `line` gives for every row of a side, formatted in parallel.
+/// Writes what `line` gives for rows of a side, formatted in parallel.
 pub(super) fn write_lines(
     side: &ExportSide,
+    rows: Range<usize>,
     name: &str,
     files: &mut dyn Files,
     line: &(dyn Fn(usize, &mut Vec<u8>) -> io::Result<()> + Sync),
 ) -> Result<()> {
     let chunk = |&first: &usize| -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
-        let last = side.rows().min(first + ROWS_PER_CHUNK);
+        let last = rows.end.min(first + ROWS_PER_CHUNK);
         (first..last).try_for_each(|row| line(row, &mut out))?;
         Ok(out)
     };
-    let chunks: Vec<usize> = (0..side.rows()).step_by(ROWS_PER_CHUNK).collect();
+    let chunks: Vec<usize> = rows.clone().step_by(ROWS_PER_CHUNK).collect();
     let mut content = |to: &mut dyn Write| -> io::Result<()> {
         for group in chunks.chunks(rayon::current_num_threads() * 2) {
             let texts: Vec<io::Result<Vec<u8>>> = group.par_iter().map(chunk).collect();
@@ -85,5 +88,6 @@ pub(super) fn write_lines(
         }
         Ok(())
     };
-    files.file(name, side.rows(), "lines", &mut content)
+    let schema = format!("a JSON object per line, vectors of {} numbers", side.vectors.cols());
+    files.file(name, rows.len(), &schema, &mut content)
 }

@@ -26,18 +26,22 @@ impl Exporter for Npy {
 
     fn write(&self, export: &Export, dtype: Dtype, files: &mut dyn Files) -> Result<()> {
         for side in &export.sides {
-            let (name, rows) = (side.axis.name(), side.rows());
+            let rows = side.rows();
             let schema = format!("{}[{rows}, {}]", dtype.name(), side.vectors.cols());
             files.file(&side.file("npy"), rows, &schema, &mut |to| vectors(side, dtype, to))?;
-            if let Some(biases) = &side.biases {
-                let schema = format!("f32[{rows}]");
-                let content = &mut |to: &mut dyn Write| floats(biases, to);
-                files.file(&format!("{name}_biases.npy"), rows, &schema, content)?;
-            }
+            write_biases(side, files)?;
             write_ids(side, files)?;
         }
         Ok(())
     }
+}
+
+/// The biases of a side, where there are any, beside a format that has none.
+pub(super) fn write_biases(side: &ExportSide, files: &mut dyn Files) -> Result<()> {
+    let Some(biases) = &side.biases else { return Ok(()) };
+    let (name, rows) = (side.axis.name(), side.rows());
+    let content = &mut |to: &mut dyn Write| floats(biases, to);
+    files.file(&format!("{name}_biases.npy"), rows, &format!("f32[{rows}]"), content)
 }
 
 /// The ids of a side beside a format that has none: integers as `.npy`, text as a JSON list.

@@ -30,7 +30,7 @@ impl Exporter for TensorBoard {
             let content = &mut |to: &mut dyn Write| vectors(side, &rows, to);
             files.file(&format!("{name}_vectors.tsv"), rows.len(), "numbers", content)?;
             let content = &mut |to: &mut dyn Write| metadata(side, &rows, to);
-            let schema = format!("{name}_id, n_ratings");
+            let schema = format!("{name}_id, n_ratings, bias where there is one");
             files.file(&format!("{name}_metadata.tsv"), rows.len(), &schema, content)?;
         }
         Ok(())
@@ -46,11 +46,13 @@ fn vectors(side: &ExportSide, rows: &[usize], to: &mut dyn Write) -> io::Result<
 }
 
 fn metadata(side: &ExportSide, rows: &[usize], to: &mut dyn Write) -> io::Result<()> {
-    writeln!(to, "{}_id\tn_ratings", side.axis.name())?;
+    let bias = if side.biases.is_some() { "\tbias" } else { "" };
+    writeln!(to, "{}_id\tn_ratings{bias}", side.axis.name())?;
     for &row in rows {
         // There is no quoting.
         let id = side.ids.get(row).text().replace(['\t', '\n', '\r'], " ");
-        writeln!(to, "{id}\t{}", side.counts[row])?;
+        let bias = side.biases.as_ref().map_or_else(String::new, |b| format!("\t{:?}", b[row]));
+        writeln!(to, "{id}\t{}{bias}", side.counts[row])?;
     }
     Ok(())
 }

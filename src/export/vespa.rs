@@ -27,7 +27,8 @@ impl Exporter for Vespa {
     fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {
         for side in &export.sides {
             let name = side.axis.name();
-            write_lines(side, &format!("{name}_feed.jsonl"), files, &|row, out| {
+            let feed = format!("{name}_feed.jsonl");
+            write_lines(side, 0..side.rows(), &feed, files, &|row, out| {
                 let mut fields = document(side, row, export);
                 fields.insert("embedding".into(), json!({ "values": vector(side, row) }));
                 let id = format!("id:lacuna:{name}::{}", side.ids.get(row));

@@ -20,9 +20,15 @@ impl Exporter for Word2Vec {
     }
 
     fn refuses(&self, layout: Layout) -> Option<&'static str> {
-        (layout == Layout::Dot).then_some(
-            "its readers search by cosine, which would not follow the scores; use --layout mips (or cosine)",
-        )
+        match layout {
+            Layout::Dot => Some(
+                "its readers search by cosine, which would not follow the scores; use --layout mips (or cosine)",
+            ),
+            Layout::Raw => {
+                Some("it has no place for biases; use --layout mips, or cosine for similar items")
+            }
+            Layout::Mips | Layout::Cosine => None,
+        }
     }
 
     fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {

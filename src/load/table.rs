@@ -101,8 +101,13 @@ impl Table {
     }
 
     /// Positions among the items of a model, row by row.
-    fn items(&self, id: Option<&str>, items: &Ids) -> Result<Vec<Option<usize>>> {
-        let at = self.column(("item id", "--table-id-col"), id, ITEM_NAMES)?;
+    fn items(
+        &self,
+        flag: &'static str,
+        id: Option<&str>,
+        items: &Ids,
+    ) -> Result<Vec<Option<usize>>> {
+        let at = self.column(("item id", flag), id, ITEM_NAMES)?;
         Ok(self.cells(at).map(|id| items.find(id)).collect())
     }
 
@@ -116,7 +121,7 @@ impl Table {
         title: Option<&str>,
         items: &Ids,
     ) -> Result<Vec<Option<Box<str>>>> {
-        let rows = self.items(id, items)?;
+        let rows = self.items("--table-id-col", id, items)?;
         let at = self.column(("title", "--title-col"), title, TITLE_NAMES)?;
         let mut titles = vec![None; items.len()];
         for (item, title) in rows.into_iter().zip(self.cells(at)) {
@@ -138,7 +143,7 @@ impl Table {
         category: Option<&str>,
         items: &Ids,
     ) -> Result<Vec<Vec<u32>>> {
-        let rows = self.items(id, items)?;
+        let rows = self.items("--category-id-col", id, items)?;
         let at = self.column(("category", "--category-col"), category, CATEGORY_NAMES)?;
         let mut numbers: HashMap<&str, u32> = HashMap::new();
         let mut categories = vec![Vec::new(); items.len()];
@@ -157,12 +162,12 @@ impl Table {
     }
 }
 
-/// Reads a list of ids: one per line, or a table (CSV with header, Parquet) with a column that is named as
-/// users or items are. Blank lines are left out.
+/// Reads a list of ids: one per line (blanks around it are not part of it), or a table (CSV with header, Parquet) with a column that is named as
+/// users or items are. Blank lines are left out. `integer` says whether ids are integers.
 ///
 /// # Errors
-/// [`Error::Read`], [`Error::Format`]; [`Error::MissingColumn`] for a Parquet file without such a column.
-pub fn read_ids(path: &Path, axis: Axis) -> Result<Vec<String>> {
+/// [`Error::Read`], [`Error::Format`] (also for a line that should be an integer and is not); [`Error::MissingColumn`] for a Parquet file without such a column.
+pub fn read_ids(path: &Path, axis: Axis, integer: bool) -> Result<Vec<String>> {
     let known = match axis {
         Axis::User => USER_NAMES,
         Axis::Item => ITEM_NAMES,
@@ -177,17 +182,34 @@ pub fn read_ids(path: &Path, axis: Axis) -> Result<Vec<String>> {
     let text = text.trim_start_matches('\u{feff}');
     let first = text.lines().find(|l| !l.trim().is_empty()).unwrap_or_default();
     let named = |name: &str| known.contains(&plain(name.trim().trim_matches('"')).as_str());
-    if parquet || first.split(',').any(named) {
+    if parquet || first.split([',', '\t']).any(named) {
         let table = Table::read(path)?;
         let at = table.column(role, None, known)?;
         return Ok(table.cells(at).filter(|id| !id.is_empty()).map(str::to_owned).collect());
     }
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    Ok(lines.map(str::to_owned).collect())
+    let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty());
+    if integer && let Some((at, line)) = lines.clone().find(|(_, l)| l.parse::<i64>().is_err()) {
+        let axis = axis.name();
+        return Err(Error::Format {
+            path: path.to_owned(),
+            message: format!(
+                "line {at}: \"{line}\" is no integer, as the {axis} ids of the model are; give one id per line, or a table with a column {axis}_id"
+            ),
+        });
+    }
+    Ok(lines.map(|(_, line)| line.to_owned()).collect())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+    let bytes = std::fs::read(path);
+    let bytes = bytes.map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    // gzip, zip, zstd.
+    let packed: [&[u8]; 3] = [b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"];
+    if packed.iter().any(|magic| bytes.starts_with(magic)) {
+        let message = "is compressed; unpack it first".to_owned();
+        return Err(Error::Format { path: path.to_owned(), message });
+    }
+    Ok(bytes)
 }
 
 /// UTF-8, or else Latin-1, whose bytes are the first 256 characters of Unicode.
@@ -250,9 +272,15 @@ mod tests {
             ("userId\n1\n42\n", vec!["1", "42"]),
             ("name,user_id\n\"a, b\",1\nc,42\n", vec!["1", "42"]),
             ("a b,c\nd\n", vec!["a b,c", "d"]),
+            ("why\tuserId\nx\t1\ny\t42\n", vec!["1", "42"]),
         ] {
             let (_dir, path) = file(content.as_bytes());
-            assert_eq!(read_ids(&path, Axis::User).expect("reads"), want);
+            assert_eq!(read_ids(&path, Axis::User, false).expect("reads"), want);
         }
+        let (_dir, path) = file(b"1\nid,why\n");
+        let error = read_ids(&path, Axis::User, true).expect_err("no integer");
+        assert!(error.to_string().contains("line 2: \"id,why\""), "{error}");
+        let (_dir, path) = file(b"\x1f\x8bxx");
+        assert!(read_ids(&path, Axis::User, true).is_err_and(|e| e.to_string().contains("unpack")));
     }
 }

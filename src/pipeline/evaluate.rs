@@ -185,6 +185,8 @@ impl<'a> Evaluator<'a> {
         let (known_users, known_items) = (model.users.ids.len(), model.items.ids.len());
         let foreign = |c: &Cell| c.user as usize >= known_users || c.item as usize >= known_items;
         let mut of_folded_rows = 0;
+        // Factors that were fitted for measuring are as they were before anything was folded in.
+        let folded = if measured { Vec::new() } else { folded };
         for (axis, mut source) in folded {
             source.cells.retain(|c| !foreign(c));
             replace(&mut fitted.cells, &source.cells, axis);

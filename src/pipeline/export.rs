@@ -2,6 +2,7 @@
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -14,8 +15,8 @@ use crate::ids::Axis;
 use crate::load::{hex, time};
 use crate::model::{Layout, MIPS_HEADROOM, Model, largest_norm};
 use crate::store::{
-    ExportManifest, FORMAT_VERSION, Flavor, MANIFEST, Manifest, OutDir, OutputEntry, Stamp,
-    read_model,
+    DirKind, ExportManifest, FORMAT_VERSION, Flavor, MANIFEST, Manifest, OutDir, OutputEntry,
+    Stamp, read_model, verify,
 };
 
 /// What is exported, and where.
@@ -79,11 +80,31 @@ pub struct Exported {
 /// # Errors
 /// [`Error::Model`] for a damaged model, [`Error::Usage`] for a layout or number type that does not go with
 /// the format, [`Error::OutputExists`], [`Error::Write`].
-pub fn export(config: &ExportConfig) -> Result<Exported> {
+pub fn export(config: &ExportConfig, stop: &AtomicBool) -> Result<Exported> {
     config.format.check(config.layout, config.dtype)?;
     // Through a link to a model, the model.
     let path = config.model.canonicalize().unwrap_or_else(|_| config.model.clone());
+    let out = match &config.output {
+        Some(output) => OutDir::create(output, config.force, DirKind::Export)?,
+        // What is not there is said below.
+        None if !path.join(MANIFEST).is_file() => {
+            return read_model(&path).and(Err(Error::Internal("a model without manifest".into())));
+        }
+        None => {
+            let out = OutDir::create(&path, true, DirKind::Model).map_err(|error| match error {
+                Error::NotOurs { path, reason } => {
+                    Error::NotOurs { path, reason: format!("{reason} (give --output DIR)") }
+                }
+                other => other,
+            });
+            out?.hold()
+        }
+    };
     let (model, mut manifest) = read_model(&path)?;
+    if config.layout.width(model.factors.rank()) == 0 {
+        let message = "the model has no vectors (it was trained with --factors 0); --layout dot has its biases";
+        return Err(Error::Usage(message.into()));
+    }
     let norm = mips_norm(&model, &manifest);
     let sides: &[Axis] = match (config.side, config.layout) {
         (Some(Sides::User), _) => &[Axis::User],
@@ -97,10 +118,10 @@ pub fn export(config: &ExportConfig) -> Result<Exported> {
     };
     let export = Export::new(&model, sides, config.layout, norm, stamp);
     match &config.output {
-        Some(output) => apart(config, &export, &manifest, norm, output),
+        Some(_) => apart(config, &export, &manifest, norm, (out, stop)),
         None => {
             manifest.model.mips_norm = Some(norm);
-            within(config, &export, manifest, norm, &path)
+            within(config, &export, manifest, norm, (&path, out, stop))
         }
     }
 }
@@ -118,10 +139,9 @@ fn apart(
     export: &Export,
     manifest: &Manifest,
     norm: f64,
-    output: &Path,
+    (out, stop): (OutDir, &AtomicBool),
 ) -> Result<Exported> {
-    let out = OutDir::create(output, config.force)?;
-    let outputs = write(config, export, &out, "")?;
+    let outputs = write(config, export, (&out, stop), "")?;
     let flavor = flavor(config, export, norm, &outputs);
     let own = ExportManifest {
         format_version: FORMAT_VERSION,
@@ -142,36 +162,43 @@ fn within(
     export: &Export,
     mut manifest: Manifest,
     norm: f64,
-    path: &Path,
+    (path, out, stop): (&Path, OutDir, &AtomicBool),
 ) -> Result<Exported> {
     let mut name = format!("{}-{}", config.format, config.layout.name());
     if config.dtype != Dtype::F32 {
         name += &format!("-{}", config.dtype.name());
     }
     let directory = format!("exports/{name}");
+    drop_broken(&mut manifest, path);
     if let Some(earlier) = manifest.flavors.remove(&name) {
         if !config.force {
             return Err(Error::OutputExists { path: path.join(directory) });
         }
         manifest.outputs.retain(|entry| !earlier.files.contains(&entry.path));
     }
-    let before = std::fs::read(path.join(MANIFEST));
-    let out = OutDir::create(path, true)?;
     for entry in &manifest.outputs {
-        out.carry(path, &entry.path)?;
+        out.carry(path, entry)?;
     }
-    let outputs = write(config, export, &out, &format!("{directory}/"))?;
+    let outputs = write(config, export, (&out, stop), &format!("{directory}/"))?;
     let flavor = flavor(config, export, norm, &outputs);
     manifest.outputs.extend(outputs.iter().cloned());
     manifest.flavors.insert(name, flavor.clone());
     out.write(MANIFEST, json(&manifest)?.as_bytes())?;
-    let unchanged = || Some(before.ok()? == std::fs::read(path.join(MANIFEST)).ok()?);
-    if unchanged() != Some(true) {
-        let message = "the model was changed meanwhile; run the export again".to_owned();
-        return Err(Error::Model { path: path.to_owned(), message });
-    }
     let output = out.publish()?.join(directory);
     Ok(Exported { output, model_version: manifest.model_version, flavor, outputs })
+}
+
+/// Forgets exports of which files are gone or changed: others can be written all the same.
+fn drop_broken(manifest: &mut Manifest, path: &Path) {
+    let Manifest { flavors, outputs, .. } = manifest;
+    flavors.retain(|_, flavor| {
+        let of_it = |entry: &&OutputEntry| flavor.files.contains(&entry.path);
+        let whole = outputs.iter().filter(of_it).all(|entry| verify(path, entry).is_ok());
+        if !whole {
+            outputs.retain(|entry| !flavor.files.contains(&entry.path));
+        }
+        whole
+    });
 }
 
 fn json(value: &impl Serialize) -> Result<String> {
@@ -195,18 +222,22 @@ fn flavor(config: &ExportConfig, export: &Export, norm: f64, outputs: &[OutputEn
 fn write(
     config: &ExportConfig,
     export: &Export,
-    out: &OutDir,
+    (out, stop): (&OutDir, &AtomicBool),
     prefix: &str,
 ) -> Result<Vec<OutputEntry>> {
-    let mut files = Directory { out, prefix, entries: Vec::new() };
-    config.format.write(export, config.dtype, &mut files)?;
-    Ok(files.entries)
+    let mut files = Directory { out, prefix, stop, entries: Vec::new() };
+    let written = config.format.write(export, config.dtype, &mut files);
+    match stop.load(Ordering::Relaxed) {
+        true => Err(Error::Stopped),
+        false => written.map(|()| files.entries),
+    }
 }
 
 /// Files in a directory that is about to be published, with their checksums.
 struct Directory<'o> {
     out: &'o OutDir,
     prefix: &'o str,
+    stop: &'o AtomicBool,
     entries: Vec<OutputEntry>,
 }
 
@@ -221,8 +252,8 @@ impl Files for Directory<'_> {
         let path = format!("{}{name}", self.prefix);
         let file = self.out.create_file(&path)?;
         let failed = |source| Error::Write { path: self.out.final_path(&path), source };
-        let mut writer =
-            Hashing { to: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new(), bytes: 0 };
+        let to = BufWriter::with_capacity(1 << 20, file);
+        let mut writer = Hashing { to, hash: Sha256::new(), bytes: 0, stop: self.stop };
         content(&mut writer).and_then(|()| writer.flush()).map_err(failed)?;
         writer.to.get_ref().sync_all().map_err(failed)?;
         let (sha256, bytes) = (hex(&writer.hash.finalize()), writer.bytes);
@@ -231,15 +262,19 @@ impl Files for Directory<'_> {
     }
 }
 
-/// Hashes what is written.
-struct Hashing<W> {
+/// Hashes what is written, and ends where a stop was asked for.
+struct Hashing<'s, W> {
     to: W,
     hash: Sha256,
     bytes: u64,
+    stop: &'s AtomicBool,
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for Hashing<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("stopped"));
+        }
         let written = self.to.write(bytes)?;
         self.hash.update(&bytes[..written]);
         self.bytes += written as u64;

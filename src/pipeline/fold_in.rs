@@ -1,5 +1,6 @@
 //! New or changed users (or items) of a stored model, without retraining.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -9,18 +10,19 @@ use serde::Serialize;
 use super::basis::Basis;
 use super::export::mips_norm;
 use super::given::{Given, read_given};
-use super::publish::{tool, working_directory, write_model};
+use super::publish::{input_entry, output_entry, tool, write_model};
 use super::reading::LoadConfig;
-use super::record::{Numbers, Source, recorded, translate};
+use super::record::{Numbers, Source, recorded, replay_folded, translate};
 use super::{digest, now, with_threads};
 use crate::error::{Error, Result};
-use crate::ids::{Axis, Ids};
+use crate::ids::{Axis, Id, Ids};
 use crate::load::{fingerprint, time};
 use crate::model::{Embedding, Model, Trained};
 use crate::param::Threads;
 use crate::ratings::{Cell, Ratings, Side};
 use crate::store::{
-    FoldedEntry, InputEntry, MANIFEST, Manifest, OutDir, OutputEntry, Stamp, read_model,
+    DirKind, FoldedEntry, FoldedRatings, MANIFEST, Manifest, OutDir, OutputEntry, Stamp,
+    folded_file, read_model,
 };
 
 /// What is folded in, and where the new version goes.
@@ -95,7 +97,7 @@ pub struct FoldInSeconds {
 /// reading and writing.
 pub fn fold_in(config: &FoldInConfig, stop: &AtomicBool) -> Result<FoldedIn> {
     let since = Instant::now();
-    let out = OutDir::create(&config.output, config.force)?;
+    let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold();
     let (model, manifest) = read_model(&config.model)?;
     check(&manifest)?;
     let mut durations =
@@ -120,7 +122,9 @@ pub fn fold_in(config: &FoldInConfig, stop: &AtomicBool) -> Result<FoldedIn> {
         let (replaced, added) = new.known();
         let folded = merged(model, &new, &solved, config.side);
         let next = next_manifest(config, &folded, &manifest, &new, &mut warnings)?;
-        let output = write(config, out, &folded, next.0, &next.1)?;
+        let earlier = replay_folded(config.side, (&config.model, &manifest), &settings, stop)?;
+        let ratings = kept_ratings(config.side, &new, &folded, earlier.as_ref());
+        let output = write(config, out, (&folded, &ratings), next.0, &next.1)?;
         durations.write = since.elapsed().as_secs_f64();
         if new.unknown > 0 {
             let other = if config.side == Axis::User { "items" } else { "users" };
@@ -306,18 +310,7 @@ fn next_manifest(
     let mut inputs = Vec::new();
     for report in &new.given.inputs {
         let print = report.file.as_deref().map(fingerprint).transpose()?;
-        let sha256 = print.as_ref().map(|p| p.sha256.clone()).or_else(|| report.sha256.clone());
-        inputs.push(InputEntry {
-            uri: report.uri.clone(),
-            role: "folded-in".into(),
-            bytes: report.bytes,
-            mtime: print.and_then(|p| p.mtime),
-            sha256: sha256.unwrap_or_else(|| "skipped".into()),
-            layout: report.layout.clone(),
-            rows: report.rows,
-            rows_rejected: report.rows_rejected,
-            max_timestamp: report.max_timestamp,
-        });
+        inputs.push(input_entry(report, print, "folded-in")?);
     }
     let reading = serde_json::to_value(&new.given.reading).unwrap_or_default();
     let (replaced, added) = new.known();
@@ -330,9 +323,6 @@ fn next_manifest(
         model_version: manifest.model_version.clone(),
         folded_at: time::iso(now()),
         inputs,
-        files: config.input.clone(),
-        working_directory: working_directory(),
-        reading,
         added,
         replaced,
         n_ratings: new.side.values.nnz(),
@@ -355,11 +345,47 @@ fn next_manifest(
     Ok((next, version))
 }
 
+/// The ratings of all rows that were folded in, now or earlier.
+fn kept_ratings<'r>(
+    axis: Axis,
+    new: &'r New,
+    model: &'r Model,
+    earlier: Option<&'r Source>,
+) -> FoldedRatings<'r> {
+    let mut ratings = FoldedRatings::default();
+    let mut push = |own: Id<'r>, other: Id<'r>, value: f32, weight: f32| {
+        let (user, item) = if axis == Axis::User { (own, other) } else { (other, own) };
+        ratings.users.push(user);
+        ratings.items.push(item);
+        ratings.values.push(value);
+        ratings.weights.push(weight);
+    };
+    let others = if axis == Axis::User { &model.items.ids } else { &model.users.ids };
+    for at in 0..new.ids.len() {
+        let row = new.side.row(at);
+        for (nth, &other) in row.indices.iter().enumerate() {
+            let weight = row.weights.map_or(1.0, |weights| weights[nth]);
+            push(new.ids.get(at), others.get(other as usize), row.values[nth], weight);
+        }
+    }
+    if let Some(Source { cells, users, items }) = earlier {
+        let again: HashSet<Id<'_>> = (0..new.ids.len()).map(|at| new.ids.get(at)).collect();
+        for cell in cells {
+            let (user, item) = (users.get(cell.user as usize), items.get(cell.item as usize));
+            let (own, other) = if axis == Axis::User { (user, item) } else { (item, user) };
+            if !again.contains(&own) {
+                push(own, other, cell.value, cell.weight);
+            }
+        }
+    }
+    ratings
+}
+
 /// Writes the new version.
 fn write(
     config: &FoldInConfig,
     out: OutDir,
-    model: &Model,
+    (model, ratings): (&Model, &FoldedRatings<'_>),
     mut manifest: Manifest,
     version: &str,
 ) -> Result<PathBuf> {
@@ -370,10 +396,20 @@ fn write(
     };
     let mut outputs: Vec<OutputEntry> = Vec::new();
     write_model(&out, "", model, &stamp, &mut outputs)?;
+    let name = folded_file(config.side);
+    let integer = |ids: &Ids| matches!(ids, Ids::Int(_));
+    let integer = (integer(&model.users.ids), integer(&model.items.ids));
+    ratings.write(&out.file(name), &out.final_path(name), integer)?;
+    outputs.push(output_entry(
+        &out,
+        name,
+        ratings.values.len(),
+        "user_id, item_id, rating, weight",
+    )?);
     let rewritten: Vec<String> = outputs.iter().map(|entry| entry.path.clone()).collect();
     for entry in &manifest.outputs {
         if !rewritten.contains(&entry.path) && !entry.path.starts_with("exports/") {
-            out.carry(&config.model, &entry.path)?;
+            out.carry(&config.model, entry)?;
             outputs.push(entry.clone());
         }
     }

@@ -1,6 +1,7 @@
 //! What users have rated, in positions of a stored model: so that it is not recommended, and to explain.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
@@ -9,10 +10,11 @@ use super::dataset::all_cells;
 use super::given::read_given;
 use super::reading::LoadConfig;
 use super::record::{
-    Numbers, Place, Source, fitted_on, recorded, replay, replay_folded, same_files, translate,
+    Numbers, Place, Source, fitted_on, located, recorded, replay, replay_folded, same_files,
+    translate,
 };
 use super::{Observer, TrainConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::model::Model;
 use crate::ratings::Cell;
@@ -30,6 +32,8 @@ pub(super) struct History<'m> {
 
 /// Where the ratings are.
 pub(super) struct Seen<'a> {
+    /// The model's directory.
+    pub model: &'a Path,
     /// Files instead of those of the run record.
     pub files: &'a [String],
     /// How these are read.
@@ -59,17 +63,24 @@ impl<'m> History<'m> {
         let mut items = Numbers::new(&model.items.ids);
         let mut pairs = Pairs { pairs: Vec::new(), items: model.items.ids.len() };
         let mut fitted = Vec::new();
+        let known = |c: &Cell| {
+            (c.user as usize) < model.users.ids.len() && (c.item as usize) < model.items.ids.len()
+        };
         let place = match seen.files.is_empty() {
             true => Place::Recorded,
             false => Place::Moved(seen.files),
         };
         if !seen.files.is_empty() && !same_files(seen.files, manifest)? {
             let given = read_given(seen.files, seen.reading, &settings, stop, warnings)?;
-            let Source { cells, users: u, items: i } = given.source;
-            let (u, i) = (users.of(&u), items.of(&i));
-            pairs.add(&cells, &u, &i);
             if seen.fitted {
-                fitted = translate(&cells, &u, &i);
+                let message = "--explain needs the ratings that the model was trained on, and --seen holds others";
+                return Err(Error::Usage(message.into()));
+            }
+            let Source { cells, users: u, items: i } = given.source;
+            pairs.add(&cells, &users.of(&u), &items.of(&i));
+            if pairs.pairs.is_empty() {
+                let after = "what the model does not know was left out of --seen".to_owned();
+                return Err(Error::NothingLeft { after });
             }
         } else {
             let mut data = replay(&settings, manifest, &place, stop, observer, warnings)?;
@@ -85,19 +96,28 @@ impl<'m> History<'m> {
                 fitted = translate(&cells, &u, &i);
             }
             drop(parts);
-            for entry in &manifest.folded {
-                let Source { cells, users: u, items: i } =
-                    replay_folded(entry, manifest, &settings, stop, warnings)?.source;
+            if filters(&settings.load) {
+                // A rating that training left out is a rating all the same.
+                let files = located(&settings.input, manifest, &place);
+                let all = LoadConfig::default();
+                let given = read_given(&files, &all, &settings, stop, &mut Vec::new())?;
+                let Source { cells, users: u, items: i } = given.source;
+                pairs.add(&cells, &users.of(&u), &items.of(&i));
+            }
+            for axis in [Axis::User, Axis::Item] {
+                let of_model = (seen.model, manifest);
+                let source = replay_folded(axis, of_model, &settings, stop)?;
+                let Some(Source { cells, users: u, items: i }) = source else { continue };
                 let (u, i) = (users.of(&u), items.of(&i));
-                pairs.replace(&cells, &u, &i, entry.side);
+                let mut cells = translate(&cells, &u, &i);
+                // Rows of which nothing is known were left out, and stayed what they were.
+                cells.retain(known);
+                pairs.replace(&cells, axis);
                 if seen.fitted {
-                    replace(&mut fitted, &translate(&cells, &u, &i), entry.side);
+                    replace(&mut fitted, &cells, axis);
                 }
             }
         }
-        let known = |c: &Cell| {
-            (c.user as usize) < model.users.ids.len() && (c.item as usize) < model.items.ids.len()
-        };
         fitted.retain(known);
         let (offsets, items) = pairs.lists(users.len());
         Ok(Self { users, offsets, items, fitted })
@@ -116,6 +136,14 @@ impl<'m> History<'m> {
             _ => &[],
         }
     }
+}
+
+/// Whether ratings were left out before training.
+fn filters(load: &LoadConfig) -> bool {
+    load.since.is_some()
+        || load.until.is_some()
+        || load.min_user_ratings > 0
+        || load.min_item_ratings > 0
 }
 
 /// The cells that the published factors were fitted on.
@@ -168,12 +196,13 @@ impl Pairs {
         }
     }
 
-    fn replace(&mut self, cells: &[Cell], users: &[u32], items: &[u32], axis: Axis) {
-        let numbers = if axis == Axis::User { users } else { items };
-        let rows: HashSet<u32> = numbers.iter().copied().collect();
+    /// Puts cells in positions of the model in the place of all that their rows had.
+    fn replace(&mut self, cells: &[Cell], axis: Axis) {
+        let own = |c: &Cell| if axis == Axis::User { c.user } else { c.item };
+        let rows: HashSet<u32> = cells.iter().map(own).collect();
         let row = |pair: &u64| if axis == Axis::User { pair >> 32 } else { pair & 0xffff_ffff };
         self.pairs.retain(|pair| !rows.contains(&(row(pair) as u32)));
-        self.add(cells, users, items);
+        self.pairs.extend(cells.iter().map(|c| u64::from(c.user) << 32 | u64::from(c.item)));
     }
 
     /// Offsets of the users, and the items of each, ascending and unique.
@@ -203,7 +232,7 @@ mod tests {
         let mut pairs = Pairs { pairs: Vec::new(), items: 3 };
         let same = [0, 1, 2, 3];
         pairs.add(&[cell(0, 0), cell(0, 2), cell(1, 1), cell(0, 0), cell(2, 3)], &same, &same);
-        pairs.replace(&[cell(0, 1)], &[1], &[0, 2], Axis::User);
+        pairs.replace(&[cell(1, 2)], Axis::User);
         assert_eq!(pairs.lists(3), (vec![0, 2, 3, 3], vec![0, 2, 2]));
         let mut cells = vec![cell(0, 0), cell(0, 1), cell(1, 1)];
         replace(&mut cells, &[cell(2, 1)], Axis::Item);

@@ -8,10 +8,17 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::ids::{Id, Ids};
 use crate::load::table::Table;
+use crate::model::USERS_PER_BLOCK;
 use crate::store::{RowFormat, RowShape, RowWriter, Rows, json_id};
 
-/// Keys whose lists are made together: memory holds the lists of these alone.
-pub(super) const KEYS_PER_CHUNK: usize = 4080;
+/// Entries of lists that are made together: memory holds these alone.
+const ENTRIES_PER_CHUNK: usize = 500_000;
+
+/// Keys whose lists of at most `n` entries are made together: whole blocks, enough for many cores where
+/// lists are short.
+pub(super) fn keys_per_chunk(n: usize) -> usize {
+    (ENTRIES_PER_CHUNK / n.max(1)).clamp(USERS_PER_BLOCK, 85 * USERS_PER_BLOCK)
+}
 
 /// Titles of items.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,10 +27,11 @@ pub struct TitleConfig {
     /// File with titles of items, for people to read: CSV with header, movies.dat, Parquet.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub item_names: Option<PathBuf>,
-    /// Column of the item ids in that file. [default: recognised: movieId, item_id ...]
+    /// Column of the item ids in that file. Recognised by common names (movieId, item_id ...) where not
+    /// given.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub table_id_col: Option<String>,
-    /// Column of the titles. [default: recognised: title, name ...]
+    /// Column of the titles (title, name ...).
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", requires = "item_names"))]
     pub title_col: Option<String>,
 }
@@ -93,7 +101,7 @@ pub struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Its score.
-    pub score: f32,
+    pub score: f64,
     /// The ratings that carried the score, most important first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<Vec<Because>>,

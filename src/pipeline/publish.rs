@@ -10,7 +10,7 @@ use super::{TrainConfig, digest, now, peak_memory};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
-use crate::load::{Reject, fingerprint, time};
+use crate::load::{Fingerprint, InputReport, Reject, fingerprint, time};
 use crate::model::{Embedding, MIPS_HEADROOM, Model, Trained, largest_norm};
 use crate::param::{Automatic, NonNegative};
 use crate::ratings::Moments;
@@ -80,7 +80,7 @@ pub(super) fn publish(
     }
     if !outcome.inputs.rejects.is_empty() {
         write_rejects(&out, &outcome.inputs.rejects)?;
-        outputs.push(entry(
+        outputs.push(output_entry(
             &out,
             "rejected_rows.csv",
             outcome.inputs.rejects.len(),
@@ -91,7 +91,7 @@ pub(super) fn publish(
         value.map_err(|e| Error::Internal(format!("JSON: {e}")))
     };
     out.write(METRICS, json(serde_json::to_string_pretty(&metrics))?.as_bytes())?;
-    outputs.push(entry(&out, METRICS, 0, "JSON")?);
+    outputs.push(output_entry(&out, METRICS, 0, "JSON")?);
     durations.export = since.elapsed().as_secs_f64();
     durations.total = started.elapsed().as_secs_f64();
     let manifest = Manifest {
@@ -106,7 +106,9 @@ pub(super) fn publish(
         threads: rayon::current_num_threads(),
         deterministic: true,
         instruction_set: outcome.kernels.level().name().into(),
-        working_directory: working_directory(),
+        working_directory: std::env::current_dir()
+            .ok()
+            .and_then(|directory| directory.to_str().map(str::to_owned)),
         inputs,
         input_fingerprint,
         data: data(config, outcome),
@@ -134,12 +136,6 @@ pub(super) fn tool() -> Tool {
     }
 }
 
-/// Where the program runs, if that is text.
-pub(super) fn working_directory() -> Option<String> {
-    let directory = std::env::current_dir().ok()?;
-    directory.to_str().map(str::to_owned)
-}
-
 /// Writes both sides of a model, at the same time.
 pub(super) fn write_model(
     out: &OutDir,
@@ -152,7 +148,7 @@ pub(super) fn write_model(
         let name = format!("{prefix}{name}");
         let shown = out.final_path(&name);
         let schema = write_factors(&out.file(&name), &shown, axis, trained, embedding, stamp)?;
-        entry(out, &name, trained.ids.len(), &schema)
+        output_entry(out, &name, trained.ids.len(), &schema)
     };
     let (users, items) = rayon::join(
         || write(Axis::User, USER_FACTORS, &model.users, &model.factors.users),
@@ -163,7 +159,12 @@ pub(super) fn write_model(
 }
 
 /// A written file's size and checksum.
-fn entry(out: &OutDir, name: &str, rows: usize, schema: &str) -> Result<OutputEntry> {
+pub(super) fn output_entry(
+    out: &OutDir,
+    name: &str,
+    rows: usize,
+    schema: &str,
+) -> Result<OutputEntry> {
     let path = out.file(name);
     let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
     let sha256 = fingerprint(&path)?.sha256;
@@ -192,26 +193,36 @@ fn input_entries(inputs: &mut Inputs) -> Result<Vec<InputEntry>> {
     let mut entries = Vec::with_capacity(inputs.reports.len());
     let checksums = inputs.checksums()?;
     for (number, (report, print)) in inputs.reports.iter().zip(checksums).enumerate() {
-        if let (Some(print), Some(path)) = (&print, &report.file)
-            && (print.bytes != report.bytes || print.mtime != report.mtime)
-        {
-            let message = "the file changed while it was read; train again".to_owned();
-            return Err(Error::Format { path: path.clone(), message });
-        }
-        let sha256 = print.as_ref().map(|p| p.sha256.clone()).or_else(|| report.sha256.clone());
-        entries.push(InputEntry {
-            uri: report.uri.clone(),
-            role: if number < test_from { "ratings" } else { "test" }.into(),
-            bytes: report.bytes,
-            mtime: print.and_then(|p| p.mtime),
-            sha256: sha256.unwrap_or_else(|| "skipped".into()),
-            layout: report.layout.clone(),
-            rows: report.rows,
-            rows_rejected: report.rows_rejected,
-            max_timestamp: report.max_timestamp,
-        });
+        let role = if number < test_from { "ratings" } else { "test" };
+        entries.push(input_entry(report, print, role)?);
     }
     Ok(entries)
+}
+
+/// An input with its checksum, which must be of the file as it was read.
+pub(super) fn input_entry(
+    report: &InputReport,
+    print: Option<Fingerprint>,
+    role: &str,
+) -> Result<InputEntry> {
+    if let (Some(print), Some(path)) = (&print, &report.file)
+        && (print.bytes != report.bytes || print.mtime != report.mtime)
+    {
+        let message = "the file changed while it was read; run again".to_owned();
+        return Err(Error::Format { path: path.clone(), message });
+    }
+    let sha256 = print.as_ref().map(|p| p.sha256.clone()).or_else(|| report.sha256.clone());
+    Ok(InputEntry {
+        uri: report.uri.clone(),
+        role: role.into(),
+        bytes: report.bytes,
+        mtime: print.and_then(|p| p.mtime),
+        sha256: sha256.unwrap_or_else(|| "skipped".into()),
+        layout: report.layout.clone(),
+        rows: report.rows,
+        rows_rejected: report.rows_rejected,
+        max_timestamp: report.max_timestamp,
+    })
 }
 
 fn data(config: &TrainConfig, outcome: &Outcome) -> Data {

@@ -12,7 +12,7 @@ use explain::Explainer;
 use serde::Serialize;
 
 use super::history::{History, Seen};
-use super::lists::{Destination, KEYS_PER_CHUNK, List, Taker, Titles};
+use super::lists::{Destination, List, Taker, Titles, keys_per_chunk};
 use super::{Event, Observer, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id, Ids};
@@ -77,8 +77,18 @@ pub fn recommend(
     }
     let (model, manifest) = read_model(&config.model)?;
     with_threads(config.threads.map(|t| t.get() as usize), || {
+        let integer = |ids: &Ids| matches!(ids, Ids::Int(_));
+        let shape = RowShape {
+            key: ("user_id", integer(&model.users.ids)),
+            listed: ("item_id", integer(&model.items.ids)),
+            fallback: config.users.is_some() || !config.user.is_empty(),
+            title: config.titles.item_names.is_some(),
+            because: config.explain.is_some(),
+        };
+        // Before the ratings are read: what is there already is said at once.
+        let taker = Taker::new(to, shape)?;
         let session = Session::new(config, &model, &manifest, stop, observer)?;
-        session.run(to, since, observer)
+        session.run(taker, since, observer)
     })
 }
 
@@ -125,7 +135,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self> {
         let mut warnings = Vec::new();
         // What can be wrong with small files is said before large ones are read.
-        let listed = listed_users(config, &mut warnings)?;
+        let listed = listed_users(config, &model.users.ids, &mut warnings)?;
         let titles = config.titles.titles(&model.items.ids, &mut warnings)?;
         let recommender = Recommender::new(model, rules(config, &model.items.ids, &mut warnings)?);
         if recommender.candidates() == 0 {
@@ -137,7 +147,12 @@ impl<'a> Session<'a> {
         if explaining {
             Explainer::check(manifest)?;
         }
-        let seen = Seen { files: &config.seen, reading: &config.load, fitted: explaining };
+        let seen = Seen {
+            model: &config.model,
+            files: &config.seen,
+            reading: &config.load,
+            fitted: explaining,
+        };
         let history = match config.include_seen && !explaining {
             true => History::none(model),
             false => History::read(model, manifest, &seen, stop, observer, &mut warnings)?,
@@ -166,19 +181,15 @@ impl<'a> Session<'a> {
             let key = |row: usize| Key { id: ids.get(row), row: Some(row as u32) };
             return Ok((0..ids.len()).map(key).collect());
         };
-        listed.iter().map(|id| key(id, ids)).collect()
+        let mut keys = listed.iter().map(|id| key(id, ids)).collect::<Result<Vec<_>>>()?;
+        // Each once, whatever form it was given in.
+        let mut met = std::collections::HashSet::new();
+        keys.retain(|key| met.insert(key.id));
+        Ok(keys)
     }
 
-    fn run(self, to: &Destination, since: Instant, observer: &Observer<'_>) -> Result<Recommended> {
+    fn run(self, mut taker: Taker, since: Instant, observer: &Observer<'_>) -> Result<Recommended> {
         let keys = self.keys()?;
-        let shape = RowShape {
-            key: ("user_id", matches!(self.model.users.ids, Ids::Int(_))),
-            listed: ("item_id", matches!(self.model.items.ids, Ids::Int(_))),
-            fallback: self.listed.is_some(),
-            title: self.titles.given(),
-            because: self.explainer.is_some(),
-        };
-        let mut taker = Taker::new(to, shape)?;
         let mut outcome = Recommended {
             model_version: self.manifest.model_version.clone(),
             users: keys.len(),
@@ -195,7 +206,7 @@ impl<'a> Session<'a> {
         };
         let n = self.config.count.get() as usize;
         let mut done = 0;
-        for chunk in keys.chunks(KEYS_PER_CHUNK) {
+        for chunk in keys.chunks(keys_per_chunk(n)) {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Error::Stopped);
             }
@@ -240,7 +251,7 @@ impl<'a> Session<'a> {
                 rows.keys.push(key.id);
                 rows.listed.push(items.get(recommendation.item as usize));
                 rows.ranks.push(rank);
-                rows.scores.push(recommendation.score as f32);
+                rows.scores.push(recommendation.score);
             }
         }
         let listed = || lists.iter().flatten().map(|r| r.item);
@@ -261,14 +272,15 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The users that were listed, each once; none if all are wanted.
+/// The users that were listed; none if all are wanted.
 fn listed_users(
     config: &RecommendConfig,
+    ids: &Ids,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Vec<String>>> {
     let mut listed = config.user.clone();
     if let Some(path) = &config.users {
-        let found = read_ids(path, Axis::User)?;
+        let found = read_ids(path, Axis::User, matches!(ids, Ids::Int(_)))?;
         if found.is_empty() {
             warnings.push(format!("{} lists no users", path.display()));
         }
@@ -276,17 +288,19 @@ fn listed_users(
     } else if listed.is_empty() {
         return Ok(None);
     }
-    let mut met = std::collections::HashSet::new();
-    listed.retain(|id| met.insert(id.clone()));
     Ok(Some(listed))
 }
 
 fn rules(config: &RecommendConfig, items: &Ids, warnings: &mut Vec<String>) -> Result<Rules> {
     let mut positions = |path: &Path| -> Result<Vec<u32>> {
-        let listed = read_ids(path, Axis::Item)?;
+        let listed = read_ids(path, Axis::Item, matches!(items, Ids::Int(_)))?;
         let mut found: Vec<u32> =
             listed.iter().filter_map(|id| items.find(id)).map(|row| row as u32).collect();
         let unknown = listed.len() - found.len();
+        if found.is_empty() && unknown > 0 {
+            let message = "no item in it is an item of the model; give one id per line, or a table with a column item_id";
+            return Err(Error::Format { path: path.to_owned(), message: message.into() });
+        }
         if unknown > 0 {
             warnings.push(format!("{unknown} items of {} are unknown", path.display()));
         }
@@ -299,7 +313,8 @@ fn rules(config: &RecommendConfig, items: &Ids, warnings: &mut Vec<String>) -> R
     let table = config.item_table.as_ref().or(config.titles.item_names.as_ref());
     let caps = match (config.max_per_category, table) {
         (Some(most), Some(path)) => {
-            let id = config.titles.table_id_col.as_deref();
+            let id = config.category_id_col.as_ref().or(config.titles.table_id_col.as_ref());
+            let id = id.map(String::as_str);
             let table = Table::read(path)?;
             let categories = table.categories(id, config.category_col.as_deref(), items)?;
             if categories.iter().all(Vec::is_empty) {

@@ -1,21 +1,23 @@
 //! The ratings of a stored model, read again, and other ratings under the model's numbers.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use super::dataset::{Dataset, Reading};
-use super::given::{Given, read_given};
+use super::given::read_given;
+use super::reading::LoadConfig;
 use super::report::Durations;
 use super::train::set_aside;
 use super::{Observer, TrainConfig};
 use crate::error::{Error, Result};
-use crate::ids::{Id, Ids};
+use crate::ids::{Axis, Id, Ids};
 use crate::load::fingerprint;
+use crate::load::prepare::Duplicates;
 use crate::param::{Automatic, NonNegative};
 use crate::ratings::Cell;
 use crate::split::Parts;
-use crate::store::{FoldedEntry, Manifest};
+use crate::store::{Manifest, folded_file, verify};
 
 /// Numbers for ids: positions in the model, then unknown ids in the order they come.
 pub(super) struct Numbers<'m> {
@@ -137,15 +139,9 @@ pub(super) fn replay(
             format!("the model was trained on standard input, which cannot be read again; {how}");
         return Err(Error::Usage(message));
     }
-    let located = |files: &[String]| -> Vec<String> {
-        files.iter().map(|file| from_there(file, manifest)).collect()
-    };
     let settings = TrainConfig {
-        input: match place {
-            Place::Recorded => located(&settings.input),
-            Place::Moved(files) => files.to_vec(),
-        },
-        test_file: located(&settings.test_file),
+        input: located(&settings.input, manifest, place),
+        test_file: located(&settings.test_file, manifest, &Place::Recorded),
         ..settings.clone()
     };
     let mut durations = Durations::default();
@@ -184,51 +180,35 @@ pub(super) fn replay(
     Ok(data)
 }
 
-/// Reads ratings again that rows were folded in from, and compares the files' checksums.
+/// The ratings that rows of one side were folded in from; none where nothing was.
 pub(super) fn replay_folded(
-    entry: &FoldedEntry,
-    manifest: &Manifest,
+    axis: Axis,
+    (path, manifest): (&Path, &Manifest),
     settings: &TrainConfig,
     stop: &AtomicBool,
-    warnings: &mut Vec<String>,
-) -> Result<Given> {
-    let how = "give all ratings by --seen FILE";
-    if entry.files.iter().any(|file| file == "-") {
-        let message =
-            format!("rows were folded in from standard input, which cannot be read again; {how}");
-        return Err(Error::Usage(message));
-    }
-    let directory = entry.working_directory.as_deref().or(manifest.working_directory.as_deref());
-    let files: Vec<String> = entry.files.iter().map(|file| from(file, directory)).collect();
-    let reading = serde_json::from_value(entry.reading.clone());
-    let reading = reading
-        .map_err(|e| Error::Usage(format!("the record of a fold-in in the manifest: {e}")))?;
-    let wrong = |path: PathBuf, message: String| Error::Model { path, message };
-    let given = read_given(&files, &reading, settings, stop, warnings).map_err(|e| match e {
-        Error::Read { path, source } => {
-            wrong(path, format!("{source}; rows of the model were folded in from it: {how}"))
-        }
-        other => other,
-    })?;
-    for (nth, input) in given.inputs.iter().enumerate() {
-        let found = match &input.file {
-            Some(path) => fingerprint(path)?.sha256,
-            None => input.sha256.clone().unwrap_or_default(),
-        };
-        if entry.inputs.get(nth).is_none_or(|then| then.sha256 != found) {
-            let message =
-                format!("not the file that rows of the model were folded in from (changed); {how}");
-            return Err(wrong(input.uri.clone().into(), message));
-        }
-    }
-    Ok(given)
+) -> Result<Option<Source>> {
+    let entry = manifest.outputs.iter().find(|entry| entry.path == folded_file(axis));
+    let Some(entry) = entry else { return Ok(None) };
+    let file = verify(path, entry)?.to_string_lossy().into_owned();
+    let reading = LoadConfig {
+        weight_col: Some("weight".into()),
+        duplicates: Some(Duplicates::Last),
+        ..LoadConfig::default()
+    };
+    read_given(&[file], &reading, settings, stop, &mut Vec::new()).map(|given| Some(given.source))
 }
 
-/// A file as the training was told of it, from where the training ran.
-fn from_there(file: &str, manifest: &Manifest) -> String {
-    from(file, manifest.working_directory.as_deref())
+/// The files of a training, from here.
+pub(super) fn located(files: &[String], manifest: &Manifest, place: &Place<'_>) -> Vec<String> {
+    match place {
+        Place::Recorded => {
+            files.iter().map(|file| from(file, manifest.working_directory.as_deref())).collect()
+        }
+        Place::Moved(files) => files.to_vec(),
+    }
 }
 
+/// A file as the program was told of it, from where it ran.
 fn from(file: &str, directory: Option<&str>) -> String {
     let directory = directory.map(Path::new);
     let here = std::env::current_dir().ok();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-use super::lists::{Destination, KEYS_PER_CHUNK, List, Taker, TitleConfig};
+use super::lists::{Destination, List, Taker, TitleConfig, keys_per_chunk};
 use super::{Event, Observer, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
@@ -32,9 +32,9 @@ pub struct SimilarConfig {
     /// All items, or with --side user all users.
     #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["item", "user"]))]
     pub all: bool,
-    /// Which side --all compares.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "SIDE", default_value = "item", value_parser = side, requires = "all"))]
-    pub side: Axis,
+    /// Which side --all compares; items where nothing is said.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "SIDE", value_parser = side, requires = "all", conflicts_with_all = ["item", "user"]))]
+    pub side: Option<Axis>,
     /// What makes two alike.
     #[cfg_attr(feature = "cli", arg(long, value_name = "MEASURE", default_value = "cosine"))]
     pub similarity: Similarity,
@@ -72,7 +72,7 @@ impl SimilarConfig {
             item: Vec::new(),
             user: Vec::new(),
             all: true,
-            side: Axis::Item,
+            side: None,
             similarity: Similarity::Cosine,
             count: Self::COUNT,
             threads: None,
@@ -114,12 +114,17 @@ pub fn similar(
     observer: &Observer<'_>,
 ) -> Result<Similars> {
     let (model, manifest) = read_model(&config.model)?;
-    let axis = if config.user.is_empty() { config.side } else { Axis::User };
+    let side = config.side.unwrap_or(Axis::Item);
+    let axis = if config.user.is_empty() { side } else { Axis::User };
     let (trained, embedding) = match axis {
         Axis::User => (&model.users, &model.factors.users),
         Axis::Item => (&model.items, &model.factors.items),
     };
     let ids = &trained.ids;
+    if model.factors.rank() == 0 {
+        let message = "the model has no vectors to compare: it was trained with --factors 0";
+        return Err(Error::Usage(message.into()));
+    }
     let find = |id: &String| {
         let unknown = || Error::UnknownId { side: axis.name(), id: id.clone(), known: ids.len() };
         ids.find(id).map(|row| row as u32).ok_or_else(unknown)
@@ -148,7 +153,7 @@ pub fn similar(
         let neighbours = Neighbours::new(embedding, config.similarity);
         let n = config.count.get() as usize;
         let (mut done, mut rows_in_all, mut without_direction) = (0, 0, 0);
-        for chunk in keys.chunks(KEYS_PER_CHUNK) {
+        for chunk in keys.chunks(keys_per_chunk(n)) {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::Stopped);
             }
@@ -160,7 +165,7 @@ pub fn similar(
                     rows.keys.push(ids.get(key as usize));
                     rows.listed.push(ids.get(near.item as usize));
                     rows.ranks.push(rank);
-                    rows.scores.push(near.score);
+                    rows.scores.push(f64::from(near.score));
                     if shape.title {
                         rows.titles.push(title(near.item));
                     }

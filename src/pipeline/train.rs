@@ -22,7 +22,7 @@ use crate::model::Model;
 use crate::param::Automatic;
 use crate::ratings::{Cell, Ratings, Side};
 use crate::split::{Parts, Split};
-use crate::store::OutDir;
+use crate::store::{DirKind, OutDir};
 use crate::train::Fit;
 
 /// Trains a model as `config` says and publishes it.
@@ -30,7 +30,7 @@ use crate::train::Fit;
 /// # Errors
 /// Every failure leaves what was there before as it was, and nothing half-written.
 pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -> Result<Report> {
-    let out = OutDir::create(config.check()?, config.force)?;
+    let out = OutDir::create(config.check()?, config.force, DirKind::Model)?;
     let config = &config.resolved();
     let threads = config.threads.map(|t| t.get() as usize);
     with_threads(threads, || {

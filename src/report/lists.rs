@@ -10,11 +10,16 @@ pub fn lists(lists: &[List], head: &str) -> String {
 }
 
 fn text(id: &serde_json::Value) -> String {
-    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+    id.as_str().map_or_else(|| id.to_string(), clean)
+}
+
+/// Without line breaks and other control characters, which a terminal would obey.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn table(list: &List, head: &str) -> String {
-    let title = list.title.as_ref().map_or_else(String::new, |title| format!("  {title}"));
+    let title = list.title.as_ref().map_or_else(String::new, |title| format!("  {}", clean(title)));
     let mut out = fit(&format!("{head} {}{title}", text(&list.id)), 80);
     out.push('\n');
     if list.fallback == Some(true) {
@@ -36,13 +41,12 @@ fn table(list: &List, head: &str) -> String {
             false => format!("  {rank:>4}  {id}{score:>10}\n"),
         }
     };
-    out += &row("rank", "item", "title", "score");
-    if !titled && list.fallback.is_none() {
-        out = out.replace("item", "  id");
-    }
+    // Of items, or of users.
+    let what = if titled || list.fallback.is_some() { "item" } else { "id" };
+    out += &row("rank", what, "title", "score");
     for (rank, (item, id)) in (1..).zip(list.items.iter().zip(&ids)) {
-        let title = item.title.as_deref().unwrap_or_default();
-        out += &row(&format!("{rank}"), id, title, &format!("{:.4}", item.score));
+        let title = clean(item.title.as_deref().unwrap_or_default());
+        out += &row(&format!("{rank}"), id, &title, &format!("{:.4}", item.score));
         out += &because(item);
     }
     out
@@ -52,7 +56,7 @@ fn table(list: &List, head: &str) -> String {
 fn because(item: &Listed) -> String {
     let Some(because) = &item.because else { return String::new() };
     let line = |reason: &crate::pipeline::Because| {
-        let what = reason.title.clone().unwrap_or_else(|| text(&reason.id));
+        let what = reason.title.as_deref().map_or_else(|| text(&reason.id), clean);
         let what = fit(&what, 44);
         format!("          {:+.3} from {what}, rated {}\n", reason.share, reason.rating)
     };

@@ -1,7 +1,7 @@
 //! `manifest.json`: what was trained from what. Additive within a format version.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -123,13 +123,6 @@ pub struct FoldedEntry {
     pub folded_at: String,
     /// The files with the rows' complete ratings.
     pub inputs: Vec<InputEntry>,
-    /// Files as they were given.
-    pub files: Vec<String>,
-    /// Where the program ran: relative paths are from there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub working_directory: Option<String>,
-    /// How they were read.
-    pub reading: serde_json::Value,
     /// Rows that the model did not have.
     pub added: usize,
     /// Rows that replaced earlier ones.
@@ -344,6 +337,19 @@ impl Manifest {
             }
             Some(_) => {}
         }
-        serde_json::from_value(value).map_err(|e| wrong(format!("not a manifest: {e}")))
+        let manifest: Self =
+            serde_json::from_value(value).map_err(|e| wrong(format!("not a manifest: {e}")))?;
+        let mut met = HashSet::new();
+        for entry in &manifest.outputs {
+            let plain = |part| matches!(part, Component::Normal(_));
+            if !Path::new(&entry.path).components().all(plain) || entry.path.is_empty() {
+                let message = format!("it lists \"{}\", which is not in the directory", entry.path);
+                return Err(wrong(message));
+            }
+            if !met.insert(&entry.path) {
+                return Err(wrong(format!("it lists \"{}\" twice", entry.path)));
+            }
+        }
+        Ok(manifest)
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod factors;
+mod folded;
 mod manifest;
 mod outdir;
 mod ranked;
@@ -17,14 +18,15 @@ mod table;
 mod trials;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use factors::{FactorTable, Lists, Stamp, read_factors, write_factors, write_spark_factors};
+pub use folded::{FoldedRatings, folded_file};
 pub use manifest::{
     Data, ExportManifest, FORMAT_VERSION, Flavor, FoldedEntry, InputEntry, Manifest, ModelEntry,
     OutputEntry, SplitEntry, Tool,
 };
-pub use outdir::OutDir;
+pub use outdir::{DirKind, OutDir};
 pub use ranked::{Reason, RowFormat, RowShape, RowWriter, Rows};
 pub use table::{RatingsWriter, write_predictions};
 pub use trials::{Trial, TrialsDir};
@@ -95,6 +97,22 @@ pub(crate) fn sample_prefix(number: usize) -> String {
     format!("sample_{:03}_", number + 1)
 }
 
+/// The path of a file of a model, after its checksum.
+pub(crate) fn verify(path: &Path, entry: &OutputEntry) -> Result<PathBuf> {
+    let file = path.join(&entry.path);
+    let wrong = |message: String| Error::Model { path: file.clone(), message };
+    let found = match File::open(&file) {
+        Ok(_) => fingerprint(&file)?.sha256,
+        Err(e) => return Err(wrong(format!("the model is incomplete: {e}"))),
+    };
+    if found != entry.sha256 {
+        let message =
+            "its checksum differs from the one in manifest.json: the file was changed or damaged";
+        return Err(wrong(message.into()));
+    }
+    Ok(file)
+}
+
 /// Both sides, after their checksums.
 fn read_factor_files(path: &Path, prefix: &str, manifest: &Manifest) -> Result<Model> {
     let wrong = |path: &Path, message: &str| Error::Model {
@@ -103,18 +121,9 @@ fn read_factor_files(path: &Path, prefix: &str, manifest: &Manifest) -> Result<M
     };
     let check = |name: &str| {
         let name = format!("{prefix}{name}");
-        let file = path.join(&name);
         let entry = manifest.outputs.iter().find(|o| o.path == name);
-        let entry = entry.ok_or_else(|| wrong(&file, "not listed in manifest.json"))?;
-        let found = match File::open(&file) {
-            Ok(_) => fingerprint(&file)?.sha256,
-            Err(e) => return Err(wrong(&file, &format!("the model is incomplete: {e}"))),
-        };
-        if found != entry.sha256 {
-            let message = "its checksum differs from the one in manifest.json: the file was changed or damaged";
-            return Err(wrong(&file, message));
-        }
-        Ok(file)
+        let entry = entry.ok_or_else(|| wrong(&path.join(&name), "not listed in manifest.json"))?;
+        verify(path, entry)
     };
     let (user_file, item_file) = (check(USER_FACTORS)?, check(ITEM_FACTORS)?);
     let rank = manifest.model.k as usize;

@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use tempfile::TempDir;
 
-use super::MANIFEST;
+use super::{MANIFEST, OutputEntry, verify};
 use crate::error::{Error, Result};
 
 /// Files are written beside the target and moved into place together by [`OutDir::publish`]; dropped
@@ -15,18 +17,32 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct OutDir {
     target: PathBuf,
+    kind: DirKind,
     replace: bool,
     temporary: TempDir,
+    held: Option<File>,
+}
+
+/// What a directory holds; one kind does not replace the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirKind {
+    /// A trained model.
+    Model,
+    /// An export of one.
+    Export,
 }
 
 impl OutDir {
-    /// Prepares to write `target`, which must not exist unless `replace` and it is a lacuna model (or
+    /// Prepares to write `target`, which must not exist unless `replace` and it is of the same kind (or
     /// an empty directory).
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`] if nothing can be written there.
-    pub fn create(target: &Path, replace: bool) -> Result<Self> {
-        check_target(target, replace)?;
+    pub fn create(target: &Path, replace: bool, kind: DirKind) -> Result<Self> {
+        // A target without a name, as `.`, is what it stands for.
+        let resolved = target.file_name().is_none().then(|| target.canonicalize().ok()).flatten();
+        let target = resolved.as_deref().unwrap_or(target);
+        check_target(target, replace, kind)?;
         let parent = existing_ancestor(target);
         let name = target.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy());
         let prefix = format!(".{name}.lacuna-");
@@ -34,7 +50,15 @@ impl OutDir {
         let own = format!("{prefix}{}-", std::process::id());
         let temporary = tempfile::Builder::new().prefix(&own).tempdir_in(&parent);
         let temporary = temporary.map_err(|source| Error::Write { path: parent, source })?;
-        Ok(Self { target: target.to_owned(), replace, temporary })
+        Ok(Self { target: target.to_owned(), kind, replace, temporary, held: None })
+    }
+
+    /// Keeps others from replacing the target until this is published or dropped: for what is made out of
+    /// what the target holds. Waits for those who hold it.
+    #[must_use]
+    pub fn hold(mut self) -> Self {
+        self.held = self.held.or_else(|| lock(&self.target));
+        self
     }
 
     /// Where a file of this name is to be written.
@@ -61,19 +85,32 @@ impl OutDir {
         written.map_err(|source| Error::Write { path: self.final_path(name), source })
     }
 
-    /// Takes a file of another directory as it is: linked where the file system can, else copied.
+    /// Takes a file of another model as it is, after its checksum: linked where the file system can, else
+    /// copied.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn carry(&self, from: &Path, name: &str) -> Result<()> {
-        let to = self.file(name);
-        let carried = make_parents(&to).and_then(|()| {
-            fs::hard_link(from.join(name), &to).or_else(|_| {
-                fs::copy(from.join(name), &to)?;
-                File::open(&to)?.sync_all()
-            })
+    /// [`Error::Model`] for a file that is missing or damaged, [`Error::Write`].
+    pub fn carry(&self, from: &Path, entry: &OutputEntry) -> Result<()> {
+        let source = verify(from, entry)?;
+        let to = self.file(&entry.path);
+        let carried = make_parents(&to).and_then(|()| match fs::hard_link(&source, &to) {
+            // What cannot be linked can be copied.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::CrossesDevices
+                        | io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::Unsupported
+                        | io::ErrorKind::TooManyLinks
+                ) =>
+            {
+                let mut copy = File::create_new(&to)?;
+                io::copy(&mut File::open(&source)?, &mut copy)?;
+                copy.sync_all()
+            }
+            linked => linked,
         });
-        carried.map_err(|source| Error::Write { path: self.final_path(name), source })
+        carried.map_err(|source| Error::Write { path: self.final_path(&entry.path), source })
     }
 
     /// Opens a file for writing, in a directory of its own where the name says so.
@@ -92,14 +129,21 @@ impl OutDir {
     /// # Errors
     /// [`Error::Write`]; what was there before is still there then.
     pub fn publish(self) -> Result<PathBuf> {
+        let this = self.hold();
+        this.move_into_place()
+    }
+
+    fn move_into_place(self) -> Result<PathBuf> {
         let failed = |source| Error::Write { path: self.target.clone(), source };
-        check_target(&self.target, self.replace)?;
+        check_target(&self.target, self.replace, self.kind)?;
         let parent = parent_of(&self.target);
         fs::create_dir_all(&parent).map_err(failed)?;
         let from = self.temporary.path();
         open_to_readers(from).map_err(failed)?;
         sync_dirs(from).map_err(failed)?;
         if self.target.exists() {
+            let mode = fs::metadata(&self.target).map(|there| there.permissions());
+            mode.and_then(|mode| fs::set_permissions(from, mode)).map_err(failed)?;
             exchange(from, &self.target).map_err(failed)?;
             // What was there is now under the temporary name, which is removed on drop.
         } else {
@@ -111,7 +155,21 @@ impl OutDir {
     }
 }
 
-fn check_target(target: &Path, replace: bool) -> Result<()> {
+/// Waits for a lock on a directory, which the kernel gives back when the process ends; none where there is no
+/// directory, or the file system has no locks.
+fn lock(target: &Path) -> Option<File> {
+    loop {
+        let directory = File::open(target).ok()?;
+        flock(&directory, FlockOperation::LockExclusive).ok()?;
+        let (held, there) = (directory.metadata().ok()?, fs::metadata(target).ok()?);
+        // Another one may have been put in its place while this one was waited for.
+        if (held.dev(), held.ino()) == (there.dev(), there.ino()) {
+            return Some(directory);
+        }
+    }
+}
+
+fn check_target(target: &Path, replace: bool, kind: DirKind) -> Result<()> {
     if !target.exists() && !target.is_symlink() {
         return Ok(());
     }
@@ -129,9 +187,16 @@ fn check_target(target: &Path, replace: bool) -> Result<()> {
         return Ok(());
     }
     // What the manifest lists may go; anything else is somebody's.
-    let Some(listed) = listed_files(&target.join(MANIFEST)) else {
+    let Some((found, listed)) = listed_files(&target.join(MANIFEST)) else {
         return refused("is not a lacuna model".into());
     };
+    if found != kind {
+        let (is, wanted) = match found {
+            DirKind::Model => ("a model", "an export"),
+            DirKind::Export => ("an export", "a model"),
+        };
+        return refused(format!("is {is}, not {wanted}"));
+    }
     names.retain(|name| name != MANIFEST && !listed.contains(name));
     names.sort();
     match names.first() {
@@ -140,11 +205,16 @@ fn check_target(target: &Path, replace: bool) -> Result<()> {
     }
 }
 
-/// The files that a manifest lists.
-fn listed_files(manifest: &Path) -> Option<Vec<String>> {
+/// What a manifest is of, and the files that it lists.
+fn listed_files(manifest: &Path) -> Option<(DirKind, Vec<String>)> {
     let value: serde_json::Value = serde_json::from_slice(&fs::read(manifest).ok()?).ok()?;
+    let kind = match value.get("exported_at") {
+        Some(_) => DirKind::Export,
+        None => DirKind::Model,
+    };
     let outputs = value.get("outputs")?.as_array()?;
-    Some(outputs.iter().filter_map(|o| Some(o.get("path")?.as_str()?.to_owned())).collect())
+    let path = |o: &serde_json::Value| Some(o.get("path")?.as_str()?.to_owned());
+    Some((kind, outputs.iter().filter_map(path).collect()))
 }
 
 /// The names of all files below a directory, with those of the directories in between.
@@ -253,18 +323,29 @@ mod tests {
     fn a_directory_appears_whole_and_replaces_only_a_model() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let target = dir.path().join("deep/er/model");
-        let out = OutDir::create(&target, false).expect("creates");
+        let out = OutDir::create(&target, false, DirKind::Model).expect("creates");
         out.write("a", b"1").expect("writes");
         assert!(!target.exists());
         out.publish().expect("publishes");
         assert_eq!(fs::read(target.join("a")).expect("reads"), b"1");
-        assert!(matches!(OutDir::create(&target, false), Err(Error::OutputExists { .. })));
-        assert!(matches!(OutDir::create(&target, true), Err(Error::NotOurs { .. })));
+        assert!(matches!(
+            OutDir::create(&target, false, DirKind::Model),
+            Err(Error::OutputExists { .. })
+        ));
+        assert!(matches!(
+            OutDir::create(&target, true, DirKind::Model),
+            Err(Error::NotOurs { .. })
+        ));
         fs::write(target.join(MANIFEST), br#"{"outputs":[{"path":"a"}]}"#).expect("writes");
         fs::write(target.join("mine"), b"").expect("writes");
-        assert!(matches!(OutDir::create(&target, true), Err(Error::NotOurs { .. })));
+        assert!(matches!(
+            OutDir::create(&target, true, DirKind::Model),
+            Err(Error::NotOurs { .. })
+        ));
         fs::remove_file(target.join("mine")).expect("removes");
-        let out = OutDir::create(&target, true).expect("creates");
+        let export = OutDir::create(&target, true, DirKind::Export).map(|_| ());
+        assert!(export.is_err_and(|e| e.to_string().contains("is a model, not an export")));
+        let out = OutDir::create(&target, true, DirKind::Model).expect("creates");
         out.write("b", b"2").expect("writes");
         assert!(target.join("a").exists());
         out.publish().expect("publishes");
@@ -281,14 +362,15 @@ mod tests {
         let dead = dir.path().join(".model.lacuna-4194305-x");
         let alive = dir.path().join(format!(".model.lacuna-{}-y", std::process::id()));
         fs::create_dir(&dead).and_then(|()| fs::create_dir(&alive)).expect("creates");
-        drop(OutDir::create(&dir.path().join("model"), false).expect("creates"));
+        drop(OutDir::create(&dir.path().join("model"), false, DirKind::Model).expect("creates"));
         assert!(!dead.exists() && alive.exists());
     }
 
     #[test]
     fn dropped_before_publishing_nothing_remains() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let out = OutDir::create(&dir.path().join("model"), false).expect("creates");
+        let out =
+            OutDir::create(&dir.path().join("model"), false, DirKind::Model).expect("creates");
         out.write("a", b"1").expect("writes");
         drop(out);
         assert_eq!(fs::read_dir(dir.path()).expect("lists").count(), 0);

@@ -32,14 +32,14 @@ pub enum RowFormat {
 }
 
 impl RowFormat {
-    /// By a file's ending: `.parquet`, `.ndjson` or `.jsonl`; anything else is CSV.
+    /// By a file's ending: `.csv`, `.parquet`, `.ndjson` or `.jsonl`.
     #[must_use]
-    pub fn of(path: &Path) -> Self {
-        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-        match ending.as_deref() {
-            Some("parquet") => Self::Parquet,
-            Some("ndjson" | "jsonl") => Self::Ndjson,
-            _ => Self::Csv,
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_string_lossy().to_lowercase().as_str() {
+            "parquet" => Some(Self::Parquet),
+            "ndjson" | "jsonl" => Some(Self::Ndjson),
+            "csv" => Some(Self::Csv),
+            _ => None,
         }
     }
 }
@@ -82,7 +82,7 @@ pub struct Rows<'a> {
     /// Place in the list, from 1.
     pub ranks: Vec<i32>,
     /// Scores.
-    pub scores: Vec<f32>,
+    pub scores: Vec<f64>,
     /// Whether the key is unknown; empty where there is no such column.
     pub fallback: Vec<bool>,
     /// Titles; empty where there is no such column.
@@ -243,7 +243,8 @@ impl RowWriter {
     }
 }
 
-fn ids(name: &'static str, integer: bool, ids: &[Id<'_>]) -> Series {
+/// A column of ids.
+pub(super) fn ids(name: &'static str, integer: bool, ids: &[Id<'_>]) -> Series {
     let name = PlSmallStr::from_static(name);
     if integer {
         // A column is of one kind: the shape says which.
@@ -327,7 +328,7 @@ fn json_lines(
         fields.insert(shape.key.0.into(), json_id(rows.keys[row]));
         fields.insert(shape.listed.0.into(), json_id(rows.listed[row]));
         fields.insert("rank".into(), rows.ranks[row].into());
-        fields.insert("score".into(), decimal(rows.scores[row]));
+        fields.insert("score".into(), rows.scores[row].into());
         if shape.fallback {
             fields.insert("fallback".into(), rows.fallback[row].into());
         }

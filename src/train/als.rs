@@ -7,7 +7,7 @@
 //! `2 N k (k + 1) + (m + n)(k³/3 + 2k²)` flops for N ratings of m users and n items at rank k.
 
 use super::alternate::{Alternation, start_items};
-use super::explain::explain;
+use super::explain::{Share, explain};
 use super::{Algorithm, Fit, Fitted, Problem, SolverChoice};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
@@ -69,9 +69,9 @@ impl Algorithm for Als {
         &self,
         fitted: &Fitted<'_>,
         users: &Side,
-        items: &[Vec<u32>],
-    ) -> Result<Vec<Vec<Vec<f64>>>> {
-        explain(fitted, &self.objective(fitted), self.solver, users, items)
+        wanted: (&[Vec<u32>], usize),
+    ) -> Result<Vec<Vec<Vec<Share>>>> {
+        explain(fitted, &self.objective(fitted), self.solver, users, wanted)
     }
 }
 

@@ -20,14 +20,24 @@ use crate::ids::Axis;
 use crate::objective::Objective;
 use crate::ratings::{Row, Side};
 
-/// The shares of every rating of the rows of `users` in the scores of the items listed for each.
+/// What a rating carries to a score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// Which of the user's ratings, in the order of their items.
+    pub rating: u32,
+    /// Its part of the score.
+    pub share: f64,
+}
+
+/// The largest shares, at most `most`, of the ratings of every row of `users` in the scores of the items
+/// listed for it.
 pub(super) fn explain(
     fitted: &Fitted<'_>,
     objective: &impl Objective,
     solver: SolverChoice,
     users: &Side,
-    items: &[Vec<u32>],
-) -> Result<Vec<Vec<Vec<f64>>>> {
+    (items, most): (&[Vec<u32>], usize),
+) -> Result<Vec<Vec<Vec<Share>>>> {
     if solver == SolverChoice::Nonnegative {
         let message =
             "scores of nonnegative factors are no sums over ratings: they cannot be explained";
@@ -42,7 +52,7 @@ pub(super) fn explain(
     );
     let explain = |(row, items): (usize, &Vec<u32>)| {
         check_stop(fitted.stop)?;
-        let shares = row_shares(fitted, objective, &shared, users.row(row), items);
+        let shares = row_shares(fitted, objective, &shared, users.row(row), (items, most));
         shares.ok_or_else(|| Error::Numeric {
             side: "user",
             row: row.to_string(),
@@ -57,8 +67,8 @@ fn row_shares(
     objective: &impl Objective,
     shared: &DMatrix<f64>,
     row: Row<'_>,
-    items: &[u32],
-) -> Option<Vec<Vec<f64>>> {
+    (items, most): (&[u32], usize),
+) -> Option<Vec<Vec<Share>>> {
     let (mut weights, mut targets) = (Vec::new(), Vec::new());
     objective.terms(row, &fitted.factors.items.biases, &mut weights, &mut targets);
     let ridge = objective.ridge(Axis::User, row.len());
@@ -82,8 +92,15 @@ fn row_shares(
     let factor = Cholesky::new(system)?;
     let share = |item: &u32| {
         let direction = factor.solve(&extended(*item));
-        let cells = row.indices.iter().zip(&targets);
-        cells.map(|(&rated, &t)| f64::from(t) * direction.dot(&extended(rated))).collect()
+        let cells = (0..).zip(row.indices.iter().zip(&targets));
+        let share = |(rating, (&rated, &t)): (u32, (&u32, &f32))| Share {
+            rating,
+            share: f64::from(t) * direction.dot(&extended(rated)),
+        };
+        let mut shares: Vec<Share> = cells.map(share).collect();
+        shares.sort_by(|a, b| b.share.total_cmp(&a.share));
+        shares.truncate(most);
+        shares
     };
     Some(items.iter().map(share).collect())
 }

@@ -37,7 +37,7 @@
 //! let folded = stored.fold_in(&als, (Axis::User, &new))?;
 //! assert_eq!(folded.vectors.rows(), 1);
 //! // Which of the two ratings makes the score of item 2 what it is?
-//! let shares = stored.explain(&als, &new, &[vec![2]])?;
+//! let shares = stored.explain(&als, &new, &[vec![2]], 5)?;
 //! assert_eq!(shares[0][0].len(), 2);
 //! # Ok::<(), lacuna::error::Error>(())
 //! ```
@@ -45,7 +45,7 @@
 use std::sync::atomic::AtomicBool;
 
 use super::sweep::{HalfSweep, Partitions};
-use super::{Algorithm, SolverChoice};
+use super::{Algorithm, Share, SolverChoice};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
@@ -176,9 +176,9 @@ impl<'a> Stored<'a> {
         Ok(solved)
     }
 
-    /// How much each rating of a user carries to the scores of items, for every row of `users` and every
-    /// item of its list: one number per rating, in ratings, which add up to `score - mean - b_i` for the
-    /// user's exact vector (of implicit feedback, to the score).
+    /// How much the ratings of a user carry to the scores of items, for every row of `users` and every item of
+    /// its list: the `most` largest shares, largest first, in ratings. All of them add up to
+    /// `score - mean - b_i` for the user's exact vector (of implicit feedback, to the score).
     ///
     /// # Errors
     /// As [`Stored::fold_in`].
@@ -187,10 +187,13 @@ impl<'a> Stored<'a> {
         algorithm: &dyn Algorithm,
         users: &Side,
         items: &[Vec<u32>],
-    ) -> Result<Vec<Vec<Vec<f64>>>> {
+        most: usize,
+    ) -> Result<Vec<Vec<Vec<Share>>>> {
         let factors = self.factors(Axis::User);
-        let mut shares = algorithm.explain(&self.of(&factors), users, items)?;
-        shares.iter_mut().flatten().flatten().for_each(|share| *share *= self.deviation);
+        let mut shares = algorithm.explain(&self.of(&factors), users, (items, most))?;
+        for share in shares.iter_mut().flatten().flatten() {
+            share.share *= self.deviation;
+        }
         Ok(shares)
     }
 

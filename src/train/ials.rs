@@ -6,7 +6,7 @@
 //! rises, and for the confidences. An exact iteration costs that of [`super::Als`] and `(m + n) k²`.
 
 use super::alternate::{Alternation, start_items};
-use super::explain::explain;
+use super::explain::{Share, explain};
 use super::{Algorithm, Fit, Fitted, Problem, SolverChoice};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
@@ -79,9 +79,9 @@ impl Algorithm for Ials {
         &self,
         fitted: &Fitted<'_>,
         users: &Side,
-        items: &[Vec<u32>],
-    ) -> Result<Vec<Vec<Vec<f64>>>> {
-        explain(fitted, &self.objective(fitted), self.solver, users, items)
+        wanted: (&[Vec<u32>], usize),
+    ) -> Result<Vec<Vec<Vec<Share>>>> {
+        explain(fitted, &self.objective(fitted), self.solver, users, wanted)
     }
 }
 

@@ -80,6 +80,7 @@ use std::sync::atomic::AtomicBool;
 pub use als::Als;
 pub use alternate::SolverChoice;
 pub use bayes::Bayes;
+pub use explain::Share;
 pub use fold_in::{Fitted, Stored};
 pub use gd::Gd;
 pub use ials::Ials;
@@ -215,8 +216,8 @@ pub trait Algorithm: Send + Sync {
         )))
     }
 
-    /// How much each cell of every row of `users` carries to the scores of the items listed for it, on the
-    /// scale of the fit; see [`Stored::explain`].
+    /// How much the cells of every row of `users` carry to the scores of the items listed for it, on the
+    /// scale of the fit: the largest ones, at most so many; see [`Stored::explain`].
     ///
     /// # Errors
     /// [`Error::Usage`] for algorithms whose scores are no such sums.
@@ -224,8 +225,8 @@ pub trait Algorithm: Send + Sync {
         &self,
         _fitted: &Fitted<'_>,
         _users: &Side,
-        _items: &[Vec<u32>],
-    ) -> Result<Vec<Vec<Vec<f64>>>> {
+        _wanted: (&[Vec<u32>], usize),
+    ) -> Result<Vec<Vec<Vec<Share>>>> {
         Err(Error::Usage(format!(
             "scores of als and ials are sums over the user's ratings and can be explained; those of {} are not",
             self.name()

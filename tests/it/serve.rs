@@ -91,8 +91,11 @@ fn rows(path: &str) -> Vec<(i64, i64, usize, f64)> {
 
 /// What `predict` says of all pairs of a user.
 fn predictions(served: &Served, model: &str, user: i64, items: &[i64]) -> Vec<f64> {
-    let pairs: String = items.iter().map(|item| format!("{user},{item}\n")).collect();
-    let pairs = served.file("pairs.csv", &format!("user_id,item_id\n{pairs}"));
+    let mut pairs = "user_id,item_id\n".to_owned();
+    for item in items {
+        pairs += &format!("{user},{item}\n");
+    }
+    let pairs = served.file("pairs.csv", &pairs);
     let out = served.path("predicted.csv");
     json(&["predict", &served.path(model), "--pairs", &pairs, "-o", &out, "--force"]);
     let text = fs::read_to_string(out).unwrap();
@@ -258,8 +261,9 @@ fn neighbours_are_found_or_refused() {
     served.fails(&["similar", &model, "--item", "abc"], 2, &["unknown item \"abc\""]);
     // Without vectors there is no direction.
     json(&["train", &sample(), "-o", &served.path("k0"), "-k", "0"]);
-    let none = json(&["similar", &served.path("k0"), "--item", "1"]);
-    assert_eq!((&none["rows"], &none["without_direction"]), (&0.into(), &1.into()));
+    served.fails(&["similar", &served.path("k0"), "--item", "1"], 2, &["no vectors"]);
+    served.fails(&["export", &served.path("k0"), "--format", "npy"], 2, &["no vectors"]);
+    served.fails(&["similar", &model, "--side", "user", "--item", "1"], 2, &["--side"]);
     assert_eq!(json(&["recommend", &served.path("k0"), "--user", "1", "-n", "2"])["rows"], 2);
 }
 
@@ -319,9 +323,14 @@ fn users_and_items_are_folded_in() {
     served.fails(&["fold-in", &model, &new, "-o", &next], 2, &["--force"]);
     served.train("s", &sample(), &["-a", "sgd"]);
     served.fails(&["fold-in", &served.path("s"), &new, "-o", &out], 2, &["sgd"]);
-    // The files must still be what was folded in.
-    fs::write(&new, "userId,movieId,rating\n1,2,3\n").unwrap();
-    served.fails(&["recommend", &next, "--user", "1"], 3, &["folded in", "--seen"]);
+    // The next night has other users in the same file: what was folded in before is kept in the model.
+    fs::write(&new, "userId,movieId,rating\n70019,2,3\n").unwrap();
+    json(&["fold-in", &next, &new, "-o", &next, "--force"]);
+    let listed = json(&["recommend", &next, "--user", "70017", "--user", "70019", "-n", "500"]);
+    let ids = |list: usize| listed["lists"][list]["items"].as_array().unwrap();
+    assert!(ids(0).iter().all(|i| !rated.contains(&i["id"].as_i64().unwrap())));
+    assert!(ids(1).iter().all(|i| i["id"] != 2) && ids(1).len() == 499);
+    assert!(served.manifest("next")["folded"].as_array().unwrap().len() == 3);
 }
 
 /// Rows that were folded in have seen their own holdout: it does not count.

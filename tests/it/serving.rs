@@ -114,7 +114,7 @@ fn shares_add_up_to_the_score_and_follow_their_rating() {
         let model = model(&trained, &ratings);
         let stored = Stored::fitted_to(&model, trained.scale.deviation, &ratings, &stop);
         let wanted: Vec<Vec<u32>> = (0..40).map(|u| vec![u % 30, 29]).collect();
-        let shares = stored.explain(&**algorithm, &ratings.by_user, &wanted).unwrap();
+        let shares = stored.explain(&**algorithm, &ratings.by_user, &wanted, usize::MAX).unwrap();
         let score = |side: &Ratings, user: usize, item: u32| {
             let folded = stored.fold_in(&**algorithm, (Axis::User, &side.by_user)).unwrap();
             let q = model.factors.items.vectors.row(item as usize);
@@ -126,7 +126,8 @@ fn shares_add_up_to_the_score_and_follow_their_rating() {
             let at = wanted[user].iter().position(|&i| i == item).unwrap();
             let own = &shares[user][at];
             assert_eq!(own.len(), ratings.by_user.count(user));
-            let sum: f64 = own.iter().sum();
+            let sum: f64 = own.iter().map(|s| s.share).sum();
+            assert!(own.windows(2).all(|w| w[0].share >= w[1].share));
             assert!((sum - score(&ratings, user, item)).abs() < 1e-5, "{sum}");
             if nth > 0 {
                 continue;
@@ -143,7 +144,8 @@ fn shares_add_up_to_the_score_and_follow_their_rating() {
             let target = f64::from(ratings.by_user.row(user).values[1])
                 - model.scale.mean
                 - f64::from(model.factors.items.biases[rated as usize]);
-            assert!((own[1] / target * 0.5 - difference).abs() < 1e-5);
+            let share = own.iter().find(|s| s.rating == 1).unwrap().share;
+            assert!((share / target * 0.5 - difference).abs() < 1e-5);
         }
     }
     let other = Sgd {
@@ -162,6 +164,6 @@ fn shares_add_up_to_the_score_and_follow_their_rating() {
         fit(&als(2), &ratings, None, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     let model = model(&trained, &ratings);
     let stored = Stored::fitted_to(&model, trained.scale.deviation, &ratings, &stop);
-    let refused = stored.explain(&other, &ratings.by_user, &[]).unwrap_err().to_string();
+    let refused = stored.explain(&other, &ratings.by_user, &[], 1).unwrap_err().to_string();
     assert!(refused.contains("those of sgd are not"), "{refused}");
 }

@@ -21,7 +21,7 @@ pub(super) struct Sources {
     pub test: Source,
     /// What users are folded in from.
     pub given: Source,
-    /// Rows that were folded in after the training, each side's in the order they were.
+    /// Rows that were folded in after the training.
     pub folded: Vec<(Axis, Source)>,
     /// What a person should know.
     pub warnings: Vec<String>,
@@ -82,9 +82,9 @@ impl Sources {
             false => (test, given),
         };
         let mut folded = Vec::new();
-        for entry in &manifest.folded {
-            let given = replay_folded(entry, manifest, settings, stop, &mut warnings)?;
-            folded.push((entry.side, given.source));
+        for axis in [Axis::User, Axis::Item] {
+            let source = replay_folded(axis, (&config.model, manifest), settings, stop)?;
+            folded.extend(source.map(|source| (axis, source)));
         }
         Ok(Self { fitted, looked_at, test, given, folded, warnings })
     }

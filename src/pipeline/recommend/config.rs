@@ -22,8 +22,12 @@ pub struct RecommendConfig {
     /// Most items for a user.
     #[cfg_attr(feature = "cli", arg(short = 'n', long, value_name = "N", default_value_t = Self::COUNT))]
     pub count: Count,
-    /// Ratings whose items are left out, instead of those that the model's run record names.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "RATINGS", num_args = 1.., conflicts_with = "include_seen"))]
+    /// File of ratings whose items are left out, instead of those that the model's manifest names; may
+    /// be repeated.
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "RATINGS", conflicts_with = "include_seen")
+    )]
     pub seen: Vec<String>,
     /// Recommend items that the user has rated, too.
     #[cfg_attr(feature = "cli", arg(long))]
@@ -43,6 +47,10 @@ pub struct RecommendConfig {
     /// File with the categories of items, --item-names by default.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", requires = "max_per_category"))]
     pub item_table: Option<PathBuf>,
+    /// Column of the item ids in the file with the categories: --table-id-col where
+    /// not given.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", requires = "max_per_category"))]
+    pub category_id_col: Option<String>,
     /// Column of the categories, several with | between them. Recognised by common names (genres,
     /// category ...) where not given.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", requires = "max_per_category"))]
@@ -79,6 +87,7 @@ impl RecommendConfig {
             min_support: Natural::literal(0),
             max_per_category: None,
             item_table: None,
+            category_id_col: None,
             category_col: None,
             explain: None,
             threads: None,

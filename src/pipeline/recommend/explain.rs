@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::{Model, Recommendation};
 use crate::ratings::{Cell, Ratings};
 use crate::store::{Manifest, Reason};
-use crate::train::{Algorithm, Stored};
+use crate::train::{Algorithm, Share, Stored};
 
 pub(super) struct Explainer<'a> {
     stored: Stored<'a>,
@@ -63,22 +63,20 @@ impl<'a> Explainer<'a> {
             cells.extend(fitted[own].iter().map(|c| Cell { user: row as u32, ..*c }));
         }
         let side = Ratings::from_sorted(users.len(), items.len(), &cells).by_user;
-        let shares = self.stored.explain(&*self.algorithm, &side, &wanted)?;
+        let shares = self.stored.explain(&*self.algorithm, &side, &wanted, self.most)?;
         let mut reasons = Vec::new();
         for (user, (list, shares)) in lists.iter().zip(shares).enumerate() {
             let row = side.row(user);
-            reasons.extend(list.iter().enumerate().map(|(nth, _)| {
-                let Some(shares) = shares.get(nth) else { return Vec::new() };
-                let mut order: Vec<usize> = (0..shares.len()).collect();
-                order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
-                let reason = |&at: &usize| Reason {
-                    item: items.get(row.indices[at] as usize),
-                    title: titles.of(row.indices[at]),
-                    value: row.values[at],
-                    share: shares[at],
-                };
+            reasons.extend((0..list.len()).map(|nth| {
                 // What speaks against an item is no reason to recommend it.
-                order.iter().filter(|&&at| shares[at] > 0.0).take(self.most).map(reason).collect()
+                let shares = shares.get(nth).into_iter().flatten().filter(|s| s.share > 0.0);
+                let reason = |share: &Share| {
+                    let item = row.indices[share.rating as usize];
+                    let value = row.values[share.rating as usize];
+                    let (title, item) = (titles.of(item), items.get(item as usize));
+                    Reason { item, title, value, share: share.share }
+                };
+                shares.map(reason).collect()
             }));
         }
         Ok(reasons)

@@ -1,0 +1,57 @@
+//! The ratings that rows were folded in from, kept beside the factors: what is recommended, explained and
+//! measured then needs no other file.
+
+use std::fs::File;
+use std::path::Path;
+
+use polars::prelude::*;
+
+use super::factors::into_io;
+use super::ranked::ids;
+use crate::error::{Error, Result};
+use crate::ids::{Axis, Id};
+
+/// Ratings under external ids, column by column.
+#[derive(Debug, Clone, Default)]
+pub struct FoldedRatings<'a> {
+    /// Users.
+    pub users: Vec<Id<'a>>,
+    /// Items.
+    pub items: Vec<Id<'a>>,
+    /// Ratings.
+    pub values: Vec<f32>,
+    /// Weights.
+    pub weights: Vec<f32>,
+}
+
+/// Name of the file with the ratings of folded-in users, or items.
+#[must_use]
+pub const fn folded_file(axis: Axis) -> &'static str {
+    match axis {
+        Axis::User => "folded_user_ratings.parquet",
+        Axis::Item => "folded_item_ratings.parquet",
+    }
+}
+
+impl FoldedRatings<'_> {
+    /// Writes them as Parquet: `user_id`, `item_id`, `rating`, `weight`; `integer` says of users and items
+    /// whether their ids are.
+    ///
+    /// # Errors
+    /// [`Error::Write`], naming `shown`.
+    pub fn write(&self, path: &Path, shown: &Path, integer: (bool, bool)) -> Result<()> {
+        let write = || -> std::io::Result<()> {
+            let columns = vec![
+                ids("user_id", integer.0, &self.users).into_column(),
+                ids("item_id", integer.1, &self.items).into_column(),
+                Series::new("rating".into(), &self.values).into_column(),
+                Series::new("weight".into(), &self.weights).into_column(),
+            ];
+            let mut frame = DataFrame::new(self.values.len(), columns).map_err(into_io)?;
+            let file = File::create(path)?;
+            ParquetWriter::new(&file).finish(&mut frame).map_err(into_io)?;
+            file.sync_all()
+        };
+        write().map_err(|source| Error::Write { path: shown.to_owned(), source })
+    }
+}
