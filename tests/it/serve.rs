@@ -529,3 +529,138 @@ fn movielens_is_recommended_with_titles() {
     assert_eq!(out.lines().count(), 12, "{out}");
     assert!(out.lines().skip(2).all(|l| l.contains("(1") || l.contains("(2")), "{out}");
 }
+
+#[test]
+fn what_a_manifest_lists_lies_in_its_directory() {
+    let served = Served::new(&[]);
+    let model = served.path("m");
+    let victim = served.file("victim.txt", "precious");
+    let path = Path::new(&model).join("manifest.json");
+    let manifest = fs::read_to_string(&path).unwrap();
+    for name in ["../victim.txt", &victim, "item_factors.parquet"] {
+        let mut value: Value = serde_json::from_str(&manifest).unwrap();
+        let mut entry = value["outputs"][0].clone();
+        entry["path"] = name.into();
+        value["outputs"].as_array_mut().unwrap().push(entry);
+        fs::write(&path, value.to_string()).unwrap();
+        served.fails(&["export", &model, "--format", "npy"], 3, &["it lists", name]);
+    }
+}
+
+/// An export does not replace a model, nor a model an export.
+#[test]
+fn one_kind_of_directory_does_not_replace_another() {
+    let served = Served::new(&[]);
+    let (model, apart) = (served.path("m"), served.path("apart"));
+    let export = ["export", &model, "--format", "npy", "--force", "-o"];
+    served.fails(&[&export[..], &[&model]].concat(), 2, &["is a model, not an export"]);
+    json(&[&export[..], &[&apart]].concat());
+    json(&[&export[..], &[&apart]].concat());
+    served.fails(&["train", &sample(), "-o", &apart, "--force"], 2, &["is an export, not a model"]);
+    served.fails(&["recommend", &apart, "--user", "1"], 3, &["manifest.json"]);
+}
+
+/// Both are listed, whichever comes first.
+#[test]
+fn exports_at_the_same_time_wait_for_each_other() {
+    let served = Served::new(&[]);
+    let model = served.path("m");
+    let formats = ["npy", "csv", "ndjson", "resp"];
+    let children: Vec<_> = formats
+        .iter()
+        .map(|f| lacuna().args(["export", &model, "--format", f, "--quiet"]).spawn().unwrap())
+        .collect();
+    assert!(children.into_iter().all(|mut child| child.wait().unwrap().success()));
+    let flavors = served.manifest("m")["flavors"].as_object().unwrap().clone();
+    assert_eq!(
+        flavors.keys().collect::<Vec<_>>(),
+        ["csv-raw", "ndjson-raw", "npy-raw", "resp-raw"]
+    );
+    // One that somebody deleted is forgotten, and can be made again.
+    fs::remove_dir_all(Path::new(&model).join("exports/csv-raw")).unwrap();
+    json(&["export", &model, "--format", "csv", "--layout", "dot"]);
+    json(&["export", &model, "--format", "csv"]);
+    assert_eq!(served.manifest("m")["flavors"].as_object().unwrap().len(), 5);
+    // From within the directory.
+    let inside =
+        lacuna().current_dir(&model).args(["export", ".", "-f", "fbin", "-q"]).status().unwrap();
+    assert!(inside.success() && Path::new(&model).join("exports/fbin-raw").is_dir());
+}
+
+/// Rows of the output are ordered by the score as it is written, then by id.
+#[test]
+fn written_rows_are_in_order() {
+    let served = Served::new(&[]);
+    let out = served.path("all.csv");
+    json(&["recommend", &served.path("m"), "-n", "400", "-o", &out]);
+    let rows = rows(&out);
+    for pair in rows.windows(2).filter(|w| w[0].0 == w[1].0) {
+        let (a, b) = (pair[0], pair[1]);
+        assert!(a.3 > b.3 || (a.3 == b.3 && a.1 < b.1), "{pair:?}");
+    }
+}
+
+/// A rating that training left out is a rating all the same.
+#[test]
+fn ratings_that_training_left_out_are_not_recommended() {
+    let served = Served::new(&["--since", "2010-01-01", "--min-user-ratings", "50"]);
+    assert!(served.manifest("m")["data"]["below_minimum"].as_u64().unwrap() > 0);
+    let (model, out) = (served.path("m"), served.path("all.csv"));
+    let users: String = (1..=1000).map(|u| u.to_string() + "\n").collect();
+    let users = served.file("users.txt", &users);
+    json(&["recommend", &model, "--users", &users, "-n", "20", "-o", &out]);
+    let rated = rated(&sample());
+    assert!(rows(&out).iter().all(|r| !rated[&r.0].contains(&r.1)));
+}
+
+/// Measured are the factors fitted without the holdout, to which nothing was folded in.
+#[test]
+fn a_refitted_model_is_measured_as_before_after_a_fold_in() {
+    let served = Served::new(&["--refit"]);
+    let (model, next) = (served.path("m"), served.path("next"));
+    let new = served.file("new.csv", "userId,movieId,rating\n1,1,5\n1,2,1\n2,999999,5\n");
+    let done = json(&["fold-in", &model, &new, "-o", &next]);
+    assert_eq!((&done["replaced"], &done["left_out"]), (&1.into(), &1.into()));
+    let of = |model: &str| json(&["evaluate", model])["rating"]["rmse"].clone();
+    assert_eq!(of(&model), of(&next));
+    // User 2 was left out: what the user has rated is still known.
+    let rated = &rated(&sample())[&2];
+    let listed = json(&["recommend", &next, "--user", "2", "-n", "500"]);
+    let ids = listed["lists"][0]["items"].as_array().unwrap();
+    assert!(ids.iter().all(|i| !rated.contains(&i["id"].as_i64().unwrap())));
+}
+
+#[test]
+fn lists_that_are_none_are_refused() {
+    let served = Served::new(&[]);
+    let model = served.path("m");
+    let strange = served.file("strange.csv", "id,reason\n1,adult\n");
+    for flag in ["--deny", "--allow", "--users"] {
+        let arguments = ["recommend", &model, flag, &strange, "-n", "1"];
+        served.fails(&arguments, 3, &["line 1", "id,reason"]);
+    }
+    let unknown = served.file("unknown.txt", "777777\n");
+    served.fails(&["recommend", &model, "--deny", &unknown], 3, &["no item in it"]);
+    let seen = served.file("seen.csv", "userId,movieId,rating\nann,x,5\n");
+    served.fails(&["recommend", &model, "--user", "1", "--seen", &seen], 3, &["--seen"]);
+    served.fails(&["recommend", &model, "-o", &served.path("x.tsv")], 2, &["--format"]);
+}
+
+#[test]
+fn a_stop_leaves_no_export() {
+    let served = Served::new(&[]);
+    let before = served.content();
+    let config = lacuna::pipeline::ExportConfig {
+        model: served.path("m").into(),
+        format: "csv".parse().unwrap(),
+        layout: lacuna::model::Layout::Dot,
+        dtype: lacuna::export::Dtype::F32,
+        side: None,
+        output: None,
+        force: false,
+    };
+    let stopped = std::sync::atomic::AtomicBool::new(true);
+    let outcome = lacuna::pipeline::export(&config, &stopped);
+    assert!(matches!(outcome, Err(lacuna::error::Error::Stopped)), "{outcome:?}");
+    assert!(before == served.content());
+}
