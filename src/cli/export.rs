@@ -22,25 +22,24 @@ pub(super) fn after_help() -> String {
     let mut text = "Formats:\n".to_owned();
     for format in Format::all() {
         let half = if format.dtypes().len() > 1 { " [f16]" } else { "" };
-        text += &format!("  {:<14} {}{half}\n", format.name(), format.about());
+        text += &format!("  {:<13} {}{half}\n", format.name(), format.about());
     }
     text += "\n\
 Layouts (p, q the vectors, b the biases, M a norm above those of all items):
-  raw     q and p, biases in a column of their own
-  dot     [q, b_i, 1] and [p, 1, mean + b_u]: the dot product is the score
+  raw     q and p, biases beside them
+  dot     [q, b_i, 1], [p, 1, mean + b_u]: the dot product is the score;
           for indexes of inner products
-  mips    [q, b_i, sqrt(M^2 - |q, b_i|^2)] and [p, 1, 0]: cosine and distance rank as scores do
-          for indexes of cosines or distances
+  mips    [q, b_i, sqrt(M^2 - |q, b_i|^2)], [p, 1, 0]: cosine and distance
+          rank as the score does; for indexes of cosines or distances
   cosine  q / |q|: similar items only, not recommendations
 
-Without their biases items rank quite differently: raw vectors are not for an index.
-
-Every export is listed in the manifest with the checksums of its files; formats without ids have a
-file of ids beside the vectors, in the same order.
+Without their biases items rank quite differently: raw vectors are not for an
+index. Every export is listed in the manifest with the checksums of its files;
+formats without ids have a file of ids beside the vectors, in the same order.
 
 Examples:
   lacuna export model --format npy --layout dot
-  lacuna export model --format pgcopy --layout dot -o load && (cd load && psql -f load.sql)
+  lacuna export model --format pgcopy -o load && (cd load && psql -f load.sql)
   lacuna export model --format elasticsearch --layout dot --side item
   lacuna export model --format npz --layout mips --dtype f16";
     text

@@ -9,9 +9,11 @@ use crate::report;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Solves the vector of each user in NEW_RATINGS (its complete history, not only what is new) from its
-ratings, the items fixed: what the next half-sweep of training would give. Users that the model has are
-replaced, others added. The new version has an identity of its own; metrics are those of the training.
+Solves the vector of each user in NEW_RATINGS (its complete history, not only
+what is new) from its ratings, the items fixed: what the next half-sweep of
+training would give. Users that the model has are replaced, others added. The
+new version has an identity of its own and keeps the ratings, so that they are
+not recommended; metrics are those of the training. Exports are not taken over.
 Exact for models of als and ials; other algorithms refuse.
 
 Examples:

@@ -11,23 +11,27 @@ use crate::report;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every item that the user has not rated is a candidate; higher scores come first, equal ones by id. The
-score is that of `lacuna predict`. What users have rated is read again from where the model's run record
-says (training ratings and holdout), or from --seen. Users with fewer candidates than --count get fewer.
-A user that the model does not know gets the most rated items, with `fallback` true.
+Every item that the user has not rated is a candidate; higher scores come
+first, equal ones by id. The score is that of lacuna predict. What users have
+rated is read again from where the model's manifest says (training ratings and
+holdout), or from --seen. Users with fewer candidates than --count get fewer.
+A user that the model does not know gets the most rated items, with fallback
+true and the score that predict gives without the user.
 
---explain: the user's vector is solved from its ratings, so the score, less the mean and the item's
-bias, is a sum over them; the largest shares are named.
+--explain: a user's vector is solved from its ratings, so the score, less the
+mean and the item's bias, is a sum over them; the largest positive shares are
+named (of the vector solved against the published items, from which that of
+the model differs a little).
 
-Rows: user_id, item_id, rank, score; fallback where users are listed; title with --item-names;
-because (JSON) with --explain.
+Rows: user_id, item_id, rank, score; fallback where users are listed; title
+with --item-names; because (JSON) with --explain.
 
 Examples:
   lacuna recommend model --user 42 --item-names movies.csv
   lacuna recommend model --user 42 --explain
   lacuna recommend model -n 100 -o recommendations.parquet
   lacuna recommend model --users active.csv --min-support 20 -o top.ndjson
-  lacuna recommend model -n 20 --item-table movies.csv --max-per-category 5 > top.csv")]
+  lacuna recommend model --item-table movies.csv --max-per-category 5 > top.csv")]
 pub(super) struct RecommendArgs {
     #[command(flatten)]
     config: RecommendConfig,

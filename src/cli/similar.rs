@@ -11,10 +11,12 @@ use crate::report;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Compared are the vectors, biases left out. cosine: the same taste, whatever the popularity; dot: long
-vectors, which popular items have, come first. Equal ones are ordered by id.
+Compared are the vectors, biases left out. cosine: the same taste, whatever the
+popularity; dot: long vectors, which popular items have, come first. Equal ones
+are ordered by id.
 
-Rows: item_id, similar_item_id (user_id, similar_user_id), rank, score; title with --item-names.
+Rows: item_id, similar_item_id (user_id, similar_user_id), rank, score; title
+with --item-names.
 
 Examples:
   lacuna similar model --item 1 --item-names movies.csv

@@ -22,7 +22,7 @@ impl Exporter for Elasticsearch {
     }
 
     fn about(&self) -> &'static str {
-        "Elasticsearch: bodies of POST /INDEX/_bulk, and the index's mapping"
+        "bodies of POST /INDEX/_bulk, and the mapping"
     }
 
     fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {
@@ -51,7 +51,7 @@ impl Exporter for OpenSearch {
     }
 
     fn about(&self) -> &'static str {
-        "OpenSearch: bodies of POST /INDEX/_bulk, and the index's settings and mapping"
+        "the same for OpenSearch"
     }
 
     fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {

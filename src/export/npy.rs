@@ -17,7 +17,7 @@ impl Exporter for Npy {
     }
 
     fn about(&self) -> &'static str {
-        "NumPy, FAISS, hnswlib, usearch: arrays that can be memory-mapped"
+        "NumPy, FAISS, hnswlib: arrays that can be memory-mapped"
     }
 
     fn dtypes(&self) -> &'static [Dtype] {

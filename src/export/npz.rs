@@ -19,7 +19,7 @@ impl Exporter for Npz {
     }
 
     fn about(&self) -> &'static str {
-        "NumPy, implicit (AlternatingLeastSquares.load): one archive of arrays"
+        "NumPy, implicit: one archive of arrays"
     }
 
     fn dtypes(&self) -> &'static [Dtype] {

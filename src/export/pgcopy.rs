@@ -24,7 +24,7 @@ impl Exporter for PgCopy {
     }
 
     fn about(&self) -> &'static str {
-        "PostgreSQL and pgvector: binary COPY, and the SQL that loads it"
+        "PostgreSQL, pgvector: binary COPY and the SQL for it"
     }
 
     fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {

@@ -14,7 +14,7 @@ impl Exporter for Resp {
     }
 
     fn about(&self) -> &'static str {
-        "Redis, Valkey: redis-cli --pipe < item_embeddings.resp"
+        "Redis, Valkey: commands for redis-cli --pipe"
     }
 
     fn dtypes(&self) -> &'static [Dtype] {

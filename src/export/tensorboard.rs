@@ -17,7 +17,7 @@ impl Exporter for TensorBoard {
     }
 
     fn about(&self) -> &'static str {
-        "TensorBoard's projector: the 10,000 most rated rows of each side"
+        "TensorBoard's projector: the 10,000 most rated rows"
     }
 
     fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {

@@ -16,7 +16,7 @@ impl Exporter for Word2Vec {
     }
 
     fn about(&self) -> &'static str {
-        "gensim (KeyedVectors), fastText tools: its neighbours are cosines"
+        "gensim KeyedVectors; blanks in ids become %20"
     }
 
     fn refuses(&self, layout: Layout) -> Option<&'static str> {
