@@ -27,6 +27,19 @@ impl Axis {
     }
 }
 
+/// The name of neither side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there are the sides user and item")]
+pub struct UnknownSide;
+
+impl std::str::FromStr for Axis {
+    type Err = UnknownSide;
+
+    fn from_str(name: &str) -> Result<Self, UnknownSide> {
+        [Self::User, Self::Item].into_iter().find(|axis| axis.name() == name).ok_or(UnknownSide)
+    }
+}
+
 /// The external ids of one side, sorted and unique: position `i` is the dense index of `ids[i]`.
 ///
 /// Integers sort by value, text by its UTF-8 bytes. External ids enter here and come back at export;

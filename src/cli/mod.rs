@@ -16,6 +16,7 @@ mod similar;
 mod terminal;
 mod train;
 mod tune;
+mod verify;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -80,6 +81,8 @@ enum Command {
     FoldIn(fold_in::FoldInArgs),
     /// Write a model's vectors in the format of another system.
     Export(export::ExportArgs),
+    /// Compare the files of a model with the checksums in its manifest.
+    Verify(verify::VerifyArgs),
     /// Print the whole predicted matrix of a small model.
     Reconstruct(reconstruct::ReconstructArgs),
     /// Generate synthetic ratings with a known truth.
@@ -189,6 +192,7 @@ fn run(arguments: Vec<OsString>, context: &Context) -> Result<ExitCode> {
         Command::Similar(args) => similar::run(&args, context),
         Command::FoldIn(args) => fold_in::run(&args, context),
         Command::Export(args) => export::run(&args, context),
+        Command::Verify(args) => verify::run(&args),
         Command::Reconstruct(args) => reconstruct::run(&args),
         Command::Generate(args) => generate::run(&args, context),
         Command::Completions(args) => completions::run(&args),

@@ -1,16 +1,16 @@
 //! The best of many scores: items packed for blocked products, and a bounded selection.
 
 use super::Matrix;
-use super::simd::{Kernels, PANEL};
+use super::simd::{Buffer, Kernels, PANEL};
 
 /// Items ready to be scored: their vectors, entry by entry for [`PANEL`] items at a time, and a bias each.
 #[derive(Debug, Clone)]
 pub struct Panels {
     items: usize,
     rank: usize,
-    entries: Vec<f32>,
+    entries: Buffer,
     /// Of the items, then minus infinity up to whole panels.
-    biases: Vec<f32>,
+    biases: Buffer,
 }
 
 impl Panels {
@@ -18,8 +18,10 @@ impl Panels {
     #[must_use]
     pub fn new(vectors: &Matrix, biases: &[f32], items: &[u32]) -> Self {
         let (rank, width) = (vectors.cols(), items.len().next_multiple_of(PANEL));
-        let mut entries = vec![0.0; width * rank];
-        let mut packed = vec![f32::NEG_INFINITY; width];
+        // From cache lines on: a vector across two lines takes two loads.
+        let mut entries = Buffer::zeros(width * rank);
+        let mut packed = Buffer::zeros(width);
+        packed.fill(f32::NEG_INFINITY);
         for (at, &item) in items.iter().enumerate() {
             let panel = &mut entries[at / PANEL * PANEL * rank..];
             for (f, &value) in vectors.row(item as usize).iter().enumerate() {
@@ -44,7 +46,7 @@ impl Panels {
 
     /// Number of items with those that fill the last panel.
     #[must_use]
-    pub const fn padded(&self) -> usize {
+    pub fn padded(&self) -> usize {
         self.biases.len()
     }
 
@@ -132,8 +134,15 @@ impl Selection {
         }
     }
 
+    /// Raises the threshold where that is worth its while.
+    pub fn settle(&mut self) {
+        if self.candidates.len() > self.k + self.k / 2 {
+            self.shrink();
+        }
+    }
+
     /// Keeps the best `k`, and raises the threshold to the last of them.
-    pub fn shrink(&mut self) {
+    fn shrink(&mut self) {
         if self.k > 0 && self.candidates.len() > self.k {
             let (_, last, _) = self.candidates.select_nth_unstable_by(self.k - 1, better);
             self.threshold = last.score;

@@ -106,10 +106,17 @@ pub struct Ranked {
 }
 
 /// Memory of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Scratch {
-    scores: Vec<f32>,
+    /// A row of scores per user.
+    scores: Matrix,
     selections: Vec<Selection>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { scores: Matrix::zeros(0, ITEMS_PER_BLOCK), selections: Vec::new() }
+    }
 }
 
 impl Ranker {
@@ -171,7 +178,10 @@ impl Ranker {
         let Scratch { scores, selections } = scratch;
         selections.clear();
         selections.resize(wanted.len(), Selection::new(k));
-        scores.resize(wanted.len() * ITEMS_PER_BLOCK, 0.0);
+        if scores.rows() < wanted.len() {
+            *scores = Matrix::zeros(wanted.len().max(USERS_PER_BLOCK), ITEMS_PER_BLOCK);
+        }
+        let scores = scores.padded_rows_mut();
         let norms: Vec<f64> = wanted.iter().map(|w| norm(users.row(w.row as usize))).collect();
         let score = |w: &Wanted<'_>| -> Vec<f32> {
             let of = |&c: &u32| self.panels.score_of(kernels, users, w.row, self.place[c as usize]);
@@ -210,7 +220,7 @@ impl Ranker {
                     scores[at as usize - first] = f32::NEG_INFINITY;
                 }
                 selections[nth].offer(kernels, items, scores);
-                selections[nth].shrink();
+                selections[nth].settle();
                 let Ranked { scores: placed, places, .. } = &mut ranked[nth];
                 for (place, &score) in places.iter_mut().zip(&*placed) {
                     let (above, equal) = kernels.count(scores, score);

@@ -42,7 +42,7 @@ pub struct FoldInConfig {
     #[cfg_attr(feature = "cli", arg(long))]
     pub force: bool,
     /// Fold in users, or items.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "SIDE", default_value = "user", value_parser = super::side))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "SIDE", default_value = "user"))]
     pub side: Axis,
     /// Threads; all cores by default. The result does not depend on it.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]

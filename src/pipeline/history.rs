@@ -71,11 +71,11 @@ impl<'m> History<'m> {
             false => Place::Moved(seen.files),
         };
         if !seen.files.is_empty() && !same_files(seen.files, manifest)? {
-            let given = read_given(seen.files, seen.reading, &settings, stop, warnings)?;
             if seen.fitted {
                 let message = "--explain needs the ratings that the model was trained on, and --seen holds others";
                 return Err(Error::Usage(message.into()));
             }
+            let given = read_given(seen.files, seen.reading, &settings, stop, warnings)?;
             let Source { cells, users: u, items: i } = given.source;
             pairs.add(&cells, &users.of(&u), &items.of(&i));
             if pairs.pairs.is_empty() {

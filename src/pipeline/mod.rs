@@ -26,6 +26,7 @@ mod segments;
 mod similar;
 mod train;
 mod tune;
+mod verify;
 
 use std::path::Path;
 
@@ -47,10 +48,10 @@ pub use report::{
 };
 pub use segments::Segment;
 use sha2::{Digest, Sha256};
-pub(crate) use similar::side;
 pub use similar::{SimilarConfig, Similars, similar};
 pub use train::train;
 pub use tune::{Chosen, TuneConfig, Tuning, tune};
+pub use verify::{Verified, verify_files};
 
 use crate::error::{Error, Result};
 

@@ -33,7 +33,7 @@ pub struct SimilarConfig {
     #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["item", "user"]))]
     pub all: bool,
     /// Which side --all compares; items where nothing is said.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "SIDE", value_parser = side, requires = "all", conflicts_with_all = ["item", "user"]))]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "SIDE", requires = "all", conflicts_with_all = ["item", "user"]))]
     pub side: Option<Axis>,
     /// What makes two alike.
     #[cfg_attr(feature = "cli", arg(long, value_name = "MEASURE", default_value = "cosine"))]
@@ -47,18 +47,6 @@ pub struct SimilarConfig {
     /// Titles.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub titles: TitleConfig,
-}
-
-/// `user` or `item`.
-///
-/// # Errors
-/// A message for anything else.
-pub(crate) fn side(text: &str) -> Result<Axis, String> {
-    match text {
-        "user" => Ok(Axis::User),
-        "item" => Ok(Axis::Item),
-        _ => Err("user or item".into()),
-    }
 }
 
 impl SimilarConfig {

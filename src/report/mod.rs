@@ -12,7 +12,7 @@ pub use evaluate::evaluation;
 pub use inspection::inspection;
 pub use lists::lists;
 pub use matrix::matrix;
-pub use serving::{exported, folded_in};
+pub use serving::{exported, folded_in, verified};
 pub use train::{train_json, train_summary};
 pub use tune::tuning;
 

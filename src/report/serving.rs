@@ -1,7 +1,7 @@
-//! The summaries of an export and of a fold-in.
+//! The summaries of an export, a fold-in and a verification.
 
 use super::{bytes, count};
-use crate::pipeline::{Exported, FoldedIn};
+use crate::pipeline::{Exported, FoldedIn, Verified};
 
 /// What was exported, file by file.
 #[must_use]
@@ -24,6 +24,17 @@ pub fn exported(outcome: &Exported, size: u64) -> String {
         text += format!("  {name:<32}{rows:>18}{:>10}\n", bytes(file.bytes)).as_str();
     }
     text + &format!("wrote      {}\n", outcome.output.display())
+}
+
+/// That all is well.
+#[must_use]
+pub fn verified(outcome: &Verified) -> String {
+    let files = count(outcome.files as u64);
+    format!(
+        "verified   {files} files, {}, version {}\n",
+        bytes(outcome.bytes),
+        outcome.model_version
+    )
 }
 
 /// Rows by what became of them.

@@ -316,40 +316,78 @@ fn ratings() -> String {
 }
 
 impl Manifest {
-    /// Reads a manifest.
+    /// Reads the manifest of a model.
     ///
     /// # Errors
-    /// [`Error::Model`] if it is missing, not a manifest, or of a newer format.
+    /// [`Error::Model`] if it is missing, not a manifest, of a newer format, or lists files outside its
+    /// directory.
     pub fn read(path: &Path) -> Result<Self> {
-        let wrong = |message: String| Error::Model { path: path.to_owned(), message };
-        let text =
-            std::fs::read(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;
-        let value: serde_json::Value =
-            serde_json::from_slice(&text).map_err(|e| wrong(format!("not a manifest: {e}")))?;
-        let version = value.get("format_version").and_then(serde_json::Value::as_u64);
-        match version {
-            None => return Err(wrong("not a manifest: no format_version".into())),
-            Some(version) if version > u64::from(FORMAT_VERSION) => {
-                return Err(wrong(format!(
-                    "format version {version} is newer than the {FORMAT_VERSION} this release reads; \
-                     use a newer lacuna"
-                )));
-            }
-            Some(_) => {}
-        }
-        let manifest: Self =
-            serde_json::from_value(value).map_err(|e| wrong(format!("not a manifest: {e}")))?;
-        let mut met = HashSet::new();
-        for entry in &manifest.outputs {
-            let plain = |part| matches!(part, Component::Normal(_));
-            if !Path::new(&entry.path).components().all(plain) || entry.path.is_empty() {
-                let message = format!("it lists \"{}\", which is not in the directory", entry.path);
-                return Err(wrong(message));
-            }
-            if !met.insert(&entry.path) {
-                return Err(wrong(format!("it lists \"{}\" twice", entry.path)));
-            }
-        }
+        let manifest: Self = parse(path, read_value(path)?)?;
+        check_names(path, &manifest.outputs)?;
         Ok(manifest)
     }
+}
+
+/// The identity of a model or an export in a directory, and the files that its manifest lists.
+///
+/// # Errors
+/// As [`Manifest::read`].
+pub fn listed_outputs(directory: &Path) -> Result<(String, Vec<OutputEntry>)> {
+    let path = &directory.join(super::MANIFEST);
+    let value = read_value(path)?;
+    let (version, outputs) = match value.get("exported_at") {
+        Some(_) => {
+            let manifest: ExportManifest = parse(path, value)?;
+            (manifest.model_version, manifest.outputs)
+        }
+        None => {
+            let manifest: Manifest = parse(path, value)?;
+            (manifest.model_version, manifest.outputs)
+        }
+    };
+    check_names(path, &outputs)?;
+    Ok((version, outputs))
+}
+
+fn wrong(path: &Path, message: String) -> Error {
+    Error::Model { path: path.to_owned(), message }
+}
+
+/// The JSON of a manifest of a format that this release reads.
+fn read_value(path: &Path) -> Result<serde_json::Value> {
+    let text = std::fs::read(path);
+    let text = text.map_err(|e| wrong(path, format!("the model is incomplete: {e}")))?;
+    let value: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|e| wrong(path, format!("not a manifest: {e}")))?;
+    match value.get("format_version").and_then(serde_json::Value::as_u64) {
+        None => Err(wrong(path, "not a manifest: no format_version".into())),
+        Some(version) if version > u64::from(FORMAT_VERSION) => {
+            let message = format!(
+                "format version {version} is newer than the {FORMAT_VERSION} this release reads; \
+                 use a newer lacuna"
+            );
+            Err(wrong(path, message))
+        }
+        Some(_) => Ok(value),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, value: serde_json::Value) -> Result<T> {
+    serde_json::from_value(value).map_err(|e| wrong(path, format!("not a manifest: {e}")))
+}
+
+/// Whether every name is once, and of a file in the directory.
+fn check_names(path: &Path, outputs: &[OutputEntry]) -> Result<()> {
+    let mut met = HashSet::new();
+    for entry in outputs {
+        let plain = |part| matches!(part, Component::Normal(_));
+        if !Path::new(&entry.path).components().all(plain) || entry.path.is_empty() {
+            let message = format!("it lists \"{}\", which is not in the directory", entry.path);
+            return Err(wrong(path, message));
+        }
+        if !met.insert(&entry.path) {
+            return Err(wrong(path, format!("it lists \"{}\" twice", entry.path)));
+        }
+    }
+    Ok(())
 }

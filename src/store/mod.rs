@@ -24,8 +24,9 @@ pub use factors::{FactorTable, Lists, Stamp, read_factors, write_factors, write_
 pub use folded::{FoldedRatings, folded_file};
 pub use manifest::{
     Data, ExportManifest, FORMAT_VERSION, Flavor, FoldedEntry, InputEntry, Manifest, ModelEntry,
-    OutputEntry, SplitEntry, Tool,
+    OutputEntry, SplitEntry, Tool, listed_outputs,
 };
+pub(crate) use outdir::unlisted_files;
 pub use outdir::{DirKind, OutDir};
 pub use ranked::{Reason, RowFormat, RowShape, RowWriter, Rows};
 pub use table::{RatingsWriter, write_predictions};

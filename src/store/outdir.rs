@@ -231,6 +231,14 @@ fn files_below(directory: &Path, prefix: &str) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Files in a directory that a manifest does not list, sorted.
+pub(crate) fn unlisted_files(directory: &Path, outputs: &[OutputEntry]) -> io::Result<Vec<String>> {
+    let mut names = files_below(directory, "")?;
+    names.retain(|name| name != MANIFEST && !outputs.iter().any(|entry| entry.path == *name));
+    names.sort();
+    Ok(names)
+}
+
 fn make_parents(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }

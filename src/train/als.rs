@@ -78,8 +78,14 @@ impl Algorithm for Als {
 impl Als {
     /// What a further row minimises.
     fn objective(&self, fitted: &Fitted<'_>) -> Explicit {
-        let standard = (fitted.scale.mean, fitted.scale.deviation);
-        Explicit::with_counts(fitted.mean_counts, standard, self.regularization, self.biases)
+        let Fitted { published, scale, .. } = *fitted;
+        let standard = (scale.mean, scale.deviation / published);
+        let regularization = Regularization {
+            users: self.regularization.users * published,
+            items: self.regularization.items * published,
+            ..self.regularization
+        };
+        Explicit::with_counts(fitted.mean_counts, standard, regularization, self.biases)
     }
 }
 

@@ -57,8 +57,12 @@ use crate::solver::{Cholesky, Nonnegative, Solver};
 /// What a fit left behind, which new rows are solved against.
 #[derive(Debug, Clone, Copy)]
 pub struct Fitted<'a> {
-    /// The factors, on the scale of the fit (standardised ratings).
+    /// The factors.
     pub factors: &'a Factors,
+    /// `s` where they are published ones, on the rating scale; 1 where they are on the scale of the fit
+    /// (standardised ratings). With `√s p`, `√s q`, `s b` in place of `p`, `q`, `b` the objective of
+    /// standardised ratings, times `s²`, is that of ratings less their mean with `s λ` for the vectors.
+    pub published: f64,
     /// How they become scores.
     pub scale: Scale,
     /// Mean numbers of training ratings, over the users and over the items that have any.
@@ -84,6 +88,7 @@ impl<'a> Fitted<'a> {
         let Ratings { by_user, by_item } = ratings;
         Self {
             factors,
+            published: 1.0,
             scale,
             mean_counts: (by_user.mean_count(), by_item.mean_count()),
             rows: (by_user.rows_with_cells(), by_item.rows_with_cells()),
@@ -170,10 +175,7 @@ impl<'a> Stored<'a> {
         algorithm: &dyn Algorithm,
         (axis, side): (Axis, &Side),
     ) -> Result<Embedding> {
-        let factors = self.factors(axis);
-        let mut solved = algorithm.fold_in(&self.of(&factors), (axis, side))?;
-        solved.rescale(self.deviation);
-        Ok(solved)
+        algorithm.fold_in(&self.fitted(), (axis, side))
     }
 
     /// How much the ratings of a user carry to the scores of items, for every row of `users` and every item of
@@ -189,29 +191,13 @@ impl<'a> Stored<'a> {
         items: &[Vec<u32>],
         most: usize,
     ) -> Result<Vec<Vec<Vec<Share>>>> {
-        let factors = self.factors(Axis::User);
-        let mut shares = algorithm.explain(&self.of(&factors), users, (items, most))?;
-        for share in shares.iter_mut().flatten().flatten() {
-            share.share *= self.deviation;
-        }
-        Ok(shares)
+        algorithm.explain(&self.fitted(), users, (items, most))
     }
 
-    /// On the scale of the fit, the side that is to be solved left out.
-    fn factors(&self, solved: Axis) -> Factors {
-        let Factors { users, items } = &self.model.factors;
-        let none = Embedding::zeros(0, self.model.factors.rank());
-        let mut factors = match solved {
-            Axis::User => Factors { users: none, items: items.clone() },
-            Axis::Item => Factors { users: users.clone(), items: none },
-        };
-        factors.rescale(1.0 / self.deviation);
-        factors
-    }
-
-    fn of<'f>(&'f self, factors: &'f Factors) -> Fitted<'f> {
+    fn fitted(&self) -> Fitted<'_> {
         Fitted {
-            factors,
+            factors: &self.model.factors,
+            published: self.deviation,
             scale: Scale { deviation: self.deviation, ..self.model.scale },
             mean_counts: self.mean_counts,
             rows: (self.model.users.ids.len(), self.model.items.ids.len()),

@@ -664,3 +664,25 @@ fn a_stop_leaves_no_export() {
     assert!(matches!(outcome, Err(lacuna::error::Error::Stopped)), "{outcome:?}");
     assert!(before == served.content());
 }
+
+#[test]
+fn models_and_exports_are_verified() {
+    let served = Served::new(&[]);
+    let (model, apart) = (served.path("m"), served.path("apart"));
+    json(&["export", &model, "--format", "csv"]);
+    json(&["export", &model, "--format", "npz", "-o", &apart]);
+    for path in [&model, &apart] {
+        let found = json(&["verify", path]);
+        assert_eq!(
+            (&found["damaged"], &found["unlisted"]),
+            (&Value::Array(vec![]), &Value::Array(vec![]))
+        );
+    }
+    fs::write(Path::new(&model).join("exports/csv-raw/item_embeddings.csv"), "item_id\n").unwrap();
+    fs::remove_file(Path::new(&model).join("metrics.json")).unwrap();
+    let words = ["2 of 5 files", "item_embeddings.csv", "metrics.json"];
+    served.fails(&["verify", &model], 3, &words);
+    fs::write(Path::new(&apart).join("mine"), "").unwrap();
+    assert_eq!(json(&["verify", &apart])["unlisted"][0], "mine");
+    served.fails(&["verify", &served.path("nowhere")], 3, &["manifest.json"]);
+}

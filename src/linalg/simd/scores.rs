@@ -21,65 +21,65 @@ pub(super) unsafe fn scores<V: Vector>(
     biases: &[f32],
     out: &mut [f32],
 ) {
-    // SAFETY: the tiles' promises are the caller's.
-    unsafe {
-        let mut done = 0;
-        macro_rules! groups {
-            ($count:literal) => {
-                while rows.len() - done >= $count {
-                    let own: [*const f32; $count] = std::array::from_fn(|r| {
-                        base.as_ptr().add(rows[done + r] as usize * stride)
-                    });
-                    let to = out.as_mut_ptr().add(done * biases.len());
-                    strip::<V, $count>(own, cols, panels, biases, to);
-                    done += $count;
-                }
-            };
+    let width = biases.len();
+    // Items outside, rows inside: a panel is read into the innermost cache once for all rows.
+    for first in (0..width).step_by(WIDE * V::N) {
+        // SAFETY: the panel, the biases and the rows of `out` are as long as the caller says.
+        unsafe {
+            let items = panels.as_ptr().add(first / PANEL * cols * PANEL + first % PANEL);
+            let bias = biases.as_ptr().add(first);
+            let mut done = 0;
+            macro_rules! groups {
+                ($count:literal) => {
+                    while rows.len() - done >= $count {
+                        let own: [*const f32; $count] = std::array::from_fn(|r| {
+                            base.as_ptr().add(rows[done + r] as usize * stride)
+                        });
+                        let to = out.as_mut_ptr().add(done * width + first);
+                        tile::<V, $count>(own, cols, items, bias, to, width);
+                        done += $count;
+                    }
+                };
+            }
+            // As many accumulators as leave room for the operands.
+            if V::REGISTERS >= 32 {
+                groups!(12);
+            }
+            groups!(6);
+            groups!(1);
         }
-        // As many accumulators as leave room for the operands.
-        if V::REGISTERS >= 32 {
-            groups!(12);
-        }
-        groups!(6);
-        groups!(1);
     }
 }
 
-/// `R` rows against all panels.
+/// `R` rows against the items of one tile.
 ///
 /// # Safety
-/// As for [`scores`].
+/// As for [`scores`]: `items` points to the tile in its panel, `bias` and `out` to its first item.
 #[inline(always)]
-unsafe fn strip<V: Vector, const R: usize>(
+unsafe fn tile<V: Vector, const R: usize>(
     rows: [*const f32; R],
     cols: usize,
-    panels: &[f32],
-    biases: &[f32],
+    items: *const f32,
+    bias: *const f32,
     out: *mut f32,
+    width: usize,
 ) {
-    let width = biases.len();
-    for first in (0..width).step_by(WIDE * V::N) {
-        let (panel, lane) = (first / PANEL, first % PANEL);
-        // SAFETY: the panel, the biases and the rows of `out` are as long as the caller says.
-        unsafe {
-            let items = panels.as_ptr().add(panel * cols * PANEL + lane);
-            let bias = biases.as_ptr().add(first);
-            let start: [V; WIDE] = std::array::from_fn(|w| V::load(bias.add(w * V::N)));
-            let mut sums = [start; R];
-            for f in 0..cols {
-                let y: [V; WIDE] =
-                    std::array::from_fn(|w| V::load(items.add(f * PANEL + w * V::N)));
-                for r in 0..R {
-                    let x = V::splat(*rows[r].add(f));
-                    for w in 0..WIDE {
-                        sums[r][w] = x.mul_add(y[w], sums[r][w]);
-                    }
+    // SAFETY: as the caller says.
+    unsafe {
+        let start: [V; WIDE] = std::array::from_fn(|w| V::load(bias.add(w * V::N)));
+        let mut sums = [start; R];
+        for f in 0..cols {
+            let y: [V; WIDE] = std::array::from_fn(|w| V::load(items.add(f * PANEL + w * V::N)));
+            for r in 0..R {
+                let x = V::splat(*rows[r].add(f));
+                for w in 0..WIDE {
+                    sums[r][w] = x.mul_add(y[w], sums[r][w]);
                 }
             }
-            for r in 0..R {
-                for w in 0..WIDE {
-                    sums[r][w].store(out.add(r * width + first + w * V::N));
-                }
+        }
+        for r in 0..R {
+            for w in 0..WIDE {
+                sums[r][w].store(out.add(r * width + w * V::N));
             }
         }
     }
@@ -105,16 +105,22 @@ pub(super) unsafe fn at_least<V: Vector>(scores: &[f32], threshold: f32, found: 
     let whole = scores.len() / stretch * stretch;
     for first in (0..whole).step_by(stretch) {
         // SAFETY: the stretch lies within the scores; the rest is the caller's promise.
-        let any = unsafe {
+        unsafe {
+            let least = V::splat(threshold);
             let from = scores.as_ptr().add(first);
             let mut largest = V::load(from);
             for nth in 1..LOOK {
                 largest = largest.max(V::load(from.add(nth * V::N)));
             }
-            largest.any_at_least(V::splat(threshold))
-        };
-        if any {
-            look(first, &scores[first..first + stretch]);
+            if !largest.any_at_least(least) {
+                continue;
+            }
+            for nth in 0..LOOK {
+                if V::load(from.add(nth * V::N)).any_at_least(least) {
+                    let at = first + nth * V::N;
+                    look(at, &scores[at..at + V::N]);
+                }
+            }
         }
     }
     look(whole, &scores[whole..]);

@@ -1,0 +1,49 @@
+//! `lacuna verify`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{OutputArgs, terminal};
+use crate::error::{Error, Result};
+use crate::param::Threads;
+use crate::pipeline::verify_files;
+use crate::report;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit code 0 if every file is what the manifest says, 3 if one is missing or
+differs.
+
+Examples:
+  lacuna verify model
+  lacuna verify model --json | jq .damaged")]
+pub(super) struct VerifyArgs {
+    /// Directory of a model, or of an export.
+    #[arg(value_name = "DIR")]
+    path: PathBuf,
+    /// Threads; all cores by default.
+    #[arg(short = 'j', long, value_name = "N")]
+    threads: Option<Threads>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn run(args: &VerifyArgs) -> Result<()> {
+    let outcome = verify_files(&args.path, args.threads)?;
+    for name in &outcome.unlisted {
+        terminal::warning(&format!("{name} is not listed in the manifest"));
+    }
+    if args.output.json {
+        terminal::print(&format!("{}\n", report::json(&outcome)))?;
+    } else if !args.output.quiet && outcome.damaged.is_empty() {
+        terminal::print(&report::verified(&outcome))?;
+    }
+    let Some((first, others)) = outcome.damaged.split_first() else { return Ok(()) };
+    for message in others {
+        terminal::note(message);
+    }
+    let path = args.path.clone();
+    let of = format!("{} of {} files", outcome.damaged.len(), outcome.files);
+    Err(Error::Model { path, message: format!("{of} are not what the manifest says; {first}") })
+}
