@@ -338,9 +338,8 @@ class PostgreSQL:
         self.user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         if self.user:
             shutil.chown(self.home, "postgres")
-            for parent in (self.home, *self.home.parents):
-                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
-                    parent.chmod(parent.stat().st_mode | 0o711)
+            # Of the temporary directory, which is private, the server's user may pass through.
+            work.chmod(0o711)
         run(*self.user, self.bin / "initdb", "-D", self.home / "data", "-A", "trust", "-U", "lacuna", cwd="/")
         options = f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync=off"
         run(*self.user, self.bin / "pg_ctl", "-D", self.home / "data", "-o", options, "-l", self.home / "log", "-w", "start", cwd="/")
