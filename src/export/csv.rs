@@ -1,17 +1,14 @@
 //! CSV with a column per number: spreadsheets, R, anything.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
-use rayon::prelude::*;
-
+use super::lines::write_rows;
 use super::{Dtype, Export, ExportSide, Exporter, Files};
 use crate::error::Result;
 
 /// `item_embeddings.csv`: id, bias, `n_ratings`, `f0`, `f1`, ...
 pub(super) struct Csv;
-
-/// Rows that are formatted at a time.
-const ROWS_PER_CHUNK: usize = 1 << 12;
 
 impl Exporter for Csv {
     fn name(&self) -> &'static str {
@@ -44,18 +41,12 @@ fn table(side: &ExportSide, to: &mut dyn Write) -> io::Result<()> {
     writer.write_record(columns(side))?;
     writer.flush()?;
     drop(writer);
-    let chunks: Vec<usize> = (0..side.rows()).step_by(ROWS_PER_CHUNK).collect();
-    for group in chunks.chunks(rayon::current_num_threads() * 2) {
-        let texts: Vec<io::Result<Vec<u8>>> =
-            group.par_iter().map(|&first| lines(side, first)).collect();
-        texts.into_iter().try_for_each(|text| to.write_all(&text?))?;
-    }
-    Ok(())
+    write_rows(0..side.rows(), to, &|rows| lines(side, rows))
 }
 
-fn lines(side: &ExportSide, first: usize) -> io::Result<Vec<u8>> {
+fn lines(side: &ExportSide, rows: Range<usize>) -> io::Result<Vec<u8>> {
     let mut writer = ::csv::Writer::from_writer(Vec::new());
-    for row in first..side.rows().min(first + ROWS_PER_CHUNK) {
+    for row in rows {
         writer.write_field(side.ids.get(row).text().as_bytes())?;
         if let Some(biases) = &side.biases {
             writer.write_field(format!("{:?}", biases[row]))?;

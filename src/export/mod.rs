@@ -34,6 +34,7 @@ mod csv;
 mod dtype;
 mod fbin;
 mod files;
+mod lines;
 mod ndjson;
 mod npy;
 mod npz;
@@ -261,11 +262,6 @@ impl FromStr for Format {
     fn from_str(name: &str) -> Result<Self, UnknownFormat> {
         Self::all().find(|format| format.name() == name).ok_or(UnknownFormat)
     }
-}
-
-/// An id as JSON: integers that a double holds exactly as numbers, others as text.
-fn json_id(ids: &Ids, row: usize) -> serde_json::Value {
-    crate::store::json_id(ids.get(row))
 }
 
 #[cfg(test)]

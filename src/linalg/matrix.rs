@@ -2,6 +2,12 @@
 
 use super::simd::{Buffer, LANES};
 
+/// The Euclidean norm of a vector, in double precision.
+#[must_use]
+pub fn norm(vector: &[f32]) -> f64 {
+    vector.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
+}
+
 /// A dense row-major matrix of `rows x cols`, each row padded with zeros to whole vectors.
 ///
 /// The padding lets kernels read whole vectors, each row from a cache line on: `stride` is `cols` rounded up to [`LANES`], and one

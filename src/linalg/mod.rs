@@ -21,6 +21,6 @@ pub use dense64::solve_bordered_f64;
 pub use dual::Dual;
 pub use group::Group;
 pub use inverse::invert_symmetric;
-pub use matrix::Matrix;
+pub use matrix::{Matrix, norm};
 pub use normal::{CHUNK, NormalEquations, Solution, sum};
 pub use top::{Panels, Scored, Selection};

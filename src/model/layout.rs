@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::neighbours::normalise;
 use super::{Embedding, Model};
 use crate::ids::Axis;
-use crate::linalg::Matrix;
+use crate::linalg::{Matrix, norm as length};
 
 /// A form of exported vectors; see the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -83,8 +83,7 @@ pub fn largest_norm(items: &Embedding) -> f64 {
 }
 
 fn squared(items: &Embedding, row: usize) -> f64 {
-    let vector: f64 = items.vectors.row(row).iter().map(|&v| f64::from(v).powi(2)).sum();
-    vector + f64::from(items.biases[row]).powi(2)
+    length(items.vectors.row(row)).powi(2) + f64::from(items.biases[row]).powi(2)
 }
 
 /// One side of a model in a layout.

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::{Embedding, Ranker, Scratch, USERS_PER_BLOCK, Wanted};
-use crate::linalg::Scored;
 use crate::linalg::simd::Kernels;
+use crate::linalg::{Scored, norm};
 
 /// What makes two rows alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -79,8 +79,7 @@ impl Neighbours {
 
 /// Brings a vector to unit length; false for a zero vector.
 pub(super) fn normalise(vector: &mut [f32]) -> bool {
-    let squares: f64 = vector.iter().map(|&v| f64::from(v).powi(2)).sum();
-    let factor = squares.sqrt().recip();
+    let factor = norm(vector).recip();
     if !factor.is_finite() {
         return false;
     }

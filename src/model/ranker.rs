@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::Embedding;
 use crate::linalg::simd::{Kernels, PANEL};
-use crate::linalg::{Matrix, Panels, Scored, Selection};
+use crate::linalg::{Matrix, Panels, Scored, Selection, norm};
 
 /// Users that are scored together: the items' vectors are read once for all of them.
 pub const USERS_PER_BLOCK: usize = 48;
@@ -77,10 +77,6 @@ impl Bound {
 pub fn mean_norm(vectors: &Matrix) -> f64 {
     let sum: f64 = (0..vectors.rows()).map(|row| norm(vectors.row(row))).sum();
     sum / vectors.rows().max(1) as f64
-}
-
-fn norm(vector: &[f32]) -> f64 {
-    vector.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
 }
 
 /// What is wanted of one user.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::now;
 use super::publish::tool;
+use super::{now, pretty};
 use crate::error::{Error, Result};
 use crate::export::{Content, Dtype, Export, Files, Format};
 use crate::ids::Axis;
@@ -151,7 +151,7 @@ fn apart(
         flavor: flavor.clone(),
         outputs: outputs.clone(),
     };
-    out.write(MANIFEST, json(&own)?.as_bytes())?;
+    out.write(MANIFEST, &pretty(&own)?)?;
     let output = out.publish()?;
     Ok(Exported { output, model_version: own.model_version, flavor, outputs })
 }
@@ -183,7 +183,7 @@ fn within(
     let flavor = flavor(config, export, norm, &outputs);
     manifest.outputs.extend(outputs.iter().cloned());
     manifest.flavors.insert(name, flavor.clone());
-    out.write(MANIFEST, json(&manifest)?.as_bytes())?;
+    out.write(MANIFEST, &pretty(&manifest)?)?;
     let output = out.publish()?.join(directory);
     Ok(Exported { output, model_version: manifest.model_version, flavor, outputs })
 }
@@ -199,10 +199,6 @@ fn drop_broken(manifest: &mut Manifest, path: &Path) {
         }
         whole
     });
-}
-
-fn json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string_pretty(value).map_err(|e| Error::Internal(format!("JSON: {e}")))
 }
 
 fn flavor(config: &ExportConfig, export: &Export, norm: f64, outputs: &[OutputEntry]) -> Flavor {

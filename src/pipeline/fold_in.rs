@@ -12,8 +12,8 @@ use super::export::mips_norm;
 use super::given::{Given, read_given};
 use super::publish::{input_entry, output_entry, tool, write_model};
 use super::reading::LoadConfig;
-use super::record::{Numbers, Source, recorded, replay_folded, translate};
-use super::{digest, now, with_threads};
+use super::record::{Numbers, Source, recorded, replay_folded, solves_rows, translate};
+use super::{digest, now, pretty, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id, Ids};
 use crate::load::{fingerprint, time};
@@ -99,7 +99,7 @@ pub fn fold_in(config: &FoldInConfig, stop: &AtomicBool) -> Result<FoldedIn> {
     let since = Instant::now();
     let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold();
     let (model, manifest) = read_model(&config.model)?;
-    check(&manifest)?;
+    solves_rows(&manifest, "fold-in")?;
     let mut durations =
         FoldInSeconds { load: since.elapsed().as_secs_f64(), ..FoldInSeconds::default() };
     with_threads(config.threads.map(|t| t.get() as usize), || {
@@ -146,16 +146,6 @@ pub fn fold_in(config: &FoldInConfig, stop: &AtomicBool) -> Result<FoldedIn> {
             durations_s: durations,
         })
     })
-}
-
-/// Whether rows can be folded into a model.
-fn check(manifest: &Manifest) -> Result<()> {
-    match manifest.model.algorithm.as_str() {
-        "als" | "ials" => Ok(()),
-        other => Err(Error::Usage(format!(
-            "rows are folded in exactly into models of als and ials; {other} has no such solve: train again"
-        ))),
-    }
 }
 
 /// Rows to fold in, under their ids.
@@ -414,8 +404,6 @@ fn write(
         }
     }
     manifest.outputs = outputs;
-    let text = serde_json::to_string_pretty(&manifest);
-    let text = text.map_err(|e| Error::Internal(format!("JSON: {e}")))?;
-    out.write(MANIFEST, text.as_bytes())?;
+    out.write(MANIFEST, &pretty(&manifest)?)?;
     out.publish()
 }

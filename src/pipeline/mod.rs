@@ -100,6 +100,11 @@ pub(crate) fn suggestion<T: AsRef<str>>(name: &str, known: &[T]) -> String {
         .map_or_else(String::new, |(_, k)| format!("; did you mean \"{k}\"?"))
 }
 
+/// Indented JSON, as manifests and metrics are written.
+fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(format!("JSON: {e}")))
+}
+
 /// SHA-256 in hexadecimal over the parts, each preceded by its length.
 fn digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
     let mut hash = Sha256::new();

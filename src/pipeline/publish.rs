@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::dataset::Inputs;
 use super::report::{Durations, Metrics, Report};
-use super::{TrainConfig, digest, now, peak_memory};
+use super::{TrainConfig, digest, now, peak_memory, pretty};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
@@ -87,10 +87,7 @@ pub(super) fn publish(
             "file, line, reason, text",
         )?);
     }
-    let json = |value: serde_json::Result<String>| {
-        value.map_err(|e| Error::Internal(format!("JSON: {e}")))
-    };
-    out.write(METRICS, json(serde_json::to_string_pretty(&metrics))?.as_bytes())?;
+    out.write(METRICS, &pretty(&metrics)?)?;
     outputs.push(output_entry(&out, METRICS, 0, "JSON")?);
     durations.export = since.elapsed().as_secs_f64();
     durations.total = started.elapsed().as_secs_f64();
@@ -121,7 +118,7 @@ pub(super) fn publish(
         flavors: BTreeMap::new(),
         folded: Vec::new(),
     };
-    out.write(MANIFEST, json(serde_json::to_string_pretty(&manifest))?.as_bytes())?;
+    out.write(MANIFEST, &pretty(&manifest)?)?;
     let output = out.publish()?;
     durations.total = started.elapsed().as_secs_f64();
     Ok(Report { output, manifest, metrics, durations, warnings })

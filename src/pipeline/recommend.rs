@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::history::{History, Seen};
 use super::lists::{Destination, List, Taker, Titles, keys_per_chunk};
+use super::record::solves_rows;
 use super::{Event, Observer, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id, Ids};
@@ -145,7 +146,7 @@ impl<'a> Session<'a> {
         }
         let explaining = config.explain.is_some();
         if explaining {
-            Explainer::check(manifest)?;
+            solves_rows(manifest, "--explain")?;
         }
         let seen = Seen {
             model: &config.model,

@@ -198,6 +198,16 @@ pub(super) fn replay_folded(
     read_given(&[file], &reading, settings, stop, &mut Vec::new()).map(|given| Some(given.source))
 }
 
+/// Whether rows of a model are solved exactly, which `what` needs.
+pub(super) fn solves_rows(manifest: &Manifest, what: &str) -> Result<()> {
+    match manifest.model.algorithm.as_str() {
+        "als" | "ials" => Ok(()),
+        other => Err(Error::Usage(format!(
+            "{what} needs exact solves of rows, which models of als and ials have; {other} has none"
+        ))),
+    }
+}
+
 /// The files of a training, from here.
 pub(super) fn located(files: &[String], manifest: &Manifest, place: &Place<'_>) -> Vec<String> {
     match place {

@@ -98,6 +98,13 @@ pub(crate) fn sample_prefix(number: usize) -> String {
     format!("sample_{:03}_", number + 1)
 }
 
+/// A single-precision number as JSON, in the shortest decimal form that reads back as it.
+#[must_use]
+pub fn json_number(value: f32) -> serde_json::Value {
+    // The nearest double of that decimal form prints as it.
+    value.to_string().parse::<f64>().map_or(serde_json::Value::Null, Into::into)
+}
+
 /// The path of a file of a model, after its checksum.
 pub(crate) fn verify(path: &Path, entry: &OutputEntry) -> Result<PathBuf> {
     let file = path.join(&entry.path);

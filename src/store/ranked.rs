@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::factors::into_io;
-use super::json_id;
 use super::table::OutFile;
+use super::{json_id, json_number};
 use crate::error::{Error, Result};
 use crate::ids::Id;
 
@@ -112,17 +112,12 @@ impl Rows<'_> {
             if let Some(title) = reason.title {
                 fields.insert("title".into(), title.into());
             }
-            fields.insert("rating".into(), decimal(reason.value));
-            fields.insert("share".into(), decimal(reason.share as f32));
+            fields.insert("rating".into(), json_number(reason.value));
+            fields.insert("share".into(), json_number(reason.share as f32));
             Value::Object(fields)
         };
         self.because[row].iter().map(reason).collect()
     }
-}
-
-/// A single-precision number that prints in its shortest form.
-fn decimal(value: f32) -> Value {
-    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }
 
 /// Writes rows.

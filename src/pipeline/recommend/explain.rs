@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use super::super::basis::Basis;
 use super::super::lists::Titles;
 use super::super::record::recorded;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Model, Recommendation};
 use crate::ratings::{Cell, Ratings};
 use crate::store::{Manifest, Reason};
@@ -19,16 +19,6 @@ pub(super) struct Explainer<'a> {
 }
 
 impl<'a> Explainer<'a> {
-    /// Whether the scores of a model can be explained.
-    pub(super) fn check(manifest: &Manifest) -> Result<()> {
-        match manifest.model.algorithm.as_str() {
-            "als" | "ials" => Ok(()),
-            other => Err(Error::Usage(format!(
-                "--explain: scores of als and ials are sums over the user's ratings; those of {other} are not"
-            ))),
-        }
-    }
-
     pub(super) fn new(
         model: &'a Model,
         manifest: &Manifest,
