@@ -16,7 +16,7 @@ use lacuna::model::{
 use lacuna::objective::Regularization;
 use lacuna::ratings::{Cell, Ratings};
 use lacuna::store::Stamp;
-use lacuna::train::{Algorithm, Als, Problem, SolverChoice, Stored};
+use lacuna::train::{Algorithm, Als, Problem, SolverChoice, Start, Stored};
 
 const USERS: [&str; 4] = ["ann", "bob", "cy", "dee"];
 const ITEMS: [&str; 5] = ["alien", "blade runner", "casablanca", "dr. no", "emma"];
@@ -57,7 +57,7 @@ fn main() -> Result<()> {
             moments: &ratings.moments(),
             user_keys: &users.keys("user"),
             item_keys: &items.keys("item"),
-            start: None,
+            start: Start::Random,
             stop: &stop,
             kernels: Kernels::detect(),
         },

@@ -156,6 +156,10 @@ pub enum Error {
         message: String,
     },
 
+    /// A checkpoint that does not belong to what is fitted.
+    #[error("the checkpoint cannot be used: {0}; --resume never starts anew")]
+    Checkpoint(String),
+
     /// A row whose system could not be solved, or factors that are not finite.
     #[error(
         "numeric failure at {side} {row}: {message}; try another --regularization (or weights closer to 1)"
@@ -198,7 +202,7 @@ impl Error {
     /// | code | meaning |
     /// |---|---|
     /// | 1 | unexpected failure |
-    /// | 2 | usage: a parameter, a configuration, an output that exists, an unknown id |
+    /// | 2 | usage: a parameter, a configuration, an output that exists, an unknown id, a refused checkpoint |
     /// | 3 | input: missing, unreadable, malformed, empty; a damaged or newer model |
     /// | 6 | numeric failure |
     /// | 7 | the output could not be written |
@@ -210,7 +214,8 @@ impl Error {
             | Self::Config { .. }
             | Self::OutputExists { .. }
             | Self::NotOurs { .. }
-            | Self::UnknownId { .. } => 2,
+            | Self::UnknownId { .. }
+            | Self::Checkpoint(_) => 2,
             Self::Read { .. }
             | Self::Format { .. }
             | Self::MissingColumn { .. }

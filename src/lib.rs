@@ -18,7 +18,7 @@
 //! use lacuna::linalg::simd::Kernels;
 //! use lacuna::objective::Regularization;
 //! use lacuna::ratings::{Cell, Ratings};
-//! use lacuna::train::{Algorithm, Als, Problem, SolverChoice};
+//! use lacuna::train::{Algorithm, Als, Problem, SolverChoice, Start};
 //!
 //! // [[5, 3, ?], [4, ?, 1], [?, 2, 5]]
 //! let cells = [(0, 0, 5.0), (0, 1, 3.0), (1, 0, 4.0), (1, 2, 1.0), (2, 1, 2.0), (2, 2, 5.0)]
@@ -36,7 +36,7 @@
 //!         moments: &ratings.moments(),
 //!         user_keys: &user_keys,
 //!         item_keys: &item_keys,
-//!         start: None,
+//!         start: Start::Random,
 //!         stop: &AtomicBool::new(false),
 //!         kernels: Kernels::detect(),
 //!     },

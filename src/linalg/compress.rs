@@ -57,6 +57,11 @@ impl ProductSum {
         if self.used + u.cols() > self.left.cols() {
             self.cut(self.kept);
         }
+        self.put(u, v);
+    }
+
+    /// Puts a pair beside what is there.
+    fn put(&mut self, u: &Matrix, v: &Matrix) {
         let used = self.used;
         for (to, from) in [(&mut self.left, u), (&mut self.right, v)] {
             assert_eq!(to.rows(), from.rows(), "rows of a product");
@@ -66,6 +71,32 @@ impl ProductSum {
             });
         }
         self.used += u.cols();
+    }
+
+    /// The sum that was `L Rᵀ`, as [`ProductSum::parts`] gave them; false, and nothing is changed, where
+    /// they have other shapes.
+    #[must_use]
+    pub fn restore(&mut self, left: &Matrix, right: &Matrix) -> bool {
+        let rows = (left.rows(), right.rows()) == (self.left.rows(), self.right.rows());
+        if !rows || left.cols() != right.cols() || left.cols() > self.left.cols() {
+            return false;
+        }
+        self.used = 0;
+        self.put(left, right);
+        true
+    }
+
+    /// The sum as it stands, `L` and `R` of as many columns.
+    #[must_use]
+    pub fn parts(&self) -> (Matrix, Matrix) {
+        let used = |from: &Matrix| {
+            let mut part = Matrix::zeros(from.rows(), self.used);
+            for row in 0..from.rows() {
+                part.row_mut(row).copy_from_slice(&from.row(row)[..self.used]);
+            }
+            part
+        };
+        (used(&self.left), used(&self.right))
     }
 
     /// The sum times `factor` as `L Rᵀ` of rank `rank`, its singular values shared evenly.

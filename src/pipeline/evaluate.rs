@@ -29,7 +29,7 @@ use crate::metric::RatingErrors;
 use crate::model::{Factors, Model, Scorer};
 use crate::ratings::{Cell, Ratings, Side};
 use crate::store::{Manifest, read_measured, read_model};
-use crate::train::{Algorithm, Problem};
+use crate::train::{Algorithm, Problem, Start};
 
 /// What a model is worth on some test ratings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -354,7 +354,7 @@ impl<'a> Evaluator<'a> {
             moments: &moments,
             user_keys: &self.user_keys,
             item_keys: &vec![0; self.training.items()],
-            start: None,
+            start: Start::Random,
             stop: self.stop,
             kernels: self.kernels,
         };

@@ -57,7 +57,7 @@ impl Algorithm for Als {
             tolerance: self.tolerance,
             scale,
         };
-        let factors = start_items(problem, self.seed, self.rank, self.solver);
+        let factors = start_items(problem, self.seed, self.rank, self.solver)?;
         alternation.run(self.solver, factors, observer)
     }
 

@@ -1,9 +1,8 @@
 //! Alternating minimisation: all users with the items fixed, then all items with the users fixed.
 
-use std::ops::ControlFlow;
-
+use super::course::{self, Limits, Process, Step};
 use super::sweep::{HalfSweep, Partitions};
-use super::{Fit, Iteration, Observer, Problem, StopReason, check_stop, start};
+use super::{Fit, Observer, Problem, Start, State, start};
 use crate::error::Result;
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
@@ -66,7 +65,7 @@ impl<O: Objective> Alternation<'_, O> {
     fn solve(
         &self,
         solver: &impl Solver,
-        mut factors: Factors,
+        factors: Factors,
         observer: &mut Observer<'_>,
     ) -> Result<Fit> {
         let Problem { ratings, stop, kernels, .. } = *self.problem;
@@ -86,34 +85,43 @@ impl<O: Objective> Alternation<'_, O> {
         };
         let users = half(Axis::User, &ratings.by_user, &partitions.0, false);
         let items = half(Axis::Item, &ratings.by_item, &partitions.1, true);
-        let mut previous = f64::INFINITY;
-        let (mut done, mut stop_reason) = (0, StopReason::Iterations);
-        while done < self.iterations {
-            let penalty = users.run(&factors.items, &mut factors.users)?.penalty;
-            let loss = items.run(&factors.users, &mut factors.items)?;
-            done += 1;
-            let total = loss.objective + loss.penalty + penalty;
-            let cells = ratings.len() as f64;
-            let iteration = Iteration {
-                number: done,
-                objective: total / cells.max(1.0),
-                train_rmse_raw: (self.scale.rates() && cells > 0.0)
-                    .then(|| (loss.squared / cells).sqrt() * self.scale.deviation),
-                sample: None,
-                scorer: Scorer { factors: &factors, scale: self.scale },
-            };
-            if observer(&iteration) == ControlFlow::Break(()) {
-                stop_reason = StopReason::Observer;
-                break;
-            }
-            check_stop(stop)?;
-            if self.tolerance > 0.0 && previous - total < self.tolerance * total {
-                stop_reason = StopReason::Tolerance;
-                break;
-            }
-            previous = total;
-        }
-        Ok(Fit { factors, scale: self.scale, iterations: done, stop_reason, averaged: None })
+        let limits = Limits { iterations: self.iterations, tolerance: self.tolerance };
+        let scale = self.scale;
+        let mut sweeps = Sweeps { users, items, factors, scale, cells: ratings.len() as f64 };
+        let (iterations, stop_reason) = course::run(&mut sweeps, self.problem, limits, observer)?;
+        Ok(Fit { factors: sweeps.factors, scale, iterations, stop_reason, averaged: None })
+    }
+}
+
+/// Both half-sweeps, and the factors between them.
+struct Sweeps<'a, O, S> {
+    users: HalfSweep<'a, O, S>,
+    items: HalfSweep<'a, O, S>,
+    factors: Factors,
+    scale: Scale,
+    cells: f64,
+}
+
+impl<O: Objective, S: Solver> Process for Sweeps<'_, O, S> {
+    fn step(&mut self, _number: u32) -> Result<Step> {
+        let Factors { users, items } = &mut self.factors;
+        let penalty = self.users.run(items, users)?.penalty;
+        let loss = self.items.run(users, items)?;
+        let rated = self.scale.rates() && self.cells > 0.0;
+        Ok(Step {
+            total: loss.objective + loss.penalty + penalty,
+            train_rmse_raw: rated
+                .then(|| (loss.squared / self.cells).sqrt() * self.scale.deviation),
+            sample: None,
+        })
+    }
+
+    fn scorer(&self) -> Scorer<'_> {
+        Scorer { factors: &self.factors, scale: self.scale }
+    }
+
+    fn save(&self, state: &mut State) {
+        state.put_factors("factors", &self.factors);
     }
 }
 
@@ -124,9 +132,11 @@ pub(super) fn start_items(
     seed: u64,
     rank: usize,
     choice: SolverChoice,
-) -> Factors {
-    if let Some(start) = problem.start {
-        return start.clone();
+) -> Result<Factors> {
+    match problem.start {
+        Start::Factors(start) => return Ok(start.clone()),
+        Start::State(state) => return state.factors("factors", problem.shape(), rank),
+        Start::Random => {}
     }
     let mut items = start(seed, Axis::Item, problem.item_keys, rank);
     if choice == SolverChoice::Nonnegative {
@@ -136,8 +146,8 @@ pub(super) fn start_items(
     for row in (0..items.rows()).filter(|&row| problem.ratings.by_item.count(row) == 0) {
         items.row_mut(row).fill(0.0);
     }
-    Factors {
+    Ok(Factors {
         users: Embedding::zeros(problem.ratings.users(), rank),
         items: Embedding { biases: vec![0.0; items.rows()], vectors: items },
-    }
+    })
 }

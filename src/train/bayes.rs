@@ -14,17 +14,15 @@
 //! which is kept as one of bounded width ([`ProductSum`]) and published as vectors of the model's rank;
 //! biases are means over the samples.
 
-use std::ops::ControlFlow;
-
 use rand_distr::{Distribution, Gamma};
 use rayon::prelude::*;
 
 use super::alternate::start_items;
+use super::course::{self, Limits, Process, Step};
 use super::hyper::Prior;
 use super::sums::Sums;
 use super::sweep::{HalfSweep, Partitions};
-use super::{Algorithm, Averaged, Fit, Iteration, Observer, Problem, SolverChoice, StopReason};
-use super::{Sample, check_stop};
+use super::{Algorithm, Averaged, Fit, Observer, Problem, Sample, SolverChoice, State};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::{NormalEquations, ProductSum};
@@ -60,38 +58,50 @@ impl Algorithm for Bayes {
     }
 
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
-        let mut chain = Chain::new(self, problem);
-        let mut average = Average::new(self, problem);
-        let (mut done, mut stop_reason) = (0, StopReason::Iterations);
-        while done < self.burn_in.saturating_add(self.samples) {
-            done += 1;
-            let loss = chain.step(done)?;
-            let deviation = 1.0 / chain.precision.sqrt();
-            let sample = (done > self.burn_in).then(|| Sample {
-                number: done - self.burn_in,
-                noise: deviation * chain.scale.deviation,
-            });
-            if let Some(Sample { number, .. }) = sample {
-                average.add(&chain.factors, deviation, number);
-            }
-            let cells = problem.ratings.len() as f64;
-            let iteration = Iteration {
-                number: done,
-                objective: loss.objective / cells.max(1.0),
-                train_rmse_raw: (cells > 0.0 && problem.ratings.by_user.weights.is_none())
-                    .then(|| (loss.objective / cells).sqrt() * chain.scale.deviation),
-                sample,
-                scorer: Scorer { factors: &chain.factors, scale: chain.scale },
-            };
-            if observer(&iteration) == ControlFlow::Break(()) {
-                stop_reason = StopReason::Observer;
-                break;
-            }
-            check_stop(problem.stop)?;
-        }
+        let mut sampler =
+            Sampler { chain: Chain::new(self, problem)?, average: Average::new(self, problem)? };
+        let iterations = self.burn_in.saturating_add(self.samples);
+        let limits = Limits { iterations, tolerance: 0.0 };
+        let (iterations, stop_reason) = course::run(&mut sampler, problem, limits, observer)?;
+        let Sampler { chain, average } = sampler;
         let scale = chain.scale;
         let (factors, averaged) = average.finish(chain.factors, self.rank, &scale);
-        Ok(Fit { factors, scale, iterations: done, stop_reason, averaged })
+        Ok(Fit { factors, scale, iterations, stop_reason, averaged })
+    }
+}
+
+/// The sampler, and what its samples come to.
+struct Sampler<'a> {
+    chain: Chain<'a>,
+    average: Average,
+}
+
+impl Process for Sampler<'_> {
+    fn step(&mut self, number: u32) -> Result<Step> {
+        let Self { chain, average } = self;
+        let loss = chain.step(number)?;
+        let deviation = 1.0 / chain.precision.sqrt();
+        let burn_in = chain.settings.burn_in;
+        let sample = (number > burn_in)
+            .then(|| Sample { number: number - burn_in, noise: deviation * chain.scale.deviation });
+        if let Some(Sample { number, .. }) = sample {
+            average.add(&chain.factors, deviation, number);
+        }
+        let ratings = chain.problem.ratings;
+        let cells = ratings.len() as f64;
+        let known = cells > 0.0 && ratings.by_user.weights.is_none();
+        let rmse = || (loss.objective / cells).sqrt() * chain.scale.deviation;
+        Ok(Step { total: loss.objective, train_rmse_raw: known.then(rmse), sample })
+    }
+
+    fn scorer(&self) -> Scorer<'_> {
+        Scorer { factors: &self.chain.factors, scale: self.chain.scale }
+    }
+
+    fn save(&self, state: &mut State) {
+        state.put_factors("factors", &self.chain.factors);
+        state.put_numbers("precision", vec![self.chain.precision]);
+        self.average.save(state);
     }
 }
 
@@ -108,7 +118,7 @@ struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    fn new(settings: &'a Bayes, problem: &'a Problem<'a>) -> Self {
+    fn new(settings: &'a Bayes, problem: &'a Problem<'a>) -> Result<Self> {
         let ratings = problem.ratings;
         let scale = Scale::ratings(problem.moments, true, settings.biases);
         // Its regularisation does not count.
@@ -118,8 +128,9 @@ impl<'a> Chain<'a> {
             Partitions::new(&ratings.by_user, settings.rank),
             Partitions::new(&ratings.by_item, settings.rank),
         );
-        let factors = start_items(problem, settings.seed, settings.rank, SolverChoice::Cholesky);
-        Self { settings, problem, scale, explicit, partitions, factors, precision: 1.0 }
+        let factors = start_items(problem, settings.seed, settings.rank, SolverChoice::Cholesky)?;
+        let [precision] = problem.start.state().map_or(Ok([1.0]), |s| s.some("precision"))?;
+        Ok(Self { settings, problem, scale, explicit, partitions, factors, precision })
     }
 
     /// One iteration: both sides, then the noise. The sum of squared errors of the drawn factors.
@@ -196,6 +207,10 @@ pub(super) fn failed(axis: Axis, why: &dyn std::fmt::Display) -> Error {
     ))
 }
 
+/// Names of the sums over the samples in a state.
+const BIASES: [&str; 2] = ["average.biases.users", "average.biases.items"];
+const PRODUCTS: [&str; 2] = ["average.products.left", "average.products.right"];
+
 /// Means over the samples.
 struct Average {
     products: ProductSum,
@@ -208,12 +223,12 @@ struct Average {
 }
 
 impl Average {
-    fn new(settings: &Bayes, problem: &Problem<'_>) -> Self {
-        let shape = (problem.ratings.users(), problem.ratings.items());
+    fn new(settings: &Bayes, problem: &Problem<'_>) -> Result<Self> {
+        let shape = problem.shape();
         // No sum of products has more singular values than the shorter side has rows.
         let rank = settings.rank;
         let kept = (KEPT * rank).min(shape.0.min(shape.1).max(1));
-        Self {
+        let mut new = Self {
             products: ProductSum::new(problem.kernels, shape, rank, kept),
             biases: [vec![0.0; shape.0], vec![0.0; shape.1]],
             noise: 0.0,
@@ -221,6 +236,41 @@ impl Average {
             keep: settings.keep.min(settings.samples),
             of: settings.samples,
             kept: Vec::new(),
+        };
+        let Some(state) = problem.start.state() else { return Ok(new) };
+        let [noise, count, kept, used] = state.some("average")?;
+        (new.noise, new.count) = (noise, count as u32);
+        for (sums, name) in new.biases.iter_mut().zip(BIASES) {
+            let saved = state.numbers(name)?;
+            if saved.len() != sums.len() {
+                return Err(Error::Checkpoint(format!("it is of another fit: \"{name}\"")));
+            }
+            sums.copy_from_slice(saved);
+        }
+        let used = used as usize;
+        let left = state.matrix(PRODUCTS[0], shape.0, used)?;
+        let right = state.matrix(PRODUCTS[1], shape.1, used)?;
+        if !new.products.restore(&left, &right) {
+            return Err(Error::Checkpoint("it is of another fit: the sums of its samples".into()));
+        }
+        let sample = |number: usize| state.factors(&format!("kept.{number}"), shape, rank);
+        new.kept = (0..kept as usize).map(sample).collect::<Result<_>>()?;
+        Ok(new)
+    }
+
+    fn save(&self, state: &mut State) {
+        let (left, right) = self.products.parts();
+        let kept = self.kept.len() as f64;
+        let counts = vec![self.noise, f64::from(self.count), kept, left.cols() as f64];
+        state.put_numbers("average", counts);
+        for (sums, name) in self.biases.iter().zip(BIASES) {
+            state.put_numbers(name, sums.clone());
+        }
+        for (part, name) in [left, right].iter().zip(PRODUCTS) {
+            state.put_matrix(name, part);
+        }
+        for (number, factors) in self.kept.iter().enumerate() {
+            state.put_factors(&format!("kept.{number}"), factors);
         }
     }
 

@@ -8,7 +8,7 @@
 //! use lacuna::model::Model;
 //! use lacuna::objective::Regularization;
 //! use lacuna::ratings::{Cell, Ratings};
-//! use lacuna::train::{Algorithm, Als, Problem, SolverChoice, Stored};
+//! use lacuna::train::{Algorithm, Als, Problem, SolverChoice, Start, Stored};
 //!
 //! let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
 //! let cells = [cell(0, 0, 5.0), cell(0, 1, 1.0), cell(1, 0, 4.0), cell(1, 2, 2.0), cell(2, 1, 5.0)];
@@ -23,7 +23,7 @@
 //! let fit = als.fit(
 //!     &Problem {
 //!         ratings: &ratings, moments: &ratings.moments(), user_keys: &users.keys("user"),
-//!         item_keys: &items.keys("item"), start: None, stop: &stop, kernels: Kernels::detect(),
+//!         item_keys: &items.keys("item"), start: Start::Random, stop: &stop, kernels: Kernels::detect(),
 //!     },
 //!     &mut |_| std::ops::ControlFlow::Continue(()),
 //! )?;

@@ -9,12 +9,11 @@
 //! [0.1, 0.9). `8 N k` flops per iteration for `N` ratings at rank `k`. The other algorithms reach the
 //! same error in far fewer passes.
 
-use std::ops::ControlFlow;
-
 use rand_distr::{Distribution, Uniform};
 use rayon::prelude::*;
 
-use super::{Algorithm, Fit, Iteration, Observer, Problem, StopReason, check_stop};
+use super::course::{self, Limits, Process, Step};
+use super::{Algorithm, Fit, Observer, Problem, Start, State, StopReason, check_stop};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::Matrix;
@@ -46,60 +45,78 @@ impl Algorithm for Gd {
     /// # Errors
     /// As for every algorithm, and [`Error::Diverged`].
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
-        let Problem { ratings, kernels, .. } = *problem;
+        let ratings = problem.ratings;
         let scale = Scale::ratings(problem.moments, false, false);
-        let mut factors = match problem.start {
-            Some(start) => start.clone(),
-            None => Factors {
+        let factors = match problem.start {
+            Start::Factors(start) => start.clone(),
+            Start::State(state) => state.factors("factors", problem.shape(), self.rank)?,
+            Start::Random => Factors {
                 users: self.start(Axis::User, problem.user_keys, &ratings.by_user),
                 items: self.start(Axis::Item, problem.item_keys, &ratings.by_item),
             },
         };
-        let cells = ratings.len().max(1) as f64;
-        let (mut previous, mut best) = (f64::INFINITY, f64::INFINITY);
-        // The last iteration that rose above the least error before it, and how high.
-        let (mut rose, mut high) = (0, 0.0);
-        let (mut done, mut stop_reason) = (0, StopReason::Iterations);
-        while done < self.iterations {
-            check_stop(problem.stop)?;
-            let users = self.moved(kernels, &ratings.by_user, &factors.users, &factors.items);
-            let items = self.moved(kernels, &ratings.by_item, &factors.items, &factors.users);
-            (factors.users.vectors, factors.items.vectors) = (users, items);
-            done += 1;
-            let squares = squares(kernels, &ratings.by_user, &factors);
-            if !squares.is_finite() {
-                return Err(diverged());
-            }
-            if squares > best * SWING {
-                (rose, high) = (done, squares);
-            }
-            best = best.min(squares);
-            let iteration = Iteration {
-                number: done,
-                objective: squares / cells,
-                train_rmse_raw: (!ratings.is_empty() && ratings.by_user.weights.is_none())
-                    .then(|| (squares / cells).sqrt()),
-                sample: None,
-                scorer: Scorer { factors: &factors, scale },
-            };
-            if observer(&iteration) == ControlFlow::Break(()) {
-                stop_reason = StopReason::Observer;
-                break;
-            }
-            if self.tolerance > 0.0 && previous - squares < self.tolerance * squares {
-                stop_reason = StopReason::Tolerance;
-                break;
-            }
-            previous = squares;
-        }
+        let [best, rose, high] =
+            problem.start.state().map_or(Ok([f64::INFINITY, 0.0, 0.0]), |s| s.some(SWINGS))?;
+        let rose = rose as u32;
+        let mut steps = Steps { settings: self, problem, factors, scale, best, rose, high };
+        let limits = Limits { iterations: self.iterations, tolerance: self.tolerance };
+        let (iterations, stop_reason) = course::run(&mut steps, problem, limits, observer)?;
+        let Steps { factors, rose, high, .. } = steps;
         // Steps that are too long need not grow without end: they may swing to and fro.
         // (Near zero, where rounding is all that is left, that means nothing.)
         let something = high > NOTHING * squares_of(&ratings.by_user);
-        let swings = rose > 0 && rose + 1 >= done && something;
+        let swings = rose > 0 && rose + 1 >= iterations && something;
         if swings && stop_reason == StopReason::Iterations {
             return Err(diverged());
         }
-        Ok(Fit { factors, scale, iterations: done, stop_reason, averaged: None })
+        Ok(Fit { factors, scale, iterations, stop_reason, averaged: None })
+    }
+}
+
+/// Name of what is known of swings in a state.
+const SWINGS: &str = "swings";
+
+/// The descent as it stands.
+struct Steps<'a> {
+    settings: &'a Gd,
+    problem: &'a Problem<'a>,
+    factors: Factors,
+    scale: Scale,
+    /// The least error so far.
+    best: f64,
+    /// The last iteration that rose above the least error before it, and how high.
+    rose: u32,
+    high: f64,
+}
+
+impl Process for Steps<'_> {
+    fn step(&mut self, number: u32) -> Result<Step> {
+        let Self { settings, problem, factors, .. } = self;
+        let (ratings, kernels) = (problem.ratings, problem.kernels);
+        check_stop(problem.stop)?;
+        let users = settings.moved(kernels, &ratings.by_user, &factors.users, &factors.items);
+        let items = settings.moved(kernels, &ratings.by_item, &factors.items, &factors.users);
+        (factors.users.vectors, factors.items.vectors) = (users, items);
+        let squares = squares(kernels, &ratings.by_user, factors);
+        if !squares.is_finite() {
+            return Err(diverged());
+        }
+        if squares > self.best * SWING {
+            (self.rose, self.high) = (number, squares);
+        }
+        self.best = self.best.min(squares);
+        let known = !ratings.is_empty() && ratings.by_user.weights.is_none();
+        let train_rmse_raw = known.then(|| (squares / ratings.len() as f64).sqrt());
+        Ok(Step { total: squares, train_rmse_raw, sample: None })
+    }
+
+    fn scorer(&self) -> Scorer<'_> {
+        Scorer { factors: &self.factors, scale: self.scale }
+    }
+
+    fn save(&self, state: &mut State) {
+        state.put_factors("factors", &self.factors);
+        state.put_numbers(SWINGS, vec![self.best, f64::from(self.rose), self.high]);
     }
 }
 
@@ -201,6 +218,8 @@ fn squares(kernels: Kernels, side: &Side, factors: &Factors) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use super::*;
     use crate::ids::Ids;
     use crate::ratings::{Cell, Ratings};
@@ -219,7 +238,7 @@ mod tests {
             moments: &ratings.moments(),
             user_keys: &Ids::range(ratings.users()).keys("user"),
             item_keys: &Ids::range(ratings.items()).keys("item"),
-            start: None,
+            start: Start::Random,
             stop: &AtomicBool::new(false),
             kernels: Kernels::detect(),
         };

@@ -12,7 +12,9 @@ use nalgebra::{Cholesky, DMatrix, DVector};
 use rand::Rng;
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
 
+use super::State;
 use super::sums::Sums;
+use crate::error::{Error, Result};
 
 /// `β₀`.
 const BETA: f64 = 2.0;
@@ -71,6 +73,23 @@ impl Prior {
         let covariance = scatter / (rows + order as f64);
         let precision = Cholesky::new(covariance)?.inverse();
         Some(Self { precision, mean: first / rows })
+    }
+
+    /// Adds it to a state.
+    pub(super) fn save(&self, state: &mut State, name: &str) {
+        let numbers = self.precision.iter().chain(&self.mean).copied();
+        state.put_numbers(name, numbers.collect());
+    }
+
+    /// As it was saved.
+    pub(super) fn restored(state: &State, name: &str, order: usize) -> Result<Self> {
+        let numbers = state.numbers(name)?;
+        if numbers.len() != order * (order + 1) {
+            return Err(Error::Checkpoint(format!("it is of another fit: \"{name}\"")));
+        }
+        let (precision, mean) = numbers.split_at(order * order);
+        let precision = DMatrix::from_column_slice(order, order, precision);
+        Ok(Self { precision, mean: DVector::from_column_slice(mean) })
     }
 
     /// `Λ` and `Λ m`, row-major, divided by the precision of the noise.

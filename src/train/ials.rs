@@ -67,7 +67,7 @@ impl Algorithm for Ials {
             tolerance: self.tolerance,
             scale: Scale::preferences(),
         };
-        let factors = start_items(problem, self.seed, self.rank, self.solver);
+        let factors = start_items(problem, self.seed, self.rank, self.solver)?;
         alternation.run(self.solver, factors, observer)
     }
 

@@ -32,7 +32,7 @@
 //! use lacuna::ids::Ids;
 //! use lacuna::linalg::simd::Kernels;
 //! use lacuna::ratings::{Cell, Ratings};
-//! use lacuna::train::{Algorithm, Gd, Problem};
+//! use lacuna::train::{Algorithm, Gd, Problem, Start};
 //!
 //! // The classroom's 6 x 3 matrix whose rows are 1 2 3, by gradient descent with 2 factors.
 //! let cell = |user, item| Cell { user, item, value: item as f32 + 1.0, weight: 1.0, time: 0 };
@@ -45,7 +45,7 @@
 //!         moments: &ratings.moments(),
 //!         user_keys: &Ids::range(6).keys("user"),
 //!         item_keys: &Ids::range(3).keys("item"),
-//!         start: None,
+//!         start: Start::Random,
 //!         stop: &AtomicBool::new(false),
 //!         kernels: Kernels::detect(),
 //!     },
@@ -63,6 +63,7 @@
 mod als;
 mod alternate;
 mod bayes;
+mod course;
 mod explain;
 mod fold_in;
 mod gd;
@@ -70,6 +71,7 @@ mod hyper;
 mod ials;
 mod sgd;
 mod start;
+mod state;
 mod sums;
 mod sweep;
 mod variational;
@@ -86,6 +88,7 @@ pub use gd::Gd;
 pub use ials::Ials;
 pub use sgd::{Schedule, Sgd};
 pub use start::start;
+pub use state::{Array, Start, State};
 pub use variational::{Spread, Variational};
 
 use crate::error::{Error, Result};
@@ -105,12 +108,19 @@ pub struct Problem<'a> {
     pub user_keys: &'a [u64],
     /// A stable key per item.
     pub item_keys: &'a [u64],
-    /// Where to begin, on the scale of standardised ratings; random otherwise.
-    pub start: Option<&'a Factors>,
+    /// Where to begin.
+    pub start: Start<'a>,
     /// Set from outside to end the fit at the next unit of work.
     pub stop: &'a AtomicBool,
     /// The instruction set to use.
     pub kernels: Kernels,
+}
+
+impl Problem<'_> {
+    /// Users and items.
+    fn shape(&self) -> (usize, usize) {
+        (self.ratings.users(), self.ratings.items())
+    }
 }
 
 /// What an algorithm reports after each iteration.
@@ -128,6 +138,26 @@ pub struct Iteration<'a> {
     pub sample: Option<Sample>,
     /// Predicts with the factors as they stand.
     pub scorer: Scorer<'a>,
+    /// Captures what is needed to go on from here.
+    pub snapshot: Snapshot<'a>,
+}
+
+/// Captures the state of a fit after an iteration, for [`Start::State`].
+#[derive(Clone, Copy)]
+pub struct Snapshot<'a>(&'a dyn Fn() -> State);
+
+impl Snapshot<'_> {
+    /// A copy of the state: about as large as the factors.
+    #[must_use]
+    pub fn take(&self) -> State {
+        self.0()
+    }
+}
+
+impl std::fmt::Debug for Snapshot<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Snapshot")
+    }
 }
 
 /// One sample of the posterior.

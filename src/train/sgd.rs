@@ -15,12 +15,13 @@
 //! Zhuang, Chin, Juan, Lin 2013). Rates shrink by [`Schedule`]. `14 k` flops per rating and epoch at
 //! rank k.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::{Algorithm, Fit, Iteration, Observer, Problem, StopReason, check_stop, start};
+use super::course::{self, Limits, Process, Step};
+use super::{Algorithm, Fit, Observer, Problem, Start, State, check_stop, start};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::{Descent, DescentSide, Kernels};
@@ -78,54 +79,77 @@ impl Algorithm for Sgd {
     /// # Errors
     /// As for every algorithm, and [`Error::Diverged`].
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
-        let Problem { ratings, moments, kernels, .. } = *problem;
+        let Problem { ratings, moments, .. } = *problem;
         let scale = Scale::ratings(moments, self.mean, self.biases);
         let standard = (scale.mean, scale.deviation);
         let explicit = Explicit::new(ratings, standard, self.regularization, self.biases);
         // In units of their mean, so that steps keep their length: the minimum stays where it is.
         let unit = mean_weight(ratings);
         let grid = Grid::new(ratings, &scale, unit);
-        let mut factors = self.start(problem);
         let mut sides = [
             Rows::new(&ratings.by_user, Axis::User, &explicit, unit),
             Rows::new(&ratings.by_item, Axis::Item, &explicit, unit),
         ];
-        let cells = ratings.len().max(1) as f64;
-        let mut previous = f64::INFINITY;
-        let (mut done, mut stop_reason) = (0, StopReason::Iterations);
-        while done < self.epochs {
-            done += 1;
-            let step = self.step(done);
-            let squares =
-                grid.epoch(kernels, &step, (self.seed, done), &mut factors, &mut sides, problem)?;
-            let penalty = sides[0].penalty(&factors.users) + sides[1].penalty(&factors.items);
-            let total = (squares + penalty) * unit;
-            if !total.is_finite() {
-                return Err(diverged());
+        let factors = match problem.start {
+            Start::Factors(start) => start.clone(),
+            Start::State(state) => state.factors("factors", problem.shape(), self.rank)?,
+            Start::Random => self.start(problem),
+        };
+        if let Some(state) = problem.start.state() {
+            for (side, name) in sides.iter_mut().zip(SUMS) {
+                side.sums = state.pairs(name, side.sums.len())?;
             }
-            let iteration = Iteration {
-                number: done,
-                objective: total / cells,
-                train_rmse_raw: (!ratings.is_empty() && !grid.weighted)
-                    .then(|| (squares / cells).sqrt() * scale.deviation),
-                sample: None,
-                scorer: Scorer { factors: &factors, scale },
-            };
-            if observer(&iteration) == ControlFlow::Break(()) {
-                stop_reason = StopReason::Observer;
-                break;
-            }
-            check_stop(problem.stop)?;
-            if self.tolerance > 0.0 && previous - total < self.tolerance * total {
-                stop_reason = StopReason::Tolerance;
-                break;
-            }
-            previous = total;
         }
+        let limits = Limits { iterations: self.epochs, tolerance: self.tolerance };
+        let mut epochs = Epochs { settings: self, problem, grid, factors, sides, scale, unit };
+        let (iterations, stop_reason) = course::run(&mut epochs, problem, limits, observer)?;
+        let factors = epochs.factors;
         if !(factors.users.is_finite() && factors.items.is_finite()) {
             return Err(diverged());
         }
-        Ok(Fit { factors, scale, iterations: done, stop_reason, averaged: None })
+        Ok(Fit { factors, scale, iterations, stop_reason, averaged: None })
+    }
+}
+
+/// Names of the sums of squared gradients in a state.
+const SUMS: [&str; 2] = ["sums.users", "sums.items"];
+
+/// What epochs work on.
+struct Epochs<'a> {
+    settings: &'a Sgd,
+    problem: &'a Problem<'a>,
+    grid: Grid,
+    factors: Factors,
+    sides: [Rows; 2],
+    scale: Scale,
+    unit: f64,
+}
+
+impl Process for Epochs<'_> {
+    fn step(&mut self, number: u32) -> Result<Step> {
+        let Self { settings, problem, grid, factors, sides, .. } = self;
+        let (step, seed) = (settings.step(number), (settings.seed, number));
+        let squares = grid.epoch(problem.kernels, &step, seed, factors, sides, problem)?;
+        let penalty = sides[0].penalty(&factors.users) + sides[1].penalty(&factors.items);
+        let total = (squares + penalty) * self.unit;
+        if !total.is_finite() {
+            return Err(diverged());
+        }
+        let cells = problem.ratings.len() as f64;
+        let rmse = || (squares / cells).sqrt() * self.scale.deviation;
+        let train_rmse_raw = (cells > 0.0 && !grid.weighted).then(rmse);
+        Ok(Step { total, train_rmse_raw, sample: None })
+    }
+
+    fn scorer(&self) -> Scorer<'_> {
+        Scorer { factors: &self.factors, scale: self.scale }
+    }
+
+    fn save(&self, state: &mut State) {
+        state.put_factors("factors", &self.factors);
+        for (side, name) in self.sides.iter().zip(SUMS) {
+            state.put_pairs(name, &side.sums);
+        }
     }
 }
 
@@ -152,11 +176,8 @@ impl Sgd {
         }
     }
 
-    /// The start given, or random vectors on both sides; rows without ratings are zero.
+    /// Random vectors on both sides; rows without ratings are zero.
     fn start(&self, problem: &Problem<'_>) -> Factors {
-        if let Some(start) = problem.start {
-            return start.clone();
-        }
         let side = |axis, keys: &[u64], ratings: &Side| {
             let mut vectors = start(self.seed, axis, keys, self.rank);
             vectors.scale(START);

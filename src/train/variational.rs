@@ -9,19 +9,16 @@
 //! An iteration costs `2 N (k (k + 1) + 2 k²)` flops and about `(m + n) k³`, and reads `k²/2` numbers of
 //! covariance per cell; memory holds as many per user and item.
 
-use std::ops::ControlFlow;
-
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 use super::alternate::start_items;
 use super::bayes::failed;
+use super::course::{self, Limits, Process, Step};
 use super::hyper::Prior;
 use super::sums::Sums;
 use super::sweep::{HalfSweep, Partitions};
-use super::{
-    Algorithm, Averaged, Fit, Iteration, Observer, Problem, SolverChoice, StopReason, check_stop,
-};
+use super::{Algorithm, Averaged, Fit, Observer, Problem, SolverChoice, Start, State};
 use crate::error::Result;
 use crate::ids::Axis;
 use crate::linalg::{Matrix, NormalEquations};
@@ -51,40 +48,19 @@ impl Algorithm for Variational {
     }
 
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
-        let mut state = State::new(self, problem);
-        let (mut done, mut stop_reason) = (0, StopReason::Iterations);
-        while done < self.iterations {
-            state.half(Axis::User)?;
-            let loss = state.half(Axis::Item)?;
-            done += 1;
-            let cells = problem.ratings.len() as f64;
-            if loss.objective > 0.0 {
-                state.precision = cells / loss.objective;
-            }
-            let factors = state.means();
-            let iteration = Iteration {
-                number: done,
-                objective: loss.objective / cells.max(1.0),
-                train_rmse_raw: None,
-                sample: None,
-                scorer: Scorer { factors: &factors, scale: state.scale },
-            };
-            if observer(&iteration) == ControlFlow::Break(()) {
-                stop_reason = StopReason::Observer;
-                break;
-            }
-            check_stop(problem.stop)?;
-        }
+        let mut rows = Rows::new(self, problem)?;
+        let limits = Limits { iterations: self.iterations, tolerance: 0.0 };
+        let (iterations, stop_reason) = course::run(&mut rows, problem, limits, observer)?;
         let averaged = Averaged {
             samples: 0,
-            noise: state.scale.deviation / state.precision.sqrt(),
-            kept: (0..self.keep).map(|number| state.draw(number)).collect(),
+            noise: rows.scale.deviation / rows.precision.sqrt(),
+            kept: (0..self.keep).map(|number| rows.draw(number)).collect(),
             spread: None,
         };
-        let (factors, scale) = (state.means(), state.scale);
-        let spread = Spread { layout: state.layout, factors: state.factors };
+        let (factors, scale) = (rows.means, rows.scale);
+        let spread = Spread { layout: rows.layout, factors: rows.factors };
         let averaged = Averaged { spread: Some(spread), ..averaged };
-        Ok(Fit { factors, scale, iterations: done, stop_reason, averaged: Some(averaged) })
+        Ok(Fit { factors, scale, iterations, stop_reason, averaged: Some(averaged) })
     }
 }
 
@@ -124,7 +100,7 @@ impl Spread {
 }
 
 /// The distributions as they stand.
-struct State<'a> {
+struct Rows<'a> {
     settings: &'a Variational,
     problem: &'a Problem<'a>,
     layout: Layout,
@@ -133,32 +109,46 @@ struct State<'a> {
     partitions: (Partitions, Partitions),
     /// Means and covariances, laid out as `layout` says.
     factors: Factors,
+    /// The means alone.
+    means: Factors,
     priors: (Prior, Prior),
     /// Precision `α` of the noise.
     precision: f64,
 }
 
-impl<'a> State<'a> {
-    fn new(settings: &'a Variational, problem: &'a Problem<'a>) -> Self {
+impl<'a> Rows<'a> {
+    fn new(settings: &'a Variational, problem: &'a Problem<'a>) -> Result<Self> {
         let ratings = problem.ratings;
         let layout = Layout { rank: settings.rank, biases: settings.biases };
         let scale = Scale::ratings(problem.moments, true, settings.biases);
         // Its regularisation does not count.
         let none = Regularization { users: 0.0, items: 0.0, biases: 0.0, exponent: 0.0 };
         let explicit = Explicit::new(ratings, (scale.mean, scale.deviation), none, scale.biases);
-        let started = start_items(problem, settings.seed, settings.rank, SolverChoice::Cholesky);
-        let prior = || Prior::isotropic(layout.order(), 1.0);
-        let of = |side: &Embedding| Embedding {
-            vectors: widened(&side.vectors, layout.cols()),
-            biases: side.biases.clone(),
+        let cols = layout.cols();
+        let factors = match problem.start {
+            Start::State(state) => state.factors("factors", problem.shape(), cols)?,
+            _ => {
+                let start =
+                    start_items(problem, settings.seed, settings.rank, SolverChoice::Cholesky)?;
+                let of = |side: Embedding| Embedding {
+                    vectors: widened(&side.vectors, cols),
+                    biases: side.biases,
+                };
+                Factors { users: of(start.users), items: of(start.items) }
+            }
         };
-        let factors = Factors { users: of(&started.users), items: of(&started.items) };
+        let prior = |name| match problem.start {
+            Start::State(state) => Prior::restored(state, name, layout.order()),
+            _ => Ok(Prior::isotropic(layout.order(), 1.0)),
+        };
+        let priors = (prior("prior.users")?, prior("prior.items")?);
+        let [precision] = problem.start.state().map_or(Ok([1.0]), |s| s.some("precision"))?;
         let partitions = (
             Partitions::new(&ratings.by_user, settings.rank),
             Partitions::new(&ratings.by_item, settings.rank),
         );
-        let priors = (prior(), prior());
-        Self {
+        let means = means(layout, &factors);
+        Ok(Self {
             settings,
             problem,
             layout,
@@ -166,9 +156,10 @@ impl<'a> State<'a> {
             explicit,
             partitions,
             factors,
+            means,
             priors,
-            precision: 1.0,
-        }
+            precision,
+        })
     }
 
     /// One side's distributions, then its prior; the expected squared error of all cells.
@@ -209,15 +200,6 @@ impl<'a> State<'a> {
         Ok(loss)
     }
 
-    /// The means alone.
-    fn means(&self) -> Factors {
-        let of = |side: &Embedding| Embedding {
-            vectors: narrowed(&side.vectors, self.layout.rank),
-            biases: side.biases.clone(),
-        };
-        Factors { users: of(&self.factors.users), items: of(&self.factors.items) }
-    }
-
     /// One sample of all rows.
     fn draw(&self, number: u32) -> Factors {
         let of = |axis, side: &Embedding, keys: &[u64], cells: &dyn Fn(usize) -> usize| {
@@ -248,6 +230,38 @@ impl<'a> State<'a> {
             items: of(Axis::Item, &self.factors.items, item_keys, &|r| ratings.by_item.count(r)),
         }
     }
+}
+
+impl Process for Rows<'_> {
+    fn step(&mut self, _number: u32) -> Result<Step> {
+        self.half(Axis::User)?;
+        let loss = self.half(Axis::Item)?;
+        if loss.objective > 0.0 {
+            self.precision = self.problem.ratings.len() as f64 / loss.objective;
+        }
+        self.means = means(self.layout, &self.factors);
+        Ok(Step { total: loss.objective, train_rmse_raw: None, sample: None })
+    }
+
+    fn scorer(&self) -> Scorer<'_> {
+        Scorer { factors: &self.means, scale: self.scale }
+    }
+
+    fn save(&self, state: &mut State) {
+        state.put_factors("factors", &self.factors);
+        self.priors.0.save(state, "prior.users");
+        self.priors.1.save(state, "prior.items");
+        state.put_numbers("precision", vec![self.precision]);
+    }
+}
+
+/// The means of the rows, without their covariances.
+fn means(layout: Layout, factors: &Factors) -> Factors {
+    let of = |side: &Embedding| Embedding {
+        vectors: narrowed(&side.vectors, layout.rank),
+        biases: side.biases.clone(),
+    };
+    Factors { users: of(&factors.users), items: of(&factors.items) }
 }
 
 /// The covariance in the numbers of a row, row-major.

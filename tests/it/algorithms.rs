@@ -10,7 +10,8 @@ use lacuna::objective::{Confidence, Regularization};
 use lacuna::ratings::{Cell, Ratings};
 use lacuna::split::mix;
 use lacuna::train::{
-    Algorithm, Als, Bayes, Fit, Fitted, Gd, Ials, Problem, Schedule, Sgd, SolverChoice, Variational,
+    Algorithm, Als, Bayes, Fit, Fitted, Gd, Ials, Problem, Schedule, Sgd, SolverChoice, Start,
+    State, StopReason, Variational,
 };
 
 use crate::support::{bits, cell, fit, fit_with_keys};
@@ -208,12 +209,82 @@ fn a_stop_request_ends_the_fit() {
             moments: &ratings.moments(),
             user_keys: &Ids::range(40).keys("user"),
             item_keys: &Ids::range(300).keys("item"),
-            start: None,
+            start: Start::Random,
             stop: &stop,
             kernels: Kernels::detect(),
         };
         let outcome = algorithm.fit(&problem, &mut |_| ControlFlow::Continue(()));
         assert!(matches!(outcome, Err(Error::Stopped)));
+    }
+}
+
+/// From the state after any iteration on, a fit ends as it would have ended without interruption, bit for
+/// bit; the iteration of the state is shown first.
+#[test]
+fn a_fit_goes_on_where_it_was() {
+    let ratings = ratings(300);
+    let (user_keys, item_keys) = (Ids::range(40).keys("user"), Ids::range(300).keys("item"));
+    let (moments, stop) = (ratings.moments(), AtomicBool::new(false));
+    let fresh = Problem {
+        ratings: &ratings,
+        moments: &moments,
+        user_keys: &user_keys,
+        item_keys: &item_keys,
+        start: Start::Random,
+        stop: &stop,
+        kernels: Kernels::detect(),
+    };
+    let tolerant = Als { iterations: 50, tolerance: 0.01, ..als() };
+    let mut all = algorithms();
+    all.push(Box::new(tolerant));
+    for algorithm in &all {
+        let name = algorithm.name();
+        let mut states: Vec<State> = Vec::new();
+        let mut shown = Vec::new();
+        let whole = algorithm.fit(&fresh, &mut |it| {
+            states.push(it.snapshot.take());
+            shown.push((it.number, it.objective.to_bits(), it.train_rmse_raw, it.sample));
+            ControlFlow::Continue(())
+        });
+        let whole = whole.unwrap();
+        assert!(states.len() >= 2 && states.len() == whole.iterations as usize, "{name}");
+        for (at, state) in states.iter().enumerate() {
+            let mut again = Vec::new();
+            let resumed =
+                algorithm.fit(&Problem { start: Start::State(state), ..fresh }, &mut |it| {
+                    again.push((it.number, it.objective.to_bits(), it.train_rmse_raw, it.sample));
+                    ControlFlow::Continue(())
+                });
+            let resumed = resumed.unwrap();
+            assert_eq!(shown[at..], again[..], "{name}");
+            assert_eq!(bits(&resumed.factors), bits(&whole.factors), "{name} from {at}");
+            assert_eq!(resumed.iterations, whole.iterations);
+            assert_eq!(resumed.stop_reason, whole.stop_reason);
+            let kept = |fit: &Fit| {
+                let averaged = fit.averaged.as_ref();
+                averaged.map(|a| (a.noise.to_bits(), a.kept.iter().map(bits).collect::<Vec<_>>()))
+            };
+            assert_eq!(kept(&resumed), kept(&whole), "{name} from {at}");
+        }
+    }
+    // It ended by its tolerance, which counts the improvement over the iteration before the state's.
+    let last = all.pop().unwrap().fit(&fresh, &mut |_| ControlFlow::Continue(()));
+    assert_eq!(last.unwrap().stop_reason, StopReason::Tolerance);
+    // What belongs to another fit is refused.
+    let mut states = Vec::new();
+    let other = Als { rank: 5, ..als() };
+    other
+        .fit(&fresh, &mut |it| {
+            states.push(it.snapshot.take());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    for algorithm in &all {
+        let outcome = algorithm
+            .fit(&Problem { start: Start::State(&states[0]), ..fresh }, &mut |_| {
+                ControlFlow::Continue(())
+            });
+        assert!(matches!(outcome, Err(Error::Checkpoint(_))), "{}", algorithm.name());
     }
 }
 

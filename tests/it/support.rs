@@ -12,7 +12,7 @@ use lacuna::ids::Ids;
 use lacuna::linalg::simd::Kernels;
 use lacuna::model::Factors;
 use lacuna::ratings::{Cell, Ratings};
-use lacuna::train::{Algorithm, Fit, Iteration, Problem};
+use lacuna::train::{Algorithm, Fit, Iteration, Problem, Start};
 
 /// Fits with keys 0, 1, 2 ... for the rows.
 pub(crate) fn fit(
@@ -45,7 +45,7 @@ pub(crate) fn fit_with_keys(
         moments: &ratings.moments(),
         user_keys,
         item_keys,
-        start,
+        start: start.map_or(Start::Random, Start::Factors),
         stop: &stop,
         kernels: Kernels::detect(),
     };

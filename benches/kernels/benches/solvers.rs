@@ -15,7 +15,7 @@ use lacuna::linalg::simd::Kernels;
 use lacuna::objective::{Confidence, Regularization};
 use lacuna::ratings::Ratings;
 use lacuna::split::mix;
-use lacuna::train::{Algorithm, Als, Bayes, Ials, Problem, SolverChoice};
+use lacuna::train::{Algorithm, Als, Bayes, Ials, Problem, SolverChoice, Start};
 use lacuna_kernels::{median, ratings, setting};
 
 fn main() {
@@ -127,7 +127,7 @@ fn time(ratings: &Ratings, algorithm: &dyn Algorithm) -> (Vec<f64>, f64) {
         moments: &ratings.moments(),
         user_keys: &keys(ratings.users()),
         item_keys: &keys(ratings.items()),
-        start: None,
+        start: Start::Random,
         stop: &AtomicBool::new(false),
         kernels: Kernels::detect(),
     };

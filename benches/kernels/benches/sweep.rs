@@ -14,7 +14,7 @@ use lacuna::linalg::simd::{Kernels, Level};
 use lacuna::objective::Regularization;
 use lacuna::ratings::Ratings;
 use lacuna::split::mix;
-use lacuna::train::{Algorithm, Als, Problem, SolverChoice};
+use lacuna::train::{Algorithm, Als, Problem, SolverChoice, Start};
 use lacuna_kernels::{median, numpy_sgemm, ratings, setting, sgemm, useful_flops};
 
 fn main() {
@@ -61,7 +61,7 @@ fn sweep(ratings: &Ratings, rank: usize, level: Level, rounds: usize, threads: u
         moments: &moments,
         user_keys: &user_keys,
         item_keys: &item_keys,
-        start: None,
+        start: Start::Random,
         stop: &AtomicBool::new(false),
         kernels,
     };

@@ -13,7 +13,7 @@ use crate::objective::Regularization;
 use crate::param::NonNegative;
 use crate::ratings::{Cell, Ratings};
 use crate::split::{Parts, Split};
-use crate::train::{Algorithm, Als, Problem};
+use crate::train::{Algorithm, Als, Problem, Start};
 
 /// Where λ is looked for, on standardised ratings.
 const RANGE: (f64, f64) = (0.01, 1.0);
@@ -72,7 +72,10 @@ impl Run<'_> {
                 regularization,
                 ..given.clone()
             };
-            let problem = Problem { start: warm.as_ref(), ..self.problem(&sets) };
+            let problem = Problem {
+                start: warm.as_ref().map_or(Start::Random, Start::Factors),
+                ..self.problem(&sets)
+            };
             let fit = als.fit(&problem, &mut |_| ControlFlow::Continue(()))?;
             let errors = holdout_errors(&fit.scorer(), sets.ratings.known(), sets.validation);
             warm = Some(fit.factors);

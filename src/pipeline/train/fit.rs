@@ -15,7 +15,7 @@ use crate::metric::{
 use crate::model::{Factors, Scorer};
 use crate::param::Count;
 use crate::ratings::{Cell, Moments, Ratings, Side};
-use crate::train::{Algorithm, Fit, Iteration, Problem};
+use crate::train::{Algorithm, Fit, Iteration, Problem, Start};
 
 /// Most users that a ranking criterion looks at after an iteration.
 const VALIDATION_USERS: usize = 10_000;
@@ -73,7 +73,7 @@ impl Run<'_> {
             moments: sets.moments,
             user_keys: sets.user_keys,
             item_keys: sets.item_keys,
-            start: None,
+            start: Start::Random,
             stop: self.stop,
             kernels: self.kernels,
         }

@@ -3,6 +3,7 @@ use crate::error::Error;
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
 use crate::ratings::{Cell, Ratings};
+use crate::train::Start;
 use crate::train::StopReason;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
@@ -45,7 +46,7 @@ fn fit(als: &Als, ratings: &Ratings, observer: &mut crate::train::Observer<'_>) 
         moments: &ratings.moments(),
         user_keys: &Ids::range(ratings.users()).keys("user"),
         item_keys: &Ids::range(ratings.items()).keys("item"),
-        start: None,
+        start: Start::Random,
         stop: &stop,
         kernels: Kernels::detect(),
     };

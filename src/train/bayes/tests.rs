@@ -1,9 +1,12 @@
+use std::ops::ControlFlow;
+
 use super::*;
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
 use crate::metric::{holdout_errors, rmse};
 use crate::ratings::{Cell, Ratings};
 use crate::split::mix;
+use crate::train::{Start, StopReason};
 use rand_distr::StandardNormal;
 use std::sync::atomic::AtomicBool;
 
@@ -43,7 +46,7 @@ fn fit(bayes: &Bayes, ratings: &Ratings, observer: &mut Observer<'_>) -> Fit {
         moments: &ratings.moments(),
         user_keys: &Ids::range(ratings.users()).keys("user"),
         item_keys: &Ids::range(ratings.items()).keys("item"),
-        start: None,
+        start: Start::Random,
         stop: &stop,
         kernels: Kernels::detect(),
     };

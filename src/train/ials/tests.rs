@@ -4,6 +4,7 @@ use crate::linalg::simd::Kernels;
 use crate::model::Factors;
 use crate::ratings::{Cell, Ratings, Row};
 use crate::split::mix;
+use crate::train::Start;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
@@ -44,7 +45,7 @@ fn fit(ials: &Ials, ratings: &Ratings) -> Result<(Fit, Vec<f64>)> {
         moments: &ratings.moments(),
         user_keys: &Ids::range(ratings.users()).keys("user"),
         item_keys: &Ids::range(ratings.items()).keys("item"),
-        start: None,
+        start: Start::Random,
         stop: &stop,
         kernels: Kernels::detect(),
     };

@@ -1,5 +1,7 @@
 use std::sync::atomic::AtomicBool;
 
+use std::ops::ControlFlow;
+
 use super::*;
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
@@ -170,7 +172,7 @@ fn the_noise_is_found_and_samples_spread_as_the_posterior() {
         moments: &ratings.moments(),
         user_keys: &Ids::range(users).keys("user"),
         item_keys: &Ids::range(items).keys("item"),
-        start: None,
+        start: Start::Random,
         stop: &stop,
         kernels: Kernels::detect(),
     };
