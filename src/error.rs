@@ -160,6 +160,60 @@ pub enum Error {
     #[error("the checkpoint cannot be used: {0}; --resume never starts anew")]
     Checkpoint(String),
 
+    /// Ratings that a gate does not let through.
+    #[error("{reason}; nothing was trained, and {} has the record", record.display())]
+    DataGate {
+        /// The gates, and what they found.
+        reason: String,
+        /// Where the record of the run is.
+        record: PathBuf,
+    },
+
+    /// A model that a gate does not let through.
+    #[error("{reason}; the new model is in {}, the one before is still served", path.display())]
+    QualityGate {
+        /// The gates, and what they found.
+        reason: String,
+        /// Where the rejected model is.
+        path: PathBuf,
+    },
+
+    /// Another run is at work in the directory.
+    #[error("{} is held by {holder}; try again later, or give --lock-wait", path.display())]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+        /// Who has it.
+        holder: String,
+    },
+
+    /// A training that is estimated to take more memory than it may.
+    #[error("it would take about {needed} of memory for {what}, above --memory-limit {limit}")]
+    MemoryLimit {
+        /// The estimate.
+        needed: String,
+        /// What takes it, and what would take less.
+        what: String,
+        /// The limit.
+        limit: String,
+    },
+
+    /// The time is up.
+    #[error("--time-limit {limit} is reached {at}")]
+    TimeLimit {
+        /// The limit.
+        limit: String,
+        /// What is kept, and what to do.
+        at: String,
+    },
+
+    /// A stop was asked for, and the state of the training is kept.
+    #[error("stopped; the checkpoint of iteration {iteration} is kept: run again to go on from it")]
+    StoppedAt {
+        /// The iteration.
+        iteration: u32,
+    },
+
     /// A row whose system could not be solved, or factors that are not finite.
     #[error(
         "numeric failure at {side} {row}: {message}; try another --regularization (or weights closer to 1)"
@@ -202,10 +256,14 @@ impl Error {
     /// | code | meaning |
     /// |---|---|
     /// | 1 | unexpected failure |
-    /// | 2 | usage: a parameter, a configuration, an output that exists, an unknown id, a refused checkpoint |
+    /// | 2 | usage: a parameter, a configuration, an output that exists, an unknown id, a refused checkpoint, a memory limit |
     /// | 3 | input: missing, unreadable, malformed, empty; a damaged or newer model |
+    /// | 4 | a data gate does not pass |
+    /// | 5 | a quality gate does not pass |
     /// | 6 | numeric failure |
     /// | 7 | the output could not be written |
+    /// | 11 | another run is at work in the directory |
+    /// | 75 | the time limit is reached, a checkpoint saved |
     /// | 130 | stopped (the program answers SIGTERM with 143) |
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
@@ -215,7 +273,8 @@ impl Error {
             | Self::OutputExists { .. }
             | Self::NotOurs { .. }
             | Self::UnknownId { .. }
-            | Self::Checkpoint(_) => 2,
+            | Self::Checkpoint(_)
+            | Self::MemoryLimit { .. } => 2,
             Self::Read { .. }
             | Self::Format { .. }
             | Self::MissingColumn { .. }
@@ -225,9 +284,13 @@ impl Error {
             | Self::Duplicate { .. }
             | Self::NothingLeft { .. }
             | Self::Model { .. } => 3,
+            Self::DataGate { .. } => 4,
+            Self::QualityGate { .. } => 5,
             Self::Numeric { .. } | Self::Diverged(_) => 6,
             Self::Write { .. } => 7,
-            Self::Stopped => 130,
+            Self::Locked { .. } => 11,
+            Self::TimeLimit { .. } => 75,
+            Self::Stopped | Self::StoppedAt { .. } => 130,
             Self::Internal(_) => 1,
         }
     }

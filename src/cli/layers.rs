@@ -4,6 +4,7 @@
 //! spelling, so both become arguments of the same parser, where the command line does not set them
 //! already. Types, ranges and messages are those of the flags.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -23,9 +24,10 @@ const BELONGING: [(&str, &str); 5] = [
     ("verbose", "quiet"),
 ];
 
-/// What is to be parsed, or what the parser said of the command line alone.
+/// What is to be parsed, and where settings come from by key; or what the parser said of the command line
+/// alone.
 pub(super) enum Resolved {
-    Arguments(Vec<OsString>),
+    Arguments(Vec<OsString>, BTreeMap<String, String>),
     Clap(clap::Error),
 }
 
@@ -38,11 +40,15 @@ pub(super) fn resolve(command: &Command, arguments: Vec<OsString>) -> Result<Res
         Ok(matches) => matches,
         Err(error) => return Ok(Resolved::Clap(error)),
     };
-    let Some((name, given)) = matches.subcommand() else {
-        return Ok(Resolved::Arguments(arguments));
-    };
-    let Some(subcommand) = command.find_subcommand(name) else {
-        return Ok(Resolved::Arguments(arguments));
+    let (names, subcommand, given) = leaf(command, &matches);
+    let mut origins = BTreeMap::new();
+    if names.is_empty() {
+        return Ok(Resolved::Arguments(arguments, origins));
+    }
+    let alone = |args: &[OsString]| {
+        let names = names.iter().map(OsString::from);
+        let all = [arguments[0].clone()].into_iter().chain(names).chain(args.iter().cloned());
+        command.clone().try_get_matches_from(all)
     };
     let on_line =
         |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
@@ -50,35 +56,66 @@ pub(super) fn resolve(command: &Command, arguments: Vec<OsString>) -> Result<Res
     let in_environment = |arg: &Arg| environment.iter().any(|(a, _)| a.get_id() == arg.get_id());
     let mut added: Vec<OsString> = Vec::new();
     if let Some(path) = config_path(given, &environment) {
-        let file = read_config(&path, subcommand)?;
+        let file = read_config(&path, command, subcommand)?;
         let check: Vec<OsString> = file.iter().flat_map(|(_, args)| args.clone()).collect();
-        let mut alone = vec![arguments[0].clone(), name.into()];
-        alone.extend(check);
-        if let Err(error) = command.clone().try_get_matches_from(alone) {
+        if let Err(error) = alone(&check) {
             return Err(Error::Config { path, message: first_line(&error) });
         }
         let above = |arg: &Arg| on_line(arg) || in_environment(arg);
-        let file = file.into_iter().filter(|(arg, _)| !hidden(arg, subcommand, &above));
-        added.extend(file.flat_map(|(_, args)| args));
+        for (arg, args) in file.into_iter().filter(|(arg, _)| !hidden(arg, subcommand, &above)) {
+            origins.insert(key(arg), path.display().to_string());
+            added.extend(args);
+        }
     }
     for (arg, args) in &environment {
         if hidden(arg, subcommand, &on_line) {
             continue;
         }
-        let alone = [&[arguments[0].clone(), name.into()], &args[..]].concat();
-        if let Err(error) = command.clone().try_get_matches_from(alone)
+        if let Err(error) = alone(args)
             && error.kind() != clap::error::ErrorKind::MissingRequiredArgument
         {
             let message = first_line(&error);
             return Err(Error::Usage(format!("environment variable {}: {message}", variable(arg))));
         }
+        origins.insert(key(arg), variable(arg));
         added.extend(args.iter().cloned());
     }
+    for arg in settings(subcommand).filter(|arg| on_line(arg)) {
+        origins.insert(key(arg), "command line".to_owned());
+    }
     // Behind the command's name, before what was given.
-    let at = arguments.iter().position(|a| a == name).map_or(arguments.len(), |p| p + 1);
+    let mut at = 0;
+    for name in &names {
+        let found = arguments[at..].iter().position(|a| *a == **name);
+        at += found.map_or(arguments.len() - at, |p| p + 1);
+    }
     let mut all = arguments;
     all.splice(at..at, added);
-    Ok(Resolved::Arguments(all))
+    Ok(Resolved::Arguments(all, origins))
+}
+
+/// The command that was called, the names that lead to it, and what it was given.
+fn leaf<'c>(
+    command: &'c Command,
+    matches: &'c ArgMatches,
+) -> (Vec<&'c str>, &'c Command, &'c ArgMatches) {
+    let (mut names, mut command, mut matches) = (Vec::new(), command, matches);
+    while let Some((name, given)) = matches.subcommand()
+        && let Some(subcommand) = command.find_subcommand(name)
+    {
+        names.push(name);
+        (command, matches) = (subcommand, given);
+    }
+    (names, command, matches)
+}
+
+/// All commands that can be called.
+fn leaves(command: &Command) -> Vec<&Command> {
+    let mut subcommands = command.get_subcommands().peekable();
+    match subcommands.peek() {
+        None => vec![command],
+        Some(_) => subcommands.flat_map(leaves).collect(),
+    }
 }
 
 /// Whether a higher layer sets this argument, or one that it belongs to.
@@ -105,7 +142,7 @@ fn first_line(error: &clap::Error) -> String {
 }
 
 /// The key of an argument: its long flag, or the name of a positional, with underscores.
-fn key(arg: &Arg) -> String {
+pub(super) fn key(arg: &Arg) -> String {
     arg.get_long().unwrap_or_else(|| arg.get_id().as_str()).replace('-', "_")
 }
 
@@ -114,7 +151,7 @@ fn variable(arg: &Arg) -> String {
 }
 
 /// Arguments that may be set from outside: not help, version and the like.
-fn settings(subcommand: &Command) -> impl Iterator<Item = &Arg> {
+pub(super) fn settings(subcommand: &Command) -> impl Iterator<Item = &Arg> {
     subcommand.get_arguments().filter(|a| {
         !matches!(
             a.get_action(),
@@ -142,12 +179,11 @@ fn environment<'c>(
             return Err(Error::Usage(format!("environment variable {name}: not valid UTF-8")));
         };
         let Some(arg) = settings(subcommand).find(|a| variable(a) == name) else {
-            let mut all = command.get_subcommands().flat_map(settings);
-            if all.any(|a| variable(a) == name) {
+            let all = leaves(command);
+            let known: Vec<String> = all.into_iter().flat_map(settings).map(variable).collect();
+            if known.iter().any(|known| known == name) {
                 continue;
             }
-            let known: Vec<String> =
-                command.get_subcommands().flat_map(settings).map(variable).collect();
             let hint = suggestion(name, &known);
             return Err(Error::Usage(format!("unknown environment variable {name}{hint}")));
         };
@@ -177,7 +213,13 @@ fn environment<'c>(
 }
 
 /// The settings of a configuration file as arguments, by argument.
-fn read_config<'c>(path: &Path, subcommand: &'c Command) -> Result<Vec<(&'c Arg, Vec<OsString>)>> {
+///
+/// One file serves all commands: what others of them know is passed over.
+fn read_config<'c>(
+    path: &Path,
+    command: &Command,
+    subcommand: &'c Command,
+) -> Result<Vec<(&'c Arg, Vec<OsString>)>> {
     let wrong = |message: String| Error::Config { path: path.to_owned(), message };
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|e| wrong(format!("cannot read the configuration: {e}")))?;
@@ -188,8 +230,12 @@ fn read_config<'c>(path: &Path, subcommand: &'c Command) -> Result<Vec<(&'c Arg,
     for (name, value) in table {
         let arg = settings(subcommand).find(|a| key(a) == name && a.get_id() != "config");
         let Some(arg) = arg else {
-            let known: Vec<String> =
-                settings(subcommand).map(key).filter(|k| k != "config").collect();
+            let with_file = |command: &&Command| settings(command).any(|a| a.get_id() == "config");
+            let others = leaves(command).into_iter().filter(with_file).flat_map(settings).map(key);
+            let known: Vec<String> = others.filter(|k| k != "config").collect();
+            if known.contains(&name) {
+                continue;
+            }
             return Err(wrong(format!("unknown key \"{name}\"{}", suggestion(&name, &known))));
         };
         let scalar = |value: &toml::Value| match value {

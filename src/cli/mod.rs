@@ -1,6 +1,7 @@
 //! The command line: one file per command, layered settings, progress, exit codes.
 
 mod completions;
+mod config;
 mod evaluate;
 mod export;
 mod fold_in;
@@ -12,12 +13,15 @@ mod predict;
 mod progress;
 mod recommend;
 mod reconstruct;
+mod run;
+mod runs;
 mod similar;
 mod terminal;
 mod train;
 mod tune;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -57,14 +61,24 @@ Examples:
   lacuna evaluate model                          errors and rankings on the holdout
   lacuna predict model --user 42 --item 7        one predicted rating
   lacuna recommend model --user 42               the best items for a user
+  lacuna run --config nightly.toml               every night: train, check, publish
 
 Settings: flags > LACUNA_* environment variables > --config FILE > defaults.
-Exit codes: 0 done; 1 unexpected; 2 usage; 3 input; 6 numeric; 7 output; 130, 143 stopped.";
+Exit codes: 0 done; 1 unexpected; 2 usage; 3 input; 4, 5 gates of run; 6 numeric; 7 output;
+11 another run is at work; 75 time limit; 130, 143 stopped.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train on rating files and write a model directory.
     Train(Box<train::TrainArgs>),
+    /// Train, check and publish, every night: what is served is always complete.
+    Run(Box<run::RunArgs>),
+    /// Check settings and ratings of a run without training.
+    Validate(Box<run::ValidateArgs>),
+    /// List, compare, remove and roll back runs.
+    Runs(runs::RunsArgs),
+    /// Print settings, or a configuration file to begin with.
+    Config(Box<config::ConfigArgs>),
     /// Describe rating files, and what training on them would take.
     Inspect(inspect::InspectArgs),
     /// Search for good settings, and write them as a configuration file for train.
@@ -108,6 +122,23 @@ struct OutputArgs {
 /// What a command runs with.
 struct Context {
     stop: Arc<AtomicBool>,
+    /// The signal that asked for the stop, 0 without one.
+    signal: Arc<AtomicUsize>,
+    /// Where the settings that are not defaults come from, by key.
+    origins: BTreeMap<String, String>,
+}
+
+impl Context {
+    /// The program's answer to a failure.
+    fn exit_code(&self, error: &Error) -> u8 {
+        match error {
+            Error::Stopped | Error::StoppedAt { .. } => {
+                let signal = self.signal.load(Ordering::Relaxed);
+                128 + u8::try_from(signal).ok().filter(|signal| *signal > 0).unwrap_or(2)
+            }
+            error => error.exit_code(),
+        }
+    }
 }
 
 /// Runs the program; the only place that turns failures into exit codes.
@@ -119,19 +150,14 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         terminal::error(&Error::Internal(format!("signals: {error}")));
         return ExitCode::FAILURE;
     }
-    let context = Context { stop };
+    let mut context = Context { stop, signal, origins: BTreeMap::new() };
     // A panic is a defect: it becomes exit code 1 with a note, not an abort in the middle of a line.
-    let outcome = catch_unwind(AssertUnwindSafe(|| run(arguments, &context)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(arguments, &mut context)));
     match outcome {
         Ok(Ok(code)) => code,
-        Ok(Err(Error::Stopped)) => {
-            terminal::error(&Error::Stopped);
-            let signal = signal.load(Ordering::Relaxed);
-            ExitCode::from(128 + u8::try_from(signal).unwrap_or(2).max(1))
-        }
         Ok(Err(error)) => {
             terminal::error(&error);
-            ExitCode::from(error.exit_code())
+            ExitCode::from(context.exit_code(&error))
         }
         Err(_) => {
             terminal::error(&Error::Internal("a defect in lacuna (see the lines above)".into()));
@@ -157,6 +183,13 @@ fn command() -> clap::Command {
     };
     let cli = Cli::command();
     let cli = cli.mut_subcommand("export", |export| export.after_help(export::after_help()));
+    let of_runs = |command: clap::Command| {
+        let command =
+            help("output", "Directory of all runs; DIR/latest leads to what is served")(command);
+        help("force", "Run even if ratings and settings are those of the latest run")(command)
+    };
+    let cli = cli.mut_subcommand("run", of_runs).mut_subcommand("validate", of_runs);
+    let cli = cli.mut_subcommand("config", |config| config.mut_subcommand("show", of_runs));
     cli.mut_subcommand("tune", |tune| {
         let tune = help(
             "output",
@@ -171,10 +204,13 @@ fn command() -> clap::Command {
     })
 }
 
-fn run(arguments: Vec<OsString>, context: &Context) -> Result<ExitCode> {
+fn run(arguments: Vec<OsString>, context: &mut Context) -> Result<ExitCode> {
     let command = command();
     let arguments = match layers::resolve(&command, arguments)? {
-        layers::Resolved::Arguments(arguments) => arguments,
+        layers::Resolved::Arguments(arguments, origins) => {
+            context.origins = origins;
+            arguments
+        }
         layers::Resolved::Clap(error) => return Ok(clap_exit(&error)),
     };
     let cli = match command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m))
@@ -182,7 +218,12 @@ fn run(arguments: Vec<OsString>, context: &Context) -> Result<ExitCode> {
         Ok(cli) => cli,
         Err(error) => return Ok(clap_exit(&error)),
     };
+    let context = &*context;
     match cli.command {
+        Command::Run(args) => return run::run(&args, context),
+        Command::Validate(args) => return run::validate(&args, context),
+        Command::Runs(args) => runs::run(&args, context),
+        Command::Config(args) => config::run(&args, context),
         Command::Train(args) => train::run(&args, context),
         Command::Inspect(args) => inspect::run(&args, context),
         Command::Tune(args) => tune::run(&args, context),

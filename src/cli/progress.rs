@@ -58,10 +58,28 @@ impl Progress {
         }
     }
 
+    /// A line beside the progress.
+    pub(super) fn say(&self, text: &str) {
+        if let Ok(state) = self.state.lock() {
+            state.line(text);
+        }
+    }
+
+    /// A warning beside the progress.
+    pub(super) fn warn(&self, text: &str) {
+        if let Ok(state) = self.state.lock() {
+            match &state.bar {
+                Some(bar) => bar.suspend(|| terminal::warning(text)),
+                None => terminal::warning(text),
+            }
+        }
+    }
+
     pub(super) fn show(&self, event: &Event) {
         // A poisoned lock means a panic elsewhere: there is nothing left to show.
         let Ok(mut state) = self.state.lock() else { return };
         match (self.mode, event) {
+            (Mode::Silent, Event::Warning(message)) => terminal::warning(message),
             (Mode::Silent, _) => {}
             (Mode::Bars, event) => state.bars(event),
             (Mode::Lines, event) => state.lines(event, self.verbose),
@@ -128,6 +146,14 @@ impl State {
                     bar.set_position(*done as u64);
                 }
             }
+            Event::Resumed(stage, iteration) => {
+                self.line(&format!("{stage}: going on after iteration {iteration}"));
+            }
+            Event::Warning(message) => {
+                self.clear();
+                terminal::warning(message);
+            }
+            Event::Checkpoint(..) => {}
             Event::Fold(number, folds, rmse) => {
                 if let Some(bar) = &self.bar {
                     bar.set_message(describe_fold(*number, *folds, *rmse));
@@ -154,8 +180,11 @@ impl State {
                     "read {ratings} ratings of {users} users and {items} items"
                 ));
             }
+            Event::Checkpoint(stage, iteration, _) if verbose => {
+                terminal::note(&format!("checkpoint of {stage} after iteration {iteration}"));
+            }
             Event::Phase(name) if verbose => terminal::note(name),
-            Event::Phase(_) => {}
+            Event::Phase(_) | Event::Checkpoint(..) => {}
             Event::Fitting(iterations, ratings) => {
                 (self.iterations, self.ratings) = (*iterations, *ratings);
             }
@@ -168,6 +197,10 @@ impl State {
                     self.last_line = Some(Instant::now());
                 }
             }
+            Event::Resumed(stage, iteration) => {
+                terminal::note(&format!("{stage}: going on after iteration {iteration}"));
+            }
+            Event::Warning(message) => terminal::warning(message),
             Event::Trial(done, of, value) => {
                 terminal::note(&format!("{done} of {of} trials{}", describe_trial(*value)));
             }
@@ -181,6 +214,14 @@ impl State {
                     point.iteration, self.iterations
                 ));
             }
+        }
+    }
+
+    /// A line above the bar.
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| terminal::note(text)),
+            None => terminal::note(text),
         }
     }
 

@@ -251,6 +251,8 @@ impl PartialEq for Format {
     }
 }
 
+impl Eq for Format {}
+
 /// The name of no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no such format; there are {}", Format::all().map(Format::name).collect::<Vec<_>>().join(", "))]

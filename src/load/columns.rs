@@ -1,5 +1,6 @@
 //! Blocks become columns: counted, filtered, and their ids turned into dense positions.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -127,7 +128,7 @@ impl<'a> Gather<'a> {
             bytes: input.size.unwrap_or(0),
             layout: layout.describe(input.compression),
             rows: 0,
-            rows_rejected: 0,
+            rows_rejected: BTreeMap::new(),
             sha256: None,
             max_timestamp: None,
         });
@@ -172,16 +173,12 @@ impl<'a> Gather<'a> {
         if self.options.bad_rows == BadRows::Error {
             return Err(error((&text, reason)));
         }
+        let reason = format!("column \"{column}\": {reason}");
         if let Some(report) = self.inputs.last_mut() {
             report.rows += 1;
-            report.rows_rejected += 1;
+            *report.rows_rejected.entry(reason.clone()).or_default() += 1;
         }
-        let reject = Reject {
-            file: self.path.clone(),
-            line,
-            reason: format!("column \"{column}\": {reason}"),
-            text,
-        };
+        let reject = Reject { file: self.path.clone(), line, reason, text };
         if self.rejects.len() as u64 >= self.options.max_bad_rows {
             let first = self.rejects.first().unwrap_or(&reject);
             return Err(Error::TooManyBadRows {

@@ -23,6 +23,7 @@ mod text;
 pub mod time;
 mod zip_member;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -117,8 +118,8 @@ pub struct InputReport {
     pub layout: String,
     /// Rows that hold a rating, rejected ones included.
     pub rows: u64,
-    /// Rows rejected.
-    pub rows_rejected: u64,
+    /// Rows rejected, by reason.
+    pub rows_rejected: BTreeMap<String, u64>,
     /// SHA-256 of the file; of standard input when it was read, of files by [`fingerprint`].
     pub sha256: Option<String>,
     /// Latest time (seconds since 1970), where times were read.

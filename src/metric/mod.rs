@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod calibration;
+mod drift;
 mod holdout;
 mod mae;
 mod posterior;
@@ -11,6 +12,7 @@ mod training;
 
 pub use bootstrap::{Interval, bootstrap_rmse};
 pub use calibration::Calibration;
+pub use drift::{Bin, histogram, stability_index};
 pub use holdout::{HoldoutErrors, holdout_errors};
 pub use mae::mae;
 pub use posterior::{Coverage, PosteriorMean};

@@ -74,6 +74,30 @@ impl<'a> PosteriorMean<'a> {
         (self.noise, self.samples) = (noise * noise, 1.0);
     }
 
+    /// What was added so far, as numbers for [`PosteriorMean::restore`]; none before the first sample.
+    #[must_use]
+    pub fn numbers(&self) -> Option<Vec<f64>> {
+        let numbers = || {
+            let sums = self.sums.iter().flat_map(|&(sum, squares)| [sum, squares]);
+            [self.noise, self.samples].into_iter().chain(sums).collect()
+        };
+        (self.samples > 0.0).then(numbers)
+    }
+
+    /// Goes on from numbers of the same cells; false, and nothing is changed, where they are of others.
+    #[must_use]
+    pub fn restore(&mut self, numbers: &[f64]) -> bool {
+        let Some((&[noise, samples], sums)) = numbers.split_first_chunk::<2>() else {
+            return false;
+        };
+        if sums.len() != 2 * self.sums.len() {
+            return false;
+        }
+        (self.noise, self.samples) = (noise, samples);
+        self.sums = sums.as_chunks::<2>().0.iter().map(|&[sum, squares]| (sum, squares)).collect();
+        true
+    }
+
     /// Errors of the mean predictions; `scorer` clips them. All zero before the first sample.
     #[must_use]
     pub fn errors(&self, scorer: &Scorer<'_>) -> HoldoutErrors {

@@ -1,11 +1,13 @@
 //! What training produces, and what is predicted from it.
 
+mod align;
 mod layout;
 mod neighbours;
 mod ranker;
 mod recommender;
 mod trained;
 
+pub use align::{Rotation, Shared, median_cosine, neighbour_overlap};
 pub use layout::{LaidOut, Layout, MIPS_HEADROOM, largest_norm, lay_out};
 pub use neighbours::{Neighbours, Similarity};
 pub use ranker::{Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted, mean_norm};

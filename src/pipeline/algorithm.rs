@@ -112,14 +112,14 @@ impl TrainConfig {
     }
 
     /// Whether the fit is to standardised ratings.
-    pub(super) fn standardises(&self) -> bool {
+    pub(crate) fn standardises(&self) -> bool {
         let fits_raw = matches!(self.algorithm, AlgorithmName::Gd | AlgorithmName::Ials);
         !fits_raw && !self.resolved().no_mean
     }
 
     /// Memory per user and item that a fit takes beside the ratings, about: factors, the best ones with
     /// patience, and what the algorithm keeps of each row.
-    pub(super) fn bytes_per_row(&self) -> usize {
+    pub(crate) fn bytes_per_row(&self) -> usize {
         let c = self.resolved();
         let rank = c.rank();
         let own = match (c.algorithm, c.inference) {
@@ -132,7 +132,7 @@ impl TrainConfig {
     }
 
     /// Iterations that will be run at most.
-    pub(super) fn iterations(&self) -> u32 {
+    pub(crate) fn iterations(&self) -> u32 {
         let c = self.resolved();
         let sampling =
             c.burn_in.map_or(0, Natural::get).saturating_add(c.samples.map_or(0, Count::get));
@@ -140,7 +140,7 @@ impl TrainConfig {
     }
 
     /// Entries of a vector.
-    pub(super) fn rank(&self) -> usize {
+    pub(crate) fn rank(&self) -> usize {
         self.resolved().factors.map_or(0, |k| k.get() as usize)
     }
 

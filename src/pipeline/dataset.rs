@@ -15,7 +15,7 @@ use crate::ratings::{Cell, Ratings, Side};
 use crate::split::{Parts, Split};
 
 /// What reading leaves besides the cells.
-pub(super) struct Inputs {
+pub(crate) struct Inputs {
     pub reports: Vec<InputReport>,
     pub n_test: usize,
     pub rejects: Vec<Reject>,
@@ -31,7 +31,7 @@ pub(super) struct Inputs {
 
 impl Inputs {
     /// Every input's checksum, where it is a file; they are computed beside the work until now.
-    pub(super) fn checksums(&mut self) -> Result<Vec<Option<Fingerprint>>> {
+    pub(crate) fn checksums(&mut self) -> Result<Vec<Option<Fingerprint>>> {
         let prints = self.fingerprints.take().map(JoinHandle::join).transpose();
         let prints = prints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
         prints.unwrap_or_default().into_iter().collect()
@@ -39,7 +39,7 @@ impl Inputs {
 }
 
 /// The cells of a run, under the ids of all of them.
-pub(super) struct Dataset {
+pub(crate) struct Dataset {
     pub inputs: Inputs,
     pub users: Ids,
     pub items: Ids,
@@ -78,6 +78,12 @@ impl Dataset {
         reading.durations.csr += since.elapsed().as_secs_f64();
         Ok(Self { inputs, users, items, parts, n_ratings })
     }
+}
+
+/// The values of all cells.
+pub(crate) fn values(parts: &Parts) -> impl Iterator<Item = f32> + Clone {
+    let Parts { training, fold_in, holdout } = parts;
+    training.iter().chain(fold_in).chain(holdout).map(|cell| cell.value)
 }
 
 /// All cells, training and held-out ones, sorted.

@@ -49,6 +49,12 @@ pub struct ExportConfig {
     pub force: bool,
 }
 
+impl ExportConfig {
+    const fn spec(&self) -> ExportSpec {
+        ExportSpec { format: self.format, layout: self.layout, dtype: self.dtype }
+    }
+}
+
 /// Which sides are exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
@@ -59,6 +65,119 @@ pub enum Sides {
     User,
     /// Items alone.
     Item,
+}
+
+/// A format with what is written in it: `FORMAT[:LAYOUT[:TYPE]]`, the layout raw and the number type f32
+/// where they are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportSpec {
+    /// The format.
+    pub format: Format,
+    /// What the vectors are.
+    pub layout: Layout,
+    /// Number type of the vectors.
+    pub dtype: Dtype,
+}
+
+impl ExportSpec {
+    /// Name of the directory below `exports`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let dtype = match self.dtype {
+            Dtype::F32 => String::new(),
+            Dtype::F16 => format!("-{}", self.dtype.name()),
+        };
+        format!("{}-{}{dtype}", self.format, self.layout.name())
+    }
+
+    fn sides(&self, asked: Option<Sides>) -> &'static [Axis] {
+        match (asked, self.layout) {
+            (Some(Sides::User), _) => &[Axis::User],
+            (Some(Sides::Item), _) | (None, Layout::Cosine) => &[Axis::Item],
+            (Some(Sides::Both) | None, _) => &[Axis::User, Axis::Item],
+        }
+    }
+}
+
+impl std::fmt::Display for ExportSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.format, self.layout.name(), self.dtype.name())
+    }
+}
+
+/// A text that names no export.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; an export is FORMAT[:LAYOUT[:TYPE]], as npy:dot or word2vec:cosine")]
+pub struct NoExport(String);
+
+impl std::str::FromStr for ExportSpec {
+    type Err = NoExport;
+
+    fn from_str(text: &str) -> Result<Self, NoExport> {
+        let mut parts = text.splitn(3, ':');
+        let format = parts.next().unwrap_or_default().parse::<Format>();
+        let format = format.map_err(|e| NoExport(e.to_string()))?;
+        let layout: Layout = parts.next().map_or(Ok(Layout::Raw), named)?;
+        let dtype: Dtype = parts.next().map_or(Ok(Dtype::F32), named)?;
+        format.check(layout, dtype).map_err(|e| NoExport(e.to_string()))?;
+        Ok(Self { format, layout, dtype })
+    }
+}
+
+/// What goes by this name in settings.
+fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, NoExport> {
+    let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name);
+    T::deserialize(name).map_err(|e| NoExport(e.to_string()))
+}
+
+impl Serialize for ExportSpec {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for ExportSpec {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Writes an export beside a model that is not published yet, and lists it in its manifest; its name.
+///
+/// # Errors
+/// [`Error::Usage`] for a model without vectors, [`Error::Write`], [`Error::Stopped`].
+pub(crate) fn add_export(
+    spec: &ExportSpec,
+    model: &Model,
+    manifest: &mut Manifest,
+    (out, stop): (&OutDir, &AtomicBool),
+) -> Result<String> {
+    check_vectors(spec, model)?;
+    let norm = mips_norm(model, manifest);
+    manifest.model.mips_norm = Some(norm);
+    let stamp = stamp(model, manifest);
+    let export = Export::new(model, spec.sides(None), spec.layout, norm, stamp);
+    let name = spec.name();
+    let outputs = write(spec, &export, (out, stop), &format!("exports/{name}/"))?;
+    manifest.flavors.insert(name.clone(), flavor(spec, &export, norm, &outputs));
+    manifest.outputs.extend(outputs);
+    Ok(name)
+}
+
+fn check_vectors(spec: &ExportSpec, model: &Model) -> Result<()> {
+    if spec.layout.width(model.factors.rank()) == 0 {
+        let message = "the model has no vectors (it was trained with --factors 0); --layout dot has its biases";
+        return Err(Error::Usage(message.into()));
+    }
+    Ok(())
+}
+
+fn stamp(model: &Model, manifest: &Manifest) -> Stamp {
+    Stamp {
+        model_version: manifest.model_version.clone(),
+        trained_at: time::parse_iso(&manifest.finished_at).unwrap_or_default(),
+        global_mean: model.scale.mean,
+    }
 }
 
 /// What came of an export.
@@ -101,22 +220,11 @@ pub fn export(config: &ExportConfig, stop: &AtomicBool) -> Result<Exported> {
         }
     };
     let (model, mut manifest) = read_model(&path)?;
-    if config.layout.width(model.factors.rank()) == 0 {
-        let message = "the model has no vectors (it was trained with --factors 0); --layout dot has its biases";
-        return Err(Error::Usage(message.into()));
-    }
+    let spec = config.spec();
+    check_vectors(&spec, &model)?;
     let norm = mips_norm(&model, &manifest);
-    let sides: &[Axis] = match (config.side, config.layout) {
-        (Some(Sides::User), _) => &[Axis::User],
-        (Some(Sides::Item), _) | (None, Layout::Cosine) => &[Axis::Item],
-        (Some(Sides::Both) | None, _) => &[Axis::User, Axis::Item],
-    };
-    let stamp = Stamp {
-        model_version: manifest.model_version.clone(),
-        trained_at: time::parse_iso(&manifest.finished_at).unwrap_or_default(),
-        global_mean: model.scale.mean,
-    };
-    let export = Export::new(&model, sides, config.layout, norm, stamp);
+    let sides = spec.sides(config.side);
+    let export = Export::new(&model, sides, config.layout, norm, stamp(&model, &manifest));
     match &config.output {
         Some(_) => apart(config, &export, &manifest, norm, (out, stop)),
         None => {
@@ -127,7 +235,7 @@ pub fn export(config: &ExportConfig, stop: &AtomicBool) -> Result<Exported> {
 }
 
 /// `M`: that of the manifest while it covers the items, so that indexes stay valid.
-pub(super) fn mips_norm(model: &Model, manifest: &Manifest) -> f64 {
+pub(crate) fn mips_norm(model: &Model, manifest: &Manifest) -> f64 {
     let largest = largest_norm(&model.factors.items);
     let kept = manifest.model.mips_norm.filter(|norm| *norm >= largest);
     kept.unwrap_or(MIPS_HEADROOM * largest)
@@ -141,8 +249,8 @@ fn apart(
     norm: f64,
     (out, stop): (OutDir, &AtomicBool),
 ) -> Result<Exported> {
-    let outputs = write(config, export, (&out, stop), "")?;
-    let flavor = flavor(config, export, norm, &outputs);
+    let outputs = write(&config.spec(), export, (&out, stop), "")?;
+    let flavor = flavor(&config.spec(), export, norm, &outputs);
     let own = ExportManifest {
         format_version: FORMAT_VERSION,
         tool: tool(),
@@ -164,10 +272,7 @@ fn within(
     norm: f64,
     (path, out, stop): (&Path, OutDir, &AtomicBool),
 ) -> Result<Exported> {
-    let mut name = format!("{}-{}", config.format, config.layout.name());
-    if config.dtype != Dtype::F32 {
-        name += &format!("-{}", config.dtype.name());
-    }
+    let name = config.spec().name();
     let directory = format!("exports/{name}");
     drop_broken(&mut manifest, path);
     if let Some(earlier) = manifest.flavors.remove(&name) {
@@ -179,8 +284,8 @@ fn within(
     for entry in &manifest.outputs {
         out.carry(path, entry)?;
     }
-    let outputs = write(config, export, (&out, stop), &format!("{directory}/"))?;
-    let flavor = flavor(config, export, norm, &outputs);
+    let outputs = write(&config.spec(), export, (&out, stop), &format!("{directory}/"))?;
+    let flavor = flavor(&config.spec(), export, norm, &outputs);
     manifest.outputs.extend(outputs.iter().cloned());
     manifest.flavors.insert(name, flavor.clone());
     out.write(MANIFEST, &pretty(&manifest)?)?;
@@ -201,14 +306,14 @@ fn drop_broken(manifest: &mut Manifest, path: &Path) {
     });
 }
 
-fn flavor(config: &ExportConfig, export: &Export, norm: f64, outputs: &[OutputEntry]) -> Flavor {
+fn flavor(spec: &ExportSpec, export: &Export, norm: f64, outputs: &[OutputEntry]) -> Flavor {
     Flavor {
-        format: config.format.name().into(),
-        layout: config.layout,
-        dtype: config.dtype.name().into(),
-        score: config.layout.score().into(),
+        format: spec.format.name().into(),
+        layout: spec.layout,
+        dtype: spec.dtype.name().into(),
+        score: spec.layout.score().into(),
         width: export.sides.first().map_or(0, |side| side.vectors.cols()),
-        mips_norm: (config.layout == Layout::Mips).then_some(norm),
+        mips_norm: (spec.layout == Layout::Mips).then_some(norm),
         global_mean: export.stamp.global_mean,
         left_out: export.sides.iter().map(|side| side.left_out).sum(),
         files: outputs.iter().map(|entry| entry.path.clone()).collect(),
@@ -216,13 +321,13 @@ fn flavor(config: &ExportConfig, export: &Export, norm: f64, outputs: &[OutputEn
 }
 
 fn write(
-    config: &ExportConfig,
+    spec: &ExportSpec,
     export: &Export,
     (out, stop): (&OutDir, &AtomicBool),
     prefix: &str,
 ) -> Result<Vec<OutputEntry>> {
     let mut files = Directory { out, prefix, stop, entries: Vec::new() };
-    let written = config.format.write(export, config.dtype, &mut files);
+    let written = spec.format.write(export, spec.dtype, &mut files);
     match stop.load(Ordering::Relaxed) {
         true => Err(Error::Stopped),
         false => written.map(|()| files.entries),

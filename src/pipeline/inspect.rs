@@ -1,6 +1,5 @@
 //! What rating files hold, and what training on them would take.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -12,6 +11,7 @@ use crate::linalg::simd::Kernels;
 use crate::linalg::{Matrix, NormalEquations};
 use crate::load::prepare::{Preparation, prepare};
 use crate::load::{BadRows, TimeUse, load, time};
+use crate::metric::{Bin, histogram};
 use crate::param::{Rank, Threads};
 
 /// What to look at.
@@ -84,17 +84,6 @@ pub struct InspectedInput {
     pub bad_rows: u64,
 }
 
-/// Ratings of one value or range of values.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Bin {
-    /// The value, or the lower end of the range.
-    pub from: f32,
-    /// The value, or the upper end of the range.
-    pub to: f32,
-    /// Ratings.
-    pub count: u64,
-}
-
 /// An estimate of the cost of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Cost {
@@ -142,7 +131,7 @@ pub fn inspect(
             uri: i.uri.clone(),
             layout: i.layout.clone(),
             rows: i.rows,
-            bad_rows: i.rows_rejected,
+            bad_rows: i.rows_rejected.values().sum(),
         });
         let inputs: Vec<_> = inputs.collect();
         let bad_rows = interactions.rejects.len() as u64;
@@ -192,37 +181,8 @@ fn percentiles(mut counts: Vec<usize>) -> Vec<usize> {
     PERCENTILES.iter().map(|&p| at(p)).collect()
 }
 
-/// Counts per value where there are at most 20, else per tenth of the range.
-fn histogram(values: impl Iterator<Item = f32> + Clone) -> Vec<Bin> {
-    let mut exact: BTreeMap<u32, u64> = BTreeMap::new();
-    // Bits of floats, flipped so that they sort as the numbers do.
-    let order = |v: f32| if v.is_sign_negative() { !v.to_bits() } else { v.to_bits() | 1 << 31 };
-    let number = |b: u32| f32::from_bits(if b >> 31 == 1 { b & !(1 << 31) } else { !b });
-    for value in values.clone() {
-        *exact.entry(order(value + 0.0)).or_default() += 1;
-        if exact.len() > 20 {
-            break;
-        }
-    }
-    if exact.len() <= 20 {
-        return exact
-            .into_iter()
-            .map(|(b, count)| Bin { from: number(b), to: number(b), count })
-            .collect();
-    }
-    let (lo, hi) =
-        values.clone().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    let width = (hi - lo) / 10.0;
-    let edge = |bin: usize| width.mul_add(bin as f32, lo);
-    let mut bins: Vec<Bin> =
-        (0..10).map(|b| Bin { from: edge(b), to: edge(b + 1), count: 0 }).collect();
-    for value in values {
-        bins[(((value - lo) / width) as usize).min(9)].count += 1;
-    }
-    bins
-}
-
-fn cost(factors: Rank, users: usize, items: usize, ratings: usize) -> Cost {
+/// What training would take on this many threads of the current pool.
+pub(crate) fn cost(factors: Rank, users: usize, items: usize, ratings: usize) -> Cost {
     let k = f64::from(factors.get());
     let rows = (users + items) as f64;
     let threads = rayon::current_num_threads();
@@ -264,17 +224,6 @@ fn kernel_rate(rank: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn few_values_are_counted_each_and_many_in_tenths() {
-        let bins = histogram([1.0, -0.5, 1.0, 0.0, -0.0].into_iter());
-        let of: Vec<_> = bins.iter().map(|b| (b.from, b.count)).collect();
-        assert_eq!(of, [(-0.5, 1), (0.0, 2), (1.0, 2)]);
-        let many = histogram((0..=100).map(|v| v as f32 / 10.0));
-        assert_eq!(many.len(), 10);
-        assert_eq!(many.iter().map(|b| b.count).sum::<u64>(), 101);
-        assert_eq!((many[0].from, many[9].to, many[9].count), (0.0, 10.0, 11));
-    }
 
     #[test]
     fn percentiles_run_from_least_to_most() {

@@ -2,6 +2,7 @@
 
 mod algorithm;
 mod basis;
+mod checkpoint;
 mod checks;
 mod config;
 mod criterion;
@@ -30,18 +31,24 @@ mod verify;
 
 use std::path::Path;
 
+pub(crate) use checkpoint::Checkpoints;
 pub use config::{Holdout, TrainConfig};
 pub use criterion::{Criterion, UnknownCriterion};
+pub(crate) use dataset::{Dataset, values};
 pub use evaluate::{EvaluateConfig, Evaluation, EvaluationSeconds, RatingMetrics, evaluate};
-pub use export::{ExportConfig, Exported, Sides, export};
+pub use export::{ExportConfig, ExportSpec, Exported, NoExport, Sides, export};
+pub(crate) use export::{add_export, mips_norm};
 pub use fold_in::{FoldInConfig, FoldInSeconds, FoldedIn, fold_in};
-pub use inspect::{Bin, Cost, InspectConfig, InspectedInput, Inspection, inspect};
+pub(crate) use inspect::cost;
+pub use inspect::{Cost, InspectConfig, InspectedInput, Inspection, inspect};
 pub use lists::{Because, Destination, List, Listed, TitleConfig};
 pub use measure::RankingMetrics;
 pub use names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};
 pub use predict::{Intervals, PairsOutcome, predict_pairs};
+pub(crate) use publish::{Outcome, input_entries, output_entry, tool, write_files};
 pub use reading::LoadConfig;
 pub use recommend::{RecommendConfig, RecommendSeconds, Recommended, recommend};
+pub(crate) use record::recorded;
 pub use report::{
     Baselines, CurvePoint, Durations, Errors, FoldMetrics, Metrics, PosteriorMetrics, Report,
     Spread,
@@ -49,7 +56,8 @@ pub use report::{
 pub use segments::Segment;
 use sha2::{Digest, Sha256};
 pub use similar::{SimilarConfig, Similars, similar};
-pub use train::train;
+pub use train::{Comparison, train};
+pub(crate) use train::{Setup, Training, rows_of};
 pub use tune::{Chosen, TuneConfig, Tuning, tune};
 pub use verify::{Verified, verify_files};
 
@@ -75,6 +83,12 @@ pub enum Event {
     Fold(u32, u32, Option<f64>),
     /// Lists are made for so many keys, of so many.
     Ranked(usize, usize),
+    /// A fit goes on after this iteration, of this stage of the training.
+    Resumed(&'static str, u32),
+    /// The state after an iteration of a stage is on disk, after so many seconds of writing.
+    Checkpoint(&'static str, u32, f64),
+    /// What a person should know although nothing failed.
+    Warning(String),
 }
 
 /// Receives the events.
@@ -101,12 +115,12 @@ pub(crate) fn suggestion<T: AsRef<str>>(name: &str, known: &[T]) -> String {
 }
 
 /// Indented JSON, as manifests and metrics are written.
-fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>> {
+pub(crate) fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(format!("JSON: {e}")))
 }
 
 /// SHA-256 in hexadecimal over the parts, each preceded by its length.
-fn digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
+pub(crate) fn digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
@@ -116,13 +130,28 @@ fn digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
 }
 
 /// Seconds since 1970: `SOURCE_DATE_EPOCH` if it is set, else the clock.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|v| v.trim().parse().ok());
     given.unwrap_or_else(|| chrono::Utc::now().timestamp())
 }
 
+/// What the process took: `peak_rss_bytes`, `cpu_s`; null where the system does not tell.
+fn resources() -> serde_json::Value {
+    serde_json::json!({ "peak_rss_bytes": peak_memory(), "cpu_s": processor_seconds() })
+}
+
+/// Processor time of this process in all its threads, where the system tells (Linux).
+fn processor_seconds() -> Option<f64> {
+    let status = std::fs::read_to_string(Path::new("/proc/self/stat")).ok()?;
+    // The name of the program, in brackets, may hold anything.
+    let fields: Vec<&str> = status.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let total = ticks(11)? + ticks(12)?;
+    Some(total as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
 /// Peak resident memory of this process in bytes, where the system tells (Linux).
-fn peak_memory() -> Option<u64> {
+pub(crate) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string(Path::new("/proc/self/status")).ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)

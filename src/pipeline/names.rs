@@ -31,6 +31,12 @@ impl AlgorithmName {
             Self::Gd => "gd",
         }
     }
+
+    /// Whether its scores are ratings; preferences otherwise.
+    #[must_use]
+    pub const fn rates(self) -> bool {
+        !matches!(self, Self::Ials)
+    }
 }
 
 /// How a row is solved, by name.

@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use super::dataset::Inputs;
 use super::report::{Durations, Metrics, Report};
-use super::{TrainConfig, digest, now, peak_memory, pretty};
+use super::{TrainConfig, digest, now, pretty, resources};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
 use crate::load::{Fingerprint, InputReport, Reject, fingerprint, time};
+use crate::metric::Bin;
 use crate::model::{Embedding, MIPS_HEADROOM, Model, Trained, largest_norm};
 use crate::param::{Automatic, NonNegative};
 use crate::ratings::Moments;
@@ -22,7 +23,7 @@ use crate::store::{
 use crate::train::StopReason;
 
 /// Everything that is published besides the metrics.
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// The settings, what was chosen from the data in place.
     pub config: TrainConfig,
     pub model: Model,
@@ -39,6 +40,8 @@ pub(super) struct Outcome {
     pub iteration: u32,
     pub stop_reason: StopReason,
     pub kernels: Kernels,
+    /// Of all ratings, held-out ones too.
+    pub histogram: Vec<Bin>,
     pub n_users: usize,
     pub n_items: usize,
     pub n_ratings: usize,
@@ -57,13 +60,33 @@ pub(super) fn publish(
     (started, started_at): (Instant, i64),
 ) -> Result<Report> {
     let since = Instant::now();
+    let mut manifest = write_files(config, &out, &mut outcome, &metrics, (started_at, &[]))?;
+    durations.export = since.elapsed().as_secs_f64();
+    durations.total = started.elapsed().as_secs_f64();
+    manifest.durations_s = serde_json::to_value(durations).unwrap_or_default();
+    out.write(MANIFEST, &pretty(&manifest)?)?;
+    let output = out.publish()?;
+    durations.total = started.elapsed().as_secs_f64();
+    Ok(Report { output, manifest, metrics, durations, warnings })
+}
+
+/// Writes all files but the manifest, which is returned; the durations are not in it. `depends_on` names
+/// earlier models that the factors depend on.
+pub(crate) fn write_files(
+    config: &TrainConfig,
+    out: &OutDir,
+    outcome: &mut Outcome,
+    metrics: &Metrics,
+    (started_at, depends_on): (i64, &[String]),
+) -> Result<Manifest> {
     let inputs = input_entries(&mut outcome.inputs)?;
-    let outcome = &outcome;
+    let outcome = &*outcome;
     let input_fingerprint = digest(inputs.iter().map(|i| i.sha256.as_str()));
     let config_sha256 = digest([config.identity().to_string().as_str()]);
     let release = env!("CARGO_PKG_VERSION");
-    let model_version =
-        digest([input_fingerprint.as_str(), &config_sha256, release])[..16].to_owned();
+    let mut identity = vec![input_fingerprint.as_str(), &config_sha256, release];
+    identity.extend(depends_on.iter().map(String::as_str));
+    let model_version = digest(identity)[..16].to_owned();
     let finished_at = now();
     let stamp = |model: &Model| Stamp {
         model_version: model_version.clone(),
@@ -71,30 +94,29 @@ pub(super) fn publish(
         global_mean: model.scale.mean,
     };
     let mut outputs = Vec::new();
-    write_model(&out, "", &outcome.model, &stamp(&outcome.model), &mut outputs)?;
+    write_model(out, "", &outcome.model, &stamp(&outcome.model), &mut outputs)?;
     if let Some(measured) = &outcome.measured {
-        write_model(&out, "train_", measured, &stamp(measured), &mut outputs)?;
+        write_model(out, "train_", measured, &stamp(measured), &mut outputs)?;
     }
     for (number, sample) in outcome.samples.iter().enumerate() {
-        write_model(&out, &sample_prefix(number), sample, &stamp(sample), &mut outputs)?;
+        write_model(out, &sample_prefix(number), sample, &stamp(sample), &mut outputs)?;
     }
     if !outcome.inputs.rejects.is_empty() {
-        write_rejects(&out, &outcome.inputs.rejects)?;
+        write_rejects(out, &outcome.inputs.rejects)?;
         outputs.push(output_entry(
-            &out,
+            out,
             "rejected_rows.csv",
             outcome.inputs.rejects.len(),
             "file, line, reason, text",
         )?);
     }
-    out.write(METRICS, &pretty(&metrics)?)?;
-    outputs.push(output_entry(&out, METRICS, 0, "JSON")?);
-    durations.export = since.elapsed().as_secs_f64();
-    durations.total = started.elapsed().as_secs_f64();
-    let manifest = Manifest {
+    out.write(METRICS, &pretty(metrics)?)?;
+    outputs.push(output_entry(out, METRICS, 0, "JSON")?);
+    Ok(Manifest {
         format_version: FORMAT_VERSION,
         tool: tool(),
         model_version,
+        run: None,
         started_at: time::iso(started_at),
         finished_at: time::iso(finished_at),
         config: serde_json::to_value(config).unwrap_or_default(),
@@ -109,27 +131,28 @@ pub(super) fn publish(
         inputs,
         input_fingerprint,
         data: data(config, outcome),
-        split: split(config, outcome, &metrics),
+        split: split(config, outcome, metrics),
         model: model_entry(&outcome.config, outcome),
-        metrics: serde_json::to_value(&metrics).unwrap_or_default(),
-        durations_s: serde_json::to_value(durations).unwrap_or_default(),
-        resources: serde_json::json!({ "peak_rss_bytes": peak_memory() }),
+        metrics: serde_json::to_value(metrics).unwrap_or_default(),
+        durations_s: serde_json::Value::Null,
+        resources: resources(),
         outputs,
         flavors: BTreeMap::new(),
         folded: Vec::new(),
-    };
-    out.write(MANIFEST, &pretty(&manifest)?)?;
-    let output = out.publish()?;
-    durations.total = started.elapsed().as_secs_f64();
-    Ok(Report { output, manifest, metrics, durations, warnings })
+    })
 }
 
+/// Cargo features, and whether this build has them.
+const FEATURES: [(&str, bool); 2] = [("files", true), ("cli", cfg!(feature = "cli"))];
+
 /// This program.
-pub(super) fn tool() -> Tool {
+pub(crate) fn tool() -> Tool {
     Tool {
         name: "lacuna".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        git_sha: option_env!("LACUNA_GIT_SHA").map(str::to_owned),
+        features: FEATURES.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).into()).collect(),
     }
 }
 
@@ -156,7 +179,7 @@ pub(super) fn write_model(
 }
 
 /// A written file's size and checksum.
-pub(super) fn output_entry(
+pub(crate) fn output_entry(
     out: &OutDir,
     name: &str,
     rows: usize,
@@ -185,7 +208,7 @@ fn write_rejects(out: &OutDir, rejects: &[Reject]) -> Result<()> {
 }
 
 /// The inputs with their checksums.
-fn input_entries(inputs: &mut Inputs) -> Result<Vec<InputEntry>> {
+pub(crate) fn input_entries(inputs: &mut Inputs) -> Result<Vec<InputEntry>> {
     let test_from = inputs.reports.len() - inputs.n_test;
     let mut entries = Vec::with_capacity(inputs.reports.len());
     let checksums = inputs.checksums()?;
@@ -217,7 +240,7 @@ pub(super) fn input_entry(
         sha256: sha256.unwrap_or_else(|| "skipped".into()),
         layout: report.layout.clone(),
         rows: report.rows,
-        rows_rejected: report.rows_rejected,
+        rows_rejected: report.rows_rejected.clone(),
         max_timestamp: report.max_timestamp,
     })
 }
@@ -233,6 +256,7 @@ fn data(config: &TrainConfig, outcome: &Outcome) -> Data {
         rating_max: f64::from(outcome.moments.max),
         mean: outcome.moments.mean,
         std: outcome.moments.deviation,
+        histogram: outcome.histogram.clone(),
         duplicates_policy: serde_json::to_value(config.load.duplicates())
             .ok()
             .and_then(|v| v.as_str().map(str::to_owned))
@@ -242,6 +266,8 @@ fn data(config: &TrainConfig, outcome: &Outcome) -> Data {
         below_minimum: inputs.below_minimum,
         zero_weight: inputs.zero_weight,
         outside_time: inputs.outside_time,
+        new_user_share: None,
+        new_item_share: None,
         user_ids: model.users.ids.kind().into(),
         item_ids: model.items.ids.kind().into(),
     }

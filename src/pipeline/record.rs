@@ -236,7 +236,7 @@ pub(super) fn fitted_on(settings: &TrainConfig, parts: &Parts, data: &Dataset) -
 }
 
 /// The settings of the training that a manifest records.
-pub(super) fn recorded(manifest: &Manifest) -> Result<TrainConfig> {
+pub(crate) fn recorded(manifest: &Manifest) -> Result<TrainConfig> {
     let config = serde_json::from_value(manifest.config.clone());
     let mut config: TrainConfig =
         config.map_err(|e| Error::Usage(format!("the settings in the model's manifest: {e}")))?;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::RankingMetrics;
+use super::train::Comparison;
 use crate::metric::{Coverage, HoldoutErrors, RatingErrors, TrainingErrors, mae, rmse};
 use crate::store::Manifest;
 use crate::train::Averaged;
@@ -26,7 +27,7 @@ impl From<&RatingErrors> for Errors {
 }
 
 /// One iteration.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// From 1.
     pub iteration: u32,
@@ -39,7 +40,7 @@ pub struct CurvePoint {
     /// See `holdout_rmse`.
     pub holdout_mae: Option<f64>,
     /// The criterion on the validation part, with `--patience`: clipped RMSE, or a ranking metric.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<f64>,
     /// Seconds of solving.
     pub seconds: f64,
@@ -55,6 +56,9 @@ pub struct Baselines {
     /// The items with the most training ratings for everyone, where rankings are measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub popularity: Option<RankingMetrics>,
+    /// The model published before, where there is one to compare with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_model: Option<Comparison>,
 }
 
 /// The errors of the published settings; holdout errors are of the factors fitted on training ratings.

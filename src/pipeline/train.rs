@@ -3,14 +3,18 @@
 mod auto;
 mod fit;
 mod folds;
+mod previous;
 
 pub(super) use fit::{Fitted, Sets};
+pub use previous::Comparison;
+pub(crate) use previous::rows_of;
+use previous::start_from;
 
-use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::dataset::{Dataset, Reading, all_cells, fold_in_side, union};
+use super::checkpoint::Checkpoints;
+use super::dataset::{Dataset, Reading, all_cells, fold_in_side, union, values};
 use super::publish::{Outcome, publish};
 use super::report::{Durations, Metrics, Report};
 use super::{AlgorithmName, Event, Observer, TrainConfig, now, with_threads};
@@ -18,8 +22,9 @@ use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
 use crate::load::prepare::Duplicates;
+use crate::metric::histogram;
 use crate::model::Model;
-use crate::param::Automatic;
+use crate::param::{Automatic, NonNegative};
 use crate::ratings::{Cell, Ratings, Side};
 use crate::split::{Parts, Split};
 use crate::store::{DirKind, OutDir};
@@ -34,9 +39,10 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
     let config = &config.resolved();
     let threads = config.threads.map(|t| t.get() as usize);
     with_threads(threads, || {
-        let mut run = Run::new(config.clone(), stop, observer);
+        let mut run = Training::new(config.clone(), stop, observer);
         let started_at = now();
-        let (outcome, metrics) = run.train()?;
+        let data = run.dataset()?;
+        let (outcome, metrics) = run.train(data)?;
         observer(&Event::Phase("writing"));
         publish(
             config,
@@ -50,8 +56,18 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
     })
 }
 
+/// What goes with a training that is one of many.
+#[derive(Default)]
+pub(crate) struct Setup<'a> {
+    /// An earlier model that the fit begins at, of the same rank, algorithm and types of ids.
+    pub warm: Option<&'a Model>,
+    /// An earlier model, fitted without today's holdout, to compare with.
+    pub previous: Option<&'a Model>,
+    pub checkpoints: Option<Checkpoints>,
+}
+
 /// One training from start to end.
-pub(super) struct Run<'a> {
+pub(crate) struct Training<'a> {
     pub config: TrainConfig,
     pub stop: &'a AtomicBool,
     pub observer: &'a Observer<'a>,
@@ -59,11 +75,12 @@ pub(super) struct Run<'a> {
     started: Instant,
     pub durations: Durations,
     pub warnings: Vec<String>,
+    pub setup: Setup<'a>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Training<'a> {
     /// A run whose settings are resolved.
-    pub(super) fn new(
+    pub(crate) fn new(
         config: TrainConfig,
         stop: &'a AtomicBool,
         observer: &'a Observer<'a>,
@@ -76,23 +93,25 @@ impl<'a> Run<'a> {
             started: Instant::now(),
             durations: Durations::default(),
             warnings: Vec::new(),
+            setup: Setup::default(),
         }
     }
 
     /// Reads the run's ratings.
-    pub(super) fn dataset(&mut self) -> Result<Dataset> {
+    pub(crate) fn dataset(&mut self) -> Result<Dataset> {
         let Self { stop, observer, durations, warnings, .. } = self;
         Dataset::read(&self.config, &mut Reading { stop, observer, durations, warnings })
     }
 
-    fn train(&mut self) -> Result<(Outcome, Metrics)> {
-        let mut data = self.dataset()?;
+    /// Fits and measures as the settings say.
+    pub(crate) fn train(&mut self, mut data: Dataset) -> Result<(Outcome, Metrics)> {
         let duplicates = self.config.load.duplicates();
         let folds = self.config.folds.map(|k| self.cross_validate(&data, k.get())).transpose()?;
         let since = Instant::now();
         let all = (self.config.refit
             && (!data.parts.holdout.is_empty() || self.config.patience.is_some()))
         .then(|| all_cells(&data.parts, duplicates));
+        let histogram = histogram(values(&data.parts));
         let Parts { training, fold_in, holdout } = std::mem::take(&mut data.parts);
         let Dataset { inputs, users, items, n_ratings, .. } = data;
         let (training, validation) = set_aside(&self.config, training, &users, &items);
@@ -102,7 +121,14 @@ impl<'a> Run<'a> {
         self.durations.csr += since.elapsed().as_secs_f64();
         let named = |error| name_row(error, &users, &items);
         if self.config.regularization == Some(Automatic::Auto) {
-            let chosen = self.choose_regularization(&training, &users, &items).map_err(named)?;
+            let kept = self.setup.checkpoints.as_ref().and_then(Checkpoints::chosen);
+            let chosen = match kept.and_then(|kept| NonNegative::new(kept).ok()) {
+                Some(kept) => kept,
+                None => self.choose_regularization(&training, &users, &items).map_err(named)?,
+            };
+            if let Some(checkpoints) = &self.setup.checkpoints {
+                checkpoints.choose(chosen.get());
+            }
             self.config.regularization = Some(Automatic::Value(chosen));
         }
         let since = Instant::now();
@@ -117,7 +143,13 @@ impl<'a> Run<'a> {
         }
 
         let (user_keys, item_keys) = (users.keys("user"), items.keys("item"));
+        let deviation = if self.config.standardises() { moments.deviation } else { 1.0 };
+        let warm = self.setup.warm.map(|model| {
+            let (ids, keys) = ((&users, &items), (&user_keys[..], &item_keys[..]));
+            start_from(model, ids, &ratings, keys, (deviation, self.config.seed))
+        });
         let sets = Sets {
+            start: warm.as_ref(),
             ratings: &ratings,
             moments: &moments,
             holdout: &holdout,
@@ -132,7 +164,13 @@ impl<'a> Run<'a> {
         (self.observer)(&Event::Fitting(iterations, ratings.len()));
         let Fitted { mut fit, iteration, curve, posterior, .. } =
             self.fit(&sets, &*algorithm).map_err(named)?;
-        let measured = self.measure(&sets, &*algorithm, &fit).map_err(named)?;
+        let mut measured = self.measure(&sets, &*algorithm, &fit).map_err(named)?;
+        if let Some(model) = self.setup.previous {
+            let since = Instant::now();
+            let compared = self.compare(&sets, (&users, &items), &fit.scorer(), model)?;
+            measured.baselines.previous_model = Some(compared);
+            self.durations.eval += since.elapsed().as_secs_f64();
+        }
         let metrics = Metrics { folds, posterior, iteration, curve, ..measured };
         let samples = kept_samples(&mut fit, &users, &items, &ratings);
         fit.factors.rescale(fit.scale.deviation);
@@ -149,6 +187,7 @@ impl<'a> Run<'a> {
             iteration,
             stop_reason: fit.stop_reason,
             kernels: self.kernels,
+            histogram,
             n_users: users.len(),
             n_items: items.len(),
             n_ratings,
@@ -156,6 +195,7 @@ impl<'a> Run<'a> {
             n_validation: validation.len(),
         };
         drop(ratings);
+        drop(warm);
         if let Some(cells) = all {
             self.refit(&mut outcome, &cells, (&users, &items), (&user_keys, &item_keys))?;
         }
@@ -176,7 +216,14 @@ impl<'a> Run<'a> {
         let moments = ratings.moments();
         self.durations.csr += since.elapsed().as_secs_f64();
         let since = Instant::now();
+        // A warm start leads from the factors that were measured to those that are published.
+        let warm = self.setup.warm.map(|_| {
+            let deviation = if self.config.standardises() { moments.deviation } else { 1.0 };
+            let (ids, keys) = ((users, items), (user_keys, item_keys));
+            start_from(&outcome.model, ids, &ratings, keys, (deviation, self.config.seed))
+        });
         let sets = Sets {
+            start: warm.as_ref(),
             ratings: &ratings,
             moments: &moments,
             holdout: &[],
@@ -187,7 +234,7 @@ impl<'a> Run<'a> {
             item_keys,
         };
         let algorithm = self.config.algorithm(Some(outcome.iteration));
-        let mut fit = algorithm.fit(&self.problem(&sets), &mut |_| ControlFlow::Continue(()))?;
+        let mut fit = self.refitted(&sets, &*algorithm)?;
         fit.factors.rescale(fit.scale.deviation);
         let model = Model::new(&fit.factors, users, items, &ratings, &fit.scale);
         outcome.samples = kept_samples(&mut fit, users, items, &ratings);

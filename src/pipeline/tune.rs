@@ -15,7 +15,7 @@ pub use outcome::{Chosen, Tuning};
 use space::{Method, Point, Space, apply};
 
 use super::dataset::Dataset;
-use super::train::{Run, Sets, validation_rule};
+use super::train::{Sets, Training, validation_rule};
 use super::{Event, Observer, TrainConfig, digest, with_threads};
 use crate::error::{Error, Result};
 use crate::param::{Automatic, Count, Folds};
@@ -106,7 +106,7 @@ pub fn tune(config: &TuneConfig, stop: &AtomicBool, observer: &Observer<'_>) -> 
     }
     let threads = base.threads.map(|t| t.get() as usize);
     with_threads(threads, || {
-        let mut run = Run::new(base.resolved(), stop, observer);
+        let mut run = Training::new(base.resolved(), stop, observer);
         let mut data = run.dataset()?;
         let bad = data.inputs.rejects.len();
         if bad > 0 {
@@ -349,13 +349,13 @@ impl Search<'_> {
     /// The criterion after a fit on one part, and its iterations.
     fn fit(&self, config: &TrainConfig, part: &Part) -> Result<(Option<f64>, u32)> {
         let silent = |_: &Event| {};
-        let mut run = Run::new(config.clone(), self.stop, &silent);
-        let moments = part.ratings.moments();
+        let mut run = Training::new(config.clone(), self.stop, &silent);
         let sets = Sets {
-            ratings: &part.ratings,
-            moments: &moments,
-            holdout: &[],
+            start: None,
             fold_in: None,
+            ratings: &part.ratings,
+            moments: &part.ratings.moments(),
+            holdout: &[],
             validation: &part.validation,
             looked_at: None,
             user_keys: &self.keys.0,
@@ -378,7 +378,7 @@ impl Search<'_> {
         space: &Space,
         trials: &[Trial],
         last: u32,
-        run: Run<'_>,
+        run: Training<'_>,
         output: &Path,
     ) -> Result<Tuning> {
         self.directory.table(trials, &outcome::given(&self.base))?;

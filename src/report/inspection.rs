@@ -1,7 +1,8 @@
 //! The table of `lacuna inspect`.
 
 use super::{bytes, count, fit};
-use crate::pipeline::{Bin, Inspection};
+use crate::metric::Bin;
+use crate::pipeline::Inspection;
 
 /// Lines of at most 80 columns.
 #[must_use]

@@ -28,7 +28,7 @@ pub fn train_summary(report: &Report, verbose: bool) -> String {
         data.density * 100.0
     ));
     let dropped: Vec<String> = [
-        (manifest.inputs.iter().map(|i| i.rows_rejected).sum(), "bad rows set aside"),
+        (manifest.inputs.iter().flat_map(|i| i.rows_rejected.values()).sum(), "bad rows set aside"),
         (data.duplicates, "duplicates merged"),
         (data.zero_counts, "counts of 0"),
         (data.zero_weight, "of weight 0"),

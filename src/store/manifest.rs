@@ -5,8 +5,10 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
+use super::RunEntry;
 use crate::error::{Error, Result};
 use crate::ids::Axis;
+use crate::metric::Bin;
 use crate::model::Layout;
 use crate::split::Split;
 use crate::train::StopReason;
@@ -24,6 +26,9 @@ pub struct Manifest {
     /// Derived from the inputs, the configuration and the release: equal ones give equal factors (bit
     /// for bit on one instruction set).
     pub model_version: String,
+    /// The run it came from, in a run directory.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunEntry>,
     /// ISO 8601 in UTC, as all times here.
     pub started_at: String,
     /// When the model was complete; `SOURCE_DATE_EPOCH` overrules the clock.
@@ -140,6 +145,12 @@ pub struct Tool {
     pub version: String,
     /// Operating system and processor.
     pub target: String,
+    /// Commit that it was built from, where the build was told (`LACUNA_GIT_SHA`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_sha: Option<String>,
+    /// Cargo features it was built with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
 }
 
 /// One input file.
@@ -159,8 +170,9 @@ pub struct InputEntry {
     pub layout: String,
     /// Rows read.
     pub rows: u64,
-    /// Rows rejected.
-    pub rows_rejected: u64,
+    /// Rows rejected, by reason.
+    #[serde(deserialize_with = "by_reason")]
+    pub rows_rejected: BTreeMap<String, u64>,
     /// Latest time, seconds since 1970.
     pub max_timestamp: Option<i64>,
 }
@@ -184,6 +196,9 @@ pub struct Data {
     pub mean: f64,
     /// Their weighted standard deviation.
     pub std: f64,
+    /// Ratings per value, or per tenth of the range where there are many values; training and holdout.
+    #[serde(default)]
+    pub histogram: Vec<Bin>,
     /// What became of repeated cells.
     pub duplicates_policy: String,
     /// Rows merged into another.
@@ -197,6 +212,12 @@ pub struct Data {
     pub zero_weight: u64,
     /// Rows left out by `since` and `until`.
     pub outside_time: u64,
+    /// Share of the users that the run before did not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_user_share: Option<f64>,
+    /// Share of the items that the run before did not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_item_share: Option<f64>,
     /// Type of the user ids: `int` or `text`.
     pub user_ids: String,
     /// Type of the item ids.
@@ -309,6 +330,21 @@ pub struct OutputEntry {
     pub rows: usize,
     /// Columns and their types.
     pub schema: String,
+}
+
+/// Early manifests have a number.
+fn by_reason<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Number(u64),
+        Reasons(BTreeMap<String, u64>),
+    }
+    Ok(match Form::deserialize(from)? {
+        Form::Number(0) => BTreeMap::new(),
+        Form::Number(rows) => BTreeMap::from([("not recorded".to_owned(), rows)]),
+        Form::Reasons(reasons) => reasons,
+    })
 }
 
 fn ratings() -> String {

@@ -9,17 +9,20 @@
 //!   train_user_factors.parquet  train_item_factors.parquet   only after --refit
 //! ```
 
+mod checkpoint;
 mod factors;
 mod folded;
 mod manifest;
 mod outdir;
 mod ranked;
+mod run_entry;
 mod table;
 mod trials;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+pub use checkpoint::{CheckpointDir, parse_checkpoint};
 pub use factors::{FactorTable, Lists, Stamp, read_factors, write_factors, write_spark_factors};
 pub use folded::{FoldedRatings, folded_file};
 pub use manifest::{
@@ -29,6 +32,7 @@ pub use manifest::{
 pub(crate) use outdir::unlisted_files;
 pub use outdir::{DirKind, OutDir};
 pub use ranked::{Reason, RowFormat, RowShape, RowWriter, Rows};
+pub use run_entry::{Alignment, GateEntry, Lineage, RunEntry, Severity, Status, Trigger};
 pub use table::{RatingsWriter, write_predictions};
 pub use trials::{Trial, TrialsDir};
 

@@ -53,6 +53,28 @@ impl OutDir {
         Ok(Self { target: target.to_owned(), kind, replace, temporary, held: None })
     }
 
+    /// Prepares a directory of this name within `within`, on the same file system as the target that
+    /// [`OutDir::publish_as`] is then given.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn staged(within: &Path, name: &str) -> Result<Self> {
+        let temporary = tempfile::Builder::new().prefix(name).rand_bytes(0).tempdir_in(within);
+        let failed = |source| Error::Write { path: within.to_owned(), source };
+        let temporary = temporary.map_err(failed)?;
+        let target = within.join(name);
+        Ok(Self { target, kind: DirKind::Model, replace: false, temporary, held: None })
+    }
+
+    /// Moves the directory to a place where nothing is.
+    ///
+    /// # Errors
+    /// [`Error::OutputExists`], [`Error::Write`].
+    pub fn publish_as(mut self, target: &Path) -> Result<PathBuf> {
+        target.clone_into(&mut self.target);
+        self.move_into_place()
+    }
+
     /// Keeps others from replacing the target until this is published or dropped: for what is made out of
     /// what the target holds. Waits for those who hold it.
     #[must_use]
@@ -197,6 +219,11 @@ fn check_target(target: &Path, replace: bool, kind: DirKind) -> Result<()> {
         };
         return refused(format!("is {is}, not {wanted}"));
     }
+    if let Some(mark) = MARKS.iter().find(|mark| names.iter().any(|name| name == *mark)) {
+        return refused(format!(
+            "is a run that was published or rejected ({mark}), which stays as it is"
+        ));
+    }
     names.retain(|name| name != MANIFEST && !listed.contains(name));
     names.sort();
     match names.first() {
@@ -204,6 +231,9 @@ fn check_target(target: &Path, replace: bool, kind: DirKind) -> Result<()> {
         Some(name) => refused(format!("holds something that is not lacuna's ({name})")),
     }
 }
+
+/// What the directories of runs end with.
+const MARKS: [&str; 2] = ["_SUCCESS", "_REJECTED"];
 
 /// What a manifest is of, and the files that it lists.
 fn listed_files(manifest: &Path) -> Option<(DirKind, Vec<String>)> {
@@ -234,7 +264,8 @@ fn files_below(directory: &Path, prefix: &str) -> io::Result<Vec<String>> {
 /// Files in a directory that a manifest does not list, sorted.
 pub(crate) fn unlisted_files(directory: &Path, outputs: &[OutputEntry]) -> io::Result<Vec<String>> {
     let mut names = files_below(directory, "")?;
-    names.retain(|name| name != MANIFEST && !outputs.iter().any(|entry| entry.path == *name));
+    names.retain(|name| name != MANIFEST && !MARKS.contains(&name.as_str()));
+    names.retain(|name| !outputs.iter().any(|entry| entry.path == *name));
     names.sort();
     Ok(names)
 }

@@ -35,7 +35,7 @@ pub(super) struct Limits {
 }
 
 /// Name of the course's own numbers in a state.
-const COURSE: &str = "course";
+pub(super) const COURSE: &str = "course";
 
 /// Does iterations until the limits, the tolerance or the observer end them; how many are done, and
 /// why they ended. From a state on, its iteration is shown to the observer again first.

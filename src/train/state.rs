@@ -52,6 +52,14 @@ impl State {
         Self { arrays }
     }
 
+    /// The iteration it was captured at.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if it is no state of a fit.
+    pub fn iteration(&self) -> Result<u32> {
+        Ok(self.numbers(super::course::COURSE)?.first().map_or(0, |&done| done as u32))
+    }
+
     /// The arrays by name.
     #[must_use]
     pub const fn arrays(&self) -> &BTreeMap<String, Array> {

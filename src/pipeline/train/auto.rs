@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::super::Event;
-use super::{Run, Sets};
+use super::{Sets, Training};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::metric::{holdout_errors, rmse};
@@ -27,7 +27,7 @@ const SWEEPS: (u32, u32) = (10, 5);
 /// The most factors of a trial: the best λ hardly depends on their number.
 const RANK: usize = 32;
 
-impl Run<'_> {
+impl Training<'_> {
     /// Golden-section search on the logarithm of λ (Kiefer 1953) for the least RMSE on a part of the
     /// training ratings that is set aside by a salt of its own.
     pub(super) fn choose_regularization(
@@ -51,6 +51,7 @@ impl Run<'_> {
         drop(training);
         let moments = ratings.moments();
         let sets = Sets {
+            start: None,
             ratings: &ratings,
             moments: &moments,
             holdout: &[],

@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use super::super::checkpoint::{Beside, Checkpoints};
 use super::super::measure::{Held, Ranked, Relevance};
 use super::super::report::{Baselines, CurvePoint, Errors, Metrics, PosteriorMetrics};
 use super::super::{Criterion, Event};
-use super::Run;
-use crate::error::Result;
+use super::Training;
+use crate::error::{Error, Result};
 use crate::metric::ranking::RankingMetric;
 use crate::metric::{
     HoldoutErrors, PosteriorMean, RatingErrors, TrainingErrors, mae, rmse, training_errors,
@@ -15,14 +16,24 @@ use crate::metric::{
 use crate::model::{Factors, Scorer};
 use crate::param::Count;
 use crate::ratings::{Cell, Moments, Ratings, Side};
-use crate::train::{Algorithm, Fit, Iteration, Problem, Start};
+use crate::train::{Algorithm, Fit, Iteration, Problem, Start, State};
 
 /// Most users that a ranking criterion looks at after an iteration.
 const VALIDATION_USERS: usize = 10_000;
 
+/// Stages of a training whose state is kept.
+const FIT: &str = "train";
+const REFIT: &str = "refit";
+
+/// What is kept of the measuring beside the state of a fit.
+const POSTERIOR: &str = "measured.posterior";
+const BEST: &str = "measured.best";
+
 /// The ratings that one fit works on and is measured with.
 #[derive(Clone, Copy)]
 pub(in crate::pipeline) struct Sets<'a> {
+    /// Where the fit begins, random vectors without.
+    pub start: Option<&'a Factors>,
     pub ratings: &'a Ratings,
     pub moments: &'a Moments,
     pub holdout: &'a [Cell],
@@ -49,6 +60,18 @@ impl<'a> Sets<'a> {
     }
 }
 
+/// Value, number and factors of the best iteration.
+type Best = (f64, u32, Factors);
+
+/// What is known of a fit's iterations.
+#[derive(Default)]
+struct Watched {
+    curve: Vec<CurvePoint>,
+    best: Option<Best>,
+    /// Seconds of training before it was interrupted.
+    seconds: f64,
+}
+
 /// How the criterion is computed on the validation cells.
 enum Aside<'a> {
     Errors(Held<'a>),
@@ -66,14 +89,14 @@ pub(in crate::pipeline) struct Fitted {
     pub validation: Option<f64>,
 }
 
-impl Run<'_> {
+impl Training<'_> {
     pub(in crate::pipeline) fn problem<'s>(&'s self, sets: &Sets<'s>) -> Problem<'s> {
         Problem {
             ratings: sets.ratings,
             moments: sets.moments,
             user_keys: sets.user_keys,
             item_keys: sets.item_keys,
-            start: Start::Random,
+            start: sets.start.map_or(Start::Random, Start::Factors),
             stop: self.stop,
             kernels: self.kernels,
         }
@@ -87,14 +110,26 @@ impl Run<'_> {
     ) -> Result<Fitted> {
         let since = Instant::now();
         let (mut evaluation, mut solving) = (0.0, 0.0);
-        let mut curve: Vec<CurvePoint> = Vec::new();
-        let mut best: Option<(f64, u32, Factors)> = None;
+        let mut checkpoints = self.setup.checkpoints.take();
+        let interrupted = checkpoints.as_ref().and_then(|c| c.interrupted(FIT, self.observer));
         let mut posterior = PosteriorMean::new(sets.ratings.known(), sets.holdout);
+        let mut problem = self.problem(sets);
+        let Watched { mut curve, mut best, seconds: before } = match &interrupted {
+            Some((beside, state)) => {
+                problem.start = Start::State(state);
+                self.go_on(sets, beside, state, &mut posterior)?
+            }
+            None => Watched::default(),
+        };
         let (every, patience) = (self.config.eval_every.get(), self.config.patience);
         let aside = self.set_aside(sets);
         let mut failed = None;
         let mut watch = |it: &Iteration<'_>| {
             let elapsed = since.elapsed().as_secs_f64() - evaluation;
+            if let Some(checkpoints) = &mut checkpoints {
+                let seconds = before + elapsed;
+                self.hold(checkpoints, it, (&curve, best.as_ref(), seconds), &posterior);
+            }
             let mut point = CurvePoint {
                 iteration: it.number,
                 objective: it.objective,
@@ -136,23 +171,20 @@ impl Run<'_> {
             evaluation = since.elapsed().as_secs_f64() - elapsed;
             flow
         };
-        let mut fit = algorithm.fit(&self.problem(sets), &mut watch)?;
+        let fitted = algorithm.fit(&problem, &mut watch);
+        if fitted.is_err()
+            && let Some(checkpoints) = &mut checkpoints
+        {
+            checkpoints.flush(self.observer);
+        }
+        self.setup.checkpoints = checkpoints;
+        let mut fit = fitted?;
         if let Some(error) = failed {
             return Err(error);
         }
-        self.durations.train += since.elapsed().as_secs_f64() - evaluation;
+        self.durations.train += before + since.elapsed().as_secs_f64() - evaluation;
         self.durations.eval += evaluation;
-        if let Some(averaged) = &mut fit.averaged
-            && let Some(spread) = averaged.spread.take()
-        {
-            let scale = fit.scale.deviation * fit.scale.deviation;
-            let variance = |user, item| scale * spread.variance(user, item);
-            let scorer = Scorer { factors: &fit.factors, scale: fit.scale };
-            posterior.set(&scorer, variance, averaged.noise);
-        }
-        let posterior = fit.averaged.as_ref().map(|averaged| {
-            PosteriorMetrics::new(averaged, &posterior.errors(&fit.scorer()), posterior.coverage())
-        });
+        let posterior = averaged(&mut fit, posterior);
         if let Some(aside) = aside.as_ref().filter(|_| !fit.iterations.is_multiple_of(every)) {
             // The last iteration was not due.
             let now = self.criterion_of(aside, &fit.scorer())?;
@@ -173,10 +205,75 @@ impl Run<'_> {
         Ok(Fitted { fit, iteration, curve, posterior, validation })
     }
 
+    /// What was measured until a fit was interrupted.
+    fn go_on(
+        &self,
+        sets: &Sets<'_>,
+        beside: &Beside,
+        state: &State,
+        posterior: &mut PosteriorMean<'_>,
+    ) -> Result<Watched> {
+        if let Ok(numbers) = state.numbers(POSTERIOR)
+            && !posterior.restore(numbers)
+        {
+            return Err(Error::Checkpoint("it is of another holdout".into()));
+        }
+        let shape = (sets.ratings.users(), sets.ratings.items());
+        let factors =
+            |(value, number)| Ok((value, number, state.factors(BEST, shape, self.config.rank())?));
+        let best = beside.best.map(factors).transpose()?;
+        (self.observer)(&Event::Resumed(FIT, state.iteration()?));
+        Ok(Watched { curve: beside.curve.clone(), best, seconds: beside.seconds })
+    }
+
+    /// Keeps the state after an iteration, as it is before the iteration is measured.
+    fn hold(
+        &self,
+        checkpoints: &mut Checkpoints,
+        it: &Iteration<'_>,
+        (curve, best, seconds): (&[CurvePoint], Option<&Best>, f64),
+        posterior: &PosteriorMean<'_>,
+    ) {
+        let best_of = best.map(|(value, number, _)| (*value, *number));
+        let beside = Beside { curve: curve.to_vec(), best: best_of, seconds };
+        checkpoints.hold(FIT, it, &beside, self.observer, |state| {
+            if let Some(numbers) = posterior.numbers() {
+                state.put_numbers(POSTERIOR, numbers);
+            }
+            if let Some((.., factors)) = best {
+                state.put_factors(BEST, factors);
+            }
+        });
+    }
+
+    /// The fit that is published after another one was measured.
+    pub(super) fn refitted(&mut self, sets: &Sets<'_>, algorithm: &dyn Algorithm) -> Result<Fit> {
+        let mut checkpoints = self.setup.checkpoints.take();
+        let interrupted = checkpoints.as_ref().and_then(|c| c.interrupted(REFIT, self.observer));
+        let mut problem = self.problem(sets);
+        if let Some((_, state)) = &interrupted {
+            problem.start = Start::State(state);
+            (self.observer)(&Event::Resumed(REFIT, state.iteration()?));
+        }
+        let fitted = algorithm.fit(&problem, &mut |it| {
+            if let Some(checkpoints) = &mut checkpoints {
+                checkpoints.hold(REFIT, it, &Beside::default(), self.observer, |_| {});
+            }
+            ControlFlow::Continue(())
+        });
+        if fitted.is_err()
+            && let Some(checkpoints) = &mut checkpoints
+        {
+            checkpoints.flush(self.observer);
+        }
+        self.setup.checkpoints = checkpoints;
+        fitted
+    }
+
     /// Keeps the best measured iteration, and ends the fit when `patience` more have not been better.
     fn patient(
         &self,
-        best: &mut Option<(f64, u32, Factors)>,
+        best: &mut Option<Best>,
         it: &Iteration<'_>,
         validation: Option<f64>,
         patience: u32,
@@ -266,7 +363,8 @@ impl Run<'_> {
         if rates {
             training = training_errors(&fit.scorer(), sets.ratings);
             let bias_only = self.config.bias_only();
-            let simple = bias_only.fit(&self.problem(sets), &mut |_| ControlFlow::Continue(()))?;
+            let problem = Problem { start: Start::Random, ..self.problem(sets) };
+            let simple = bias_only.fit(&problem, &mut |_| ControlFlow::Continue(()))?;
             let mut constant = RatingErrors::default();
             for cell in sets.holdout {
                 constant.push(f64::from(cell.value) - sets.moments.mean);
@@ -289,4 +387,19 @@ impl Run<'_> {
         self.durations.eval += since.elapsed().as_secs_f64();
         Ok(metrics)
     }
+}
+
+/// What the predictions averaged over samples are worth, or those of known variance.
+fn averaged(fit: &mut Fit, mut posterior: PosteriorMean<'_>) -> Option<PosteriorMetrics> {
+    if let Some(averaged) = &mut fit.averaged
+        && let Some(spread) = averaged.spread.take()
+    {
+        let scale = fit.scale.deviation * fit.scale.deviation;
+        let variance = |user, item| scale * spread.variance(user, item);
+        let scorer = Scorer { factors: &fit.factors, scale: fit.scale };
+        posterior.set(&scorer, variance, averaged.noise);
+    }
+    fit.averaged.as_ref().map(|averaged| {
+        PosteriorMetrics::new(averaged, &posterior.errors(&fit.scorer()), posterior.coverage())
+    })
 }

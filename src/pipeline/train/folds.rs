@@ -6,13 +6,13 @@ use std::time::Instant;
 use super::super::Event;
 use super::super::dataset::{Dataset, all_cells};
 use super::super::report::{FoldMetrics, Metrics, Spread};
-use super::{Run, Sets, looked_at, name_row, set_aside};
+use super::{Sets, Training, looked_at, name_row, set_aside};
 use crate::error::{Error, Result};
 use crate::param::Automatic;
 use crate::ratings::Ratings;
 use crate::split::{Parts, Split};
 
-impl Run<'_> {
+impl Training<'_> {
     /// Fits once per fold on the other folds, as the published model is fitted, and measures on it; it only
     /// reports.
     pub(super) fn cross_validate(&mut self, data: &Dataset, folds: u32) -> Result<FoldMetrics> {
@@ -42,6 +42,7 @@ impl Run<'_> {
             let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
             let looked_at = looked_at(&config, &training, &validation, (users, items));
             let sets = Sets {
+                start: None,
                 ratings: &ratings,
                 moments: &ratings.moments(),
                 holdout: &holdout,
@@ -53,7 +54,7 @@ impl Run<'_> {
             };
             let algorithm = config.algorithm(None);
             let silent = |_: &Event| {};
-            let mut run = Run::new(config, self.stop, &silent);
+            let mut run = Training::new(config, self.stop, &silent);
             let fitted = run.fit(&sets, &*algorithm).map_err(named)?;
             let metrics = run.measure(&sets, &*algorithm, &fitted.fit).map_err(named)?;
             (self.observer)(&Event::Fold(number + 1, folds, metrics.holdout_rmse));

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::super::dataset::{Dataset, fold_in_side};
-use super::super::train::{Run, Sets};
+use super::super::train::{Sets, Training};
 use super::super::{Criterion, Event, Metrics, TrainConfig, digest};
 use crate::error::{Error, Result};
 use crate::ratings::Ratings;
@@ -71,7 +71,7 @@ pub(super) fn score(
     data: &Dataset,
     (user_keys, item_keys): &(Vec<u64>, Vec<u64>),
     config: &TrainConfig,
-    mut run: Run<'_>,
+    mut run: Training<'_>,
 ) -> Result<Chosen> {
     let parts = &data.parts;
     let (training, validation) =
@@ -85,6 +85,7 @@ pub(super) fn score(
     let moments = ratings.moments();
     run.config = resolved;
     let sets = Sets {
+        start: None,
         ratings: &ratings,
         moments: &moments,
         holdout: &parts.holdout,

@@ -1,0 +1,144 @@
+//! `lacuna config`: what the settings are, and where they come from.
+
+use std::path::PathBuf;
+
+use clap::{Arg, Args, Subcommand};
+use serde_json::Value;
+
+use super::{Context, layers, terminal};
+use crate::error::{Error, Result};
+use crate::run::RunConfig;
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the settings of a run as they would be used.
+    Show(Box<ShowArgs>),
+    /// Print a configuration file for run with every setting, its meaning and its default.
+    Example,
+}
+
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
+struct ShowArgs {
+    #[command(flatten)]
+    config: RunConfig,
+    /// Say where each value comes from.
+    #[arg(long)]
+    origin: bool,
+    /// Configuration file (TOML).
+    #[arg(long = "config", id = "config", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<()> {
+    match &args.command {
+        ConfigCommand::Show(args) => terminal::print(&shown(args, context)?),
+        ConfigCommand::Example => terminal::print(&example(&super::command())?),
+    }
+}
+
+/// The settings as they would be used, one line each.
+fn shown(args: &ShowArgs, context: &Context) -> Result<String> {
+    let mut config = args.config.clone();
+    config.train = config.train.resolved();
+    let Value::Object(settings) =
+        serde_json::to_value(&config).map_err(|e| Error::Internal(format!("settings: {e}")))?
+    else {
+        return Ok(String::new());
+    };
+    let mut text = String::new();
+    for (key, value) in settings.iter().filter(|(_, value)| !value.is_null()) {
+        let line = format!("{key} = {}", toml_value(value)?);
+        match args.origin {
+            true => {
+                let origin = context.origins.get(key).map_or("default", String::as_str);
+                text += &format!("{line:<50} # {origin}\n");
+            }
+            false => text += &format!("{line}\n"),
+        }
+    }
+    Ok(text)
+}
+
+fn toml_value(value: &Value) -> Result<String> {
+    let value = toml::Value::try_from(value);
+    value.map(|value| value.to_string()).map_err(|e| Error::Internal(format!("settings: {e}")))
+}
+
+/// A configuration file made from the definitions of the flags.
+pub(super) fn example(command: &clap::Command) -> Result<String> {
+    let defaults =
+        RunConfig { train: RunConfig::default().train.resolved(), ..RunConfig::default() };
+    let defaults = serde_json::to_value(&defaults).unwrap_or_default();
+    let Some(run) = command.find_subcommand("run") else { return Ok(String::new()) };
+    let mut text = String::from(
+        "# Settings of lacuna run, each with its default. Flags and LACUNA_* variables overrule this\n\
+         # file; lacuna config show --origin says where each value comes from. Made by lacuna config\n\
+         # example.\n",
+    );
+    let mut heading = "";
+    let mut described: Vec<&Arg> = layers::settings(run).collect();
+    described.retain(|arg| defaults.get(layers::key(arg)).is_some());
+    // Clap lists by definition; those of one heading belong together.
+    let mut headings: Vec<&str> = Vec::new();
+    for arg in &described {
+        let of = arg.get_help_heading().unwrap_or("Options");
+        if !headings.contains(&of) {
+            headings.push(of);
+        }
+    }
+    described.sort_by_key(|arg| {
+        headings.iter().position(|h| *h == arg.get_help_heading().unwrap_or("Options"))
+    });
+    for arg in described {
+        let of = arg.get_help_heading().unwrap_or("Options");
+        if of != heading {
+            heading = of;
+            if of != "Options" {
+                text += &format!("\n# ---- {of} ----\n");
+            }
+        }
+        let key = layers::key(arg);
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        text.push('\n');
+        for line in wrapped(&help) {
+            text += &format!("# {line}\n");
+        }
+        let possible: Vec<String> =
+            arg.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
+        let choice = arg.get_action().takes_values() && !possible.is_empty();
+        if choice {
+            text += &format!("# One of: {}.\n", possible.join(", "));
+        }
+        text += &match (key.as_str(), &defaults[&key]) {
+            ("input", _) => "input = [\"ratings.csv\"]\n".to_owned(),
+            ("output", _) => "output = \"runs\"\n".to_owned(),
+            (_, Value::Null) => format!("# {key} =\n"),
+            (_, value) => format!("# {key} = {}\n", toml_value(value)?),
+        };
+    }
+    Ok(text)
+}
+
+/// Lines of at most 97 characters.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        if !lines[last].is_empty() && lines[last].chars().count() + word.chars().count() >= 97 {
+            lines.push(word.to_owned());
+        } else {
+            if !lines[last].is_empty() {
+                lines[last].push(' ');
+            }
+            lines[last].push_str(word);
+        }
+    }
+    lines
+}

@@ -1,0 +1,143 @@
+//! `lacuna run` and `lacuna validate`.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use super::progress::Progress;
+use super::{Context, OutputArgs, terminal};
+use crate::error::Result;
+use crate::report;
+use crate::run::{Level, LogLine, Mode, RunConfig, RunReport, run as run_once};
+
+/// Form of the log on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// Text on a terminal, JSON lines elsewhere.
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, allow_negative_numbers = true)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) config: RunConfig,
+    /// Say what would be done, with an estimate of memory and time, and do nothing.
+    #[arg(long, help_heading = "Every night")]
+    dry_run: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
+#[command(after_help = "\
+Reads the ratings as a run would, looks at the gates of the ratings and at the
+estimates, and writes nothing. Exit code 0 if a run could begin.
+
+Examples:
+  lacuna validate --config nightly.toml")]
+pub(super) struct ValidateArgs {
+    #[command(flatten)]
+    config: RunConfig,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Configuration file (TOML): keys are the long flags with _ for -, input = [...] the files.
+    #[arg(long = "config", id = "config", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// Form of the log on standard error.
+    #[arg(long, value_name = "FORM", default_value = "auto", help_heading = "Terminal")]
+    log_format: LogFormat,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const EXAMPLES: &str = "\
+Reads, looks at the ratings, trains from the factors of the latest run, measures,
+looks at the model, and publishes: DIR/latest leads to the model that is served.
+If anything is wrong, what was served still is. Begin with
+  lacuna config example > nightly.toml
+
+Examples:
+  lacuna run ratings.csv -o runs
+  lacuna run --config nightly.toml
+  lacuna run --config nightly.toml --dry-run
+  lacuna run 'logs/*.parquet' -o runs --refit --export npy:dot --max-age 36h
+  lacuna recommend runs/latest --user 42
+
+Exit codes: 0 published, or nothing new; 2 usage, memory limit; 3 input; 4 a gate of
+the ratings; 5 a gate of the model (it is in DIR/rejected); 6 numeric; 7 output;
+11 another run is at work; 75 time limit, 130, 143 stopped: a checkpoint is saved,
+run again to go on.";
+
+pub(super) fn run(args: &RunArgs, context: &Context) -> Result<ExitCode> {
+    let mode = if args.dry_run { Mode::DryRun } else { Mode::Run };
+    once(&args.config, mode, &args.common, context)
+}
+
+pub(super) fn validate(args: &ValidateArgs, context: &Context) -> Result<ExitCode> {
+    once(&args.config, Mode::Validate, &args.common, context)
+}
+
+fn once(config: &RunConfig, mode: Mode, args: &Common, context: &Context) -> Result<ExitCode> {
+    let json = match args.log_format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    };
+    let quiet = OutputArgs { quiet: true, ..args.output.clone() };
+    let progress = Progress::new(if json { &quiet } else { &args.output });
+    let sink = |line: &LogLine| match json {
+        true if args.output.quiet && line.level == Level::Info => {}
+        // Nothing can be done about a standard error that cannot be written.
+        true => drop(writeln!(std::io::stderr().lock(), "{}", line.json)),
+        false => tell(line, &progress, &args.output),
+    };
+    let show = |event: &crate::pipeline::Event| {
+        if !json {
+            progress.show(event);
+        }
+    };
+    let code = |error: &crate::error::Error| context.exit_code(error);
+    let ended = run_once(config, mode, &context.stop, &show, &sink, &code);
+    progress.finish();
+    if let (Some(error), false) = (&ended.error, json) {
+        terminal::error(error);
+    }
+    print(&ended.report, mode, &args.output)?;
+    Ok(ExitCode::from(ended.report.exit_code))
+}
+
+/// A line of the log for people, beside the progress.
+fn tell(line: &LogLine, progress: &Progress, output: &OutputArgs) {
+    if line.of_pipeline {
+        return;
+    }
+    match line.level {
+        // The error itself is printed at the end.
+        Level::Error => {}
+        Level::Warn => progress.warn(&line.message),
+        Level::Info if output.quiet => {}
+        Level::Info => progress.say(&line.message),
+    }
+}
+
+fn print(report: &RunReport, mode: Mode, output: &OutputArgs) -> Result<()> {
+    if output.json {
+        return terminal::print(&format!("{}\n", report.line()));
+    }
+    if output.quiet || report.exit_code != 0 && report.gates.is_empty() {
+        return Ok(());
+    }
+    terminal::print(&report::run_summary(report, mode))
+}

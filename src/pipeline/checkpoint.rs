@@ -1,0 +1,124 @@
+//! Keeps the state of the fits of a training: in memory after every iteration, on disk now and then.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::report::CurvePoint;
+use super::{Event, Observer};
+use crate::store::CheckpointDir;
+use crate::train::{Iteration, State};
+
+/// Checkpoints of one training.
+pub(crate) struct Checkpoints {
+    dir: CheckpointDir,
+    every: Duration,
+    /// Whether fits go on from what is there.
+    resume: bool,
+    written: Instant,
+    held: Option<Held>,
+}
+
+/// The state after the last finished iteration.
+struct Held {
+    stage: &'static str,
+    iteration: u32,
+    beside: String,
+    state: State,
+    written: bool,
+}
+
+/// What is kept beside the state of a fit.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Beside {
+    /// The iterations before that of the state.
+    pub curve: Vec<CurvePoint>,
+    /// Value and number of the best one, with patience; its factors are in the state.
+    pub best: Option<(f64, u32)>,
+    /// Seconds of training so far.
+    pub seconds: f64,
+}
+
+impl Checkpoints {
+    /// In a directory; `resume` says whether fits go on from what is there.
+    pub(crate) fn new(dir: CheckpointDir, every: Duration, resume: bool) -> Self {
+        Self { dir, every, resume, written: Instant::now(), held: None }
+    }
+
+    /// Where a fit was interrupted, if it was.
+    pub(super) fn interrupted(
+        &self,
+        stage: &str,
+        observer: &Observer<'_>,
+    ) -> Option<(Beside, State)> {
+        if !self.resume {
+            return None;
+        }
+        let damaged = |path: &std::path::Path, why: &str| {
+            observer(&Event::Warning(format!("{}: {why}", path.display())));
+        };
+        let (beside, state) = self.dir.latest(stage, damaged)?;
+        Some((serde_json::from_str(&beside).ok()?, state))
+    }
+
+    /// Keeps the state after an iteration, and writes it if that is due. That it cannot be written does
+    /// not end the fit.
+    pub(super) fn hold(
+        &mut self,
+        stage: &'static str,
+        iteration: &Iteration<'_>,
+        beside: &Beside,
+        observer: &Observer<'_>,
+        more: impl FnOnce(&mut State),
+    ) {
+        if self.held.as_ref().is_some_and(|held| held.stage != stage) {
+            // The stage before is complete: its end is needed to begin this one.
+            self.flush(observer);
+        }
+        let mut state = iteration.snapshot.take();
+        more(&mut state);
+        let beside = serde_json::to_string(beside).unwrap_or_default();
+        let number = iteration.number;
+        self.held = Some(Held { stage, iteration: number, beside, state, written: false });
+        if self.written.elapsed() >= self.every {
+            self.flush(observer);
+        }
+    }
+
+    /// Writes the state that is held, if it is not written yet; the iteration on disk then.
+    pub(crate) fn flush(&mut self, observer: &Observer<'_>) -> Option<u32> {
+        let held = self.held.as_mut()?;
+        if held.written {
+            return Some(held.iteration);
+        }
+        let since = Instant::now();
+        let written = self.dir.write(held.stage, held.iteration, &held.beside, &held.state);
+        self.written = Instant::now();
+        match written {
+            Ok(()) => {
+                held.written = true;
+                let seconds = since.elapsed().as_secs_f64();
+                observer(&Event::Checkpoint(held.stage, held.iteration, seconds));
+                Some(held.iteration)
+            }
+            Err(error) => {
+                let why = std::error::Error::source(&error).map(|e| format!(": {e}"));
+                let why = why.unwrap_or_default();
+                observer(&Event::Warning(format!("no checkpoint: {error}{why}")));
+                None
+            }
+        }
+    }
+
+    /// The regularisation that was chosen from the data before the fit was interrupted.
+    pub(super) fn chosen(&self) -> Option<f64> {
+        let kept = self.resume.then(|| self.dir.latest("chosen", |_, _| {}));
+        kept.flatten().and_then(|(text, _)| text.parse().ok())
+    }
+
+    /// Keeps the regularisation that was chosen.
+    pub(super) fn choose(&self, regularization: f64) {
+        // Without it, it is chosen again.
+        let _ = self.dir.write("chosen", 0, &regularization.to_string(), &State::default());
+    }
+}

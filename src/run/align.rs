@@ -1,0 +1,40 @@
+//! Brings the vectors of a run to those of the run before.
+
+use super::previous::Previous;
+use crate::ids::Ids;
+use crate::model::{Model, Rotation, median_cosine, neighbour_overlap};
+use crate::pipeline::rows_of;
+use crate::store::Alignment;
+
+/// Rows of both models with the same id: of this one, of the one before.
+fn shared(ids: &Ids, before: &Ids) -> Vec<(u32, u32)> {
+    let rows = rows_of(ids, before);
+    let pair = |(at, row): (usize, &Option<u32>)| row.map(|row| (at as u32, row));
+    rows.iter().enumerate().filter_map(pair).collect()
+}
+
+/// Turns the vectors of a model to those of the run before, if `turn`, on the items of both; how far they
+/// moved. None where the models have no vectors of the same kind.
+pub(super) fn align(model: &mut Model, previous: &Previous, turn: bool) -> Option<Alignment> {
+    let before = &previous.model;
+    if model.factors.rank() == 0 || model.factors.rank() != before.factors.rank() {
+        return None;
+    }
+    let items = shared(&model.items.ids, &before.items.ids);
+    let users = shared(&model.users.ids, &before.users.ids);
+    let (own, old) = (&model.factors.items.vectors, &before.factors.items.vectors);
+    let mut moved = Alignment {
+        shared_users: users.len(),
+        shared_items: items.len(),
+        median_cosine_before: median_cosine(own, old, &items),
+        overlap_at_10: neighbour_overlap(own, old, &items),
+        ..Alignment::default()
+    };
+    if turn {
+        Rotation::procrustes(own, old, &items)?.turn_factors(&mut model.factors);
+    }
+    let (own, old) = (&model.factors, &before.factors);
+    moved.median_cosine_after = median_cosine(&own.items.vectors, &old.items.vectors, &items);
+    moved.user_median_cosine_after = median_cosine(&own.users.vectors, &old.users.vectors, &users);
+    Some(moved)
+}

@@ -1,0 +1,111 @@
+//! What a run is going to take, before it takes it.
+
+use serde::Serialize;
+
+use super::RunConfig;
+use super::previous::Previous;
+use super::units::Memory;
+use crate::error::{Error, Result};
+use crate::load::Source;
+use crate::param::Rank;
+use crate::pipeline::{AlgorithmName, cost};
+use crate::store::Manifest;
+
+/// Memory of the program itself, about.
+const BASE: u64 = 80 << 20;
+
+/// Bytes of a cell while parts of the ratings are held apart.
+const CELL: u64 = 24;
+
+/// Bytes of a cell in the blocks of `sgd`.
+const BLOCK_CELL: u64 = 16;
+
+/// An estimate of a run's cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Peak memory while reading, bytes.
+    pub load_bytes: u64,
+    /// Peak memory while training, bytes.
+    pub train_bytes: u64,
+    /// Seconds of training, all iterations.
+    pub train_seconds: f64,
+}
+
+impl Estimate {
+    /// The larger one of the peaks.
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        self.load_bytes.max(self.train_bytes)
+    }
+}
+
+/// Of a training on these numbers of users, items, ratings and held-out ratings.
+pub(super) fn estimate(
+    config: &RunConfig,
+    previous: Option<&Previous>,
+    (users, items): (usize, usize),
+    (ratings, holdout): (usize, usize),
+) -> Estimate {
+    let settings = config.train.resolved();
+    let rank = settings.factors.unwrap_or(Rank::literal(64));
+    let cost = cost(rank, users, items, ratings);
+    let rows = (users + items) as u64;
+    let vector = 4 * (u64::from(rank.get()).next_multiple_of(16) + 1);
+    let mut train = BASE + ratings as u64 * 16 + holdout as u64 * CELL;
+    train += rows * settings.bytes_per_row() as u64;
+    // The state for checkpoints, and its bytes while they are written.
+    train += 3 * rows * vector;
+    if settings.algorithm == AlgorithmName::Sgd {
+        train += ratings as u64 * BLOCK_CELL;
+    }
+    if settings.refit {
+        train += ratings as u64 * CELL;
+    }
+    if let Some(previous) = previous {
+        let Manifest { data, .. } = &previous.manifest;
+        let models = 1 + u64::from(previous.measured.is_some());
+        // Read, and once more in the order of today's rows.
+        train += (models + 1) * (data.n_users + data.n_items) as u64 * vector;
+    }
+    let kernel = cost.seconds_per_iteration * f64::from(settings.iterations());
+    let measured = previous.and_then(|previous| previous.seconds(&settings, ratings));
+    let load_bytes = BASE + cost.load_bytes;
+    Estimate { load_bytes, train_bytes: train, train_seconds: measured.unwrap_or(kernel) }
+}
+
+/// Whether an estimate is within the limit.
+pub(super) fn check(config: &RunConfig, estimate: &Estimate) -> Result<()> {
+    let Some(limit) = config.memory_limit else { return Ok(()) };
+    if estimate.peak_bytes() <= limit.0 {
+        return Ok(());
+    }
+    let what = match estimate.load_bytes > estimate.train_bytes {
+        true => "reading and sorting the ratings (--since and minimum counts do not lower it)",
+        false => "training (fewer --factors lower it)",
+    };
+    Err(Error::MemoryLimit {
+        needed: Memory(estimate.peak_bytes()).to_string(),
+        what: what.to_owned(),
+        limit: limit.to_string(),
+    })
+}
+
+/// Ratings in files that are not read yet, about: by the bytes per rating of the latest run, else none.
+pub(super) fn ratings_before_reading(
+    sources: &[Source],
+    previous: Option<&Previous>,
+) -> Option<usize> {
+    let manifest = &previous?.manifest;
+    let now: u64 = sources.iter().filter_map(Source::size).sum();
+    let mut then = 0;
+    let mut last = "";
+    for input in &manifest.inputs {
+        // Members of an archive have its size each.
+        let archive = input.uri.split(':').next().unwrap_or_default();
+        if archive != last {
+            then += input.bytes;
+        }
+        last = archive;
+    }
+    (then > 0).then(|| (now as f64 / then as f64 * manifest.data.n_ratings as f64) as usize)
+}

@@ -1,0 +1,103 @@
+//! One run at a time in a directory. The kernel gives the lock back when the process ends, however it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::error::{Error, Result};
+
+/// Name of the file that is locked; it stays, for removing it would let two runs in.
+const NAME: &str = ".lacuna.lock";
+
+/// How often a lock that others hold is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// The lock, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, waiting for others up to `wait`.
+    pub(super) fn take(
+        root: &Path,
+        run_id: &str,
+        wait: Duration,
+        stop: &AtomicBool,
+    ) -> Result<Self> {
+        let path = root.join(NAME);
+        let failed = |source| Error::Write { path: path.clone(), source };
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).map_err(failed)?;
+        let since = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+                Err(TryLockError::WouldBlock) if stop.load(Ordering::Relaxed) => {
+                    return Err(Error::Stopped);
+                }
+                Err(TryLockError::WouldBlock) if since.elapsed() < wait => {
+                    std::thread::sleep(AGAIN.min(wait.saturating_sub(since.elapsed())));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    // Who holds it is told as far as it can be read.
+                    let _ = file.read_to_string(&mut holder);
+                    return Err(Error::Locked { path, holder: describe(&holder) });
+                }
+            }
+        }
+        let holder = json!({
+            "pid": std::process::id(),
+            "host": super::host(),
+            "run_id": run_id,
+            "started_at": super::timestamp(),
+        });
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(holder.to_string().as_bytes()));
+        written.map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Who holds a lock, in words.
+fn describe(holder: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(holder).unwrap_or_default();
+    let text = |key: &str| value.get(key).map(|v| v.to_string().trim_matches('"').to_owned());
+    match (text("run_id"), text("pid"), text("host"), text("started_at")) {
+        (Some(run), Some(pid), Some(host), Some(since)) => {
+            format!("run {run} (process {pid} on {host}, since {since})")
+        }
+        _ => "another process".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_free_again() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let stop = AtomicBool::new(false);
+        let take = |id: &str, wait| Lock::take(dir.path(), id, wait, &stop);
+        let first = take("first", Duration::ZERO).expect("free");
+        let second = take("second", Duration::from_millis(300));
+        let message = second.map(|_| ()).map_err(|e| (e.exit_code(), e.to_string()));
+        let Err((11, message)) = message else { panic!("{message:?}") };
+        assert!(message.contains("run first (process "), "{message}");
+        stop.store(true, Ordering::Relaxed);
+        assert!(matches!(take("third", Duration::from_secs(60)), Err(Error::Stopped)));
+        drop(first);
+        assert!(take("fourth", Duration::ZERO).is_ok());
+    }
+}

@@ -1,0 +1,141 @@
+//! The run before: what is compared with, where a fit begins, what vectors are turned to.
+
+use super::RunConfig;
+use super::config::WarmStart;
+use super::directory::RunDirectory;
+use crate::error::{Error, Result};
+use crate::ids::Ids;
+use crate::model::Model;
+use crate::pipeline::{TrainConfig, recorded};
+use crate::split::Split;
+use crate::store::{Manifest, RunEntry, read_measured, read_model};
+
+/// A complete run and its model.
+pub(super) struct Previous {
+    pub entry: RunEntry,
+    pub manifest: Manifest,
+    /// The settings of its training.
+    settings: TrainConfig,
+    /// The factors that are published.
+    pub model: Model,
+    /// Those that were measured, where the published ones were fitted again with the holdout.
+    pub measured: Option<Model>,
+}
+
+impl Previous {
+    /// The run that is served; none where there is none.
+    pub(super) fn latest(directory: &RunDirectory) -> Result<Option<Self>> {
+        directory.latest().map(|id| Self::read(directory, &id)).transpose()
+    }
+
+    fn read(directory: &RunDirectory, id: &str) -> Result<Self> {
+        let path = directory.run(id);
+        let (model, manifest) = read_model(&path)?;
+        let measured = read_measured(&path, &manifest)?;
+        let Some(entry) = manifest.run.clone() else {
+            let message = "its manifest is of no run".to_owned();
+            return Err(Error::Model { path, message });
+        };
+        let settings = recorded(&manifest)?;
+        Ok(Self { entry, manifest, settings, model, measured })
+    }
+
+    /// The model that has not seen its holdout.
+    pub(super) fn honest(&self) -> &Model {
+        self.measured.as_ref().unwrap_or(&self.model)
+    }
+
+    /// Checksums of its files: of ratings, and of test ratings.
+    pub(super) fn checksums(&self) -> (Vec<&str>, Vec<&str>) {
+        let of = |role: &str| {
+            let inputs = self.manifest.inputs.iter().filter(|input| input.role == role);
+            let mut sums: Vec<&str> = inputs.map(|input| input.sha256.as_str()).collect();
+            // An archive stands in the record once per member.
+            sums.dedup();
+            sums
+        };
+        (of("ratings"), of("test"))
+    }
+
+    /// Seconds that so many ratings would take by its measure, with the same algorithm and rank.
+    pub(super) fn seconds(&self, settings: &TrainConfig, ratings: usize) -> Option<f64> {
+        let Manifest { model, data, durations_s, .. } = &self.manifest;
+        let same = model.algorithm == settings.algorithm.name()
+            && settings.factors.is_some_and(|rank| rank.get() == model.k);
+        let train = durations_s.get("train")?.as_f64()?;
+        same.then(|| train * ratings as f64 / data.n_ratings.max(1) as f64)
+    }
+
+    /// Why the model is of another kind than the settings ask for, where it is.
+    pub(super) fn differs(
+        &self,
+        settings: &TrainConfig,
+        (users, items): (&Ids, &Ids),
+    ) -> Option<String> {
+        let Manifest { model, data, .. } = &self.manifest;
+        let rank = settings.rank() as u32;
+        if model.algorithm != settings.algorithm.name() {
+            let (now, then) = (settings.algorithm.name(), &model.algorithm);
+            return Some(format!("the algorithm is {now} and was {then}"));
+        }
+        if model.k != rank {
+            return Some(format!("the rank is {rank} and was {}", model.k));
+        }
+        for (side, now, then) in [("user", users, &data.user_ids), ("item", items, &data.item_ids)]
+        {
+            if now.kind() != then {
+                return Some(format!("the {side} ids are {} and were {then}", now.kind()));
+            }
+        }
+        if self.settings.nonnegative != settings.nonnegative {
+            return Some("one of the models is nonnegative".into());
+        }
+        if self.settings.standardises() != settings.standardises() {
+            return Some("one of the models is fitted to raw ratings".into());
+        }
+        None
+    }
+
+    /// Why it may have been trained on ratings that are held out today, where it may.
+    pub(super) fn leaks(&self, settings: &TrainConfig, tests: &[String]) -> Option<String> {
+        let now = settings.split();
+        if self.manifest.split.split != now {
+            return Some("the holdout was chosen by another rule".into());
+        }
+        let stable = matches!(
+            now,
+            Split::Hash { .. } | Split::User { .. } | Split::Time { .. } | Split::None
+        );
+        if !stable {
+            return Some(
+                "this holdout is another one every night (--holdout hash, user or time stays)"
+                    .into(),
+            );
+        }
+        if self.checksums().1 != tests.iter().map(String::as_str).collect::<Vec<_>>() {
+            return Some("the test files have changed".into());
+        }
+        if settings.patience.is_some() && self.settings.patience.is_none() {
+            return Some("it was trained on today's validation part".into());
+        }
+        None
+    }
+
+    /// Why a fit does not begin at this model, where it does not.
+    pub(super) fn no_start(
+        &self,
+        config: &RunConfig,
+        ids: (&Ids, &Ids),
+        tests: &[String],
+    ) -> Option<String> {
+        let every = config.cold_every.get();
+        if config.warm_start == WarmStart::Off {
+            return Some("--warm-start off".into());
+        }
+        if every > 0 && self.entry.lineage.runs_since_cold + 1 >= every {
+            return Some(format!("one run in {every} starts cold"));
+        }
+        let settings = &config.train;
+        self.differs(settings, ids).or_else(|| self.leaks(settings, tests))
+    }
+}

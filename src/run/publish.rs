@@ -1,0 +1,221 @@
+//! Writes a run and moves it to where it belongs: everything is complete before it is seen.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::RunConfig;
+use super::directory::{Pointer, REJECTED_MARK, RunDirectory, SUCCESS, relative};
+use super::inputs::Inputs;
+use super::log::Log;
+use super::previous::Previous;
+use crate::error::{Error, Result};
+use crate::load::{hex, time};
+use crate::pipeline::{
+    Dataset, Durations, Metrics, Outcome, add_export, mips_norm, now, output_entry, pretty, tool,
+    write_files,
+};
+use crate::store::{FORMAT_VERSION, MANIFEST, Manifest, OutDir, RunEntry, Status};
+
+/// The settings as they were, for another run with them.
+const SETTINGS: &str = "config.resolved.toml";
+
+/// The log until the manifest is written.
+const LOG: &str = "log.jsonl";
+
+/// A model that is to be published or rejected.
+pub(super) struct Candidate<'a> {
+    pub directory: &'a RunDirectory,
+    pub config: &'a RunConfig,
+    pub previous: Option<&'a Previous>,
+    pub inputs: &'a Inputs,
+    pub entry: RunEntry,
+    /// Shares of the users and of the items that the run before did not have.
+    pub new_share: Option<(f64, f64)>,
+    pub started: (Instant, i64),
+    pub scan: f64,
+    pub stop: &'a AtomicBool,
+    pub log: &'a Log<'a>,
+}
+
+/// Writes the run, and publishes or rejects it; where it is then, and its manifest.
+pub(super) fn publish(
+    candidate: Candidate<'_>,
+    mut outcome: Outcome,
+    metrics: &Metrics,
+    durations: Durations,
+) -> Result<(PathBuf, Manifest)> {
+    let Candidate { directory, config, previous, entry, log, stop, .. } = candidate;
+    let since = Instant::now();
+    let id = entry.run_id.clone();
+    let out = OutDir::staged(&directory.temporary(), &id)?;
+    log.open(&out.file(LOG))?;
+    let depends_on = depends_on(&entry, previous);
+    let (started, started_at) = candidate.started;
+    let mut manifest =
+        write_files(&config.train, &out, &mut outcome, metrics, (started_at, &depends_on))?;
+    same_inputs(&manifest, candidate.inputs)?;
+    if let Some(previous) = previous {
+        manifest.model.mips_norm = Some(mips_norm(&outcome.model, &previous.manifest));
+    }
+    if let Some((users, items)) = candidate.new_share {
+        (manifest.data.new_user_share, manifest.data.new_item_share) = (Some(users), Some(items));
+    }
+    for spec in &config.export {
+        let name = add_export(spec, &outcome.model, &mut manifest, (&out, stop))?;
+        log.info("exported", &format!("export {name}"), json!({ "export": name }));
+    }
+    let export = since.elapsed().as_secs_f64();
+    write_settings(&out, config, &mut manifest)?;
+    let (status, reason) = (entry.status, entry.reason.clone());
+    let mut seconds = serde_json::to_value(durations).unwrap_or_default();
+    seconds["scan"] = candidate.scan.into();
+    seconds["export"] = export.into();
+    seconds["total"] = started.elapsed().as_secs_f64().into();
+    manifest.durations_s = seconds;
+    manifest.run = Some(entry);
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::Stopped);
+    }
+    log.close(&out.file(LOG))?;
+    manifest.outputs.push(output_entry(&out, LOG, 0, "JSON lines")?);
+    let since = Instant::now();
+    let path = finish(&out, &manifest, status).and_then(|manifest_sha256| {
+        let target = match status {
+            Status::Promoted => directory.run(&id),
+            Status::Rejected => directory.rejected(&id),
+        };
+        let path = out.publish_as(&target)?;
+        if status == Status::Promoted {
+            directory.point(&Pointer {
+                run_id: id.clone(),
+                path: relative(&id),
+                manifest_sha256,
+                promoted_at: time::iso(now()),
+            })?;
+        }
+        Ok(path)
+    })?;
+    manifest.durations_s["publish"] = since.elapsed().as_secs_f64().into();
+    let message = match (&reason, status) {
+        (Some(reason), Status::Rejected) => format!("rejected, in {}: {reason}", path.display()),
+        _ => format!("published as {}", path.display()),
+    };
+    let numbers = json!({
+        "status": status,
+        "path": path,
+        "model_version": manifest.model_version,
+        "reason": reason,
+    });
+    log.info("published", &message, numbers);
+    Ok((path, manifest))
+}
+
+/// Writes the manifest and the mark; the checksum of the manifest.
+fn finish(out: &OutDir, manifest: &impl serde::Serialize, status: Status) -> Result<String> {
+    let text = pretty(manifest)?;
+    let sha256 = hex(&Sha256::digest(&text));
+    out.write(MANIFEST, &text)?;
+    let mark = match status {
+        Status::Promoted => SUCCESS,
+        Status::Rejected => REJECTED_MARK,
+    };
+    let content = json!({ "manifest_sha256": sha256, "finished_at": super::timestamp() });
+    out.write(mark, content.to_string().as_bytes())?;
+    Ok(sha256)
+}
+
+/// The earlier models that the vectors depend on.
+fn depends_on(entry: &RunEntry, previous: Option<&Previous>) -> Vec<String> {
+    let Some(previous) = previous else { return Vec::new() };
+    let version = &previous.manifest.model_version;
+    let of = |what: &str, run: &Option<String>| run.as_ref().map(|_| format!("{what} {version}"));
+    let lineage = &entry.lineage;
+    let parts = [of("warm", &lineage.warm_start_from), of("aligned", &lineage.aligned_to)];
+    parts.into_iter().flatten().collect()
+}
+
+/// Whether the files that were read are those that were hashed at the start.
+fn same_inputs(manifest: &Manifest, inputs: &Inputs) -> Result<()> {
+    for (role, wanted) in [("ratings", &inputs.checksums.0), ("test", &inputs.checksums.1)] {
+        let found = manifest.inputs.iter().filter(|input| input.role == role);
+        let mut sums: Vec<(&str, &str)> =
+            found.map(|input| (input.sha256.as_str(), input.uri.as_str())).collect();
+        sums.dedup_by(|a, b| a.0 == b.0);
+        let other = sums.iter().zip(wanted).find(|((sum, _), wanted)| sum != wanted);
+        if let Some(((_, uri), _)) = other {
+            let message = "the file changed between two looks at it; run again".to_owned();
+            return Err(Error::Format { path: uri.into(), message });
+        }
+    }
+    Ok(())
+}
+
+/// The settings as a configuration file.
+fn write_settings(out: &OutDir, config: &RunConfig, manifest: &mut Manifest) -> Result<()> {
+    out.write(SETTINGS, settings(config)?.as_bytes())?;
+    manifest.outputs.push(output_entry(out, SETTINGS, 0, "TOML")?);
+    Ok(())
+}
+
+/// Every setting with its value, as `--config` reads it.
+pub(super) fn settings(config: &RunConfig) -> Result<String> {
+    let failed = |e: &dyn std::fmt::Display| Error::Internal(format!("settings: {e}"));
+    let mut value = serde_json::to_value(config).map_err(|e| failed(&e))?;
+    if let Some(map) = value.as_object_mut() {
+        // What is not set has no line.
+        map.retain(|_, value| !value.is_null());
+        // Once was asked for, not every night.
+        map.remove("force");
+    }
+    let table = toml::Value::try_from(value).map_err(|e| failed(&e))?;
+    toml::to_string(&table).map_err(|e| failed(&e))
+}
+
+/// Keeps the record of a run whose ratings did not pass; where it is.
+pub(super) fn reject_data(
+    directory: &RunDirectory,
+    config: &RunConfig,
+    mut data: Dataset,
+    entry: &RunEntry,
+    (started_at, config_sha256): (i64, String),
+    log: &Log<'_>,
+) -> Result<PathBuf> {
+    let target = directory.rejected(&entry.run_id);
+    let out = OutDir::staged(&directory.temporary(), &entry.run_id)?;
+    log.open(&out.file(LOG))?;
+    let inputs = crate::pipeline::input_entries(&mut data.inputs)?;
+    let ratings: Vec<f32> = crate::pipeline::values(&data.parts).collect();
+    let mean = ratings.iter().map(|&v| f64::from(v)).sum::<f64>() / ratings.len().max(1) as f64;
+    out.write(SETTINGS, settings(config)?.as_bytes())?;
+    let mut outputs = vec![output_entry(&out, SETTINGS, 0, "TOML")?];
+    log.close(&out.file(LOG))?;
+    outputs.push(output_entry(&out, LOG, 0, "JSON lines")?);
+    let mut record = json!({
+        "format_version": FORMAT_VERSION,
+        "tool": tool(),
+        "model_version": "",
+        "started_at": time::iso(started_at),
+        "finished_at": time::iso(now()),
+        "config": config.train,
+        "config_sha256": config_sha256,
+        "inputs": inputs,
+        "data": {
+            "n_users": data.users.len(),
+            "n_items": data.items.len(),
+            "n_ratings": data.n_ratings,
+            "mean": mean,
+            "histogram": crate::metric::histogram(ratings.iter().copied()),
+        },
+        "outputs": outputs,
+    });
+    let entry = serde_json::to_value(entry).unwrap_or_default();
+    if let (Some(record), Value::Object(entry)) = (record.as_object_mut(), entry) {
+        record.extend(entry);
+    }
+    finish(&out, &record, Status::Rejected)?;
+    out.publish_as(&target)
+}

@@ -1,0 +1,147 @@
+//! What the manifests of runs say, for people who look back.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::directory::{Pointer, RunDirectory, relative};
+use super::lock::Lock;
+use crate::error::{Error, Result};
+use crate::load::hex;
+use crate::pipeline::verify_files;
+use crate::store::{MANIFEST, RunEntry, Status};
+
+/// A run, published or rejected.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Record {
+    /// Its directory.
+    pub path: PathBuf,
+    /// Whether it is served.
+    pub served: bool,
+    /// What it says of itself; none where its manifest is of no run.
+    #[serde(flatten)]
+    pub run: Option<RunEntry>,
+    /// All that its manifest says.
+    #[serde(skip)]
+    pub manifest: Value,
+}
+
+impl Record {
+    /// A number of the manifest, by its path of keys.
+    #[must_use]
+    pub fn number(&self, path: &[&str]) -> Option<f64> {
+        path.iter().try_fold(&self.manifest, |value, key| value.get(key))?.as_f64()
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.run.as_ref().map_or("", |run| &run.run_id)
+    }
+
+    /// Whether it was rejected.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.status == Status::Rejected)
+    }
+}
+
+/// Reads the record of a run.
+pub(super) fn read(path: &Path) -> Result<Record> {
+    let manifest = path.join(MANIFEST);
+    let wrong = |message: String| Error::Model { path: manifest.clone(), message };
+    let text =
+        std::fs::read(&manifest).map_err(|e| wrong(format!("the run is incomplete: {e}")))?;
+    let value: Value =
+        serde_json::from_slice(&text).map_err(|e| wrong(format!("not a manifest: {e}")))?;
+    let run = serde_json::from_value(value.clone()).ok();
+    Ok(Record { path: path.to_owned(), served: false, run, manifest: value })
+}
+
+/// All complete runs and all rejected ones, oldest first.
+///
+/// # Errors
+/// [`Error::Model`] if there is no such directory, or a manifest cannot be read.
+pub fn list(root: &Path) -> Result<Vec<Record>> {
+    let directory = RunDirectory::open(root)?;
+    let latest = directory.latest();
+    let mut records = Vec::new();
+    for id in directory.runs() {
+        let record = read(&directory.run(&id))?;
+        records.push(Record { served: latest.as_deref() == Some(&*id), ..record });
+    }
+    for id in directory.rejects() {
+        records.push(read(&directory.rejected(&id))?);
+    }
+    records.sort_by(|a, b| a.id().cmp(b.id()));
+    Ok(records)
+}
+
+/// One run: by its id, by the beginning of it, or `latest`.
+///
+/// # Errors
+/// [`Error::Usage`] if there is none or several.
+pub fn show(root: &Path, name: &str) -> Result<Record> {
+    let mut records = list(root)?;
+    if name == "latest" {
+        let served = records.into_iter().find(|record| record.served);
+        return served.ok_or_else(|| Error::Usage("no run is served yet".into()));
+    }
+    records.retain(|record| record.id().starts_with(name));
+    match records.len() {
+        1 => Ok(records.remove(0)),
+        0 => {
+            let message = format!("no run {name} in {} (see lacuna runs list)", root.display());
+            Err(Error::Usage(message))
+        }
+        n => Err(Error::Usage(format!("{n} runs begin with {name}; give more of the id"))),
+    }
+}
+
+/// Serves an earlier run again, after its checksums; its id, and that of the run that was served.
+///
+/// # Errors
+/// [`Error::Usage`] for a run that was rejected or is none, [`Error::Model`] for a damaged one,
+/// [`Error::Locked`], [`Error::Write`].
+pub fn rollback(
+    root: &Path,
+    to: Option<&str>,
+    stop: &AtomicBool,
+) -> Result<(String, Option<String>)> {
+    let directory = RunDirectory::open(root)?;
+    let _lock = Lock::take(root, "rollback", Duration::ZERO, stop)?;
+    let latest = directory.latest();
+    let record = match to {
+        Some(name) => show(root, name)?,
+        None => {
+            let runs = directory.runs();
+            let before = runs.iter().rev().find(|id| latest.as_ref().is_some_and(|l| *id < l));
+            let Some(before) = before else {
+                return Err(Error::Usage("there is no run before the one that is served".into()));
+            };
+            read(&directory.run(before))?
+        }
+    };
+    let id = record.id().to_owned();
+    if record.is_rejected() {
+        return Err(Error::Usage(format!("run {id} was rejected; it cannot be served")));
+    }
+    let path = directory.run(&id);
+    let checked = verify_files(&path, None)?;
+    if let Some(first) = checked.damaged.first() {
+        return Err(Error::Model { path, message: first.clone() });
+    }
+    let text = std::fs::read(path.join(MANIFEST));
+    let text = text.map_err(|source| Error::Read { path: path.join(MANIFEST), source })?;
+    directory.point(&Pointer {
+        run_id: id.clone(),
+        path: relative(&id),
+        manifest_sha256: hex(&Sha256::digest(&text)),
+        promoted_at: super::timestamp(),
+    })?;
+    Ok((id, latest))
+}

@@ -1,0 +1,233 @@
+//! What is known of a run at its end: one line of JSON for schedulers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{Estimate, Mode};
+use crate::error::Error;
+use crate::pipeline::Dataset;
+use crate::store::{GateEntry, Lineage, Manifest};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunResult {
+    /// The new model is served.
+    Promoted,
+    /// Ratings and settings are those of the latest run.
+    Noop,
+    /// A gate did not let it through.
+    Rejected,
+    /// Something went wrong; what was served still is.
+    #[default]
+    Failed,
+    /// Nothing was to be done but to look.
+    Valid,
+}
+
+/// Numbers of ratings, users and items.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Counts {
+    /// Users.
+    pub users: Option<usize>,
+    /// Items.
+    pub items: Option<usize>,
+    /// Training ratings.
+    pub train: Option<usize>,
+    /// Held-out ratings.
+    pub holdout: Option<usize>,
+    /// Rows set aside, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rejected: BTreeMap<String, u64>,
+}
+
+/// Errors of the model and of others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct RmseReport {
+    /// On the training ratings.
+    pub train: Option<f64>,
+    /// On the holdout.
+    pub holdout: Option<f64>,
+    /// Of the mean.
+    pub global_mean: Option<f64>,
+    /// Of biases alone.
+    pub bias_only: Option<f64>,
+    /// Of the latest run, on the held-out ratings that both know.
+    pub previous_model: Option<f64>,
+    /// Of this model, on those.
+    pub beside_previous: Option<f64>,
+}
+
+/// What is known of a run at its end.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct RunReport {
+    /// How it ended.
+    pub result: RunResult,
+    /// The program's exit code.
+    pub exit_code: u8,
+    /// Its id.
+    pub run_id: String,
+    /// Why it failed or was rejected.
+    pub reason: Option<String>,
+    /// Its directory, where it has one.
+    pub path: Option<PathBuf>,
+    /// The run that is served now.
+    pub latest: Option<String>,
+    /// Identity of the model.
+    pub model_version: Option<String>,
+    /// Its manifest.
+    pub manifest: Option<PathBuf>,
+    /// Entries of a vector.
+    pub rank: Option<u32>,
+    /// Iterations of the fit, and the one that a checkpoint was resumed from.
+    pub iterations: Option<u32>,
+    /// See `iterations`.
+    pub resumed_from_sweep: Option<u32>,
+    /// Ratings, users, items.
+    pub counts: Counts,
+    /// Errors.
+    pub rmse: RmseReport,
+    /// Gates, in the order in which they were looked at.
+    pub gates: Vec<GateEntry>,
+    /// Earlier runs that it depends on.
+    pub lineage: Lineage,
+    /// What it was estimated to take.
+    pub estimate: Option<Estimate>,
+    /// Seconds per stage.
+    pub durations_s: BTreeMap<String, f64>,
+    /// Peak memory.
+    pub peak_rss_bytes: Option<u64>,
+    /// What a person should know although nothing failed.
+    pub warnings: Vec<String>,
+}
+
+/// Warnings in the line, and characters of each: it stays below 4 KiB.
+const WARNINGS: (usize, usize) = (4, 160);
+
+impl RunReport {
+    /// What the ratings are.
+    pub(super) fn read(&mut self, data: &Dataset) {
+        self.counts.users = Some(data.users.len());
+        self.counts.items = Some(data.items.len());
+        self.counts.train = Some(data.parts.training.len());
+        self.counts.holdout = Some(data.parts.holdout.len());
+        for report in &data.inputs.reports {
+            for (reason, rows) in &report.rows_rejected {
+                *self.counts.rejected.entry(reason.clone()).or_default() += rows;
+            }
+        }
+    }
+
+    /// What the model is.
+    pub(super) fn describe(&mut self, manifest: &Manifest) {
+        self.model_version = Some(manifest.model_version.clone());
+        self.rank = Some(manifest.model.k);
+        self.iterations = Some(manifest.model.sweeps);
+        if let serde_json::Value::Object(stages) = &manifest.durations_s {
+            let seconds = |(stage, value): (&String, &serde_json::Value)| {
+                Some((stage.clone(), value.as_f64()?))
+            };
+            self.durations_s = stages.iter().filter_map(seconds).collect();
+        }
+    }
+
+    /// How it ended.
+    pub(super) fn finish(
+        &mut self,
+        (error, code): (Option<&Error>, u8),
+        seconds: f64,
+        peak: Option<u64>,
+        mode: Mode,
+    ) {
+        self.durations_s.insert("total".into(), seconds);
+        self.peak_rss_bytes = peak;
+        let Some(error) = error else {
+            if mode != Mode::Run && self.result == RunResult::Failed {
+                self.result = RunResult::Valid;
+            }
+            return;
+        };
+        self.exit_code = code;
+        self.result = match error {
+            Error::DataGate { .. } | Error::QualityGate { .. } => RunResult::Rejected,
+            _ => RunResult::Failed,
+        };
+        self.reason = Some(super::chain(error));
+    }
+
+    /// One sentence.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self.result {
+            RunResult::Promoted => format!("run {} is published", self.run_id),
+            RunResult::Noop => {
+                let latest = self.latest.as_deref().unwrap_or_default();
+                format!("nothing to do: ratings and settings are those of run {latest}")
+            }
+            RunResult::Rejected => format!("run {} is rejected", self.run_id),
+            RunResult::Failed => format!("run {} failed", self.run_id),
+            RunResult::Valid => "settings and ratings are good".to_owned(),
+        }
+    }
+
+    /// The report as one line of JSON below 4 KiB, which also fits where schedulers read it: what was passed
+    /// loses its message, and long lists their end.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let shorten = |text: &str| text.chars().take(WARNINGS.1).collect::<String>();
+        let mut short = self.clone();
+        short.warnings = self.warnings.iter().take(WARNINGS.0).map(|text| shorten(text)).collect();
+        short.reason = self.reason.as_deref().map(|text| text.chars().take(600).collect());
+        short.counts.rejected.clear();
+        let rejected: u64 = self.counts.rejected.values().sum();
+        let value = |report: &Self| {
+            let mut value = serde_json::to_value(report).unwrap_or_default();
+            value["counts"]["rejected"] = rejected.into();
+            if let Some(gates) = value["gates"].as_array_mut() {
+                for gate in gates {
+                    let text = gate["message"].as_str().map(shorten);
+                    gate["message"] = text.into();
+                    if gate["passed"] == true
+                        && let Some(gate) = gate.as_object_mut()
+                    {
+                        gate.remove("message");
+                    }
+                }
+            }
+            value
+        };
+        value(&short).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Severity;
+
+    #[test]
+    fn the_line_is_short_whatever_the_report_holds() {
+        let gate = GateEntry {
+            name: "previous-model".into(),
+            severity: Severity::Error,
+            threshold: Some(0.123_456_789),
+            observed: Some(0.123_456_789),
+            passed: false,
+            message: "x".repeat(500),
+        };
+        let mut report = RunReport {
+            gates: vec![gate; 11],
+            warnings: vec!["y".repeat(5000); 50],
+            reason: Some("z".repeat(5000)),
+            ..RunReport::default()
+        };
+        for number in 0..1000 {
+            report.counts.rejected.insert(format!("reason {number}"), 1);
+        }
+        let line = report.line();
+        assert!(!line.contains('\n') && serde_json::from_str::<serde_json::Value>(&line).is_ok());
+        assert!(line.len() < 6000, "{}", line.len());
+    }
+}

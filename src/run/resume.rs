@@ -1,0 +1,119 @@
+//! Checkpoints of interrupted runs: which belong to this one.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::RunConfig;
+use super::config::Resume;
+use super::directory::RunDirectory;
+use super::inputs::Inputs;
+use super::log::Log;
+use super::previous::Previous;
+use crate::error::{Error, Result};
+use crate::linalg::simd::Kernels;
+use crate::pipeline::{Checkpoints, TrainConfig, digest};
+use crate::store::CheckpointDir;
+
+/// All that the states of a training depend on.
+pub(super) fn about(settings: &TrainConfig, inputs: &Inputs, warm: Option<&Previous>) -> Value {
+    json!({
+        "settings": settings.identity(),
+        "inputs": inputs.fingerprint(),
+        "warm_start": warm.map(|previous| &previous.manifest.model_version),
+        "version": env!("CARGO_PKG_VERSION"),
+        "instruction_set": Kernels::detect().level().name(),
+    })
+}
+
+fn of(directory: &RunDirectory, about: &Value) -> CheckpointDir {
+    let fingerprint = &digest([about.to_string().as_str()])[..16];
+    CheckpointDir::new(directory.checkpoints().join(fingerprint))
+}
+
+/// The checkpoints of other trainings.
+fn others(directory: &RunDirectory, own: &CheckpointDir) -> Vec<CheckpointDir> {
+    let Ok(entries) = std::fs::read_dir(directory.checkpoints()) else { return Vec::new() };
+    let dirs = entries.flatten().map(|entry| CheckpointDir::new(entry.path()));
+    dirs.filter(|dir| dir.path() != own.path() && !dir.is_empty()).collect()
+}
+
+/// In what a checkpoint's training differs from this one.
+fn difference(then: &Value, now: &Value) -> String {
+    let mut found = Vec::new();
+    let settings = |of: &Value| of["settings"].as_object().cloned().unwrap_or_default();
+    let (before, after) = (settings(then), settings(now));
+    for (key, value) in &after {
+        let was = before.get(key).unwrap_or(&Value::Null);
+        if was != value {
+            found.push(format!("{key} was {was} and is {value}"));
+        }
+    }
+    for (key, what) in [
+        ("inputs", "the ratings have changed"),
+        ("warm_start", "it began at other factors"),
+        ("version", "it is of another release"),
+        ("instruction_set", "it is of a machine with other instructions"),
+    ] {
+        if then[key] != now[key] {
+            found.push(what.to_owned());
+        }
+    }
+    match found.is_empty() {
+        true => "it is of another training".to_owned(),
+        false => found.join(", "),
+    }
+}
+
+/// What there is to go on from, or why not; none where no run was interrupted.
+pub(super) fn interrupted(directory: &RunDirectory, about: &Value) -> Option<String> {
+    let own = of(directory, about);
+    if !own.is_empty() {
+        return Some("an interrupted run would be gone on with".to_owned());
+    }
+    let other = others(directory, &own).into_iter().next()?;
+    let why = difference(&other.about().unwrap_or_default(), about);
+    Some(format!("the checkpoint of an interrupted run is of no use: {why}"))
+}
+
+/// The checkpoints of this training.
+pub(super) fn checkpoints(
+    directory: &RunDirectory,
+    config: &RunConfig,
+    about: &Value,
+    log: &Log<'_>,
+) -> Result<Checkpoints> {
+    let own = of(directory, about);
+    if config.resume == Resume::Never {
+        own.remove();
+    }
+    if own.is_empty() && config.resume != Resume::Never {
+        let other = others(directory, &own).into_iter().next();
+        let why = other.map(|other| difference(&other.about().unwrap_or_default(), about));
+        match (config.resume, why) {
+            (Resume::Require, why) => {
+                let why = why.unwrap_or_else(|| "there is none".to_owned());
+                return Err(Error::Checkpoint(why));
+            }
+            (_, Some(why)) => {
+                log.info(
+                    "resumed",
+                    &format!("starting anew, not at the checkpoint: {why}"),
+                    json!({}),
+                );
+            }
+            (_, None) => {}
+        }
+    }
+    own.describe(about)?;
+    let every = Duration::from_secs(u64::from(config.checkpoint_every.get()));
+    Ok(Checkpoints::new(own, every, config.resume != Resume::Never))
+}
+
+/// Removes all checkpoints: the training that they would have shortened is done.
+pub(super) fn remove_all(directory: &RunDirectory) {
+    let Ok(entries) = std::fs::read_dir(directory.checkpoints()) else { return };
+    for entry in entries.flatten() {
+        CheckpointDir::new(entry.path()).remove();
+    }
+}

@@ -1,0 +1,83 @@
+//! Which runs are kept.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::directory::RunDirectory;
+use super::lock::Lock;
+use super::units::Span;
+use super::{RunConfig, began, records};
+use crate::error::Result;
+use crate::pipeline::now;
+
+/// What was removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    /// Runs and rejected runs that are gone.
+    pub removed: Vec<String>,
+    /// Runs and rejected runs that stay.
+    pub kept: usize,
+}
+
+/// Removes what neither of the two rules keeps: the last so many, and those of the last span of time. What is
+/// served stays, and so do the runs that it depends on. Rejected runs are counted by themselves.
+///
+/// # Errors
+/// [`crate::error::Error::Model`] if there is no such directory, [`crate::error::Error::Locked`].
+pub fn prune(root: &Path, last: u32, within: Span, dry: bool, stop: &AtomicBool) -> Result<Pruned> {
+    let directory = RunDirectory::open(root)?;
+    let _lock = match dry {
+        true => None,
+        false => Some(Lock::take(root, "prune", Duration::ZERO, stop)?),
+    };
+    Ok(remove(&directory, last as usize, within, now(), dry))
+}
+
+/// As [`prune`], with the settings of a run that holds the lock.
+pub(super) fn keep(directory: &RunDirectory, config: &RunConfig, now: i64) -> Pruned {
+    remove(directory, config.keep_last.get() as usize, config.keep_within, now, false)
+}
+
+fn remove(
+    directory: &RunDirectory,
+    last: usize,
+    Span(within): Span,
+    now: i64,
+    dry: bool,
+) -> Pruned {
+    let latest = directory.latest();
+    let lineage = latest.as_deref().and_then(|id| records::read(&directory.run(id)).ok());
+    let lineage = lineage.and_then(|record| record.run).map(|run| run.lineage).unwrap_or_default();
+    let needed: HashSet<String> =
+        [latest, lineage.warm_start_from, lineage.aligned_to].into_iter().flatten().collect();
+    // What began later than now, by a clock that was set back, is not old.
+    let recent = |id: &str| {
+        began(id).is_none_or(|began| now.saturating_sub(began) <= within.as_secs() as i64)
+    };
+    let mut pruned = Pruned::default();
+    for (ids, place) in [(directory.runs(), "runs"), (directory.rejects(), "rejected")] {
+        let old = ids.len().saturating_sub(last);
+        for (at, id) in ids.iter().enumerate() {
+            if at >= old || recent(id) || needed.contains(id) {
+                pruned.kept += 1;
+                continue;
+            }
+            let from = directory.root().join(place).join(id);
+            // Out of sight first, so that no half of a run is ever seen.
+            let aside = directory.temporary().join(format!("{id}.old"));
+            let gone = dry || std::fs::rename(&from, &aside).is_ok();
+            if gone && !dry {
+                // The next run sweeps what is left.
+                let _ = std::fs::remove_dir_all(&aside);
+            }
+            if gone {
+                pruned.removed.push(id.clone());
+            }
+        }
+    }
+    pruned
+}

@@ -1,0 +1,303 @@
+//! Checkpoints of a fit: each one file, complete or absent, the last two kept.
+//!
+//! ```text
+//! DIR/about.json             what the checkpoints are of
+//! DIR/train-0007.ckpt        after the 7th iteration of the stage "train"
+//! ```
+//!
+//! A file is in the safetensors format: the arrays of the state by name; its metadata key `lacuna` holds
+//! the format's version, what the caller keeps beside the state, and a SHA-256 over both.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+use crate::load::hex;
+use crate::train::{Array, State};
+
+/// Checkpoints kept of a stage.
+const KEPT: usize = 2;
+
+/// Version of the format.
+const VERSION: u32 = 1;
+
+/// Name of the metadata.
+const KEY: &str = "lacuna";
+
+/// Name of the description of what the checkpoints are of.
+const ABOUT: &str = "about.json";
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    /// What the caller keeps beside the state.
+    beside: String,
+    sha256: String,
+}
+
+/// A directory of checkpoints of one training.
+#[derive(Debug, Clone)]
+pub struct CheckpointDir {
+    path: PathBuf,
+}
+
+impl CheckpointDir {
+    /// At this path; it is created with the first checkpoint.
+    #[must_use]
+    pub const fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the checkpoints are of, as [`CheckpointDir::describe`] was told; none where there are none.
+    #[must_use]
+    pub fn about(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&fs::read(self.path.join(ABOUT)).ok()?).ok()
+    }
+
+    /// Creates the directory and says what its checkpoints are of.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn describe(&self, about: &serde_json::Value) -> Result<()> {
+        let created = fs::create_dir_all(&self.path);
+        created.map_err(|source| Error::Write { path: self.path.clone(), source })?;
+        self.put(ABOUT, about.to_string().as_bytes())
+    }
+
+    /// Writes a checkpoint, and removes those of the stage that are older than the one before it.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn write(&self, stage: &str, iteration: u32, beside: &str, state: &State) -> Result<()> {
+        let bytes = serialized(beside, state)?;
+        self.put(&format!("{stage}-{iteration:06}.ckpt"), &bytes)?;
+        let mut files = self.files(stage);
+        files.truncate(files.len().saturating_sub(KEPT));
+        for (_, path) in files {
+            // What cannot be removed only takes room.
+            let _ = fs::remove_file(path);
+        }
+        Ok(())
+    }
+
+    /// The latest checkpoint of a stage that can be read, and what was kept beside it; none without any.
+    /// Damaged ones are told of by `damaged`.
+    pub fn latest(
+        &self,
+        stage: &str,
+        mut damaged: impl FnMut(&Path, &str),
+    ) -> Option<(String, State)> {
+        for (_, path) in self.files(stage).into_iter().rev() {
+            match read(&path) {
+                Ok(found) => return Some(found),
+                Err(why) => damaged(&path, &why),
+            }
+        }
+        None
+    }
+
+    /// Whether there is any checkpoint.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files("").is_empty()
+    }
+
+    /// Removes the directory.
+    pub fn remove(&self) {
+        // What cannot be removed only takes room.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+
+    /// The checkpoints of a stage, of all where it is empty, by iteration.
+    fn files(&self, stage: &str) -> Vec<(u32, PathBuf)> {
+        let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
+        let number = |path: &PathBuf| {
+            let name = path.file_name()?.to_str()?.strip_suffix(".ckpt")?;
+            let (of, number) = name.rsplit_once('-')?;
+            let number = (stage.is_empty() || of == stage).then(|| number.parse().ok())??;
+            Some((number, path.clone()))
+        };
+        let paths = entries.flatten().map(|entry| entry.path());
+        let mut files: Vec<(u32, PathBuf)> = paths.filter_map(|path| number(&path)).collect();
+        files.sort();
+        files
+    }
+
+    /// Writes a file that is there as a whole or not at all.
+    fn put(&self, name: &str, content: &[u8]) -> Result<()> {
+        let put = || -> std::io::Result<()> {
+            let mut file = NamedTempFile::with_prefix_in(".new-", &self.path)?;
+            file.write_all(content)?;
+            file.as_file().sync_all()?;
+            file.persist(self.path.join(name)).map_err(|e| e.error)?;
+            File::open(&self.path)?.sync_all()
+        };
+        put().map_err(|source| Error::Write { path: self.path.join(name), source })
+    }
+}
+
+fn checksum<'a>(beside: &str, arrays: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    part(beside.as_bytes());
+    for (name, bytes) in arrays {
+        part(name.as_bytes());
+        part(bytes);
+    }
+    hex(&hash.finalize())
+}
+
+fn serialized(beside: &str, state: &State) -> Result<Vec<u8>> {
+    let bytes = |array: &Array| -> (Dtype, Vec<u8>) {
+        match array {
+            Array::F32(values) => {
+                (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            }
+            Array::F64(values) => {
+                (Dtype::F64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            }
+        }
+    };
+    let arrays: Vec<(&str, Dtype, Vec<u8>)> = state
+        .arrays()
+        .iter()
+        .map(|(name, array)| {
+            let (dtype, bytes) = bytes(array);
+            (name.as_str(), dtype, bytes)
+        })
+        .collect();
+    let sha256 = checksum(beside, arrays.iter().map(|(name, _, bytes)| (*name, &bytes[..])));
+    let header = Header { version: VERSION, beside: beside.to_owned(), sha256 };
+    let failed = |e: &dyn std::fmt::Display| Error::Internal(format!("a checkpoint: {e}"));
+    let header = serde_json::to_string(&header).map_err(|e| failed(&e))?;
+    let mut views = Vec::with_capacity(arrays.len());
+    for (name, dtype, bytes) in &arrays {
+        let length = bytes.len() / if *dtype == Dtype::F32 { 4 } else { 8 };
+        let view = TensorView::new(*dtype, vec![length], bytes).map_err(|e| failed(&e))?;
+        views.push((*name, view));
+    }
+    let header = HashMap::from([(KEY.to_owned(), header)]);
+    safetensors::serialize(views, Some(header)).map_err(|e| failed(&e))
+}
+
+/// Reads a checkpoint, or says why it cannot be.
+fn read(path: &Path) -> Result<(String, State), String> {
+    let bytes = fs::read(path).map_err(|e| e.to_string())?;
+    parse_checkpoint(&bytes)
+}
+
+/// A checkpoint from the bytes of its file: what was kept beside the state, and the state.
+///
+/// # Errors
+/// Why it is none.
+pub fn parse_checkpoint(bytes: &[u8]) -> Result<(String, State), String> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+    let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+    let header: Header = serde_json::from_str(header.ok_or("not a checkpoint")?)
+        .map_err(|e| format!("not a checkpoint: {e}"))?;
+    if header.version != VERSION {
+        return Err(format!("version {} where this release reads {VERSION}", header.version));
+    }
+    let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let found: BTreeMap<String, TensorView<'_>> = tensors.tensors().into_iter().collect();
+    let all = found.iter().map(|(name, view)| (name.as_str(), view.data()));
+    if checksum(&header.beside, all) != header.sha256 {
+        return Err("its checksum is wrong: the file is damaged".into());
+    }
+    let mut arrays = BTreeMap::new();
+    for (name, view) in found {
+        let data = view.data();
+        let array = match view.dtype() {
+            Dtype::F32 => {
+                Array::F32(data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+            }
+            Dtype::F64 => {
+                Array::F64(data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+            }
+            other => return Err(format!("\"{name}\" holds {other:?}")),
+        };
+        arrays.insert(name, array);
+    }
+    Ok((header.beside, State::new(arrays)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(values: &[f64]) -> State {
+        let floats = values.iter().map(|&v| v as f32).collect();
+        State::new(BTreeMap::from([
+            ("a".to_owned(), Array::F64(values.to_vec())),
+            ("b.c".to_owned(), Array::F32(floats)),
+            ("empty".to_owned(), Array::F32(Vec::new())),
+        ]))
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_the_last_two_are_kept() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let checkpoints = CheckpointDir::new(dir.path().join("x/y"));
+        assert!(checkpoints.about().is_none() && checkpoints.is_empty());
+        checkpoints.describe(&serde_json::json!({"what": 1})).expect("writes");
+        for iteration in 1..=12 {
+            let numbers = [f64::from(iteration), 0.1, f64::NAN.min(-0.0)];
+            checkpoints.write("train", iteration, "{}", &state(&numbers)).expect("writes");
+        }
+        checkpoints.write("refit", 3, "beside", &state(&[])).expect("writes");
+        assert_eq!(fs::read_dir(checkpoints.path()).expect("lists").count(), 4);
+        assert_eq!(checkpoints.about(), Some(serde_json::json!({"what": 1})));
+        let none = |path: &Path, why: &str| panic!("{}: {why}", path.display());
+        let (beside, found) = checkpoints.latest("train", none).expect("is there");
+        assert_eq!((beside.as_str(), found), ("{}", state(&[12.0, 0.1, -0.0])));
+        assert_eq!(checkpoints.latest("refit", none).map(|c| c.0).as_deref(), Some("beside"));
+        assert!(checkpoints.latest("other", none).is_none());
+        // A damaged one is passed over.
+        let last = checkpoints.path().join("train-000012.ckpt");
+        let mut bytes = fs::read(&last).expect("reads");
+        let end = bytes.len() - 5;
+        bytes[end] ^= 1;
+        fs::write(&last, bytes).expect("writes");
+        let mut damaged = Vec::new();
+        let found = checkpoints.latest("train", |path, why| {
+            damaged.push((path.to_owned(), why.to_owned()));
+        });
+        assert_eq!(found.map(|f| f.1), Some(state(&[11.0, 0.1, -0.0])));
+        assert!(damaged.len() == 1 && damaged[0].1.contains("checksum"), "{damaged:?}");
+        checkpoints.remove();
+        assert!(!checkpoints.path().exists());
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let whole = serialized("beside", &state(&[1.0, 2.0])).expect("writes");
+        assert!(parse_checkpoint(&whole).is_ok());
+        for cut in 0..whole.len() {
+            assert!(parse_checkpoint(&whole[..cut]).is_err());
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x20;
+            // Names in the header may change case and stay readable; numbers may not.
+            let _ = parse_checkpoint(&bytes);
+        }
+        assert!(parse_checkpoint(b"").is_err());
+    }
+}
