@@ -27,6 +27,8 @@ mod formats;
 #[cfg(feature = "cli")]
 mod model;
 #[cfg(feature = "cli")]
+mod nights;
+#[cfg(feature = "cli")]
 mod serve;
 #[cfg(feature = "cli")]
 mod tune;
