@@ -19,6 +19,7 @@ mod similar;
 mod terminal;
 mod train;
 mod tune;
+mod update;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -93,6 +94,8 @@ enum Command {
     Similar(Box<similar::SimilarArgs>),
     /// Add or replace users or items of a model, without training again.
     FoldIn(fold_in::FoldInArgs),
+    /// Take new ratings into a model: solve only the users and items that they touch.
+    Update(update::UpdateArgs),
     /// Write a model's vectors in the format of another system.
     Export(export::ExportArgs),
     /// Compare the files of a model with the checksums in its manifest.
@@ -166,6 +169,23 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
+/// Whether arguments, with the environment and the configuration file that they name, can be understood.
+///
+/// # Errors
+/// As the program would say it.
+pub fn check(arguments: Vec<OsString>) -> Result<()> {
+    let wrong = |error: &clap::Error| Err(Error::Usage(error.to_string()));
+    let command = command();
+    let arguments = match layers::resolve(&command, arguments)? {
+        layers::Resolved::Arguments(arguments, _) => arguments,
+        layers::Resolved::Clap(error) => return wrong(&error),
+    };
+    match command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(_) => Ok(()),
+        Err(error) => wrong(&error),
+    }
+}
+
 /// The first SIGINT, SIGTERM or SIGHUP asks for a clean stop, the second one ends at once.
 fn watch_signals(stop: &Arc<AtomicBool>, which: &Arc<AtomicUsize>) -> std::io::Result<()> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -232,6 +252,7 @@ fn run(arguments: Vec<OsString>, context: &mut Context) -> Result<ExitCode> {
         Command::Recommend(args) => recommend::run(&args, context),
         Command::Similar(args) => similar::run(&args, context),
         Command::FoldIn(args) => fold_in::run(&args, context),
+        Command::Update(args) => update::run(&args, context),
         Command::Export(args) => export::run(&args, context),
         Command::Verify(args) => verify::run(&args),
         Command::Reconstruct(args) => reconstruct::run(&args),

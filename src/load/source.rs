@@ -270,6 +270,34 @@ impl<R: Seek> Seek for Counting<R> {
     }
 }
 
+/// Unpacked bytes, and as many times the packed ones, from which on a stream is taken for a bomb: no ratings
+/// can be packed so tightly.
+const BOMB: (u64, u64) = (64 << 20, 200);
+
+/// What a decompressor gives, which must not be out of all proportion to what it took.
+pub(super) struct Unpacked<R> {
+    pub(super) inner: R,
+    pub(super) meter: Arc<Meter>,
+    /// Bytes given so far.
+    pub(super) bytes: u64,
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.bytes += n as u64;
+        let packed = self.meter.count.load(Ordering::Relaxed);
+        if self.bytes > BOMB.0 && self.bytes > BOMB.1 * packed {
+            let message = format!(
+                "{packed} bytes unpack to more than {}: it is not read, for no ratings are packed so tightly",
+                self.bytes
+            );
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
+        }
+        Ok(n)
+    }
+}
+
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -327,11 +355,13 @@ fn decompress(
 ) -> Result<Input> {
     let counted = BufReader::with_capacity(1 << 18, Counting { inner: raw, meter: meter.clone() });
     let (name, body): (_, Box<dyn Read + Send>) = if magic.starts_with(GZIP) {
-        (Some("gzip"), Box::new(flate2::bufread::MultiGzDecoder::new(counted)))
+        let inner = flate2::bufread::MultiGzDecoder::new(counted);
+        (Some("gzip"), Box::new(Unpacked { inner, meter: meter.clone(), bytes: 0 }))
     } else if magic.starts_with(ZSTD) {
         let decoder = zstd::stream::read::Decoder::with_buffer(counted);
         let decoder = decoder.map_err(|source| Error::Read { path: path.clone(), source })?;
-        (Some("zstd"), Box::new(decoder))
+        let inner = decoder;
+        (Some("zstd"), Box::new(Unpacked { inner, meter: meter.clone(), bytes: 0 }))
     } else {
         (None, Box::new(counted))
     };

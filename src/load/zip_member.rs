@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::source::{Counting, Input, Meter, ReadSeek, is_rating_file};
+use super::source::{Counting, Input, Meter, ReadSeek, Unpacked, is_rating_file};
 use crate::error::{Error, Result};
 
 /// Names of the members that hold ratings in the MovieLens archives, then anything that looks so.
@@ -29,6 +29,11 @@ pub(super) fn open(
     let counted = BufReader::with_capacity(1 << 18, Counting { inner: raw, meter: meter.clone() });
     let mut archive = zip::ZipArchive::new(counted)
         .map_err(|e| wrong(format!("not a readable zip archive: {e}")))?;
+    if let Some(name) = outside(&archive) {
+        return Err(wrong(format!(
+            "its member \"{name}\" points outside the archive; it is not read"
+        )));
+    }
     let names: Vec<String> = archive
         .file_names()
         .filter_map(|name| name.ok().map(std::borrow::Cow::into_owned))
@@ -87,7 +92,23 @@ pub(super) fn open(
         }
     });
     let body = Pieces { receiver, piece: Cursor::new(Vec::new()), ended: false };
+    let body = Unpacked { inner: body, meter: meter.clone(), bytes: 0 };
     Input::new(member_path, size, Some("zip"), Box::new(body), meter)
+}
+
+/// A member whose name leads out of the archive, which none that was made in good faith has.
+fn outside<R: Read + io::Seek>(archive: &zip::ZipArchive<R>) -> Option<String> {
+    let names = archive.file_names().filter_map(Result::ok);
+    let leads_out = |name: &str| {
+        let absolute = name.starts_with(['/', '\\']) || name.get(1..2) == Some(":");
+        absolute || name.split(['/', '\\']).any(|part| part == "..")
+    };
+    names.map(std::borrow::Cow::into_owned).find(|name| leads_out(name)).map(printable)
+}
+
+/// What is shown of a name that may hold anything.
+fn printable(name: String) -> String {
+    name.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
 /// Reads the pieces that another thread sends.

@@ -149,19 +149,19 @@ pub fn fold_in(config: &FoldInConfig, stop: &AtomicBool) -> Result<FoldedIn> {
 }
 
 /// Rows to fold in, under their ids.
-struct New {
+pub(super) struct New {
     /// Ids of the rows that have ratings of known items (or users), sorted.
     ids: Ids,
     /// Their position in the model, where they have one.
     rows: Vec<Option<usize>>,
-    side: Side,
+    pub side: Side,
     given: Given,
     unknown: usize,
     left_out: usize,
 }
 
 impl New {
-    fn number(model: &Model, axis: Axis, mut given: Given) -> Result<Self> {
+    pub(super) fn number(model: &Model, axis: Axis, mut given: Given) -> Result<Self> {
         let Source { cells, users, items } = &mut given.source;
         let (own, other, known_own, known_other) = match axis {
             Axis::User => (users, items, &model.users.ids, &model.items.ids),
@@ -227,6 +227,11 @@ impl New {
         Ok(Self { left_out: own.len() - ids.len(), ids, rows, side, given, unknown })
     }
 
+    /// Rows.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// Rows that the model has and does not have.
     fn known(&self) -> (usize, usize) {
         let replaced = self.rows.iter().flatten().count();
@@ -234,7 +239,7 @@ impl New {
     }
 
     /// The id in the place of a row's number.
-    fn named(&self, error: Error) -> Error {
+    pub(super) fn named(&self, error: Error) -> Error {
         match error {
             Error::Numeric { side, row, message } => {
                 let id = row.parse().ok().filter(|&row: &usize| row < self.ids.len());
@@ -247,7 +252,7 @@ impl New {
 }
 
 /// The model with the solved rows in place of earlier ones or among them, sorted by id.
-fn merged(mut model: Model, new: &New, solved: &Embedding, axis: Axis) -> Model {
+pub(super) fn merged(mut model: Model, new: &New, solved: &Embedding, axis: Axis) -> Model {
     let (trained, embedding) = match axis {
         Axis::User => (&mut model.users, &mut model.factors.users),
         Axis::Item => (&mut model.items, &mut model.factors.items),
@@ -289,7 +294,7 @@ fn merged(mut model: Model, new: &New, solved: &Embedding, axis: Axis) -> Model 
 }
 
 /// The manifest of the new version without its outputs, and its identity.
-fn next_manifest(
+pub(super) fn next_manifest(
     config: &FoldInConfig,
     model: &Model,
     manifest: &Manifest,
@@ -315,6 +320,8 @@ fn next_manifest(
         inputs,
         added,
         replaced,
+        items: 0,
+        changed_ratings: new.side.values.nnz(),
         n_ratings: new.side.values.nnz(),
     });
     let norm = mips_norm(model, manifest);
@@ -336,7 +343,7 @@ fn next_manifest(
 }
 
 /// The ratings of all rows that were folded in, now or earlier.
-fn kept_ratings<'r>(
+pub(super) fn kept_ratings<'r>(
     axis: Axis,
     new: &'r New,
     model: &'r Model,
@@ -372,7 +379,7 @@ fn kept_ratings<'r>(
 }
 
 /// Writes the new version.
-fn write(
+pub(super) fn write(
     config: &FoldInConfig,
     out: OutDir,
     (model, ratings): (&Model, &FoldedRatings<'_>),

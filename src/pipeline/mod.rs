@@ -27,6 +27,7 @@ mod segments;
 mod similar;
 mod train;
 mod tune;
+mod update;
 mod verify;
 
 use std::path::Path;
@@ -59,6 +60,7 @@ pub use similar::{SimilarConfig, Similars, similar};
 pub use train::{Comparison, train};
 pub(crate) use train::{Setup, Training, rows_of};
 pub use tune::{Chosen, TuneConfig, Tuning, tune};
+pub use update::{UpdateConfig, Updated, update};
 pub use verify::{Verified, verify_files};
 
 use crate::error::{Error, Result};

@@ -14,7 +14,7 @@ pub use inspection::inspection;
 pub use lists::lists;
 pub use matrix::matrix;
 pub use run::{run_summary, runs_diff, runs_list, runs_show};
-pub use serving::{exported, folded_in, verified};
+pub use serving::{exported, folded_in, updated, verified};
 pub use train::{train_json, train_summary};
 pub use tune::tuning;
 

@@ -1,7 +1,7 @@
-//! The summaries of an export, a fold-in and a verification.
+//! The summaries of an export, a fold-in, an update and a verification.
 
 use super::{bytes, count};
-use crate::pipeline::{Exported, FoldedIn, Verified};
+use crate::pipeline::{Exported, FoldedIn, Updated, Verified};
 
 /// What was exported, file by file.
 #[must_use]
@@ -58,6 +58,34 @@ pub fn folded_in(outcome: &FoldedIn) -> String {
         seconds.parse,
         seconds.solve,
         seconds.write,
+        outcome.output.display(),
+        outcome.model_version
+    )
+}
+
+/// Rows by what became of them, and how far the model is from its training.
+#[must_use]
+pub fn updated(outcome: &Updated) -> String {
+    let number = |n: usize| count(n as u64);
+    let seconds = |stage: &str| outcome.durations_s.get(stage).copied().unwrap_or_default();
+    let held_out = match outcome.held_out {
+        0 => String::new(),
+        n => format!("; {} stay held out", number(n)),
+    };
+    format!(
+        "updated    {} users ({} new) and {} items ({} new)\n\
+         ratings    {} changed{held_out}; {:.2} % since the training\n\
+         read       {:.2} s; solve {:.2} s; write {:.2} s\n\
+         wrote      {} (version {})\n",
+        number(outcome.users),
+        number(outcome.new_users),
+        number(outcome.items),
+        number(outcome.new_items),
+        number(outcome.changed_ratings),
+        outcome.changed_share * 100.0,
+        seconds("parse"),
+        seconds("solve"),
+        seconds("write"),
         outcome.output.display(),
         outcome.model_version
     )

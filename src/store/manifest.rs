@@ -132,6 +132,12 @@ pub struct FoldedEntry {
     pub added: usize,
     /// Rows that replaced earlier ones.
     pub replaced: usize,
+    /// Rows of the other side that were solved again, by an update.
+    #[serde(default)]
+    pub items: usize,
+    /// Ratings that are new or other than before: all of them, of rows that were folded in.
+    #[serde(default)]
+    pub changed_ratings: usize,
     /// Ratings used.
     pub n_ratings: usize,
 }

@@ -32,3 +32,5 @@ mod nights;
 mod serve;
 #[cfg(feature = "cli")]
 mod tune;
+#[cfg(feature = "cli")]
+mod update;

@@ -1,0 +1,25 @@
+//! One program for all targets: `FUZZ_TARGET` says which.
+
+#![no_main]
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+mod readers;
+
+/// The target, and a directory of this process.
+fn setting() -> &'static (String, PathBuf) {
+    static SETTING: OnceLock<(String, PathBuf)> = OnceLock::new();
+    SETTING.get_or_init(|| {
+        let target = std::env::var("FUZZ_TARGET").expect("FUZZ_TARGET names a target");
+        assert!(readers::TARGETS.contains(&target.as_str()), "no target {target}");
+        let directory = std::env::temp_dir().join(format!("lacuna-fuzz-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory for inputs");
+        (target, directory)
+    })
+}
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let (target, directory) = setting();
+    readers::read(target, bytes, directory);
+});

@@ -1,0 +1,202 @@
+//! New ratings for a stored model.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use lacuna::model::{Embedding, Model};
+use lacuna::store::read_model;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{json, run, sample};
+
+struct Case {
+    dir: TempDir,
+    /// Lines of the sample by time; the model knows the first of them.
+    old: Vec<String>,
+    new: Vec<String>,
+}
+
+const HEADER: &str = "userId,movieId,rating,timestamp\n";
+
+impl Case {
+    /// A model of all but the last `percent` of the ratings.
+    fn new(percent: usize, extra: &[&str]) -> Self {
+        let text = fs::read_to_string(sample()).unwrap();
+        let mut lines: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
+        lines.sort_by_key(|line| line.rsplit_once(',').unwrap().1.parse::<i64>().unwrap());
+        let new = lines.split_off(lines.len() * (100 - percent) / 100);
+        let case = Self { dir: TempDir::new().unwrap(), old: lines, new };
+        case.write("old.csv", &case.old);
+        case.write("new.csv", &case.new);
+        let (ratings, model) = (case.path("old.csv"), case.path("m"));
+        json(&[&["train", &ratings, "-o", &model, "-k", "8", "-i", "10"], extra].concat());
+        case
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn write<'l>(&self, name: &str, lines: impl IntoIterator<Item = &'l String>) {
+        let mut text = HEADER.to_owned();
+        for line in lines {
+            text += line;
+            text.push('\n');
+        }
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn update(&self, extra: &[&str], to: &str) -> Value {
+        json(&[&["update", &self.path("m")], extra, &["-o", &self.path(to)]].concat())
+    }
+
+    fn model(&self, name: &str) -> Model {
+        read_model(&self.dir.path().join(name)).unwrap().0
+    }
+}
+
+fn field(line: &str, at: usize) -> &str {
+    line.split(',').nth(at).unwrap()
+}
+
+/// Ids and vectors with their biases, bit for bit.
+fn rows(ids: &lacuna::ids::Ids, side: &Embedding) -> BTreeMap<String, Vec<u32>> {
+    let row = |at: usize| {
+        let values = side.vectors.row(at).iter().chain([&side.biases[at]]);
+        (ids.get(at).to_string(), values.map(|v| v.to_bits()).collect())
+    };
+    (0..ids.len()).map(row).collect()
+}
+
+/// An update is three half-sweeps over the touched rows: what fold-in gives when it is handed their complete
+/// histories, users, items, users.
+#[test]
+fn touched_rows_are_solved_from_their_full_history_and_others_stay() {
+    for algorithm in [&["-a", "als"][..], &["-a", "ials", "--confidence", "linear"]] {
+        let case = Case::new(1, &[algorithm, &["--holdout", "none"]].concat());
+        let report = case.update(&[&case.path("new.csv"), "--add"], "updated");
+        let users: BTreeSet<&str> = case.new.iter().map(|line| field(line, 0)).collect();
+        let items: BTreeSet<&str> = case.new.iter().map(|line| field(line, 1)).collect();
+        assert_eq!(report["users"], users.len());
+        assert_eq!(report["items"], items.len());
+        assert_eq!(report["changed_ratings"], case.new.len());
+        assert!(report["new_users"].as_u64().unwrap() > 0, "{report}");
+        let all = || case.old.iter().chain(&case.new);
+        case.write("users.csv", all().filter(|line| users.contains(field(line, 0))));
+        case.write("items.csv", all().filter(|line| items.contains(field(line, 1))));
+        // The complete histories say the same.
+        case.update(&[&case.path("users.csv")], "complete");
+        assert!(case.model("complete") == case.model("updated"), "{algorithm:?}");
+        let fold = |from: &str, side: &str, file: &str, to: &str| {
+            let (from, file, to) = (case.path(from), case.path(file), case.path(to));
+            json(&["fold-in", &from, &file, "--side", side, "-o", &to]);
+        };
+        fold("m", "user", "users.csv", "a");
+        fold("a", "item", "items.csv", "b");
+        fold("b", "user", "users.csv", "c");
+        assert!(case.model("c") == case.model("updated"), "{algorithm:?}");
+        let (before, after) = (case.model("m"), case.model("updated"));
+        let of = |model: &Model| {
+            let users = rows(&model.users.ids, &model.factors.users);
+            (users, rows(&model.items.ids, &model.factors.items))
+        };
+        let ((users_before, items_before), (users_after, items_after)) = (of(&before), of(&after));
+        for (before, after, touched) in
+            [(users_before, users_after, users), (items_before, items_after, items)]
+        {
+            let stayed = |(id, row): &(&String, &Vec<u32>)| before.get(*id) == Some(row);
+            let changed: BTreeSet<&str> =
+                after.iter().filter(|row| !stayed(row)).map(|(id, _)| id.as_str()).collect();
+            assert_eq!(changed, touched, "{algorithm:?}");
+        }
+    }
+}
+
+#[test]
+fn updates_follow_each_other_and_say_when_to_train_again() {
+    let case = Case::new(6, &["--refit"]);
+    let middle = case.new.len() / 2;
+    case.write("first.csv", &case.new[..middle]);
+    case.write("second.csv", &case.new[middle..]);
+    let first = case.update(&[&case.path("first.csv"), "--add"], "one");
+    assert!(first["retrain"].is_null() && first["held_out"] == 0, "{first}");
+    let (one, two, second) = (case.path("one"), case.path("two"), case.path("second.csv"));
+    let report = json(&["update", &one, &second, "--add", "-o", &two]);
+    let share = report["changed_share"].as_f64().unwrap();
+    assert!((share - 6.0 / 94.0).abs() < 0.002, "{report}");
+    assert!(report["retrain"].as_str().unwrap().contains("a full training is due"), "{report}");
+    // Both at once touch the same rows; the vectors differ, for the first ones were solved once more.
+    case.update(&[&case.path("new.csv"), "--add"], "both");
+    assert!(case.model("both").users == case.model("two").users);
+    // New ratings are known of, and are not recommended; the model is better on what it had not seen.
+    let user = field(&case.new[middle + 5], 0);
+    let rated = |lines: &[String]| -> BTreeSet<String> {
+        lines.iter().filter(|l| field(l, 0) == user).map(|l| field(l, 1).to_owned()).collect()
+    };
+    let seen: BTreeSet<String> = rated(&case.old).union(&rated(&case.new)).cloned().collect();
+    let report = json(&["recommend", &two, "--user", user, "-n", "100"]);
+    let listed = report["lists"][0]["items"].as_array().unwrap();
+    assert!(listed.iter().all(|row| !seen.contains(&row["item_id"].to_string())), "{report}");
+    let errors = |model: &str, file: &str| {
+        let (model, file) = (case.path(model), case.path(file));
+        let pairs = case.path("p.csv");
+        json(&["predict", &model, "--pairs", &file, "-o", &pairs, "--force"]);
+        let text = fs::read_to_string(pairs).unwrap();
+        let truth = fs::read_to_string(&file).unwrap();
+        let squares = text.lines().zip(truth.lines()).skip(1).map(|(p, t)| {
+            let prediction: f64 = p.rsplit(',').nth(2).unwrap().parse().unwrap();
+            (prediction - field(t, 2).parse::<f64>().unwrap()).powi(2)
+        });
+        squares.sum::<f64>()
+    };
+    assert!(errors("one", "second.csv") < errors("m", "second.csv"));
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(case.dir.path().join("two/manifest.json")).unwrap())
+            .unwrap();
+    let folded = manifest["folded"].as_array().unwrap();
+    assert_eq!(folded.len(), 2);
+    assert!(
+        folded.iter().all(|entry| entry["items"].as_u64().is_some_and(|n| n > 0)),
+        "{folded:?}"
+    );
+}
+
+#[test]
+fn what_is_held_out_stays_held_out() {
+    let case = Case::new(3, &[]);
+    let report = case.update(&[&case.path("new.csv"), "--add"], "updated");
+    let held_out = report["held_out"].as_f64().unwrap();
+    // A tenth of the new ratings, by the same hash.
+    assert!((held_out / case.new.len() as f64 - 0.1).abs() < 0.02, "{report}");
+    let evaluated = json(&["evaluate", &case.path("updated")]);
+    assert!(evaluated["n_ratings"].as_u64().is_some_and(|n| n > 0), "{evaluated}");
+}
+
+#[test]
+fn updates_that_cannot_be_are_refused() {
+    let case = Case::new(3, &[]);
+    let (model, new) = (case.path("m"), case.path("new.csv"));
+    let refused = |arguments: &[&str], code: i32, words: &str| {
+        let (found, _, err) = run(arguments);
+        assert!(found == code && err.contains(words), "{arguments:?}: {found} {err}");
+    };
+    refused(&["update", &model, &new, "--add", "-o", &model], 2, "exists");
+    refused(&["update", &case.path("none"), &new, "-o", &case.path("x")], 3, "no such model");
+    refused(&["update", &model, &case.path("none.csv"), "-o", &case.path("x")], 3, "none.csv");
+    let bayes = case.path("bayes");
+    json(&["train", &case.path("old.csv"), "-o", &bayes, "-a", "bayes", "-k", "4", "-i", "2"]);
+    refused(&["update", &bayes, &new, "--add", "-o", &case.path("x")], 2, "bayes has none");
+    // The ratings of the training have changed, or moved.
+    fs::rename(case.path("old.csv"), case.path("moved.csv")).unwrap();
+    refused(&["update", &model, &new, "--add", "-o", &case.path("x")], 3, "old.csv");
+    let moved = case.path("moved.csv");
+    json(&["update", &model, &new, "--add", "--seen", &moved, "-o", &case.path("x")]);
+    fs::copy(&new, case.path("old.csv")).unwrap();
+    refused(
+        &["update", &model, &new, "--add", "-o", &case.path("y")],
+        3,
+        "not those that the model",
+    );
+    assert!(!fs::exists(case.path("y")).unwrap());
+}
