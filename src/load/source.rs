@@ -272,7 +272,7 @@ impl<R: Seek> Seek for Counting<R> {
 
 /// Unpacked bytes, and as many times the packed ones, from which on a stream is taken for a bomb: no ratings
 /// can be packed so tightly.
-const BOMB: (u64, u64) = (64 << 20, 200);
+const BOMB: (u64, u64) = (64 << 20, 100);
 
 /// What a decompressor gives, which must not be out of all proportion to what it took.
 pub(super) struct Unpacked<R> {

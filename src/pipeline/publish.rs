@@ -151,7 +151,7 @@ pub(crate) fn tool() -> Tool {
         name: "lacuna".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
-        git_sha: option_env!("LACUNA_GIT_SHA").map(str::to_owned),
+        git_sha: option_env!("LACUNA_GIT_SHA").filter(|sha| !sha.is_empty()).map(str::to_owned),
         features: FEATURES.iter().filter(|(_, on)| *on).map(|(name, _)| (*name).into()).collect(),
     }
 }

@@ -23,8 +23,9 @@ pub fn read(target: &str, bytes: &[u8], directory: &Path) -> bool {
         "csv" | "dat" | "zip" | "parquet" => {
             let path = file(target);
             // As train reads, and as a quarantine does.
-            let strict = ratings(&path, BadRows::Error);
-            ratings(&path, BadRows::Quarantine) || strict
+            let good = ratings(&path, BadRows::Error);
+            ratings(&path, BadRows::Quarantine);
+            good
         }
         "manifest" => {
             let path = file("json");

@@ -1,6 +1,7 @@
 //! Every mistake has one message, its exit code, and leaves nothing behind.
 
 use std::fs;
+use std::io::Write;
 
 use polars::prelude::*;
 use tempfile::TempDir;
@@ -290,6 +291,47 @@ fn an_archive_needs_one_rating_file() {
         err.contains("2 rating files in this archive, one is needed; it holds: a.csv, b.csv"),
         "{err}"
     );
+}
+
+#[test]
+fn archives_that_mean_harm_are_refused() {
+    let dir = TempDir::new().unwrap();
+    let refused = |name: &str, words: &str| {
+        let path = dir.path().join(name);
+        let (code, _, err) = run(&["inspect", path.to_str().unwrap()]);
+        assert!(code == 3 && err.contains(words), "{name}: {code} {err}");
+    };
+    for (name, member) in [
+        ("a.zip", "../ratings.csv"),
+        ("b.zip", "/etc/ratings.csv"),
+        ("c.zip", "x\\..\\ratings.csv"),
+    ] {
+        let mut zip = ::zip::ZipWriter::new(fs::File::create(dir.path().join(name)).unwrap());
+        zip.start_file(member, ::zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"user,item,rating\n1,2,3\n").unwrap();
+        zip.finish().unwrap();
+        refused(name, "points outside the archive");
+    }
+    // A hundred megabytes of the same line, and of zeros, in few bytes.
+    let line = b"1,2,3\n".repeat(1 << 16);
+    let mut zip = ::zip::ZipWriter::new(fs::File::create(dir.path().join("bomb.zip")).unwrap());
+    zip.start_file("ratings.csv", ::zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(b"user,item,rating\n").unwrap();
+    (0..260).for_each(|_| zip.write_all(&line).unwrap());
+    zip.finish().unwrap();
+    refused("bomb.zip", "no ratings are packed so tightly");
+    let gz = fs::File::create(dir.path().join("zeros.csv.gz")).unwrap();
+    let mut gz = flate2::write::GzEncoder::new(gz, flate2::Compression::fast());
+    gz.write_all(b"user,item,rating\n").unwrap();
+    (0..40).for_each(|_| gz.write_all(&vec![b'0'; 1 << 20]).unwrap());
+    gz.finish().unwrap();
+    refused("zeros.csv.gz", "a record of more than 32 MiB");
+    let zst = fs::File::create(dir.path().join("bomb.csv.zst")).unwrap();
+    let mut zst = zstd::Encoder::new(zst, 1).unwrap();
+    zst.write_all(b"user,item,rating\n").unwrap();
+    (0..260).for_each(|_| zst.write_all(&line).unwrap());
+    zst.finish().unwrap();
+    refused("bomb.csv.zst", "no ratings are packed so tightly");
 }
 
 #[test]

@@ -25,6 +25,8 @@ mod evaluate;
 #[cfg(feature = "cli")]
 mod formats;
 #[cfg(feature = "cli")]
+mod fuzz;
+#[cfg(feature = "cli")]
 mod model;
 #[cfg(feature = "cli")]
 mod nights;
