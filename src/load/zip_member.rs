@@ -103,11 +103,14 @@ fn outside<R: Read + io::Seek>(archive: &zip::ZipArchive<R>) -> Option<String> {
         let absolute = name.starts_with(['/', '\\']) || name.get(1..2) == Some(":");
         absolute || name.split(['/', '\\']).any(|part| part == "..")
     };
-    names.map(std::borrow::Cow::into_owned).find(|name| leads_out(name)).map(printable)
+    names
+        .map(std::borrow::Cow::into_owned)
+        .find(|name| leads_out(name))
+        .map(|name| printable(&name))
 }
 
 /// What is shown of a name that may hold anything.
-fn printable(name: String) -> String {
+fn printable(name: &str) -> String {
     name.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
