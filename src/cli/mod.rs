@@ -153,6 +153,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         terminal::error(&Error::Internal(format!("signals: {error}")));
         return ExitCode::FAILURE;
     }
+    quiet_decoders();
     let mut context = Context { stop, signal, origins: BTreeMap::new() };
     // A panic is a defect: it becomes exit code 1 with a note, not an abort in the middle of a line.
     let outcome = catch_unwind(AssertUnwindSafe(|| run(arguments, &mut context)));
@@ -167,6 +168,16 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Panics of decoders that become errors are not printed.
+fn quiet_decoders() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !crate::load::is_decoding() {
+            print(panic);
+        }
+    }));
 }
 
 /// Whether arguments, with the environment and the configuration file that they name, can be understood.

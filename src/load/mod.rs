@@ -11,6 +11,7 @@
 
 mod block;
 mod columns;
+mod guard;
 mod id_column;
 mod layout;
 pub mod pairs;
@@ -29,6 +30,8 @@ use std::sync::atomic::AtomicBool;
 
 use columns::Gather;
 pub use columns::{Chunk, Interactions};
+pub(crate) use guard::decode;
+pub use guard::is_decoding;
 pub use layout::Columns;
 use layout::Layout;
 use serde::{Deserialize, Serialize};

@@ -5,6 +5,7 @@ use std::path::Path;
 use polars::prelude::*;
 use rayon::prelude::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
+use super::decode;
 use super::layout::{ITEM_NAMES, USER_NAMES, find_column};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
@@ -30,7 +31,7 @@ impl Pairs {
         let parquet =
             std::io::Read::read(&mut file, &mut magic).is_ok_and(|n| n == 4) && magic == *b"PAR1";
         let frame = if parquet {
-            ParquetReader::new(file).finish()
+            decode(|| ParquetReader::new(file).finish())
         } else {
             CsvReadOptions::default()
                 .with_infer_schema_length(Some(0))

@@ -13,6 +13,7 @@ use polars::prelude::{
 
 use super::block::{Block, BlockIds};
 use super::columns::Gather;
+use super::decode;
 use super::id_column::block_ids;
 use super::layout::{Roles, describe_roles, roles};
 use super::source::Input;
@@ -49,8 +50,8 @@ impl ParquetLayout {
         let path = input.path.clone();
         let failed = |e: PolarsError| unreadable(&path, &e);
         let mut reader = reader(&path, bytes.as_ref())?;
-        let schema = reader.schema().map_err(failed)?;
-        let rows = reader.num_rows().map_err(failed)?;
+        let schema = decode(|| reader.schema()).map_err(failed)?;
+        let rows = decode(|| reader.num_rows()).map_err(failed)?;
         let names: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
         let roles = roles(&path, &names, true, options)?;
         let integer = |at: usize| {
@@ -98,11 +99,10 @@ pub(super) fn read(
     columns.dedup();
     let size = input.size.unwrap_or(0);
     for offset in (0..layout.rows).step_by(SLICE) {
-        let frame = reader(&input.path, layout.bytes.as_ref())?
+        let reader = reader(&input.path, layout.bytes.as_ref())?
             .with_projection(Some(columns.clone()))
-            .with_slice(Some((offset, SLICE)))
-            .finish()
-            .map_err(|e| unreadable(&input.path, &e))?;
+            .with_slice(Some((offset, SLICE)));
+        let frame = decode(|| reader.finish()).map_err(|e| unreadable(&input.path, &e))?;
         let slice =
             Slice { path: &input.path, frame: &frame, names: &layout.names, bad: Vec::new() };
         slice.read(&layout.roles, offset, gather)?;

@@ -163,6 +163,8 @@ pub(super) struct Input {
     pub head: Vec<u8>,
     body: Box<dyn Read + Send>,
     meter: Arc<Meter>,
+    /// Bytes given so far, the head included.
+    given: u64,
     /// Size and checksum of a stream that was read whole.
     whole: Option<(u64, String)>,
 }
@@ -186,6 +188,7 @@ impl Input {
             head: Vec::new(),
             body,
             meter,
+            given: 0,
             whole: None,
         };
         input.fill_head()?;
@@ -211,6 +214,7 @@ impl Input {
                 Err(source) => return Err(Error::Read { path: self.path.clone(), source }),
             }
         }
+        self.given += len as u64;
         Ok(len)
     }
 
@@ -229,6 +233,12 @@ impl Input {
         }
         let hash = self.meter.hash.as_ref()?;
         Some(hex(&hash.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize()))
+    }
+
+    /// Bytes of the file not read yet, where its size is known and it is read as it is.
+    pub(super) fn left(&self) -> Option<u64> {
+        let size = self.size.filter(|_| self.compression.is_none())?;
+        Some(size.saturating_sub(self.given))
     }
 
     /// Bytes of the file consumed so far (of the compressed form, where it is one).

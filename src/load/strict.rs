@@ -79,12 +79,12 @@ pub(super) fn read(
                     gather.reject(line, column, &text, &reason)?;
                     // A quote that is never closed takes the rows behind it along: of a bad record of
                     // several lines only the first line is given up.
-                    let line_end = lines.line_end();
-                    lines.advance_to(line_end);
                     if several_lines {
+                        lines.advance_to(lines.line_end());
                         continue 'records;
                     }
-                    lines.advance_to(end.max(line_end));
+                    // Not to the end of the line: a carriage return alone ends a record, too.
+                    lines.advance_to(end);
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
+use super::decode;
 use super::layout::{ITEM_NAMES, USER_NAMES, find_column, plain};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
@@ -71,7 +72,8 @@ impl Table {
             path: path.to_owned(),
             message: format!("not a readable Parquet file: {e}"),
         };
-        let frame = ParquetReader::new(std::io::Cursor::new(bytes)).finish().map_err(wrong)?;
+        let reader = ParquetReader::new(std::io::Cursor::new(bytes));
+        let frame = decode(|| reader.finish()).map_err(wrong)?;
         let mut names = Vec::new();
         let mut rows = vec![Vec::new(); frame.height()];
         for column in frame.columns() {

@@ -84,13 +84,15 @@ struct Cutter<'i> {
     line: u64,
     header: bool,
     done: bool,
+    /// The file holds more than it did when it was opened.
+    grown: bool,
 }
 
 impl<'i> Cutter<'i> {
     fn new(input: &'i mut Input, layout: &'i TextLayout) -> Self {
         let mut rest = std::mem::take(&mut input.head);
         rest.drain(..layout.skip);
-        Self { input, layout, rest, line: 1, header: layout.header, done: false }
+        Self { input, layout, rest, line: 1, header: layout.header, done: false, grown: false }
     }
 
     /// The next block, in the given buffer if there is one.
@@ -99,15 +101,26 @@ impl<'i> Cutter<'i> {
             return Ok(None);
         }
         let mut buffer = buffer.unwrap_or_default();
-        buffer.resize(BLOCK, 0);
+        // A small file needs no large buffer; one byte more shows that it has ended.
+        let size = match self.input.left() {
+            Some(left) if !self.grown => BLOCK.min(self.rest.len() + left as usize + 1),
+            _ => BLOCK,
+        };
+        buffer.resize(size, 0);
         buffer[..self.rest.len()].copy_from_slice(&self.rest);
         let len = self.rest.len() + self.input.read_full(&mut buffer[self.rest.len()..])?;
         self.done = len < buffer.len();
+        self.grown = !self.done && size < BLOCK;
         let end = if self.done {
             len
         } else {
             records_end(&buffer[..len], self.layout.quote(), self.layout.separator)
         };
+        if end == 0 && self.grown {
+            // The file was written to while it was read: its record may fit a whole block.
+            self.rest = buffer[..len].to_vec();
+            return self.next(Some(buffer));
+        }
         if end == 0 && !self.done {
             let message = format!("line {}: a record of more than {} MiB", self.line, BLOCK >> 20);
             return Err(Error::Format { path: self.input.path.clone(), message });

@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::ids::Ids;
 use crate::linalg::Matrix;
+use crate::load::decode;
 use crate::model::{Embedding, Layout, Trained};
 
 /// What is written beside every row.
@@ -254,7 +255,7 @@ fn vectors_series(vectors: &Matrix) -> PolarsResult<Series> {
 pub fn read_factors(path: &Path, axis: Axis, rank: usize) -> Result<(Trained, Embedding)> {
     let wrong = |message: String| Error::Model { path: path.to_owned(), message };
     let file = File::open(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;
-    let frame = ParquetReader::new(file).finish();
+    let frame = decode(|| ParquetReader::new(file).finish());
     let frame = frame.map_err(|e| wrong(format!("not a readable Parquet file: {e}")))?;
     let read = || -> PolarsResult<(Trained, Embedding)> {
         let id = frame.column(id_column(axis))?;

@@ -15,6 +15,13 @@ fn setting() -> &'static (String, PathBuf) {
         assert!(readers::TARGETS.contains(&target.as_str()), "no target {target}");
         let directory = std::env::temp_dir().join(format!("lacuna-fuzz-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory for inputs");
+        // Panics that become errors are none; what leaves the reader still ends the fuzzing.
+        let abort = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !lacuna::load::is_decoding() {
+                abort(panic);
+            }
+        }));
         (target, directory)
     })
 }
