@@ -157,25 +157,27 @@ pub enum Error {
     },
 
     /// A checkpoint that does not belong to what is fitted.
-    #[error("the checkpoint cannot be used: {0}; --resume never starts anew")]
+    #[error("no checkpoint can be used: {0}; without --resume require the training begins anew")]
     Checkpoint(String),
 
     /// Ratings that a gate does not let through.
-    #[error("{reason}; nothing was trained, and {} has the record", record.display())]
+    #[error("{reason}; nothing was trained{}", record.as_ref().map_or_else(String::new, |r| format!(", the record is {}", r.display())))]
     DataGate {
         /// The gates, and what they found.
         reason: String,
-        /// Where the record of the run is.
-        record: PathBuf,
+        /// Where the record of the run is, if one is kept.
+        record: Option<PathBuf>,
     },
 
     /// A model that a gate does not let through.
-    #[error("{reason}; the new model is in {}, the one before is still served", path.display())]
+    #[error("{reason}; the new model is in {}, {}", path.display(), served.as_ref().map_or_else(|| "and none is served yet".to_owned(), |id| format!("run {id} is still served")))]
     QualityGate {
         /// The gates, and what they found.
         reason: String,
         /// Where the rejected model is.
         path: PathBuf,
+        /// The run that is served.
+        served: Option<String>,
     },
 
     /// Another run is at work in the directory.

@@ -47,13 +47,9 @@ pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<()> {
 fn shown(args: &ShowArgs, context: &Context) -> Result<String> {
     let mut config = args.config.clone();
     config.train = config.train.resolved();
-    let Value::Object(settings) =
-        serde_json::to_value(&config).map_err(|e| Error::Internal(format!("settings: {e}")))?
-    else {
-        return Ok(String::new());
-    };
+    let settings = config.settings();
     let mut text = String::new();
-    for (key, value) in settings.iter().filter(|(_, value)| !value.is_null()) {
+    for (key, value) in &settings {
         let line = format!("{key} = {}", toml_value(value)?);
         match args.origin {
             true => {

@@ -223,9 +223,8 @@ fn read_config<'c>(
     let wrong = |message: String| Error::Config { path: path.to_owned(), message };
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|e| wrong(format!("cannot read the configuration: {e}")))?;
-    let table: toml::Table = text
-        .parse()
-        .map_err(|e: toml::de::Error| wrong(e.to_string().trim().replace('\n', " ")))?;
+    let table: toml::Table =
+        text.parse().map_err(|e: toml::de::Error| wrong(located(&e, &text)))?;
     let mut found = Vec::new();
     for (name, value) in table {
         let arg = settings(subcommand).find(|a| key(a) == name && a.get_id() != "config");
@@ -266,4 +265,18 @@ fn read_config<'c>(
         found.push((arg, arguments));
     }
     Ok(found)
+}
+
+/// What is wrong with a TOML text, after its line and column.
+fn located(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().replace('\n', " ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    before.map_or_else(
+        || message.clone(),
+        |before| {
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+            format!("line {line}, column {column}: {message}")
+        },
+    )
 }

@@ -217,6 +217,8 @@ fn command() -> clap::Command {
     let of_runs = |command: clap::Command| {
         let command =
             help("output", "Directory of all runs; DIR/latest leads to what is served")(command);
+        let text = "Rating files, as for train: CSV, TSV, .dat, Parquet, compressed or zipped; directories, patterns";
+        let command = help("input", text)(command);
         help("force", "Run even if ratings and settings are those of the latest run")(command)
     };
     let cli = cli.mut_subcommand("run", of_runs).mut_subcommand("validate", of_runs);

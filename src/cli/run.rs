@@ -120,7 +120,8 @@ fn once(config: &RunConfig, mode: Mode, args: &Common, context: &Context) -> Res
 
 /// A line of the log for people, beside the progress.
 fn tell(line: &LogLine, progress: &Progress, output: &OutputArgs) {
-    if line.of_pipeline {
+    // The summary at the end is printed on standard output.
+    if line.of_pipeline || line.event == "run_end" {
         return;
     }
     match line.level {

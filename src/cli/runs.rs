@@ -100,7 +100,7 @@ pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<()> {
         RunsCommand::List(args) => {
             let records = list(&args.directory)?;
             let text = match args.output.json {
-                true => records.iter().map(|record| report::json(record) + "\n").collect(),
+                true => report::json(&records) + "\n",
                 false => report::runs_list(&records),
             };
             terminal::print(&text)
@@ -120,16 +120,23 @@ pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<()> {
             if args.output.json {
                 return terminal::print(&format!("{}\n", report::json(&pruned)));
             }
+            if args.output.quiet {
+                return Ok(());
+            }
             let done = if args.dry_run { "would remove" } else { "removed" };
             let lines = pruned.removed.iter().map(|id| format!("{done} {id}\n"));
             let all: String = lines.collect();
-            terminal::print(&format!("{all}{} runs are kept\n", pruned.kept))
+            let runs = if pruned.kept == 1 { "run is" } else { "runs are" };
+            terminal::print(&format!("{all}{} {runs} kept\n", pruned.kept))
         }
         RunsCommand::Rollback(args) => {
             let (id, before) = rollback(&args.directory, args.run.as_deref(), &context.stop)?;
             if args.output.json {
                 let value = serde_json::json!({ "latest": id, "before": before });
                 return terminal::print(&format!("{value}\n"));
+            }
+            if args.output.quiet {
+                return Ok(());
             }
             let before = before.map_or(String::new(), |before| format!(" (before: {before})"));
             terminal::print(&format!("run {id} is served{before}\n"))

@@ -11,6 +11,7 @@
 
 mod block;
 mod columns;
+mod footer;
 mod guard;
 mod id_column;
 mod layout;
@@ -30,6 +31,7 @@ use std::sync::atomic::AtomicBool;
 
 use columns::Gather;
 pub use columns::{Chunk, Interactions};
+pub(crate) use footer::check as check_footer;
 pub(crate) use guard::decode;
 pub use guard::is_decoding;
 pub use layout::Columns;

@@ -5,8 +5,8 @@ use std::path::Path;
 use polars::prelude::*;
 use rayon::prelude::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-use super::decode;
 use super::layout::{ITEM_NAMES, USER_NAMES, find_column};
+use super::{check_footer, decode};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 
@@ -31,7 +31,8 @@ impl Pairs {
         let parquet =
             std::io::Read::read(&mut file, &mut magic).is_ok_and(|n| n == 4) && magic == *b"PAR1";
         let frame = if parquet {
-            decode(|| ParquetReader::new(file).finish())
+            let footer = check_footer(&mut file).map_err(Into::into);
+            footer.and_then(|()| decode(|| ParquetReader::new(file).finish()))
         } else {
             CsvReadOptions::default()
                 .with_infer_schema_length(Some(0))

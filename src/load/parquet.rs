@@ -13,11 +13,11 @@ use polars::prelude::{
 
 use super::block::{Block, BlockIds};
 use super::columns::Gather;
-use super::decode;
 use super::id_column::block_ids;
 use super::layout::{Roles, describe_roles, roles};
 use super::source::Input;
 use super::{IdType, LoadOptions, NEGATIVE_COUNT, TimeUnit};
+use super::{check_footer, decode};
 use crate::error::{Error, Result};
 
 /// Rows read at a time.
@@ -49,6 +49,11 @@ impl ParquetLayout {
         let bytes: Option<Arc<[u8]>> = if plain { None } else { Some(input.read_rest()?.into()) };
         let path = input.path.clone();
         let failed = |e: PolarsError| unreadable(&path, &e);
+        let footer = match &bytes {
+            Some(bytes) => check_footer(&mut Cursor::new(bytes)),
+            None => File::open(&path).and_then(|mut file| check_footer(&mut file)),
+        };
+        footer.map_err(|e| failed(e.into()))?;
         let mut reader = reader(&path, bytes.as_ref())?;
         let schema = decode(|| reader.schema()).map_err(failed)?;
         let rows = decode(|| reader.num_rows()).map_err(failed)?;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
-use super::decode;
 use super::layout::{ITEM_NAMES, USER_NAMES, find_column, plain};
+use super::{check_footer, decode};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 
@@ -72,7 +72,9 @@ impl Table {
             path: path.to_owned(),
             message: format!("not a readable Parquet file: {e}"),
         };
-        let reader = ParquetReader::new(std::io::Cursor::new(bytes));
+        let mut bytes = std::io::Cursor::new(bytes);
+        check_footer(&mut bytes).map_err(|e| wrong(e.into()))?;
+        let reader = ParquetReader::new(bytes);
         let frame = decode(|| reader.finish()).map_err(wrong)?;
         let mut names = Vec::new();
         let mut rows = vec![Vec::new(); frame.height()];

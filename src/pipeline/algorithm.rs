@@ -131,6 +131,21 @@ impl TrainConfig {
         4 * (3 * (rank.next_multiple_of(16) + 1) + own)
     }
 
+    /// Memory per user and item that the state of a fit takes, about.
+    pub(crate) fn state_bytes_per_row(&self) -> usize {
+        let c = self.resolved();
+        let rank = c.rank();
+        let more = match (c.algorithm, c.inference) {
+            (AlgorithmName::Bayes, Some(InferenceName::Vb)) => rank * (rank + 3) / 2,
+            // Sums of samples and of biases.
+            (AlgorithmName::Bayes, _) => 6 * rank + 4,
+            (AlgorithmName::Sgd, _) => 2,
+            _ => 0,
+        };
+        let best = if c.patience.is_some() { rank + 1 } else { 0 };
+        4 * (rank + 1 + more + best)
+    }
+
     /// Iterations that will be run at most.
     pub(crate) fn iterations(&self) -> u32 {
         let c = self.resolved();

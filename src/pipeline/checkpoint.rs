@@ -17,6 +17,8 @@ pub(crate) struct Checkpoints {
     resume: bool,
     written: Instant,
     held: Option<Held>,
+    /// Whether it was said that nothing can be written.
+    told: bool,
 }
 
 /// The state after the last finished iteration.
@@ -42,7 +44,7 @@ pub(super) struct Beside {
 impl Checkpoints {
     /// In a directory; `resume` says whether fits go on from what is there.
     pub(crate) fn new(dir: CheckpointDir, every: Duration, resume: bool) -> Self {
-        Self { dir, every, resume, written: Instant::now(), held: None }
+        Self { dir, every, resume, written: Instant::now(), held: None, told: false }
     }
 
     /// Where a fit was interrupted, if it was.
@@ -104,7 +106,9 @@ impl Checkpoints {
             Err(error) => {
                 let why = std::error::Error::source(&error).map(|e| format!(": {e}"));
                 let why = why.unwrap_or_default();
-                observer(&Event::Warning(format!("no checkpoint: {error}{why}")));
+                if !std::mem::replace(&mut self.told, true) {
+                    observer(&Event::Warning(format!("no checkpoint: {error}{why}")));
+                }
                 None
             }
         }

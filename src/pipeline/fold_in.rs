@@ -121,7 +121,7 @@ pub fn fold_in(config: &FoldInConfig, stop: &AtomicBool) -> Result<FoldedIn> {
         let since = Instant::now();
         let (replaced, added) = new.known();
         let folded = merged(model, &new, &solved, config.side);
-        let next = next_manifest(config, &folded, &manifest, &new, &mut warnings)?;
+        let next = next_manifest(config, &folded, &manifest, &new, ("fold-in", &mut warnings))?;
         let earlier = replay_folded(config.side, (&config.model, &manifest), &settings, stop)?;
         let ratings = kept_ratings(config.side, &new, &folded, earlier.as_ref());
         let output = write(config, out, (&folded, &ratings), next.0, &next.1)?;
@@ -299,7 +299,7 @@ pub(super) fn next_manifest(
     model: &Model,
     manifest: &Manifest,
     new: &New,
-    warnings: &mut Vec<String>,
+    (operation, warnings): (&str, &mut Vec<String>),
 ) -> Result<(Manifest, String)> {
     let mut next = manifest.clone();
     let mut inputs = Vec::new();
@@ -309,7 +309,8 @@ pub(super) fn next_manifest(
     }
     let reading = serde_json::to_value(&new.given.reading).unwrap_or_default();
     let (replaced, added) = new.known();
-    let mut parts = vec![manifest.model_version.clone(), config.side.name().to_owned()];
+    let side = config.side.name().to_owned();
+    let mut parts = vec![manifest.model_version.clone(), side, operation.to_owned()];
     parts.extend(inputs.iter().map(|input| input.sha256.clone()));
     parts.push(reading.to_string());
     let version = digest(parts.iter().map(String::as_str))[..16].to_owned();
@@ -333,6 +334,8 @@ pub(super) fn next_manifest(
     }
     next.model.mips_norm = Some(norm);
     next.model_version.clone_from(&version);
+    // It is no longer what a run published.
+    next.run = None;
     next.tool = tool();
     next.finished_at = time::iso(now());
     if !next.flavors.is_empty() {

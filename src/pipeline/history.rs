@@ -10,8 +10,8 @@ use super::dataset::all_cells;
 use super::given::read_given;
 use super::reading::LoadConfig;
 use super::record::{
-    Numbers, Place, Source, fitted_on, located, recorded, replay, replay_folded, same_files,
-    translate,
+    Numbers, Place, Source, fitted_on, keeps_ratings, located, recorded, replay, replay_folded,
+    same_files, translate,
 };
 use super::{Observer, TrainConfig};
 use crate::error::{Error, Result};
@@ -83,7 +83,8 @@ impl<'m> History<'m> {
                 return Err(Error::NothingLeft { after });
             }
         } else {
-            let mut data = replay(&settings, manifest, &place, stop, observer, warnings)?;
+            let mut data =
+                replay(&settings, (seen.model, manifest), &place, stop, observer, warnings)?;
             let (u, i) = (users.of(&data.users), items.of(&data.items));
             let parts = std::mem::take(&mut data.parts);
             let Parts { training, fold_in, holdout } = &parts;
@@ -99,10 +100,20 @@ impl<'m> History<'m> {
             if filters(&settings.load) {
                 // A rating that training left out is a rating all the same.
                 let files = located(&settings.input, manifest, &place);
+                let known = !keeps_ratings(manifest) || same_files(&files, manifest)?;
+                if !known {
+                    warnings.push(
+                        "ratings that --since, --until or minimum counts left out are not known any more (the \
+                         files have changed): they may be recommended"
+                            .into(),
+                    );
+                }
                 let all = LoadConfig::default();
-                let given = read_given(&files, &all, &settings, stop, &mut Vec::new())?;
-                let Source { cells, users: u, items: i } = given.source;
-                pairs.add(&cells, &users.of(&u), &items.of(&i));
+                if known {
+                    let given = read_given(&files, &all, &settings, stop, &mut Vec::new())?;
+                    let Source { cells, users: u, items: i } = given.source;
+                    pairs.add(&cells, &users.of(&u), &items.of(&i));
+                }
             }
             for axis in [Axis::User, Axis::Item] {
                 let of_model = (seen.model, manifest);
@@ -139,7 +150,7 @@ impl<'m> History<'m> {
 }
 
 /// Whether ratings were left out before training.
-fn filters(load: &LoadConfig) -> bool {
+pub(super) fn filters(load: &LoadConfig) -> bool {
     load.since.is_some()
         || load.until.is_some()
         || load.min_user_ratings > 0

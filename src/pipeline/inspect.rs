@@ -103,7 +103,7 @@ pub struct Cost {
 pub(super) const PERCENTILES: [u32; 7] = [0, 25, 50, 75, 90, 99, 100];
 
 /// Bytes per rating at the peak of loading: rows grouped by partition beside the sorted cells.
-const LOAD_BYTES_PER_RATING: u64 = 52;
+const LOAD_BYTES_PER_RATING: u64 = 60;
 
 /// Bytes per rating while training: an index and a value in either orientation.
 const TRAIN_BYTES_PER_RATING: u64 = 16;

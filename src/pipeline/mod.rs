@@ -46,7 +46,7 @@ pub use lists::{Because, Destination, List, Listed, TitleConfig};
 pub use measure::RankingMetrics;
 pub use names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};
 pub use predict::{Intervals, PairsOutcome, predict_pairs};
-pub(crate) use publish::{Outcome, input_entries, output_entry, tool, write_files};
+pub(crate) use publish::{Outcome, input_entries, output_entry, reject_entry, tool, write_files};
 pub use reading::LoadConfig;
 pub use recommend::{RecommendConfig, RecommendSeconds, Recommended, recommend};
 pub(crate) use record::recorded;

@@ -17,8 +17,9 @@ use crate::param::{Automatic, NonNegative};
 use crate::ratings::Moments;
 use crate::split::{HASH_NAME, Split};
 use crate::store::{
-    Data, FORMAT_VERSION, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest, ModelEntry,
-    OutDir, OutputEntry, SplitEntry, Stamp, Tool, USER_FACTORS, sample_prefix, write_factors,
+    Data, FORMAT_VERSION, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest, MeasuredScale,
+    ModelEntry, OutDir, OutputEntry, SplitEntry, Stamp, Tool, USER_FACTORS, sample_prefix,
+    write_factors,
 };
 use crate::train::StopReason;
 
@@ -101,15 +102,7 @@ pub(crate) fn write_files(
     for (number, sample) in outcome.samples.iter().enumerate() {
         write_model(out, &sample_prefix(number), sample, &stamp(sample), &mut outputs)?;
     }
-    if !outcome.inputs.rejects.is_empty() {
-        write_rejects(out, &outcome.inputs.rejects)?;
-        outputs.push(output_entry(
-            out,
-            "rejected_rows.csv",
-            outcome.inputs.rejects.len(),
-            "file, line, reason, text",
-        )?);
-    }
+    outputs.extend(reject_entry(out, &outcome.inputs.rejects)?);
     out.write(METRICS, &pretty(metrics)?)?;
     outputs.push(output_entry(out, METRICS, 0, "JSON")?);
     Ok(Manifest {
@@ -189,6 +182,15 @@ pub(crate) fn output_entry(
     let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
     let sha256 = fingerprint(&path)?.sha256;
     Ok(OutputEntry { path: name.into(), bytes, sha256, rows, schema: schema.into() })
+}
+
+/// The rows that were set aside, if any were.
+pub(crate) fn reject_entry(out: &OutDir, rejects: &[Reject]) -> Result<Option<OutputEntry>> {
+    if rejects.is_empty() {
+        return Ok(None);
+    }
+    write_rejects(out, rejects)?;
+    output_entry(out, "rejected_rows.csv", rejects.len(), "file, line, reason, text").map(Some)
 }
 
 fn write_rejects(out: &OutDir, rejects: &[Reject]) -> Result<()> {
@@ -320,6 +322,14 @@ fn model_entry(config: &TrainConfig, outcome: &Outcome) -> ModelEntry {
         layout: "raw".into(),
         dtype: "f32".into(),
         mips_norm: Some(MIPS_HEADROOM * largest_norm(&model.factors.items)),
+        measured: outcome.measured.as_ref().filter(|m| m.scale.rates()).map(|measured| {
+            MeasuredScale {
+                global_mean: measured.scale.mean,
+                training_mean: measured.scale.fallback,
+                rating_min: measured.scale.range.0,
+                rating_max: measured.scale.range.1,
+            }
+        }),
         refit: outcome.measured.is_some(),
         noise: outcome.noise,
         kept_samples: outcome.samples.len(),

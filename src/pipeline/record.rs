@@ -9,7 +9,7 @@ use super::given::read_given;
 use super::reading::LoadConfig;
 use super::report::Durations;
 use super::train::set_aside;
-use super::{Observer, TrainConfig};
+use super::{Holdout, Observer, TrainConfig};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id, Ids};
 use crate::load::fingerprint;
@@ -17,7 +17,7 @@ use crate::load::prepare::Duplicates;
 use crate::param::{Automatic, NonNegative};
 use crate::ratings::Cell;
 use crate::split::Parts;
-use crate::store::{Manifest, folded_file, verify};
+use crate::store::{HOLDOUT_RATINGS, Manifest, TRAINING_RATINGS, folded_file, verify};
 
 /// Numbers for ids: positions in the model, then unknown ids in the order they come.
 pub(super) struct Numbers<'m> {
@@ -124,16 +124,59 @@ pub(super) fn same_files(files: &[String], manifest: &Manifest) -> Result<bool> 
     Ok(found == recorded)
 }
 
-/// Reads the ratings that a manifest records again, and compares the files' checksums.
+/// The settings that read the ratings that a run kept, if it did.
+fn kept(
+    settings: &TrainConfig,
+    (path, manifest): (&Path, &Manifest),
+) -> Result<Option<TrainConfig>> {
+    let entry = |name: &str| manifest.outputs.iter().find(|entry| entry.path == name);
+    let Some(training) = entry(TRAINING_RATINGS) else { return Ok(None) };
+    let file = |entry| Ok::<_, Error>(verify(path, entry)?.to_string_lossy().into_owned());
+    let holdout = entry(HOLDOUT_RATINGS).map(file).transpose()?;
+    let weighted = training.schema.contains("weight");
+    Ok(Some(TrainConfig {
+        input: vec![file(training)?],
+        holdout: Holdout::None,
+        test_file: holdout.into_iter().collect(),
+        leave_out: None,
+        split_time: None,
+        fold_in_ratio: None,
+        load: LoadConfig {
+            weight_col: weighted.then(|| "weight".into()),
+            id_type: settings.load.id_type,
+            duplicates: Some(Duplicates::Last),
+            ..LoadConfig::default()
+        },
+        ..settings.clone()
+    }))
+}
+
+/// Whether a run kept its ratings.
+pub(super) fn keeps_ratings(manifest: &Manifest) -> bool {
+    manifest.outputs.iter().any(|entry| entry.path == TRAINING_RATINGS)
+}
+
+/// Reads the ratings that a run kept, or those that its manifest records again, whose checksums are then
+/// compared.
 pub(super) fn replay(
     settings: &TrainConfig,
-    manifest: &Manifest,
+    (path, manifest): (&Path, &Manifest),
     place: &Place<'_>,
     stop: &AtomicBool,
     observer: &Observer<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Dataset> {
-    let how = "give the training ratings by --seen FILE";
+    if matches!(place, Place::Recorded)
+        && let Some(kept) = kept(settings, (path, manifest))?
+    {
+        let mut durations = Durations::default();
+        let mut reading = Reading { stop, observer, durations: &mut durations, warnings };
+        return Dataset::read(&kept, &mut reading);
+    }
+    let how = match place {
+        Place::Recorded => "give the training ratings by --seen FILE",
+        Place::Moved(_) => "the very files of the training are needed",
+    };
     if manifest.inputs.iter().any(|input| input.uri == "-") && matches!(place, Place::Recorded) {
         let message =
             format!("the model was trained on standard input, which cannot be read again; {how}");

@@ -5,27 +5,25 @@
 //! touched users | items as they are → touched items | users so far → touched users | items so far
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod change;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use change::Change;
 use serde::Serialize;
 
 use super::basis::Basis;
-use super::dataset::all_cells;
 use super::fold_in::{FoldInConfig, New, kept_ratings, merged, next_manifest, write};
-use super::given::{Given, read_given};
-use super::history::replace;
 use super::reading::LoadConfig;
-use super::record::{Place, Source, fitted_on, recorded, replay, replay_folded, solves_rows};
-use super::{Observer, TrainConfig, with_threads};
+use super::record::{recorded, replay_folded, solves_rows};
+use super::{Observer, with_threads};
 use crate::error::{Error, Result};
-use crate::ids::{Axis, Id, Ids};
+use crate::ids::Axis;
 use crate::model::Model;
 use crate::param::Threads;
-use crate::ratings::Cell;
-use crate::split::Split;
 use crate::store::{DirKind, Manifest, OutDir, read_model};
 use crate::train::Algorithm;
 
@@ -107,7 +105,8 @@ pub fn update(
     with_threads(config.threads.map(|t| t.get() as usize), || {
         let settings = recorded(&manifest)?;
         let (since, mut warnings) = (Instant::now(), Vec::new());
-        let change = Change::read(config, &manifest, &settings, (stop, observer), &mut warnings)?;
+        let change =
+            Change::read(config, (&model, &manifest), &settings, (stop, observer), &mut warnings)?;
         let parse = since.elapsed().as_secs_f64();
         let since = Instant::now();
         let solver = Solver { manifest: &manifest, algorithm: &*settings.algorithm(None), stop };
@@ -120,9 +119,18 @@ pub fn update(
             Err(Error::NothingLeft { .. }) => {}
             Err(error) => return Err(error),
         }
-        let items = New::number(&model, Axis::Item, change.given(&change.items))?;
-        let solved_items = items.len();
-        model = solver.solve(model, &items, Axis::Item)?;
+        let mut solved_items = 0;
+        if !change.items.is_empty() {
+            match New::number(&model, Axis::Item, change.given(&change.items)) {
+                Ok(items) => {
+                    solved_items = items.len();
+                    model = solver.solve(model, &items, Axis::Item)?;
+                }
+                // The last ratings of all of them are gone: their vectors stay.
+                Err(Error::NothingLeft { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let new = users(&model)?;
         let model = solver.solve(model, &new, Axis::User)?;
         let solve = since.elapsed().as_secs_f64();
@@ -131,7 +139,9 @@ pub fn update(
         let new_items = model.items.ids.len() - before.1;
         let new_users = model.users.ids.len() - before.0;
         let fold_in = config.fold_in();
-        let (mut next, version) = next_manifest(&fold_in, &model, &manifest, &new, &mut warnings)?;
+        let operation = if config.add { "update --add" } else { "update" };
+        let (mut next, version) =
+            next_manifest(&fold_in, &model, &manifest, &new, (operation, &mut warnings))?;
         if let Some(entry) = next.folded.last_mut() {
             (entry.added, entry.replaced) = (new_users, new.len() - new_users);
             (entry.items, entry.changed_ratings) = (solved_items, change.changed);
@@ -141,6 +151,9 @@ pub fn update(
         let ratings = kept_ratings(Axis::User, &new, &model, earlier.as_ref());
         let changed_share = changed as f64 / manifest.data.n_ratings.max(1) as f64;
         let retrain = due(changed_share, (new_items, before.1));
+        if change.changed == 0 {
+            warnings.push("all of these ratings are known already: nothing has changed".into());
+        }
         warnings.extend(retrain.clone());
         let output = write(&fold_in, out, (&model, &ratings), next, &version)?;
         let write = since.elapsed().as_secs_f64();
@@ -210,202 +223,9 @@ impl Solver<'_> {
     }
 }
 
-/// All ratings after the update, in positions of all ids, and which rows they touch.
-struct Change {
-    users_ids: Ids,
-    items_ids: Ids,
-    /// All ratings of the touched users, and of the touched items.
-    users: Vec<Cell>,
-    items: Vec<Cell>,
-    changed: usize,
-    held_out: usize,
-    /// How the new ratings were read.
-    read: Given,
-}
-
-impl Change {
-    fn read(
-        config: &UpdateConfig,
-        manifest: &Manifest,
-        settings: &TrainConfig,
-        (stop, observer): (&AtomicBool, &Observer<'_>),
-        warnings: &mut Vec<String>,
-    ) -> Result<Self> {
-        let place = match config.seen.is_empty() {
-            true => Place::Recorded,
-            false => Place::Moved(&config.seen),
-        };
-        let data = replay(settings, manifest, &place, stop, observer, warnings)?;
-        let mut read = read_given(&config.input, &config.load, settings, stop, warnings)?;
-        let refit = manifest.model.refit;
-        let (given, held_out) = match refit {
-            true => (std::mem::take(&mut read.source), 0),
-            false => left_out(settings, std::mem::take(&mut read.source), &data)?,
-        };
-        let base = match refit {
-            true => all_cells(&data.parts, settings.load.duplicates()),
-            false => fitted_on(settings, &data.parts, &data),
-        };
-        let mut folded = Vec::new();
-        for axis in [Axis::User, Axis::Item] {
-            let source = replay_folded(axis, (&config.model, manifest), settings, stop)?;
-            folded.extend(source.map(|source| (axis, source)));
-        }
-        let sources = folded.iter().map(|(_, source)| (&source.users, &source.items));
-        let (mut all_users, mut all_items) = (vec![&data.users], vec![&data.items]);
-        for (users, items) in sources.chain([(&given.users, &given.items)]) {
-            all_users.push(users);
-            all_items.push(items);
-        }
-        let (users_ids, items_ids) = (union(&all_users)?, union(&all_items)?);
-        let place = |cells: &[Cell], users: &Ids, items: &Ids| {
-            let (u, i) = (positions(users, &users_ids), positions(items, &items_ids));
-            super::record::translate(cells, &u, &i)
-        };
-        let mut before = place(&base, &data.users, &data.items);
-        drop(base);
-        for (axis, source) in &folded {
-            replace(&mut before, &place(&source.cells, &source.users, &source.items), *axis);
-        }
-        let given = place(&given.cells, &given.users, &given.items);
-        let touched: BTreeSet<u32> = given.iter().map(|cell| cell.user).collect();
-        let mut after = before.clone();
-        match config.add {
-            true => {
-                let mut cells: HashMap<(u32, u32), Cell> = HashMap::with_capacity(given.len());
-                cells.extend(given.iter().map(|cell| ((cell.user, cell.item), *cell)));
-                for cell in &mut after {
-                    if let Some(new) = cells.remove(&(cell.user, cell.item)) {
-                        *cell = new;
-                    }
-                }
-                after.extend(cells.into_values());
-                after.sort_unstable_by_key(|cell| (cell.user, cell.item));
-            }
-            false => replace(&mut after, &given, Axis::User),
-        }
-        let (items, changed) = touched_items(&before, &after, &touched);
-        drop(before);
-        let of = |keep: &dyn Fn(&Cell) -> bool| after.iter().filter(|c| keep(c)).copied().collect();
-        Ok(Self {
-            users: of(&|cell| touched.contains(&cell.user)),
-            items: of(&|cell| items.contains(&cell.item)),
-            changed,
-            held_out,
-            users_ids,
-            items_ids,
-            read,
-        })
-    }
-
-    /// Cells as a fold-in is given them.
-    fn given(&self, cells: &[Cell]) -> Given {
-        let source = Source {
-            cells: cells.to_vec(),
-            users: self.users_ids.clone(),
-            items: self.items_ids.clone(),
-        };
-        let (inputs, reading) = (self.read.inputs.clone(), self.read.reading.clone());
-        Given { source, inputs, reading }
-    }
-}
-
-/// New ratings without those that are held out to measure the model, and how many these are.
-fn left_out(
-    settings: &TrainConfig,
-    mut given: Source,
-    data: &super::dataset::Dataset,
-) -> Result<(Source, usize)> {
-    let before = given.cells.len();
-    let rule = settings.split();
-    if matches!(rule, Split::Hash { .. } | Split::Time { .. } | Split::User { .. }) {
-        // What these hold out does not depend on other ratings.
-        given.cells = rule.apply(given.cells, &given.users, &given.items).training;
-    } else {
-        let held: BTreeSet<(Id<'_>, Id<'_>)> = data
-            .parts
-            .holdout
-            .iter()
-            .map(|c| (data.users.get(c.user as usize), data.items.get(c.item as usize)))
-            .collect();
-        let Source { cells, users, items } = &mut given;
-        cells.retain(|c| !held.contains(&(users.get(c.user as usize), items.get(c.item as usize))));
-    }
-    if given.cells.is_empty() {
-        let after = "the ratings that are held out were left out".to_owned();
-        return Err(Error::NothingLeft { after });
-    }
-    let held_out = before - given.cells.len();
-    Ok((given, held_out))
-}
-
-/// Items of which a rating by the touched users is new, gone or another one; and how many these are.
-fn touched_items(before: &[Cell], after: &[Cell], users: &BTreeSet<u32>) -> (BTreeSet<u32>, usize) {
-    let of = |cells: &[Cell]| -> HashMap<(u32, u32), (f32, f32)> {
-        let own = cells.iter().filter(|cell| users.contains(&cell.user));
-        own.map(|cell| ((cell.user, cell.item), (cell.value, cell.weight))).collect()
-    };
-    let (then, now) = (of(before), of(after));
-    let new =
-        now.iter().filter(|(cell, value)| then.get(cell) != Some(value)).map(|(cell, _)| cell);
-    let gone = then.keys().filter(|cell| !now.contains_key(cell));
-    let (mut items, mut changed) = (BTreeSet::new(), 0);
-    for (_, item) in new.chain(gone) {
-        items.insert(*item);
-        changed += 1;
-    }
-    (items, changed)
-}
-
-/// All ids of several sides, of the kind of the first.
-fn union(sides: &[&Ids]) -> Result<Ids> {
-    let all = || sides.iter().flat_map(|ids| (0..ids.len()).map(|at| ids.get(at)));
-    if let Ids::Text(_) = sides[0] {
-        let texts: BTreeSet<Box<str>> = all().map(|id| id.text().into()).collect();
-        return Ok(Ids::Text(texts.into_iter().collect()));
-    }
-    let number = |id: Id<'_>| match id {
-        Id::Int(id) => Ok(id),
-        Id::Text(id) => id.parse::<i64>().map_err(|_| {
-            Error::Usage(format!("\"{id}\" is no integer, as all ids of the model are"))
-        }),
-    };
-    let numbers = all().map(number).collect::<Result<BTreeSet<i64>>>()?;
-    Ok(Ids::Int(numbers.into_iter().collect()))
-}
-
-/// The positions of ids among all.
-fn positions(ids: &Ids, among: &Ids) -> Vec<u32> {
-    let find = |at: usize| match ids.get(at) {
-        Id::Int(id) => among.find_int(id),
-        Id::Text(id) => among.find(id),
-    };
-    // All of them are there.
-    (0..ids.len()).map(|at| find(at).unwrap_or_default() as u32).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_changed_touches_items() {
-        let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
-        let before = [cell(0, 0, 1.0), cell(0, 1, 2.0), cell(0, 2, 3.0), cell(1, 3, 4.0)];
-        let after = [cell(0, 0, 1.0), cell(0, 1, 5.0), cell(0, 4, 3.0), cell(1, 3, 9.0)];
-        let (items, changed) = touched_items(&before, &after, &BTreeSet::from([0]));
-        assert_eq!((items, changed), (BTreeSet::from([1, 2, 4]), 3));
-    }
-
-    #[test]
-    fn ids_of_all_sides_are_in_order() {
-        let (a, b) = (Ids::Int(vec![1, 10]), Ids::Text(vec!["10".into(), "2".into()]));
-        let all = union(&[&a, &b]).expect("integers");
-        assert_eq!(all, Ids::Int(vec![1, 2, 10]));
-        assert_eq!(positions(&b, &all), [2, 1]);
-        assert_eq!(union(&[&b, &a]).map(|ids| ids.len()).ok(), Some(3));
-        assert!(union(&[&a, &Ids::Text(vec!["x".into()])]).is_err());
-    }
 
     #[test]
     fn a_training_is_due_when_much_has_changed() {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::with_threads;
 use crate::error::{Error, Result};
 use crate::param::Threads;
-use crate::store::{listed_outputs, unlisted_files, verify};
+use crate::store::{MANIFEST, listed_outputs, unlisted_files, verify, wrong_manifest};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,13 +37,15 @@ pub fn verify_files(path: &Path, threads: Option<Threads>) -> Result<Verified> {
             Ok(_) => None,
         });
         let damaged: Vec<Option<String>> = wrong.collect();
+        let manifest = wrong_manifest(path);
+        let manifest = manifest.map(|why| format!("{}: {why}", path.join(MANIFEST).display()));
         let unlisted = unlisted_files(path, &outputs)
             .map_err(|source| Error::Read { path: path.to_owned(), source })?;
         Ok(Verified {
             model_version,
             files: outputs.len(),
             bytes: outputs.iter().map(|entry| entry.bytes).sum(),
-            damaged: damaged.into_iter().flatten().collect(),
+            damaged: manifest.into_iter().chain(damaged.into_iter().flatten()).collect(),
             unlisted,
         })
     })

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{bytes, count, fit, number, wrap};
+use super::{bytes, count, number, wrap};
 use crate::run::{Difference, Mode, Record, RunReport, RunResult};
 use crate::store::{GateEntry, Severity};
 
@@ -46,7 +46,7 @@ pub fn run_summary(report: &RunReport, mode: Mode) -> String {
         row("holdout RMSE", format!("{holdout:.4} (biases alone {})", number(rmse.bias_only)));
     }
     if let (Some(own), Some(before)) = (rmse.beside_previous, rmse.previous_model) {
-        row("run before", format!("{before:.4} beside {own:.4}, on ratings that both know"));
+        row("run before", format!("{before:.4}, this one {own:.4}, on ratings that both know"));
     }
     let moved = report.lineage.alignment;
     if let Some(cosine) = moved.and_then(|moved| moved.median_cosine_after) {
@@ -91,7 +91,11 @@ pub fn runs_list(records: &[Record]) -> String {
     );
     for record in records {
         let mark = if record.served { '*' } else { ' ' };
-        let status = if record.is_rejected() { "rejected" } else { "promoted" };
+        let status = match (&record.damaged, record.is_rejected()) {
+            (Some(_), _) => "damaged",
+            (None, true) => "rejected",
+            (None, false) => "promoted",
+        };
         let whole = |path: &[&str]| record.number(path).map_or("-".into(), |n| count(n as u64));
         let lineage = record.run.as_ref().map(|run| &run.lineage);
         let start = match lineage {
@@ -113,7 +117,10 @@ pub fn runs_list(records: &[Record]) -> String {
 /// One run.
 #[must_use]
 pub fn runs_show(record: &Record) -> String {
-    let Some(run) = &record.run else { return String::new() };
+    let Some(run) = &record.run else {
+        let why = record.damaged.as_deref().unwrap_or("its manifest is of no run");
+        return format!("run            {}\n{why}\n", record.id());
+    };
     let text = |path: &[&str]| -> String {
         let value = path.iter().try_fold(&record.manifest, |value, key| value.get(key));
         match value {
@@ -168,8 +175,9 @@ pub fn runs_show(record: &Record) -> String {
         ));
     }
     for gate in &run.gates {
-        let name = fit(&format!("{}: {}", gate.name, gate.message), 64);
-        lines.push(format!("{:<14} {name}", state(gate)));
+        for (at, line) in wrap(&format!("{}: {}", gate.name, gate.message), 64).iter().enumerate() {
+            lines.push(format!("{:<14} {line}", if at == 0 { state(gate) } else { "" }));
+        }
     }
     lines.join("\n") + "\n"
 }

@@ -10,6 +10,12 @@ use crate::model::Model;
 use crate::pipeline::{Dataset, Metrics, rows_of, values};
 use crate::store::{Alignment, Severity};
 
+/// Seconds.
+const DAY: f64 = 86_400.0;
+
+/// Ranking metrics may be this many times more worse than RMSE.
+const RANKING: f64 = 5.0;
+
 const NO_PREVIOUS: &str = "there is no earlier run to compare with";
 
 fn limit(severity: Severity, threshold: f64, holds: bool) -> Limit {
@@ -60,16 +66,19 @@ pub(super) fn data(
 
 fn freshness(gates: &mut Gates<'_>, config: &RunConfig, data: &Dataset, now: i64) {
     let Some(Span(most)) = config.max_age else { return };
-    let latest = data.inputs.reports.iter().filter_map(|report| report.max_timestamp).max();
+    let ratings = &data.inputs.reports[..data.inputs.reports.len() - data.inputs.n_test];
+    let latest = ratings.iter().filter_map(|report| report.max_timestamp).max();
     let age = latest.map(|latest| (now - latest) as f64);
-    let span =
-        |seconds: f64| Span(std::time::Duration::from_secs(seconds.max(0.0) as u64)).to_string();
     let message = match age {
-        Some(age) => format!("the latest rating is {} old", span(age)),
+        Some(age) if age < -DAY => {
+            format!("the latest rating is dated {:.0} days in the future", -age / DAY)
+        }
+        Some(age) if age > 3.0 * DAY => format!("the latest rating is {:.0} days old", age / DAY),
+        Some(age) => format!("the latest rating is {:.1} hours old", age.max(0.0) / 3600.0),
         None => "the ratings have no times".to_owned(),
     };
     let most = most.as_secs_f64();
-    let limits = [limit(Severity::Error, most, age.is_some_and(|age| age <= most))];
+    let limits = [limit(Severity::Error, most, age.is_some_and(|age| age <= most && age >= -DAY))];
     gates.check(GateName::Freshness, Some(age.unwrap_or(f64::INFINITY)), &message, &limits);
 }
 
@@ -87,7 +96,10 @@ fn drift(gates: &mut Gates<'_>, config: &RunConfig, data: &Dataset, previous: Op
     };
     let before = &previous.manifest.data;
     let (mut sum, mut weights) = (0.0, 0.0);
-    for cell in &data.parts.training {
+    // Of the same parts as the earlier mean: a refitted model has all of them.
+    let all = previous.manifest.model.refit;
+    let more = [&data.parts.fold_in, &data.parts.holdout].into_iter().filter(|_| all).flatten();
+    for cell in data.parts.training.iter().chain(more) {
         sum += f64::from(cell.value) * f64::from(cell.weight);
         weights += f64::from(cell.weight);
     }
@@ -248,7 +260,9 @@ fn previous_model(gates: &mut Gates<'_>, config: &RunConfig, metrics: &Metrics, 
         }
         _ => (None, none.to_owned()),
     };
-    let most = config.max_worse.get();
+    // Rankings of the same quality differ by some per cent from night to night, errors by tenths of one.
+    let ranked = rmse.is_none();
+    let most = config.max_worse.get() * if ranked { RANKING } else { 1.0 };
     let limits = [limit(Severity::Error, most, worse.unwrap_or(0.0) <= most)];
     gates.check(GateName::PreviousModel, worse, &message, &limits);
 }

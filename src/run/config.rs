@@ -79,6 +79,10 @@ pub struct RunConfig {
     /// lacuna export).
     #[cfg_attr(feature = "cli", arg(long, value_name = "EXPORT", help_heading = "Every night"))]
     pub export: Vec<ExportSpec>,
+    /// Do not keep the ratings in the run: recommend, evaluate and update then read the rating files again, which
+    /// must still be the same ones.
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Every night"))]
+    pub drop_ratings: bool,
     /// Runs kept, at least.
     #[cfg_attr(
         feature = "cli",
@@ -208,6 +212,7 @@ impl Default for RunConfig {
             cold_every: Natural::literal(7),
             align: None,
             export: Vec::new(),
+            drop_ratings: false,
             keep_last: Natural::literal(14),
             keep_within: Span(std::time::Duration::from_secs(30 * 86_400)),
             noop_exit_code: 0,
@@ -291,6 +296,26 @@ impl RunConfig {
     #[must_use]
     pub fn severity(&self, name: GateName) -> Option<Severity> {
         self.gate.iter().rev().find(|setting| setting.name == name).map(|setting| setting.severity)
+    }
+
+    /// Every setting that has a value, as configuration files hold it.
+    #[must_use]
+    pub fn settings(&self) -> serde_json::Map<String, serde_json::Value> {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        let serde_json::Value::Object(mut map) = value else { return serde_json::Map::new() };
+        map.retain(|_, value| !value.is_null());
+        for key in ["since", "until", "split_time"] {
+            if let Some(value) = map.get_mut(key).filter(|value| value.is_number()) {
+                *value = format!("@{value}").into();
+            }
+        }
+        // TOML has signed integers.
+        for value in map.values_mut() {
+            if value.as_u64().is_some_and(|number| i64::try_from(number).is_err()) {
+                *value = value.to_string().into();
+            }
+        }
+        map
     }
 
     /// What is published besides what the training determines.

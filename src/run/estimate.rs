@@ -53,8 +53,8 @@ pub(super) fn estimate(
     let vector = 4 * (u64::from(rank.get()).next_multiple_of(16) + 1);
     let mut train = BASE + ratings as u64 * 16 + holdout as u64 * CELL;
     train += rows * settings.bytes_per_row() as u64;
-    // The state for checkpoints, and its bytes while they are written.
-    train += 3 * rows * vector;
+    // The state after the last iteration, for checkpoints.
+    train += rows * settings.state_bytes_per_row() as u64;
     if settings.algorithm == AlgorithmName::Sgd {
         train += ratings as u64 * BLOCK_CELL;
     }

@@ -181,7 +181,10 @@ impl<'a> Gates<'a> {
             threshold: shown.map(|limit| limit.threshold),
             observed: observed.filter(|value| value.is_finite()),
             passed: broken.is_none(),
-            message: message.to_owned(),
+            message: match broken {
+                Some(limit) => format!("{message} (the limit is {})", limit.threshold),
+                None => message.to_owned(),
+            },
         });
     }
 
@@ -232,7 +235,7 @@ mod tests {
             let entry = gates.entries.first().cloned();
             (entry.map(|e| (e.severity, e.passed, e.threshold)), gates.reason())
         };
-        let rejected = Some("histogram: moved".to_owned());
+        let rejected = Some("histogram: moved (the limit is 0.25)".to_owned());
         assert_eq!(look(&[], Some(0.05)), (Some((Severity::Error, true, Some(0.25))), None));
         assert_eq!(look(&[], Some(0.2)), (Some((Severity::Warn, false, Some(0.1))), None));
         assert_eq!(
@@ -243,7 +246,8 @@ mod tests {
             look(&["histogram=warn"], Some(0.3)),
             (Some((Severity::Warn, false, Some(0.25))), None)
         );
-        assert_eq!(look(&["histogram=error"], Some(0.2)).1, rejected);
+        let lower = Some("histogram: moved (the limit is 0.1)".to_owned());
+        assert_eq!(look(&["histogram=error"], Some(0.2)).1, lower);
         assert_eq!(look(&["histogram=off"], Some(0.3)), (None, None));
         assert_eq!(look(&[], None), (Some((Severity::Error, true, Some(0.25))), None));
     }

@@ -1,5 +1,8 @@
 //! The rating files of a run before they are read.
 
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
 use crate::error::{Error, Result};
 use crate::load::{Source, expand, fingerprint};
 use crate::pipeline::{TrainConfig, digest};
@@ -9,15 +12,30 @@ pub(super) struct Inputs {
     pub sources: Vec<Source>,
     /// Of the ratings, and of the test ratings.
     pub checksums: (Vec<String>, Vec<String>),
+    /// Size and time of last change of each file.
+    states: Vec<(PathBuf, u64, Option<SystemTime>)>,
 }
 
 impl Inputs {
     /// Finds and hashes the files.
     pub(super) fn scan(settings: &TrainConfig) -> Result<Self> {
-        let sources = expand(&settings.input)?;
-        let ratings = hashed(&sources)?;
-        let tests = hashed(&expand(&settings.test_file)?)?;
-        Ok(Self { sources, checksums: (ratings, tests) })
+        let (sources, tests) = (expand(&settings.input)?, expand(&settings.test_file)?);
+        let all = sources.iter().chain(&tests);
+        let states = all.filter_map(|source| state(source.path())).collect();
+        let checksums = (hashed(&sources)?, hashed(&tests)?);
+        Ok(Self { sources, checksums, states })
+    }
+
+    /// Whether the files are still what they were when they were hashed.
+    pub(super) fn unchanged(&self) -> Result<()> {
+        let changed = self.states.iter().find(|before| state(&before.0).as_ref() != Some(before));
+        match changed {
+            None => Ok(()),
+            Some((path, ..)) => {
+                let message = "the file changed while it was read; run again".to_owned();
+                Err(Error::Format { path: path.clone(), message })
+            }
+        }
     }
 
     /// One checksum over all.
@@ -26,6 +44,11 @@ impl Inputs {
         let parts = ratings.iter().map(String::as_str).chain(["tests"]);
         digest(parts.chain(tests.iter().map(String::as_str)))
     }
+}
+
+fn state(path: &Path) -> Option<(PathBuf, u64, Option<SystemTime>)> {
+    let state = std::fs::metadata(path).ok()?;
+    Some((path.to_owned(), state.len(), state.modified().ok()))
 }
 
 fn hashed(sources: &[Source]) -> Result<Vec<String>> {
@@ -37,7 +60,5 @@ fn hashed(sources: &[Source]) -> Result<Vec<String>> {
         }
         sums.push(fingerprint(source.path())?.sha256);
     }
-    // As manifests are compared: the same file twice in a row is one.
-    sums.dedup();
     Ok(sums)
 }

@@ -8,10 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::directory::LOCK;
 use crate::error::{Error, Result};
-
-/// Name of the file that is locked; it stays, for removing it would let two runs in.
-const NAME: &str = ".lacuna.lock";
 
 /// How often a lock that others hold is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -24,18 +22,20 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Takes the lock, waiting for others up to `wait`.
+    /// `waits` is told whom.
     pub(super) fn take(
         root: &Path,
         run_id: &str,
         wait: Duration,
-        stop: &AtomicBool,
+        (stop, waits): (&AtomicBool, &dyn Fn(&str)),
     ) -> Result<Self> {
-        let path = root.join(NAME);
+        // The file stays, for removing it would let two runs in.
+        let path = root.join(LOCK);
         let failed = |source| Error::Write { path: path.clone(), source };
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).map_err(failed)?;
-        let since = Instant::now();
+        let (since, mut told) = (Instant::now(), false);
         loop {
             match file.try_lock() {
                 Ok(()) => break,
@@ -44,13 +44,14 @@ impl Lock {
                     return Err(Error::Stopped);
                 }
                 Err(TryLockError::WouldBlock) if since.elapsed() < wait => {
+                    if !std::mem::replace(&mut told, true) {
+                        waits(&describe(&holder(&mut file)));
+                    }
                     std::thread::sleep(AGAIN.min(wait.saturating_sub(since.elapsed())));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    // Who holds it is told as far as it can be read.
-                    let _ = file.read_to_string(&mut holder);
-                    return Err(Error::Locked { path, holder: describe(&holder) });
+                    let holder = describe(&holder(&mut file));
+                    return Err(Error::Locked { path, holder });
                 }
             }
         }
@@ -67,6 +68,13 @@ impl Lock {
         written.map_err(failed)?;
         Ok(Self { _file: file })
     }
+}
+
+/// What the file says of who holds the lock, as far as it can be read.
+fn holder(file: &mut File) -> String {
+    let mut holder = String::new();
+    let _ = file.rewind().and_then(|()| file.read_to_string(&mut holder));
+    holder
 }
 
 /// Who holds a lock, in words.
@@ -89,7 +97,7 @@ mod tests {
     fn one_at_a_time_and_free_again() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let stop = AtomicBool::new(false);
-        let take = |id: &str, wait| Lock::take(dir.path(), id, wait, &stop);
+        let take = |id: &str, wait| Lock::take(dir.path(), id, wait, (&stop, &|_| {}));
         let first = take("first", Duration::ZERO).expect("free");
         let second = take("second", Duration::from_millis(300));
         let message = second.map(|_| ()).map_err(|e| (e.exit_code(), e.to_string()));

@@ -1,7 +1,7 @@
 //! What a run tells: one line per event, for people and for machines.
 //!
 //! As JSON: `ts` (UTC), `level` (`info`, `warn`, `error`), `event`, `run_id`, `phase`, `msg`, and the
-//! event's own numbers. The events, whose names stay: `run_start`, `input_scanned`, `rows_rejected`,
+//! event's own numbers. The events, whose names stay: `run_start`, `waiting`, `input_scanned`, `rows_rejected`,
 //! `csr_built`, `gate`, `warm_start`, `resumed`, `sweep`, `checkpoint_saved`, `eval`, `aligned`,
 //! `exported`, `published`, `pruned`, `warning`, `run_end`, `exit_error`.
 

@@ -8,42 +8,82 @@ use super::gates::Gates;
 use super::inputs::Inputs;
 use super::log::Level;
 use super::night::Night;
-use super::previous::Previous;
+use super::previous::{Previous, SCHEDULED, checksums};
 use super::report::RunResult;
 use super::units::Memory;
-use super::{RunConfig, checks, resume};
+use super::{Mode, RunConfig, checks, records, resume};
 use crate::error::{Error, Result};
 use crate::pipeline::{Dataset, Training, now};
-use crate::store::Lineage;
+use crate::store::{Lineage, MANIFEST, Manifest, Severity};
 
 impl Night<'_> {
-    /// The run that is served; a damaged one is told of, and not compared with.
-    pub(super) fn previous(&mut self, directory: Option<&RunDirectory>) -> Option<Previous> {
-        let directory = directory?;
+    /// The run that is served; where it cannot be read, the newest one before it that can be.
+    pub(super) fn previous(
+        &mut self,
+        directory: Option<&RunDirectory>,
+    ) -> Result<Option<Previous>> {
+        let Some(directory) = directory else { return Ok(None) };
         self.report.latest = directory.latest();
-        match Previous::latest(directory) {
-            Ok(previous) => previous,
-            Err(error) => {
-                self.warn(format!(
-                    "the latest run cannot be read, so this one starts cold and is not compared with it: {}",
-                    super::chain(&error)
-                ));
-                None
-            }
+        let Some(latest) = self.report.latest.clone() else { return Ok(None) };
+        let error = match Previous::read(directory, &latest) {
+            Ok(previous) => return Ok(Some(previous)),
+            Err(error) => error,
+        };
+        let why = super::chain(&error);
+        let runs = directory.runs();
+        let mut earlier = runs.iter().rev().filter(|id| **id != latest);
+        if let Some(previous) = earlier.find_map(|id| Previous::read(directory, id).ok()) {
+            let id = &previous.entry.run_id;
+            self.warn(format!(
+                "run {id} stands in for the latest run, which cannot be read: {why}"
+            ));
+            return Ok(Some(previous));
         }
+        if !self.config.allow_gate_failure {
+            let message = format!(
+                "the latest run cannot be read, and no earlier one, so there is nothing to compare with: {why}; \
+                 repair it, or give --allow-gate-failure to publish all the same"
+            );
+            return Err(Error::Model { path: directory.run(&latest), message });
+        }
+        self.warn(format!(
+            "there is nothing to compare with, the latest run cannot be read: {why}"
+        ));
+        Ok(None)
     }
 
-    /// Whether ratings and settings are those of the latest run.
-    pub(super) fn nothing_new(&self, previous: Option<&Previous>, inputs: &Inputs) -> bool {
-        let Some(previous) = previous.filter(|_| !self.config.train.force) else { return false };
-        let manifest = &previous.manifest;
-        let (ratings, tests) = previous.checksums();
-        let same = |now: &[String], then: &[&str]| now.iter().eq(then.iter());
-        same(&inputs.checksums.0, &ratings)
-            && same(&inputs.checksums.1, &tests)
-            && manifest.config_sha256 == self.config_sha256()
-            && previous.entry.publish_sha256 == self.publish_sha256()
-            && manifest.tool.version == env!("CARGO_PKG_VERSION")
+    /// The run whose ratings and settings are the same, if there is one that makes another one needless:
+    /// the one that is served, or the newest one, which was rolled back then.
+    pub(super) fn nothing_new(
+        &self,
+        directory: Option<&RunDirectory>,
+        previous: Option<&Previous>,
+        inputs: &Inputs,
+    ) -> Option<String> {
+        let directory = directory.filter(|_| !self.config.train.force)?;
+        let latest = self.report.latest.as_deref()?;
+        let same = |manifest: &Manifest| {
+            let (ratings, tests) = checksums(manifest);
+            let same = |now: &[String], then: &[&str]| now.iter().eq(then.iter());
+            same(&inputs.checksums.0, &ratings)
+                && same(&inputs.checksums.1, &tests)
+                && manifest.config_sha256 == self.config_sha256()
+                && manifest.run.as_ref().is_some_and(|r| r.publish_sha256 == self.publish_sha256())
+                && manifest.tool.version == env!("CARGO_PKG_VERSION")
+        };
+        // What is served must be whole, too.
+        let whole = |p: &&Previous| p.entry.run_id == latest && directory.is_complete(latest);
+        let served = previous.filter(whole).filter(|p| same(&p.manifest));
+        if served.is_some() {
+            return Some(format!("ratings and settings are those of run {latest}"));
+        }
+        let newest = directory.runs().pop().filter(|newest| newest.as_str() > latest)?;
+        let manifest = Manifest::read(&directory.run(&newest).join(MANIFEST)).ok()?;
+        same(&manifest).then(|| {
+            format!(
+                "ratings and settings are those of run {newest}, which was rolled back (--force runs them again)"
+            )
+        })
     }
 
     /// Reads the ratings, after a look at what that may take.
@@ -62,6 +102,7 @@ impl Night<'_> {
             estimate::check(self.config, &before)?;
         }
         let data = training.dataset()?;
+        inputs.unchanged()?;
         self.report.read(&data);
         for input in data.inputs.reports.iter().filter(|input| !input.rows_rejected.is_empty()) {
             let rows: u64 = input.rows_rejected.values().sum();
@@ -109,7 +150,11 @@ impl Night<'_> {
     /// Logs the gates from this one on.
     pub(super) fn tell(&mut self, gates: &Gates<'_>, from: usize) {
         for gate in &gates.entries[from..] {
-            let level = if gate.passed { Level::Info } else { Level::Warn };
+            let level = match (gate.passed, gate.severity) {
+                (true, _) => Level::Info,
+                (false, Severity::Error) if !self.config.allow_gate_failure => Level::Error,
+                (false, _) => Level::Warn,
+            };
             let state = if gate.passed { "passed" } else { "not passed" };
             let message = format!("{} {state}: {}", gate.name, gate.message);
             self.log.event(level, "gate", &message, serde_json::to_value(gate).unwrap_or_default());
@@ -120,23 +165,31 @@ impl Night<'_> {
     /// Where the fit begins, and what it is compared with: why not, where it is not.
     pub(super) fn lineage(
         &mut self,
+        directory: Option<&RunDirectory>,
         previous: Option<&Previous>,
         data: &Dataset,
         inputs: &Inputs,
     ) -> (Lineage, Option<String>) {
         let Some(previous) = previous else {
-            let cold_because = Some("there is no earlier run".to_owned());
+            let why = match self.report.latest {
+                None => "there is no earlier run",
+                Some(_) => "no earlier run can be read",
+            };
+            let cold_because = Some(why.to_owned());
             return (Lineage { cold_because, ..Lineage::default() }, None);
         };
         let (ids, tests) = ((&data.users, &data.items), &inputs.checksums.1);
         let settings = &self.config.train;
-        let no_start = previous.no_start(self.config, ids, tests);
+        let tried = cold_start_was_rejected(directory, &previous.entry.run_id);
+        let no_start = previous.no_start(self.config, ids, tests, tried);
         let differs = previous.differs(settings, ids);
         let no_comparison = differs.clone().or_else(|| previous.leaks(settings, tests));
         let id = previous.entry.run_id.clone();
         let lineage = Lineage {
             warm_start_from: no_start.is_none().then(|| id.clone()),
             runs_since_cold: match no_start.is_none() {
+                // A cold start that was rejected has been tried: the next one is due as many runs later.
+                true if tried => 0,
                 true => previous.entry.lineage.runs_since_cold + 1,
                 false => 0,
             },
@@ -158,12 +211,15 @@ impl Night<'_> {
     /// What would be done; there is no directory before the first run.
     pub(super) fn look(
         &mut self,
+        mode: Mode,
         directory: Option<&RunDirectory>,
         previous: Option<&Previous>,
     ) -> Result<()> {
         let inputs = Inputs::scan(&self.config.train)?;
-        if self.nothing_new(previous, &inputs) {
+        let nothing_new = self.nothing_new(directory, previous, &inputs);
+        if let Some(why) = nothing_new.filter(|_| mode == Mode::DryRun) {
             self.report.result = RunResult::Noop;
+            self.report.reason = Some(why);
             return Ok(());
         }
         let mut training = Training::new(self.config.train.clone(), self.stop, self.observer);
@@ -173,10 +229,9 @@ impl Night<'_> {
         let gates = self.data_gates(config, &data, previous);
         let reason = gates.reason().filter(|_| !config.allow_gate_failure);
         if let Some(reason) = reason {
-            let record = config.check()?.to_owned();
-            return Err(Error::DataGate { reason, record });
+            return Err(Error::DataGate { reason, record: None });
         }
-        let (lineage, _) = self.lineage(previous, &data, &inputs);
+        let (lineage, _) = self.lineage(directory, previous, &data, &inputs);
         if let Some(directory) = directory {
             let found = resume::interrupted(directory, &self.about(&inputs, previous, &lineage));
             if let Some(what) = found {
@@ -186,4 +241,15 @@ impl Night<'_> {
         self.report.lineage = lineage;
         Ok(())
     }
+}
+
+/// Whether a cold start that was due was rejected since a run: another one would be, too.
+fn cold_start_was_rejected(directory: Option<&RunDirectory>, since: &str) -> bool {
+    let Some(directory) = directory else { return false };
+    let due = |id: &String| {
+        let record = records::read(&directory.rejected(id)).ok().and_then(|record| record.run);
+        let because = record.and_then(|run| run.lineage.cold_because);
+        because.is_some_and(|because| because.ends_with(SCHEDULED))
+    };
+    directory.rejects().iter().rev().take_while(|id| id.as_str() > since).any(due)
 }

@@ -141,7 +141,7 @@ pub fn run(
     let error = outcome.err();
     let code = error.as_ref().map_or(0, exit_code);
     report.finish((error.as_ref(), code), started.elapsed().as_secs_f64(), peak_memory(), mode);
-    if report.result == RunResult::Noop {
+    if report.result == RunResult::Noop && mode == Mode::Run {
         report.exit_code = config.noop_exit_code;
     }
     match &error {

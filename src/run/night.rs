@@ -13,14 +13,14 @@ use super::inputs::Inputs;
 use super::lock::Lock;
 use super::log::Log;
 use super::previous::Previous;
-use super::publish::{Candidate, publish, reject_data};
+use super::publish::{Candidate, keep_ratings, publish, reject_data};
 use super::report::{RmseReport, RunReport, RunResult};
 use super::units::Span;
 use super::{Mode, RunConfig, align, began, checks, resume, retention};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::pipeline::{Dataset, Event, Metrics, Observer, Setup, Training, now};
-use crate::store::{Alignment, Lineage, RunEntry, Status, Trigger};
+use crate::store::{Alignment, Lineage, OutDir, RunEntry, Status, Trigger};
 
 /// One run, with its settings resolved.
 pub(super) struct Night<'a> {
@@ -41,17 +41,23 @@ impl Night<'_> {
         let root = self.config.check()?.to_owned();
         if mode != Mode::Run {
             let directory = RunDirectory::open(&root).ok();
-            let previous = self.previous(directory.as_ref());
-            return self.look(directory.as_ref(), previous.as_ref());
+            let previous = self.previous(directory.as_ref())?;
+            return self.look(mode, directory.as_ref(), previous.as_ref());
         }
         let directory = RunDirectory::create(&root)?;
         let wait = self.config.lock_wait.map_or(Duration::ZERO, |Span(wait)| wait);
-        let lock = Lock::take(&root, &self.run_id, wait, self.stop)?;
+        let waits = |holder: &str| {
+            self.log.info("waiting", &format!("waiting for {holder}"), json!({}));
+        };
+        let lock = Lock::take(&root, &self.run_id, wait, (self.stop, &waits))?;
         let swept = directory.sweep();
         if swept > 0 {
             self.warn(format!("removed what {swept} interrupted runs left unfinished"));
         }
-        let previous = self.previous(Some(&directory));
+        if directory.reconcile()? {
+            self.warn("latest and latest.json did not lead to the same run, and do again".into());
+        }
+        let previous = self.previous(Some(&directory))?;
         let outcome = self.night(&directory, previous.as_ref());
         drop(lock);
         outcome
@@ -93,8 +99,9 @@ impl Night<'_> {
         let since = Instant::now();
         let inputs = Inputs::scan(&self.config.train)?;
         let scan = since.elapsed().as_secs_f64();
-        if self.nothing_new(previous, &inputs) {
+        if let Some(why) = self.nothing_new(Some(directory), previous, &inputs) {
             self.report.result = RunResult::Noop;
+            self.report.reason = Some(why);
             return Ok(());
         }
         let resumed = Mutex::new(None);
@@ -112,7 +119,7 @@ impl Night<'_> {
         if let Some(reason) = gates.reason().filter(|_| !config.allow_gate_failure) {
             return Err(self.reject_data(directory, data, &gates, reason));
         }
-        let (mut lineage, no_comparison) = self.lineage(previous, &data, &inputs);
+        let (mut lineage, no_comparison) = self.lineage(Some(directory), previous, &data, &inputs);
         let about = self.about(&inputs, previous, &lineage);
         training.setup = Setup {
             warm: previous.filter(|_| lineage.warm_start_from.is_some()).map(Previous::honest),
@@ -123,6 +130,8 @@ impl Night<'_> {
             let (users, items) = checks::new_shares(&data, previous);
             (users.0, items.0)
         });
+        let out = OutDir::staged(&directory.temporary(), &self.run_id)?;
+        let kept = keep_ratings(config, &out, &data)?;
         self.log.phase("train");
         let fitted = training.train(data);
         let (mut outcome, metrics) = self.stopped(fitted, &mut training)?;
@@ -138,6 +147,8 @@ impl Night<'_> {
         let mut entry = self.entry(status, failure, &gates, lineage);
         entry.resumed_from_sweep = resumed.lock().ok().and_then(|resumed| *resumed);
         let candidate = Candidate {
+            out,
+            kept,
             directory,
             config,
             previous,
@@ -181,7 +192,7 @@ impl Night<'_> {
         match reject_data(directory, self.config, data, &entry, parts, self.log) {
             Ok(record) => {
                 self.report.path = Some(record.clone());
-                Error::DataGate { reason, record }
+                Error::DataGate { reason, record: Some(record) }
             }
             Err(error) => error,
         }
@@ -227,7 +238,8 @@ impl Night<'_> {
         self.report.lineage = entry.lineage;
         self.report.resumed_from_sweep = entry.resumed_from_sweep;
         if entry.status == Status::Rejected {
-            return Err(Error::QualityGate { reason: entry.reason.unwrap_or_default(), path });
+            let (reason, served) = (entry.reason.unwrap_or_default(), self.report.latest.clone());
+            return Err(Error::QualityGate { reason, path, served });
         }
         if let Some(reason) = entry.reason {
             self.warn(format!("published although a gate does not pass: {reason}"));

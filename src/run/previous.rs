@@ -8,7 +8,10 @@ use crate::ids::Ids;
 use crate::model::Model;
 use crate::pipeline::{TrainConfig, recorded};
 use crate::split::Split;
-use crate::store::{Manifest, RunEntry, read_measured, read_model};
+use crate::store::{MANIFEST, Manifest, RunEntry, read_measured, read_model, wrong_manifest};
+
+/// What is said of cold starts that are due.
+pub(super) const SCHEDULED: &str = "starts cold";
 
 /// A complete run and its model.
 pub(super) struct Previous {
@@ -23,13 +26,11 @@ pub(super) struct Previous {
 }
 
 impl Previous {
-    /// The run that is served; none where there is none.
-    pub(super) fn latest(directory: &RunDirectory) -> Result<Option<Self>> {
-        directory.latest().map(|id| Self::read(directory, &id)).transpose()
-    }
-
-    fn read(directory: &RunDirectory, id: &str) -> Result<Self> {
+    pub(super) fn read(directory: &RunDirectory, id: &str) -> Result<Self> {
         let path = directory.run(id);
+        if let Some(message) = wrong_manifest(&path) {
+            return Err(Error::Model { path: path.join(MANIFEST), message });
+        }
         let (model, manifest) = read_model(&path)?;
         let measured = read_measured(&path, &manifest)?;
         let Some(entry) = manifest.run.clone() else {
@@ -43,18 +44,6 @@ impl Previous {
     /// The model that has not seen its holdout.
     pub(super) fn honest(&self) -> &Model {
         self.measured.as_ref().unwrap_or(&self.model)
-    }
-
-    /// Checksums of its files: of ratings, and of test ratings.
-    pub(super) fn checksums(&self) -> (Vec<&str>, Vec<&str>) {
-        let of = |role: &str| {
-            let inputs = self.manifest.inputs.iter().filter(|input| input.role == role);
-            let mut sums: Vec<&str> = inputs.map(|input| input.sha256.as_str()).collect();
-            // An archive stands in the record once per member.
-            sums.dedup();
-            sums
-        };
-        (of("ratings"), of("test"))
     }
 
     /// Seconds that so many ratings would take by its measure, with the same algorithm and rank.
@@ -112,30 +101,44 @@ impl Previous {
                     .into(),
             );
         }
-        if self.checksums().1 != tests.iter().map(String::as_str).collect::<Vec<_>>() {
+        if checksums(&self.manifest).1 != tests.iter().map(String::as_str).collect::<Vec<_>>() {
             return Some("the test files have changed".into());
         }
-        if settings.patience.is_some() && self.settings.patience.is_none() {
+        let rule = |of: &TrainConfig| (of.holdout_salt.clone(), of.test_ratio);
+        let validation = |of: &TrainConfig| of.patience.map(|_| rule(of));
+        if settings.patience.is_some() && validation(settings) != validation(&self.settings) {
             return Some("it was trained on today's validation part".into());
         }
         None
     }
 
-    /// Why a fit does not begin at this model, where it does not.
+    /// Why a fit does not begin at this model, where it does not; `tried` says that a scheduled cold start was
+    /// rejected since.
     pub(super) fn no_start(
         &self,
         config: &RunConfig,
         ids: (&Ids, &Ids),
         tests: &[String],
+        tried: bool,
     ) -> Option<String> {
         let every = config.cold_every.get();
         if config.warm_start == WarmStart::Off {
             return Some("--warm-start off".into());
         }
-        if every > 0 && self.entry.lineage.runs_since_cold + 1 >= every {
-            return Some(format!("one run in {every} starts cold"));
+        if every > 0 && !tried && self.entry.lineage.runs_since_cold + 1 >= every {
+            return Some(format!("one run in {every} {SCHEDULED}"));
         }
         let settings = &config.train;
         self.differs(settings, ids).or_else(|| self.leaks(settings, tests))
     }
+}
+
+/// Checksums of the files of a run: of ratings, and of test ratings.
+pub(super) fn checksums(manifest: &Manifest) -> (Vec<&str>, Vec<&str>) {
+    let of = |role: &str| {
+        let inputs = manifest.inputs.iter().filter(|input| input.role == role);
+        // One member of an archive is read, so that every file stands in the record once.
+        inputs.map(|input| input.sha256.as_str()).collect()
+    };
+    (of("ratings"), of("test"))
 }

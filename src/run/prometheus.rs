@@ -36,7 +36,8 @@ fn text(report: &RunReport, now: i64, before: Option<&str>) -> String {
     let mut metrics = Text::default();
     let success = match report.exit_code {
         0 | 99 => Some(now as f64),
-        _ => before.and_then(last_success),
+        // Never, where there is none: alerts need a number.
+        _ => before.and_then(last_success).or(Some(0.0)),
     };
     let name = "lacuna_last_success_timestamp_seconds";
     metrics.add(name, "When a run last ended well.", &[], success);
@@ -135,8 +136,8 @@ mod tests {
         );
         assert!(second.contains("\nlacuna_last_run_timestamp_seconds 1700086400\n"), "{second}");
         assert!(second.contains("\nlacuna_last_run_exit_code 4\n"), "{second}");
-        // A first run that fails has no last success.
-        assert!(!text(&bad, 1, None).contains("last_success"));
+        // A first run that fails has never succeeded.
+        assert!(text(&bad, 1, None).contains("\nlacuna_last_success_timestamp_seconds 0\n"));
         assert!(text(&bad, 1, Some("garbage")).contains("exit_code 4"));
     }
 

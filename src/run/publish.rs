@@ -15,10 +15,13 @@ use super::previous::Previous;
 use crate::error::{Error, Result};
 use crate::load::{hex, time};
 use crate::pipeline::{
-    Dataset, Durations, Metrics, Outcome, add_export, mips_norm, now, output_entry, pretty, tool,
-    write_files,
+    Dataset, Durations, Metrics, Outcome, add_export, mips_norm, now, output_entry, pretty,
+    reject_entry, tool, write_files,
 };
-use crate::store::{FORMAT_VERSION, MANIFEST, Manifest, OutDir, RunEntry, Status};
+use crate::store::{
+    FORMAT_VERSION, HOLDOUT_RATINGS, MANIFEST, Manifest, OutDir, OutputEntry, RunEntry, Status,
+    TRAINING_RATINGS, write_ratings,
+};
 
 /// The settings as they were, for another run with them.
 const SETTINGS: &str = "config.resolved.toml";
@@ -28,6 +31,9 @@ const LOG: &str = "log.jsonl";
 
 /// A model that is to be published or rejected.
 pub(super) struct Candidate<'a> {
+    pub out: OutDir,
+    /// The files of the ratings, which are written before the training.
+    pub kept: Vec<OutputEntry>,
     pub directory: &'a RunDirectory,
     pub config: &'a RunConfig,
     pub previous: Option<&'a Previous>,
@@ -48,16 +54,16 @@ pub(super) fn publish(
     metrics: &Metrics,
     durations: Durations,
 ) -> Result<(PathBuf, Manifest)> {
-    let Candidate { directory, config, previous, entry, log, stop, .. } = candidate;
+    let Candidate { out, kept, directory, config, previous, entry, log, stop, .. } = candidate;
     let since = Instant::now();
     let id = entry.run_id.clone();
-    let out = OutDir::staged(&directory.temporary(), &id)?;
     log.open(&out.file(LOG))?;
     let depends_on = depends_on(&entry, previous);
     let (started, started_at) = candidate.started;
     let mut manifest =
         write_files(&config.train, &out, &mut outcome, metrics, (started_at, &depends_on))?;
     same_inputs(&manifest, candidate.inputs)?;
+    manifest.outputs.extend(kept);
     if let Some(previous) = previous {
         manifest.model.mips_norm = Some(mips_norm(&outcome.model, &previous.manifest));
     }
@@ -114,6 +120,29 @@ pub(super) fn publish(
     Ok((path, manifest))
 }
 
+/// Writes the prepared ratings, so that the run can be used when its files are other ones; what was written.
+pub(super) fn keep_ratings(
+    config: &RunConfig,
+    out: &OutDir,
+    data: &Dataset,
+) -> Result<Vec<OutputEntry>> {
+    let parts = &data.parts;
+    // Held-out users have ratings in three parts; the files are needed for them.
+    if config.drop_ratings || !parts.fold_in.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut entries = Vec::new();
+    for (name, cells) in [(TRAINING_RATINGS, &parts.training), (HOLDOUT_RATINGS, &parts.holdout)] {
+        if cells.is_empty() {
+            continue;
+        }
+        let ids = (&data.users, &data.items);
+        let schema = write_ratings(&out.file(name), &out.final_path(name), cells, ids)?;
+        entries.push(output_entry(out, name, cells.len(), &schema)?);
+    }
+    Ok(entries)
+}
+
 /// Writes the manifest and the mark; the checksum of the manifest.
 fn finish(out: &OutDir, manifest: &impl serde::Serialize, status: Status) -> Result<String> {
     let text = pretty(manifest)?;
@@ -141,12 +170,11 @@ fn depends_on(entry: &RunEntry, previous: Option<&Previous>) -> Vec<String> {
 /// Whether the files that were read are those that were hashed at the start.
 fn same_inputs(manifest: &Manifest, inputs: &Inputs) -> Result<()> {
     for (role, wanted) in [("ratings", &inputs.checksums.0), ("test", &inputs.checksums.1)] {
-        let found = manifest.inputs.iter().filter(|input| input.role == role);
-        let mut sums: Vec<(&str, &str)> =
-            found.map(|input| (input.sha256.as_str(), input.uri.as_str())).collect();
-        sums.dedup_by(|a, b| a.0 == b.0);
-        let other = sums.iter().zip(wanted).find(|((sum, _), wanted)| sum != wanted);
-        if let Some(((_, uri), _)) = other {
+        let found: Vec<_> = manifest.inputs.iter().filter(|input| input.role == role).collect();
+        let other = found.iter().zip(wanted).find(|(input, wanted)| input.sha256 != **wanted);
+        let other = other.map(|(input, _)| input.uri.clone());
+        let more = (found.len() != wanted.len()).then(|| "the rating files".to_owned());
+        if let Some(uri) = other.or(more) {
             let message = "the file changed between two looks at it; run again".to_owned();
             return Err(Error::Format { path: uri.into(), message });
         }
@@ -164,14 +192,10 @@ fn write_settings(out: &OutDir, config: &RunConfig, manifest: &mut Manifest) -> 
 /// Every setting with its value, as `--config` reads it.
 pub(super) fn settings(config: &RunConfig) -> Result<String> {
     let failed = |e: &dyn std::fmt::Display| Error::Internal(format!("settings: {e}"));
-    let mut value = serde_json::to_value(config).map_err(|e| failed(&e))?;
-    if let Some(map) = value.as_object_mut() {
-        // What is not set has no line.
-        map.retain(|_, value| !value.is_null());
-        // Once was asked for, not every night.
-        map.remove("force");
-    }
-    let table = toml::Value::try_from(value).map_err(|e| failed(&e))?;
+    let mut map = config.settings();
+    // Once was asked for, not every night.
+    map.remove("force");
+    let table = toml::Value::try_from(Value::Object(map)).map_err(|e| failed(&e))?;
     toml::to_string(&table).map_err(|e| failed(&e))
 }
 
@@ -192,6 +216,7 @@ pub(super) fn reject_data(
     let mean = ratings.iter().map(|&v| f64::from(v)).sum::<f64>() / ratings.len().max(1) as f64;
     out.write(SETTINGS, settings(config)?.as_bytes())?;
     let mut outputs = vec![output_entry(&out, SETTINGS, 0, "TOML")?];
+    outputs.extend(reject_entry(&out, &data.inputs.rejects)?);
     log.close(&out.file(LOG))?;
     outputs.push(output_entry(&out, LOG, 0, "JSON lines")?);
     let mut record = json!({

@@ -25,6 +25,9 @@ pub struct Record {
     /// What it says of itself; none where its manifest is of no run.
     #[serde(flatten)]
     pub run: Option<RunEntry>,
+    /// Why its manifest cannot be read, where it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damaged: Option<String>,
     /// All that its manifest says.
     #[serde(skip)]
     pub manifest: Value,
@@ -40,7 +43,8 @@ impl Record {
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.run.as_ref().map_or("", |run| &run.run_id)
+        let name = self.path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+        self.run.as_ref().map_or(name, |run| &run.run_id)
     }
 
     /// Whether it was rejected.
@@ -59,24 +63,31 @@ pub(super) fn read(path: &Path) -> Result<Record> {
     let value: Value =
         serde_json::from_slice(&text).map_err(|e| wrong(format!("not a manifest: {e}")))?;
     let run = serde_json::from_value(value.clone()).ok();
-    Ok(Record { path: path.to_owned(), served: false, run, manifest: value })
+    Ok(Record { path: path.to_owned(), served: false, run, damaged: None, manifest: value })
 }
 
-/// All complete runs and all rejected ones, oldest first.
+/// All complete runs and all rejected ones, oldest first; those whose manifest cannot be read say so.
 ///
 /// # Errors
-/// [`Error::Model`] if there is no such directory, or a manifest cannot be read.
+/// [`Error::Model`] if there is no such directory.
 pub fn list(root: &Path) -> Result<Vec<Record>> {
     let directory = RunDirectory::open(root)?;
     let latest = directory.latest();
+    let record = |path: PathBuf| {
+        read(&path).unwrap_or_else(|error| Record {
+            path,
+            served: false,
+            run: None,
+            damaged: Some(error.to_string()),
+            manifest: Value::Null,
+        })
+    };
     let mut records = Vec::new();
     for id in directory.runs() {
-        let record = read(&directory.run(&id))?;
-        records.push(Record { served: latest.as_deref() == Some(&*id), ..record });
+        let served = latest.as_deref() == Some(&*id);
+        records.push(Record { served, ..record(directory.run(&id)) });
     }
-    for id in directory.rejects() {
-        records.push(read(&directory.rejected(&id))?);
-    }
+    records.extend(directory.rejects().iter().map(|id| record(directory.rejected(id))));
     records.sort_by(|a, b| a.id().cmp(b.id()));
     Ok(records)
 }
@@ -113,15 +124,20 @@ pub fn rollback(
     stop: &AtomicBool,
 ) -> Result<(String, Option<String>)> {
     let directory = RunDirectory::open(root)?;
-    let _lock = Lock::take(root, "rollback", Duration::ZERO, stop)?;
+    let _lock = Lock::take(root, "rollback", Duration::ZERO, (stop, &|_| {}))?;
     let latest = directory.latest();
     let record = match to {
         Some(name) => show(root, name)?,
         None => {
             let runs = directory.runs();
+            // By a clock that was set back, what came before may have a later name.
             let before = runs.iter().rev().find(|id| latest.as_ref().is_some_and(|l| *id < l));
+            let before =
+                before.or_else(|| runs.iter().rev().find(|id| Some(*id) != latest.as_ref()));
             let Some(before) = before else {
-                return Err(Error::Usage("there is no run before the one that is served".into()));
+                return Err(Error::Usage(
+                    "there is no other run than the one that is served".into(),
+                ));
             };
             read(&directory.run(before))?
         }

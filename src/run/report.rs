@@ -23,6 +23,8 @@ pub enum RunResult {
     /// Something went wrong; what was served still is.
     #[default]
     Failed,
+    /// It was stopped, or its time was up; the next one goes on.
+    Interrupted,
     /// Nothing was to be done but to look.
     Valid,
 }
@@ -152,6 +154,9 @@ impl RunReport {
         self.exit_code = code;
         self.result = match error {
             Error::DataGate { .. } | Error::QualityGate { .. } => RunResult::Rejected,
+            Error::Stopped | Error::StoppedAt { .. } | Error::TimeLimit { .. } => {
+                RunResult::Interrupted
+            }
             _ => RunResult::Failed,
         };
         self.reason = Some(super::chain(error));
@@ -163,11 +168,11 @@ impl RunReport {
         match self.result {
             RunResult::Promoted => format!("run {} is published", self.run_id),
             RunResult::Noop => {
-                let latest = self.latest.as_deref().unwrap_or_default();
-                format!("nothing to do: ratings and settings are those of run {latest}")
+                format!("nothing to do: {}", self.reason.as_deref().unwrap_or_default())
             }
             RunResult::Rejected => format!("run {} is rejected", self.run_id),
             RunResult::Failed => format!("run {} failed", self.run_id),
+            RunResult::Interrupted => format!("run {} was interrupted", self.run_id),
             RunResult::Valid => "settings and ratings are good".to_owned(),
         }
     }

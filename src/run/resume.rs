@@ -87,12 +87,16 @@ pub(super) fn checkpoints(
     if config.resume == Resume::Never {
         own.remove();
     }
-    if own.is_empty() && config.resume != Resume::Never {
+    let readable =
+        || !["train", "refit"].iter().all(|stage| own.latest(stage, |_, _| {}).is_none());
+    let none = own.is_empty() || (config.resume == Resume::Require && !readable());
+    if none && config.resume != Resume::Never {
         let other = others(directory, &own).into_iter().next();
         let why = other.map(|other| difference(&other.about().unwrap_or_default(), about));
         match (config.resume, why) {
             (Resume::Require, why) => {
-                let why = why.unwrap_or_else(|| "there is none".to_owned());
+                let none = if own.is_empty() { "there is none" } else { "all of them are damaged" };
+                let why = why.unwrap_or_else(|| none.to_owned());
                 return Err(Error::Checkpoint(why));
             }
             (_, Some(why)) => {
@@ -105,7 +109,9 @@ pub(super) fn checkpoints(
             (_, None) => {}
         }
     }
-    own.describe(about)?;
+    if let Err(error) = own.describe(about) {
+        log.warn(&format!("no checkpoints: {}", super::chain(&error)));
+    }
     let every = Duration::from_secs(u64::from(config.checkpoint_every.get()));
     Ok(Checkpoints::new(own, every, config.resume != Resume::Never))
 }
@@ -113,7 +119,9 @@ pub(super) fn checkpoints(
 /// Removes all checkpoints: the training that they would have shortened is done.
 pub(super) fn remove_all(directory: &RunDirectory) {
     let Ok(entries) = std::fs::read_dir(directory.checkpoints()) else { return };
-    for entry in entries.flatten() {
-        CheckpointDir::new(entry.path()).remove();
+    for dir in entries.flatten().map(|entry| CheckpointDir::new(entry.path())) {
+        if dir.about().is_some() {
+            dir.remove();
+        }
     }
 }

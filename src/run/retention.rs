@@ -32,7 +32,7 @@ pub fn prune(root: &Path, last: u32, within: Span, dry: bool, stop: &AtomicBool)
     let directory = RunDirectory::open(root)?;
     let _lock = match dry {
         true => None,
-        false => Some(Lock::take(root, "prune", Duration::ZERO, stop)?),
+        false => Some(Lock::take(root, "prune", Duration::ZERO, (stop, &|_| {}))?),
     };
     Ok(remove(&directory, last as usize, within, now(), dry))
 }
@@ -52,8 +52,9 @@ fn remove(
     let latest = directory.latest();
     let lineage = latest.as_deref().and_then(|id| records::read(&directory.run(id)).ok());
     let lineage = lineage.and_then(|record| record.run).map(|run| run.lineage).unwrap_or_default();
-    let needed: HashSet<String> =
-        [latest, lineage.warm_start_from, lineage.aligned_to].into_iter().flatten().collect();
+    let pointed = directory.pointer().map(|pointer| pointer.run_id);
+    let needed = [latest, pointed, lineage.warm_start_from, lineage.aligned_to];
+    let needed: HashSet<String> = needed.into_iter().flatten().collect();
     // What began later than now, by a clock that was set back, is not old.
     let recent = |id: &str| {
         began(id).is_none_or(|began| now.saturating_sub(began) <= within.as_secs() as i64)

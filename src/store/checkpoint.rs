@@ -10,7 +10,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
@@ -75,7 +74,7 @@ impl CheckpointDir {
     pub fn describe(&self, about: &serde_json::Value) -> Result<()> {
         let created = fs::create_dir_all(&self.path);
         created.map_err(|source| Error::Write { path: self.path.clone(), source })?;
-        self.put(ABOUT, about.to_string().as_bytes())
+        self.put(ABOUT, |path| fs::write(path, about.to_string()))
     }
 
     /// Writes a checkpoint, and removes those of the stage that are older than the one before it.
@@ -83,8 +82,7 @@ impl CheckpointDir {
     /// # Errors
     /// [`Error::Write`].
     pub fn write(&self, stage: &str, iteration: u32, beside: &str, state: &State) -> Result<()> {
-        let bytes = serialized(beside, state)?;
-        self.put(&format!("{stage}-{iteration:06}.ckpt"), &bytes)?;
+        self.put(&format!("{stage}-{iteration:06}.ckpt"), |path| serialize(beside, state, path))?;
         let mut files = self.files(stage);
         files.truncate(files.len().saturating_sub(KEPT));
         for (_, path) in files {
@@ -138,10 +136,11 @@ impl CheckpointDir {
     }
 
     /// Writes a file that is there as a whole or not at all.
-    fn put(&self, name: &str, content: &[u8]) -> Result<()> {
+    fn put(&self, name: &str, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
         let put = || -> std::io::Result<()> {
-            let mut file = NamedTempFile::with_prefix_in(".new-", &self.path)?;
-            file.write_all(content)?;
+            let file = NamedTempFile::with_prefix_in(".new-", &self.path)?;
+            write(file.path())?;
+            // Written by its name, and so by another handle: this one is of the same file.
             file.as_file().sync_all()?;
             file.persist(self.path.join(name)).map_err(|e| e.error)?;
             File::open(&self.path)?.sync_all()
@@ -164,37 +163,32 @@ fn checksum<'a>(beside: &str, arrays: impl Iterator<Item = (&'a str, &'a [u8])>)
     hex(&hash.finalize())
 }
 
-fn serialized(beside: &str, state: &State) -> Result<Vec<u8>> {
-    let bytes = |array: &Array| -> (Dtype, Vec<u8>) {
-        match array {
-            Array::F32(values) => {
-                (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
-            }
-            Array::F64(values) => {
-                (Dtype::F64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
-            }
-        }
-    };
-    let arrays: Vec<(&str, Dtype, Vec<u8>)> = state
-        .arrays()
-        .iter()
-        .map(|(name, array)| {
-            let (dtype, bytes) = bytes(array);
-            (name.as_str(), dtype, bytes)
-        })
-        .collect();
-    let sha256 = checksum(beside, arrays.iter().map(|(name, _, bytes)| (*name, &bytes[..])));
+/// The bytes of an array as they are in memory: a checkpoint belongs to one kind of machine, which is part
+/// of what it is of.
+fn bytes_of(array: &Array) -> (Dtype, usize, &[u8]) {
+    match array {
+        Array::F32(values) => (Dtype::F32, values.len(), bytemuck::cast_slice(values)),
+        Array::F64(values) => (Dtype::F64, values.len(), bytemuck::cast_slice(values)),
+    }
+}
+
+/// Writes a checkpoint without a copy of the state.
+fn serialize(beside: &str, state: &State, path: &Path) -> std::io::Result<()> {
+    let arrays = || state.arrays().iter().map(|(name, array)| (name.as_str(), bytes_of(array)));
+    let sha256 = checksum(beside, arrays().map(|(name, (_, _, bytes))| (name, bytes)));
     let header = Header { version: VERSION, beside: beside.to_owned(), sha256 };
-    let failed = |e: &dyn std::fmt::Display| Error::Internal(format!("a checkpoint: {e}"));
-    let header = serde_json::to_string(&header).map_err(|e| failed(&e))?;
-    let mut views = Vec::with_capacity(arrays.len());
-    for (name, dtype, bytes) in &arrays {
-        let length = bytes.len() / if *dtype == Dtype::F32 { 4 } else { 8 };
-        let view = TensorView::new(*dtype, vec![length], bytes).map_err(|e| failed(&e))?;
-        views.push((*name, view));
+    let header = serde_json::to_string(&header)?;
+    let failed = |e: &dyn std::fmt::Display| std::io::Error::other(e.to_string());
+    let mut views = Vec::new();
+    for (name, (dtype, length, bytes)) in arrays() {
+        let view = TensorView::new(dtype, vec![length], bytes).map_err(|e| failed(&e))?;
+        views.push((name, view));
     }
     let header = HashMap::from([(KEY.to_owned(), header)]);
-    safetensors::serialize(views, Some(header)).map_err(|e| failed(&e))
+    safetensors::serialize_to_file(views, Some(header), path).map_err(|e| match e {
+        safetensors::SafeTensorError::IoError(e) => e,
+        other => failed(&other),
+    })
 }
 
 /// Reads a checkpoint, or says why it cannot be.
@@ -226,10 +220,10 @@ pub fn parse_checkpoint(bytes: &[u8]) -> Result<(String, State), String> {
         let data = view.data();
         let array = match view.dtype() {
             Dtype::F32 => {
-                Array::F32(data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+                Array::F32(data.as_chunks().0.iter().map(|b| f32::from_ne_bytes(*b)).collect())
             }
             Dtype::F64 => {
-                Array::F64(data.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+                Array::F64(data.as_chunks().0.iter().map(|b| f64::from_ne_bytes(*b)).collect())
             }
             other => return Err(format!("\"{name}\" holds {other:?}")),
         };
@@ -287,7 +281,9 @@ mod tests {
 
     #[test]
     fn no_bytes_make_it_panic() {
-        let whole = serialized("beside", &state(&[1.0, 2.0])).expect("writes");
+        let file = NamedTempFile::new().expect("temporary file");
+        serialize("beside", &state(&[1.0, 2.0]), file.path()).expect("writes");
+        let whole = fs::read(file.path()).expect("reads");
         assert!(parse_checkpoint(&whole).is_ok());
         for cut in 0..whole.len() {
             assert!(parse_checkpoint(&whole[..cut]).is_err());

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::ids::Ids;
 use crate::linalg::Matrix;
-use crate::load::decode;
+use crate::load::{check_footer, decode};
 use crate::model::{Embedding, Layout, Trained};
 
 /// What is written beside every row.
@@ -254,7 +254,9 @@ fn vectors_series(vectors: &Matrix) -> PolarsResult<Series> {
 /// [`Error::Model`] if the file is not such a table.
 pub fn read_factors(path: &Path, axis: Axis, rank: usize) -> Result<(Trained, Embedding)> {
     let wrong = |message: String| Error::Model { path: path.to_owned(), message };
-    let file = File::open(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;
+    let mut file = File::open(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;
+    let footer = check_footer(&mut file);
+    footer.map_err(|e| wrong(format!("not a readable Parquet file: {e}")))?;
     let frame = decode(|| ParquetReader::new(file).finish());
     let frame = frame.map_err(|e| wrong(format!("not a readable Parquet file: {e}")))?;
     let read = || -> PolarsResult<(Trained, Embedding)> {

@@ -5,11 +5,38 @@ use std::fs::File;
 use std::path::Path;
 
 use polars::prelude::*;
+use serde::{Deserialize, Serialize};
 
+use super::InputEntry;
 use super::factors::into_io;
 use super::ranked::ids;
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id};
+
+/// Rows that were folded in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FoldedEntry {
+    /// Which side.
+    pub side: Axis,
+    /// The model it was folded into.
+    pub model_version: String,
+    /// When.
+    pub folded_at: String,
+    /// The files with the rows' complete ratings.
+    pub inputs: Vec<InputEntry>,
+    /// Rows that the model did not have.
+    pub added: usize,
+    /// Rows that replaced earlier ones.
+    pub replaced: usize,
+    /// Rows of the other side that were solved again, by an update.
+    #[serde(default)]
+    pub items: usize,
+    /// Ratings that are new or other than before: all of them, of rows that were folded in.
+    #[serde(default)]
+    pub changed_ratings: usize,
+    /// Ratings used.
+    pub n_ratings: usize,
+}
 
 /// Ratings under external ids, column by column.
 #[derive(Debug, Clone, Default)]

@@ -5,9 +5,8 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::RunEntry;
+use super::{FoldedEntry, RunEntry};
 use crate::error::{Error, Result};
-use crate::ids::Axis;
 use crate::metric::Bin;
 use crate::model::Layout;
 use crate::split::Split;
@@ -115,31 +114,6 @@ pub struct ExportManifest {
     pub flavor: Flavor,
     /// The files with their checksums.
     pub outputs: Vec<OutputEntry>,
-}
-
-/// Rows that were folded in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FoldedEntry {
-    /// Which side.
-    pub side: Axis,
-    /// The model it was folded into.
-    pub model_version: String,
-    /// When.
-    pub folded_at: String,
-    /// The files with the rows' complete ratings.
-    pub inputs: Vec<InputEntry>,
-    /// Rows that the model did not have.
-    pub added: usize,
-    /// Rows that replaced earlier ones.
-    pub replaced: usize,
-    /// Rows of the other side that were solved again, by an update.
-    #[serde(default)]
-    pub items: usize,
-    /// Ratings that are new or other than before: all of them, of rows that were folded in.
-    #[serde(default)]
-    pub changed_ratings: usize,
-    /// Ratings used.
-    pub n_ratings: usize,
 }
 
 /// The program that wrote the manifest.
@@ -309,6 +283,9 @@ pub struct ModelEntry {
     /// is kept while it does, so that indexes stay valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mips_norm: Option<f64>,
+    /// The scale of the factors that were measured, where the published ones were fitted again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<MeasuredScale>,
     /// Whether the published factors were fitted on all ratings, the holdout included.
     pub refit: bool,
     /// Standard deviation of a rating around its prediction, where it was estimated (bayes).
@@ -321,6 +298,19 @@ pub struct ModelEntry {
     pub untrained_users: usize,
     /// Items left out because they have no training rating.
     pub untrained_items: usize,
+}
+
+/// What turns the measured factors of a refitted model into scores: as of its training ratings alone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredScale {
+    /// μ of the score.
+    pub global_mean: f64,
+    /// Mean of the training ratings.
+    pub training_mean: f64,
+    /// Smallest training rating.
+    pub rating_min: f64,
+    /// Largest training rating.
+    pub rating_max: f64,
 }
 
 /// One file of the model.

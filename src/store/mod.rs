@@ -12,6 +12,7 @@
 mod checkpoint;
 mod factors;
 mod folded;
+mod kept;
 mod manifest;
 mod outdir;
 mod ranked;
@@ -24,13 +25,14 @@ use std::path::{Path, PathBuf};
 
 pub use checkpoint::{CheckpointDir, parse_checkpoint};
 pub use factors::{FactorTable, Lists, Stamp, read_factors, write_factors, write_spark_factors};
-pub use folded::{FoldedRatings, folded_file};
+pub use folded::{FoldedEntry, FoldedRatings, folded_file};
+pub use kept::{HOLDOUT_RATINGS, TRAINING_RATINGS, write_ratings};
 pub use manifest::{
-    Data, ExportManifest, FORMAT_VERSION, Flavor, FoldedEntry, InputEntry, Manifest, ModelEntry,
+    Data, ExportManifest, FORMAT_VERSION, Flavor, InputEntry, Manifest, MeasuredScale, ModelEntry,
     OutputEntry, SplitEntry, Tool, listed_outputs,
 };
-pub(crate) use outdir::unlisted_files;
 pub use outdir::{DirKind, OutDir};
+pub(crate) use outdir::{unlisted_files, wrong_manifest};
 pub use ranked::{Reason, RowFormat, RowShape, RowWriter, Rows};
 pub use run_entry::{Alignment, GateEntry, Lineage, RunEntry, Severity, Status, Trigger};
 pub use table::{RatingsWriter, write_predictions};
@@ -56,6 +58,9 @@ pub const METRICS: &str = "metrics.json";
 /// [`Error::Model`] for a directory that is incomplete, damaged or of a newer format.
 pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
     let wrong = |path: &Path, message: String| Error::Model { path: path.to_owned(), message };
+    // Through a link that may be swapped meanwhile, to one place.
+    let resolved = path.canonicalize();
+    let path = resolved.as_deref().unwrap_or(path);
     if !path.is_dir() {
         let message =
             if path.exists() { "not a model directory" } else { "no such model directory" };
@@ -75,7 +80,16 @@ pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
 /// # Errors
 /// As [`read_model`].
 pub fn read_measured(path: &Path, manifest: &Manifest) -> Result<Option<Model>> {
-    manifest.model.refit.then(|| read_factor_files(path, "train_", manifest)).transpose()
+    let read = || {
+        let mut model = read_factor_files(path, "train_", manifest)?;
+        if let Some(measured) = manifest.model.measured.filter(|_| model.scale.rates()) {
+            model.scale.mean = measured.global_mean;
+            model.scale.fallback = measured.training_mean;
+            model.scale.range = (measured.rating_min, measured.rating_max);
+        }
+        Ok(model)
+    };
+    manifest.model.refit.then(read).transpose()
 }
 
 /// Reads the samples of the posterior that a model keeps, checked as the model is; none where it keeps

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::{MANIFEST, OutputEntry, verify};
@@ -259,6 +260,17 @@ fn files_below(directory: &Path, prefix: &str) -> io::Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+/// What is wrong with the manifest of a run, by the checksum in its mark; nothing where it is no run.
+pub(crate) fn wrong_manifest(directory: &Path) -> Option<String> {
+    let mark = MARKS.iter().find_map(|mark| fs::read(directory.join(mark)).ok())?;
+    let mark: serde_json::Value = serde_json::from_slice(&mark).unwrap_or_default();
+    let manifest = fs::read(directory.join(MANIFEST)).unwrap_or_default();
+    let found = crate::load::hex(&Sha256::digest(&manifest));
+    (mark["manifest_sha256"] != found.as_str()).then(|| {
+        "its checksum differs from the one in the run's mark: it was changed or damaged".into()
+    })
 }
 
 /// Files in a directory that a manifest does not list, sorted.

@@ -94,7 +94,7 @@ fn configuration_mistakes_are_located() {
         ("holdout = \"hsh\"", "invalid value 'hsh'"),
         ("refit = 3", "key \"refit\": true or false is needed"),
         ("factors = [1]", "key \"factors\": array is not allowed here"),
-        ("factors = ", "TOML parse error"),
+        ("factors = ", "line 1, column 11: string values must be quoted"),
     ] {
         fs::write(&file, text).unwrap();
         let (code, _, err) = run(&["train", "--config", file.to_str().unwrap()]);

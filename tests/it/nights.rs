@@ -83,11 +83,16 @@ impl Nights {
     pub(crate) fn served(&self) -> (String, Model) {
         let id = fs::read_link(self.path("runs/latest")).unwrap();
         let id = id.file_name().unwrap().to_str().unwrap().to_owned();
-        let pointer: Value =
-            serde_json::from_slice(&fs::read(self.path("runs/latest.json")).unwrap()).unwrap();
-        assert_eq!(pointer["run_id"], *id);
+        assert_eq!(self.pointed(), id);
         // Reads and compares every checksum.
         (id, read_model(&self.path("runs/latest")).unwrap().0)
+    }
+
+    /// The run that latest.json names.
+    fn pointed(&self) -> String {
+        let pointer = fs::read(self.path("runs/latest.json")).unwrap();
+        let pointer: Value = serde_json::from_slice(&pointer).unwrap();
+        pointer["run_id"].as_str().unwrap().to_owned()
     }
 
     fn manifest(&self, path: &str) -> Value {
@@ -323,7 +328,7 @@ fn another_kind_of_model_starts_cold_and_says_why() {
     why(&["-i", "3", "--nonnegative"], "nonnegative");
     why(&["-i", "3", "--no-mean"], "raw ratings");
     why(&["-i", "4", "--warm-start", "off"], "--warm-start off");
-    why(&["-i", "4", "--cold-every", "1"], "one run in 1 starts cold");
+    why(&["-i", "5", "--cold-every", "1"], "one run in 1 starts cold");
     // A holdout that is another one every night is never warm.
     for _ in 0..2 {
         nights.good(&["-i", "3", "--holdout", "last", "--force", "--allow-gate-failure"]);
@@ -500,9 +505,13 @@ fn kill_at_any_moment_loses_nothing() {
         let _ = child.kill();
         let status = child.wait().unwrap();
         interrupted += u64::from(!status.success());
-        let served = nights.served();
-        let complete = same(&served.1, &before.1) || same(&served.1, &undisturbed);
-        assert!(complete, "kill {number}");
+        // The link is swapped first: for a moment latest.json still names the run before.
+        for served in [nights.path("runs/latest"), nights.path("runs/runs").join(nights.pointed())]
+        {
+            let (served, _) = read_model(&served).unwrap();
+            let complete = same(&served, &before.1) || same(&served, &undisturbed);
+            assert!(complete, "kill {number}");
+        }
         let (code, report, log) = nights.run(&settings);
         assert_eq!(code, 0, "kill {number}: {report} {log}");
         resumed += u64::from(report["resumed_from_sweep"].is_u64());
@@ -565,9 +574,25 @@ fn what_is_wrong_is_said_and_nothing_is_lost() {
     fs::write(&file, bytes).unwrap();
     let (code, _, err) = run(&["verify", &nights.text("runs/latest")]);
     assert!(code == 3 && err.contains("checksum"), "{err}");
-    let report = nights.good(&["-i", "3"]);
-    assert!(report["warnings"][0].as_str().unwrap().contains("cannot be read"), "{report}");
+    let (code, report, _) = nights.run(&["-i", "3"]);
+    assert_eq!(code, 3, "{report}");
+    assert!(report["reason"].as_str().unwrap().contains("nothing to compare with"), "{report}");
+    let report = nights.good(&["-i", "3", "--allow-gate-failure"]);
+    assert_eq!(report["lineage"]["cold_because"], "no earlier run can be read");
     assert_ne!(nights.served().0, before);
+    // With another one to compare with, that one stands in, and gates are what they were.
+    let served = nights.served().0;
+    nights.night(62);
+    nights.good(&["-i", "3"]);
+    fs::write(nights.path("runs/latest/manifest.json"), "{}").unwrap();
+    nights.night(20);
+    let (code, report, _) = nights.run(&["-i", "3"]);
+    assert_eq!(code, 4, "{report}");
+    assert!(gate(&report, "rows")["message"].as_str().unwrap().contains(&served), "{report}");
+    nights.night(60);
+    let report = nights.good(&["-i", "3", "--force"]);
+    assert!(report["warnings"][0].as_str().unwrap().contains("stands in"), "{report}");
+    assert_eq!(report["lineage"]["warm_start_from"], *served);
     // Published runs stay as they are.
     let latest = nights.text("runs/latest");
     let (code, _, err) =
@@ -663,6 +688,138 @@ fn a_clock_that_was_set_back_does_no_harm() {
     assert_eq!(nights.names("runs/runs"), [second, third]);
 }
 
+/// The rating files of one night are those of the next: what a run needs later it has kept.
+#[test]
+fn a_run_is_used_when_its_files_are_gone() {
+    let nights = Nights::of_sample();
+    nights.night(50);
+    nights.good(&["-i", "3", "--patience", "9"]);
+    let latest = nights.text("runs/latest");
+    let user = nights.lines[0].1.split(',').next().unwrap().to_owned();
+    let ask = || {
+        let recommended = run(&["recommend", &latest, "--user", &user, "-n", "5", "--json"]);
+        let evaluated = run(&["evaluate", &latest, "--json", "--quiet"]);
+        assert!(recommended.0 == 0 && evaluated.0 == 0, "{recommended:?} {evaluated:?}");
+        [recommended.1, evaluated.1].map(|line| {
+            let mut report: Value = serde_json::from_str(&line).unwrap();
+            report["durations_s"] = Value::Null;
+            report
+        })
+    };
+    let before = ask();
+    let metrics = nights.manifest("runs/latest")["metrics"].clone();
+    // The vectors were turned after they were measured: the last digits move.
+    let rmse =
+        [&before[1]["rating"]["rmse"], &metrics["holdout_rmse"]].map(|v| v.as_f64().unwrap());
+    assert!((rmse[0] / rmse[1] - 1.0).abs() < 1e-6, "{rmse:?}");
+    fs::remove_file(nights.path("ratings.csv")).unwrap();
+    assert_eq!(ask(), before);
+    nights.night(51);
+    let (new, out) = (nights.text("ratings.csv"), nights.text("updated"));
+    let (code, _, err) = run(&["update", &latest, &new, "-o", &out, "--quiet"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(nights.manifest("updated")["run_id"].is_null());
+    // Unless it was told not to.
+    nights.good(&["-i", "3", "--drop-ratings"]);
+    fs::remove_file(nights.path("ratings.csv")).unwrap();
+    let (code, _, err) = run(&["recommend", &latest, "--user", &user]);
+    assert!(code == 3 && err.contains("ratings.csv"), "{err}");
+}
+
+/// What a killed run, or somebody, left half is mended by the next run, and what is not lacuna's stays.
+#[test]
+fn what_is_served_is_mended_and_what_is_others_stays() {
+    let nights = Nights::of_sample();
+    nights.night(40);
+    nights.good(&["-i", "2"]);
+    nights.night(42);
+    nights.good(&["-i", "2"]);
+    let (served, first) = (nights.served().0, nights.names("runs/runs")[0].clone());
+    let pointer = fs::read_to_string(nights.path("runs/latest.json")).unwrap();
+    fs::write(nights.path("runs/latest.json"), pointer.replace(&served, &first)).unwrap();
+    let noop = |words: &str| {
+        let (code, report, _) = nights.run(&["-i", "2"]);
+        assert_eq!((code, &report["result"]), (0, &"noop".into()), "{report}");
+        assert!(report["warnings"].to_string().contains(words), "{report}");
+        assert_eq!(nights.served().0, served);
+    };
+    noop("do again");
+    fs::remove_file(nights.path("runs/latest.json")).unwrap();
+    noop("do again");
+    fs::remove_file(nights.path("runs/latest")).unwrap();
+    noop("do again");
+    noop("");
+    // A served run that is not whole is no reason to do nothing.
+    fs::remove_file(nights.path("runs/latest/metrics.json")).unwrap();
+    nights.good(&["-i", "2"]);
+    assert_ne!(nights.served().0, served);
+    // A manifest that was edited is seen.
+    let manifest = nights.path("runs/latest/manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replacen("\"seed\": 42", "\"seed\": 43", 1)).unwrap();
+    let (code, _, err) = run(&["verify", &nights.text("runs/latest")]);
+    assert!(code == 3 && err.contains("manifest.json"), "{err}");
+    let (_, out, _) = nights.runs(&["list"]);
+    assert_eq!(out.lines().count(), 5, "{out}");
+    fs::write(&manifest, "broken").unwrap();
+    let (code, out, _) = nights.runs(&["list"]);
+    assert!(code == 0 && out.contains("damaged"), "{out}");
+    assert_eq!(nights.runs(&["rollback", &first]).0, 0);
+    assert_eq!(nights.served().0, first);
+    // Somebody's directory.
+    fs::create_dir_all(nights.path("project/.tmp/mine")).unwrap();
+    let (code, _, err) = run(&["run", &nights.text("ratings.csv"), "-o", &nights.text("project")]);
+    assert!(code == 2 && err.contains("is not empty and no directory of runs"), "{err}");
+    assert!(nights.path("project/.tmp/mine").is_dir());
+    fs::create_dir_all(nights.path("runs/.tmp/mine")).unwrap();
+    fs::create_dir_all(nights.path("runs/.ckpt/mine")).unwrap();
+    nights.night(44);
+    nights.good(&["-i", "2"]);
+    assert!(nights.path("runs/.tmp/mine").is_dir() && nights.path("runs/.ckpt/mine").is_dir());
+}
+
+/// A run is compared with the factors that were measured under their own mean, not under that of all ratings.
+#[test]
+fn a_refitted_model_is_compared_as_it_was_measured() {
+    let nights = Nights::of_sample();
+    // Late ratings are higher, and are held out by their time.
+    let boundary = nights.lines[nights.lines.len() / 2].0;
+    nights.ratings(100, |number, line| {
+        let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+        if number * 2 >= nights.lines.len() {
+            cells[2] = format!("{}", cells[2].parse::<f64>().unwrap() + 1.0);
+        }
+        cells.join(",")
+    });
+    let time = format!("@{boundary}");
+    let settings =
+        ["-i", "5", "--refit", "--holdout", "time", "--split-time", &time, "--warm-start", "off"];
+    nights.good(&[&settings[..], &["--allow-gate-failure"]].concat());
+    let (_, report, _) = nights.run(&[&settings[..], &["--force"]].concat());
+    let observed = |name: &str| gate(&report, name)["observed"].as_f64().unwrap();
+    assert!(observed("previous-model").abs() < 1e-6, "{report}");
+    assert!(observed("mean-shift").abs() < 1e-6, "{report}");
+    // Its settings, dates among them, can be given again.
+    let file = nights.text("runs/latest/config.resolved.toml");
+    let (code, _, err) = run(&["run", "--config", &file, "--json", "-q"]);
+    assert!(code != 2, "{err}");
+}
+
+#[test]
+fn a_cold_start_that_is_rejected_is_not_tried_every_night() {
+    let nights = Nights::of_sample();
+    let settings = ["-i", "3", "-k", "16", "--tol", "0", "--cold-every", "3", "--force"];
+    nights.night(60);
+    let mut starts = Vec::new();
+    for _ in 0..6 {
+        let (code, report, _) = nights.run(&settings);
+        starts.push((code, report["lineage"]["warm_start_from"].is_string()));
+    }
+    // Cold, two warm ones, a cold one that is worse after three iterations, and warm ones again.
+    let wanted = [(0, false), (0, true), (0, true), (5, false), (0, true), (0, true)];
+    assert_eq!(starts, wanted);
+}
+
 #[test]
 fn old_runs_go_and_earlier_ones_can_be_served_again() {
     let nights = Nights::of_sample();
@@ -694,7 +851,8 @@ fn old_runs_go_and_earlier_ones_can_be_served_again() {
     assert_eq!(nights.runs(&["rollback", &all[0]]).0, 0);
     assert_eq!(nights.served().0, all[0]);
     let (code, _, err) = nights.runs(&["rollback"]);
-    assert!(code == 2 && err.contains("no run before"), "{err}");
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(nights.runs(&["rollback", &all[0]]).0, 0);
     // A damaged one is not served.
     fs::write(nights.path("runs/runs").join(&all[1]).join("metrics.json"), "{}").unwrap();
     let (code, _, err) = nights.runs(&["rollback", &all[1]]);

@@ -163,6 +163,30 @@ fn updates_follow_each_other_and_say_when_to_train_again() {
 }
 
 #[test]
+fn what_was_known_and_what_is_new_meet_as_duplicates_do() {
+    let case = Case::new(1, &["-a", "ials", "--confidence", "linear", "--holdout", "none"]);
+    // One more event for a pair that is there: counts add up.
+    let line = case.old.iter().find(|line| field(line, 2) == "3.0").unwrap();
+    case.write("more.csv", [line]);
+    let report = case.update(&[&case.path("more.csv"), "--add"], "updated");
+    assert_eq!(report["changed_ratings"], 1, "{report}");
+    let (user, item) = (field(line, 0), field(line, 1));
+    let mut whole: Vec<String> =
+        case.old.iter().filter(|l| field(l, 0) == user && field(l, 1) != item).cloned().collect();
+    whole.push(line.replacen(",3.0,", ",6.0,", 1));
+    case.write("whole.csv", &whole);
+    let other = case.update(&[&case.path("whole.csv")], "whole");
+    assert!(case.model("whole") == case.model("updated"));
+    // Another operation, another identity; and nothing new is no mistake.
+    assert_ne!(report["model_version"], other["model_version"]);
+    let case = Case::new(1, &["--holdout", "none"]);
+    case.write("known.csv", [&case.old[5]]);
+    let report = case.update(&[&case.path("known.csv"), "--add"], "same");
+    assert_eq!((&report["changed_ratings"], &report["items"]), (&0.into(), &0.into()), "{report}");
+    assert!(report["warnings"][0].as_str().unwrap().contains("known already"), "{report}");
+}
+
+#[test]
 fn what_is_held_out_stays_held_out() {
     let case = Case::new(3, &[]);
     let report = case.update(&[&case.path("new.csv"), "--add"], "updated");

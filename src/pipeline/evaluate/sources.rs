@@ -64,7 +64,8 @@ impl Sources {
             check_count(fitted.cells.len(), manifest)?;
             return Ok(Self { fitted, looked_at: None, test, given, folded: Vec::new(), warnings });
         }
-        let mut data = replay(settings, manifest, &place, stop, observer, &mut warnings)?;
+        let mut data =
+            replay(settings, (&config.model, manifest), &place, stop, observer, &mut warnings)?;
         let parts = std::mem::take(&mut data.parts);
         let source = |cells: Vec<Cell>| Source {
             cells,
