@@ -77,6 +77,8 @@ impl Checkpoints {
             // The stage before is complete: its end is needed to begin this one.
             self.flush(observer);
         }
+        // Not two of them at once: they are large.
+        self.held = None;
         let mut state = iteration.snapshot.take();
         more(&mut state);
         let beside = serde_json::to_string(beside).unwrap_or_default();

@@ -67,6 +67,8 @@ pub(super) fn estimate(
         // Read, and once more in the order of today's rows.
         train += (models + 1) * (data.n_users + data.n_items) as u64 * vector;
     }
+    // What the allocator keeps of what was freed.
+    train += train / 5;
     let kernel = cost.seconds_per_iteration * f64::from(settings.iterations());
     let measured = previous.and_then(|previous| previous.seconds(&settings, ratings));
     let load_bytes = BASE + cost.load_bytes;
