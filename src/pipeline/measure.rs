@@ -41,7 +41,7 @@ impl<'a> Held<'a> {
         self.fold_in.or(self.looked_at).unwrap_or(&self.ratings.by_user)
     }
 
-    fn known(&self) -> Known<'a> {
+    pub(super) fn known(&self) -> Known<'a> {
         Known::new(self.seen(), &self.ratings.by_item)
     }
 

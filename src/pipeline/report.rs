@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::RankingMetrics;
+use super::segments::Segment;
 use super::train::Comparison;
 use crate::metric::{Coverage, HoldoutErrors, RatingErrors, TrainingErrors, mae, rmse};
 use crate::store::Manifest;
@@ -90,6 +91,12 @@ pub struct Metrics {
     pub ranking: Option<RankingMetrics>,
     /// Simpler models.
     pub baselines: Baselines,
+    /// Errors on the holdout by the number of training ratings of the user.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_activity_decile: Vec<Segment>,
+    /// By the number of training ratings of the item.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_popularity_decile: Vec<Segment>,
     /// Cross-validation, with `--folds`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<FoldMetrics>,
@@ -125,6 +132,8 @@ impl Metrics {
             n_holdout: holdout.clipped.count,
             n_holdout_cold: holdout.cold(),
             ranking: None,
+            by_activity_decile: Vec::new(),
+            by_popularity_decile: Vec::new(),
             baselines,
             folds: None,
             posterior: None,

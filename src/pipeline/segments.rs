@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
+use super::measure::Held;
+use crate::linalg::simd::Kernels;
 use crate::metric::ranking::{Ranking, RankingMetric};
 use crate::metric::{RatingErrors, mae, rmse};
+use crate::model::Scorer;
+use crate::ratings::{Cell, Side};
 
 /// Groups that rows with training ratings are divided into.
 const DECILES: usize = 10;
@@ -70,6 +75,29 @@ impl Segments {
             groups: segments,
             rated: false,
         }
+    }
+
+    /// Of the held-out ratings of a fit by users and by items, clipped predictions; empty without any.
+    pub(super) fn of_holdout(held: &Held<'_>, scorer: &Scorer<'_>) -> [Vec<Segment>; 2] {
+        if held.cells.is_empty() {
+            return [Vec::new(), Vec::new()];
+        }
+        let (kernels, known) = (Kernels::detect(), held.known());
+        let error = |cell: &Cell| {
+            let (user, item) = known.rows(cell);
+            f64::from(cell.value) - scorer.clip(scorer.score(kernels, user, item))
+        };
+        let errors: Vec<f64> = held.cells.par_iter().map(error).collect();
+        let of = |side: &Side, row: &dyn Fn(&Cell) -> u32| {
+            let counts: Vec<usize> = (0..side.rows()).map(|row| side.count(row)).collect();
+            let mut segments = Self::new(&counts);
+            held.cells
+                .iter()
+                .zip(&errors)
+                .for_each(|(cell, error)| segments.add(row(cell), *error));
+            segments.finish()
+        };
+        [of(held.seen(), &|cell| cell.user), of(&held.ratings.by_item, &|cell| cell.item)]
     }
 
     /// Adds the error of a test rating of a row.

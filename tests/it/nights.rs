@@ -714,6 +714,17 @@ fn a_run_is_used_when_its_files_are_gone() {
     assert!((rmse[0] / rmse[1] - 1.0).abs() < 1e-6, "{rmse:?}");
     fs::remove_file(nights.path("ratings.csv")).unwrap();
     assert_eq!(ask(), before);
+    // The manifest has the errors by deciles that evaluate has.
+    for (own, evaluated) in
+        [("by_activity_decile", "by_user_activity"), ("by_popularity_decile", "by_item_popularity")]
+    {
+        let rows = |of: &Value| -> Vec<(Value, Value)> {
+            let segments = of.as_array().unwrap().iter();
+            segments.map(|s| (s["decile"].clone(), s["n_ratings"].clone())).collect()
+        };
+        let (own, evaluated) = (rows(&metrics[own]), rows(&before[1][evaluated]));
+        assert!(own.len() >= 10 && own == evaluated, "{own:?} {evaluated:?}");
+    }
     nights.night(51);
     let (new, out) = (nights.text("ratings.csv"), nights.text("updated"));
     let (code, _, err) = run(&["update", &latest, &new, "-o", &out, "--quiet"]);

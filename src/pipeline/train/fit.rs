@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::super::checkpoint::{Beside, Checkpoints};
 use super::super::measure::{Held, Ranked, Relevance};
 use super::super::report::{Baselines, CurvePoint, Errors, Metrics, PosteriorMetrics};
+use super::super::segments::Segments;
 use super::super::{Criterion, Event};
 use super::Training;
 use crate::error::{Error, Result};
@@ -374,6 +375,11 @@ impl Training<'_> {
             baselines.bias_only = Errors::from(&errors.clipped);
         }
         let mut metrics = Metrics::new(&training, &holdout, baselines, rates);
+        if rates {
+            let scorer = Scorer { factors, scale: fit.scale };
+            let [users, items] = Segments::of_holdout(&held, &scorer);
+            (metrics.by_activity_decile, metrics.by_popularity_decile) = (users, items);
+        }
         if !self.config.metrics.is_empty() {
             let relevance = Relevance { from: self.config.relevant_from, sample: None };
             let ranked = Ranked::new(held, &relevance);
