@@ -100,6 +100,7 @@ impl Night<'_> {
         let inputs = Inputs::scan(&self.config.train)?;
         let scan = since.elapsed().as_secs_f64();
         if let Some(why) = self.nothing_new(Some(directory), previous, &inputs) {
+            resume::remove_done(directory, &self.config.train, &inputs);
             self.report.result = RunResult::Noop;
             self.report.reason = Some(why);
             return Ok(());

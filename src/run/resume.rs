@@ -116,6 +116,19 @@ pub(super) fn checkpoints(
     Ok(Checkpoints::new(own, every, config.resume != Resume::Never))
 }
 
+/// Removes the checkpoints of these ratings and settings, which are served: the run that left them was killed
+/// after it had published.
+pub(super) fn remove_done(directory: &RunDirectory, settings: &TrainConfig, inputs: &Inputs) {
+    let now = about(settings, inputs, None);
+    let Ok(entries) = std::fs::read_dir(directory.checkpoints()) else { return };
+    for dir in entries.flatten().map(|entry| CheckpointDir::new(entry.path())) {
+        let same = |then: &Value| ["settings", "inputs"].iter().all(|key| then[key] == now[key]);
+        if dir.about().is_some_and(|then| same(&then)) {
+            dir.remove();
+        }
+    }
+}
+
 /// Removes all checkpoints: the training that they would have shortened is done.
 pub(super) fn remove_all(directory: &RunDirectory) {
     let Ok(entries) = std::fs::read_dir(directory.checkpoints()) else { return };
