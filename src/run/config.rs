@@ -274,8 +274,7 @@ impl RunConfig {
         if self.warn_drift.get() > self.max_drift.get() {
             return wrong("--warn-drift is above --max-drift");
         }
-        let file = self.metrics_file.as_deref();
-        if file.is_some_and(|file| file.extension().is_none_or(|ending| ending != "prom")) {
+        if self.metrics_file.is_some() && self.metrics().is_none() {
             return wrong(
                 "--metrics-file needs a name that ends in .prom, which the collector reads",
             );
@@ -284,6 +283,13 @@ impl RunConfig {
             return wrong("--gate freshness=error needs --max-age");
         }
         Ok(output)
+    }
+
+    /// The file for metrics, if it has a name that is read.
+    #[must_use]
+    pub fn metrics(&self) -> Option<&std::path::Path> {
+        let named = |file: &&std::path::Path| file.extension().is_some_and(|e| e == "prom");
+        self.metrics_file.as_deref().filter(named)
     }
 
     /// Whether vectors are turned.

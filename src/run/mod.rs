@@ -155,7 +155,7 @@ pub fn run(
         }
     }
     if mode == Mode::Run
-        && let Some(path) = &config.metrics_file
+        && let Some(path) = config.metrics()
         && let Err(error) = prometheus::write(path, &report, now())
     {
         log.warn(&format!("no metrics: {}", chain(&error)));

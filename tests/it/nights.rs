@@ -554,7 +554,9 @@ fn what_is_wrong_is_said_and_nothing_is_lost() {
     // Settings that make no sense, and a directory that is none.
     fails(2, &["--gate", "rows=fatal"], "rows=fatal");
     fails(2, &["--min-rows", "2"], "--min-rows is above --max-rows");
-    fails(2, &["--metrics-file", "x.txt"], ".prom");
+    let other = nights.text("x.txt");
+    fails(2, &["--metrics-file", &other], ".prom");
+    assert!(!nights.path("x.txt").exists());
     fails(2, &["--checkpoint-every", "-1"], "whole number");
     fails(2, &["-"], "run reads files");
     nights.night(60);
