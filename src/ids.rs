@@ -150,6 +150,16 @@ impl Ids {
         }
     }
 
+    /// For each id its position among others, where it is one of them.
+    #[must_use]
+    pub fn rows_among(&self, others: &Self) -> Vec<Option<u32>> {
+        let find = |at: usize| match self.get(at) {
+            Id::Int(id) => others.find_int(id),
+            Id::Text(id) => others.find(id),
+        };
+        (0..self.len()).map(|at| find(at).map(|row| row as u32)).collect()
+    }
+
     /// The ids whose position satisfies `keep`, in order.
     #[must_use]
     pub fn select(&self, keep: impl Fn(usize) -> bool) -> Self {

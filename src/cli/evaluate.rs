@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Context, OutputArgs, terminal};
-use crate::error::{Error, Result};
+use super::{Context, OutputArgs};
+use crate::error::Result;
 use crate::pipeline::{EvaluateConfig, evaluate};
 use crate::report;
 
@@ -35,16 +35,5 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<()> {
     let outcome = evaluate(&args.config, &context.stop, &|event| progress.show(event));
     progress.finish();
     let evaluation = outcome?;
-    for warning in &evaluation.warnings {
-        terminal::warning(warning);
-    }
-    if args.output.json {
-        let json =
-            serde_json::to_string(&evaluation).map_err(|e| Error::Internal(e.to_string()))?;
-        return terminal::print(&format!("{json}\n"));
-    }
-    if args.output.quiet {
-        return Ok(());
-    }
-    terminal::print(&report::evaluation(&evaluation))
+    args.output.print(&evaluation, &evaluation.warnings, report::evaluation)
 }

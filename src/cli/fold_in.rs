@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Context, OutputArgs, terminal};
+use super::{Context, OutputArgs};
 use crate::error::Result;
 use crate::pipeline::{FoldInConfig, fold_in};
 use crate::report;
@@ -29,14 +29,5 @@ pub(super) struct FoldInArgs {
 
 pub(super) fn run(args: &FoldInArgs, context: &Context) -> Result<()> {
     let outcome = fold_in(&args.config, &context.stop)?;
-    for warning in &outcome.warnings {
-        terminal::warning(warning);
-    }
-    if args.output.json {
-        return terminal::print(&format!("{}\n", report::json(&outcome)));
-    }
-    if args.output.quiet {
-        return Ok(());
-    }
-    terminal::print(&report::folded_in(&outcome))
+    args.output.print(&outcome, &outcome.warnings, report::folded_in)
 }

@@ -122,6 +122,25 @@ struct OutputArgs {
     verbose: bool,
 }
 
+impl OutputArgs {
+    /// Prints an outcome as it was asked for, after its warnings.
+    fn print<T: serde::Serialize>(
+        &self,
+        outcome: &T,
+        warnings: &[String],
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<()> {
+        for warning in warnings {
+            terminal::warning(warning);
+        }
+        match (self.json, self.quiet) {
+            (true, _) => terminal::print(&format!("{}\n", crate::report::json(outcome))),
+            (false, true) => Ok(()),
+            (false, false) => terminal::print(&text(outcome)),
+        }
+    }
+}
+
 /// What a command runs with.
 struct Context {
     stop: Arc<AtomicBool>,

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Context, OutputArgs, terminal};
+use super::{Context, OutputArgs};
 use crate::error::Result;
 use crate::pipeline::{UpdateConfig, update};
 use crate::report;
@@ -33,14 +33,5 @@ pub(super) fn run(args: &UpdateArgs, context: &Context) -> Result<()> {
     let outcome = update(&args.config, &context.stop, &|event| progress.show(event));
     progress.finish();
     let outcome = outcome?;
-    for warning in &outcome.warnings {
-        terminal::warning(warning);
-    }
-    if args.output.json {
-        return terminal::print(&format!("{}\n", report::json(&outcome)));
-    }
-    if args.output.quiet {
-        return Ok(());
-    }
-    terminal::print(&report::updated(&outcome))
+    args.output.print(&outcome, &outcome.warnings, report::updated)
 }

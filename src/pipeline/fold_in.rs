@@ -1,7 +1,7 @@
 //! New or changed users (or items) of a stored model, without retraining.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -24,6 +24,7 @@ use crate::store::{
     DirKind, FoldedEntry, FoldedRatings, MANIFEST, Manifest, OutDir, OutputEntry, Stamp,
     folded_file, read_model,
 };
+use crate::train::Algorithm;
 
 /// What is folded in, and where the new version goes.
 #[derive(Debug, Clone)]
@@ -110,21 +111,18 @@ pub fn fold_in(config: &FoldInConfig, stop: &AtomicBool) -> Result<FoldedIn> {
         let new = New::number(&model, config.side, given)?;
         durations.parse = since.elapsed().as_secs_f64();
         let since = Instant::now();
-        let stored = Basis::recorded(&manifest).stored(&model, stop);
         let algorithm = settings.algorithm(None);
-        let solved =
-            stored.fold_in(&*algorithm, (config.side, &new.side)).map_err(|e| new.named(e))?;
-        if !solved.is_finite() {
-            return Err(Error::Diverged("a row that was folded in is not finite".into()));
-        }
+        let solved = new.solved((&model, &manifest), &*algorithm, config.side, stop)?;
         durations.solve = since.elapsed().as_secs_f64();
         let since = Instant::now();
         let (replaced, added) = new.known();
         let folded = merged(model, &new, &solved, config.side);
-        let next = next_manifest(config, &folded, &manifest, &new, ("fold-in", &mut warnings))?;
+        let next =
+            next_manifest(config.side, &folded, &manifest, &new, ("fold-in", &mut warnings))?;
         let earlier = replay_folded(config.side, (&config.model, &manifest), &settings, stop)?;
         let ratings = kept_ratings(config.side, &new, &folded, earlier.as_ref());
-        let output = write(config, out, (&folded, &ratings), next.0, &next.1)?;
+        let of = (config.side, config.model.as_path());
+        let output = write(of, out, (&folded, &ratings), next.0, &next.1)?;
         durations.write = since.elapsed().as_secs_f64();
         if new.unknown > 0 {
             let other = if config.side == Axis::User { "items" } else { "users" };
@@ -238,8 +236,24 @@ impl New {
         (replaced, self.rows.len() - replaced)
     }
 
+    /// The vectors of the rows against the model's other side.
+    pub(super) fn solved(
+        &self,
+        (model, manifest): (&Model, &Manifest),
+        algorithm: &dyn Algorithm,
+        axis: Axis,
+        stop: &AtomicBool,
+    ) -> Result<Embedding> {
+        let stored = Basis::recorded(manifest).stored(model, stop);
+        let solved = stored.fold_in(algorithm, (axis, &self.side)).map_err(|e| self.named(e))?;
+        match solved.is_finite() {
+            true => Ok(solved),
+            false => Err(Error::Diverged(format!("the vector of a {} is not finite", axis.name()))),
+        }
+    }
+
     /// The id in the place of a row's number.
-    pub(super) fn named(&self, error: Error) -> Error {
+    fn named(&self, error: Error) -> Error {
         match error {
             Error::Numeric { side, row, message } => {
                 let id = row.parse().ok().filter(|&row: &usize| row < self.ids.len());
@@ -295,7 +309,7 @@ pub(super) fn merged(mut model: Model, new: &New, solved: &Embedding, axis: Axis
 
 /// The manifest of the new version without its outputs, and its identity.
 pub(super) fn next_manifest(
-    config: &FoldInConfig,
+    axis: Axis,
     model: &Model,
     manifest: &Manifest,
     new: &New,
@@ -309,13 +323,13 @@ pub(super) fn next_manifest(
     }
     let reading = serde_json::to_value(&new.given.reading).unwrap_or_default();
     let (replaced, added) = new.known();
-    let side = config.side.name().to_owned();
+    let side = axis.name().to_owned();
     let mut parts = vec![manifest.model_version.clone(), side, operation.to_owned()];
     parts.extend(inputs.iter().map(|input| input.sha256.clone()));
     parts.push(reading.to_string());
     let version = digest(parts.iter().map(String::as_str))[..16].to_owned();
     next.folded.push(FoldedEntry {
-        side: config.side,
+        side: axis,
         model_version: manifest.model_version.clone(),
         folded_at: time::iso(now()),
         inputs,
@@ -383,7 +397,7 @@ pub(super) fn kept_ratings<'r>(
 
 /// Writes the new version.
 pub(super) fn write(
-    config: &FoldInConfig,
+    (axis, from): (Axis, &Path),
     out: OutDir,
     (model, ratings): (&Model, &FoldedRatings<'_>),
     mut manifest: Manifest,
@@ -396,7 +410,7 @@ pub(super) fn write(
     };
     let mut outputs: Vec<OutputEntry> = Vec::new();
     write_model(&out, "", model, &stamp, &mut outputs)?;
-    let name = folded_file(config.side);
+    let name = folded_file(axis);
     let integer = |ids: &Ids| matches!(ids, Ids::Int(_));
     let integer = (integer(&model.users.ids), integer(&model.items.ids));
     ratings.write(&out.file(name), &out.final_path(name), integer)?;
@@ -409,7 +423,7 @@ pub(super) fn write(
     let rewritten: Vec<String> = outputs.iter().map(|entry| entry.path.clone()).collect();
     for entry in &manifest.outputs {
         if !rewritten.contains(&entry.path) && !entry.path.starts_with("exports/") {
-            out.carry(&config.model, entry)?;
+            out.carry(from, entry)?;
             outputs.push(entry.clone());
         }
     }

@@ -58,7 +58,7 @@ pub use segments::Segment;
 use sha2::{Digest, Sha256};
 pub use similar::{SimilarConfig, Similars, similar};
 pub use train::{Comparison, train};
-pub(crate) use train::{Setup, Training, rows_of};
+pub(crate) use train::{Setup, Training};
 pub use tune::{Chosen, TuneConfig, Tuning, tune};
 pub use update::{UpdateConfig, Updated, update};
 pub use verify::{Verified, verify_files};

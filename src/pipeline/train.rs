@@ -7,7 +7,6 @@ mod previous;
 
 pub(super) use fit::{Fitted, Sets};
 pub use previous::Comparison;
-pub(crate) use previous::rows_of;
 use previous::start_from;
 
 use std::sync::atomic::AtomicBool;

@@ -15,8 +15,7 @@ use std::time::Instant;
 use change::Change;
 use serde::Serialize;
 
-use super::basis::Basis;
-use super::fold_in::{FoldInConfig, New, kept_ratings, merged, next_manifest, write};
+use super::fold_in::{New, kept_ratings, merged, next_manifest, write};
 use super::reading::LoadConfig;
 use super::record::{recorded, replay_folded, solves_rows};
 use super::{Observer, with_threads};
@@ -24,8 +23,7 @@ use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::model::Model;
 use crate::param::Threads;
-use crate::store::{DirKind, Manifest, OutDir, read_model};
-use crate::train::Algorithm;
+use crate::store::{DirKind, OutDir, read_model};
 
 /// What is added to a model, and where the new version goes.
 #[derive(Debug, Clone)]
@@ -109,13 +107,17 @@ pub fn update(
             Change::read(config, (&model, &manifest), &settings, (stop, observer), &mut warnings)?;
         let parse = since.elapsed().as_secs_f64();
         let since = Instant::now();
-        let solver = Solver { manifest: &manifest, algorithm: &*settings.algorithm(None), stop };
+        let algorithm = &*settings.algorithm(None);
+        let solve = |model: Model, new: &New, axis| {
+            let solved = new.solved((&model, &manifest), algorithm, axis, stop)?;
+            Ok::<Model, Error>(merged(model, new, &solved, axis))
+        };
         let before = (model.users.ids.len(), model.items.ids.len());
         let users = |model: &Model| New::number(model, Axis::User, change.given(&change.users));
         let mut model = model;
         // Users who rated nothing that the model knows come after the items.
         match users(&model) {
-            Ok(new) => model = solver.solve(model, &new, Axis::User)?,
+            Ok(new) => model = solve(model, &new, Axis::User)?,
             Err(Error::NothingLeft { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -124,7 +126,7 @@ pub fn update(
             match New::number(&model, Axis::Item, change.given(&change.items)) {
                 Ok(items) => {
                     solved_items = items.len();
-                    model = solver.solve(model, &items, Axis::Item)?;
+                    model = solve(model, &items, Axis::Item)?;
                 }
                 // The last ratings of all of them are gone: their vectors stay.
                 Err(Error::NothingLeft { .. }) => {}
@@ -132,16 +134,15 @@ pub fn update(
             }
         }
         let new = users(&model)?;
-        let model = solver.solve(model, &new, Axis::User)?;
-        let solve = since.elapsed().as_secs_f64();
+        let model = solve(model, &new, Axis::User)?;
+        let solving = since.elapsed().as_secs_f64();
 
         let since = Instant::now();
         let new_items = model.items.ids.len() - before.1;
         let new_users = model.users.ids.len() - before.0;
-        let fold_in = config.fold_in();
         let operation = if config.add { "update --add" } else { "update" };
         let (mut next, version) =
-            next_manifest(&fold_in, &model, &manifest, &new, (operation, &mut warnings))?;
+            next_manifest(Axis::User, &model, &manifest, &new, (operation, &mut warnings))?;
         if let Some(entry) = next.folded.last_mut() {
             (entry.added, entry.replaced) = (new_users, new.len() - new_users);
             (entry.items, entry.changed_ratings) = (solved_items, change.changed);
@@ -155,8 +156,9 @@ pub fn update(
             warnings.push("all of these ratings are known already: nothing has changed".into());
         }
         warnings.extend(retrain.clone());
-        let output = write(&fold_in, out, (&model, &ratings), next, &version)?;
-        let write = since.elapsed().as_secs_f64();
+        let of = (Axis::User, config.model.as_path());
+        let output = write(of, out, (&model, &ratings), next, &version)?;
+        let writing = since.elapsed().as_secs_f64();
         Ok(Updated {
             output,
             model_version: version,
@@ -169,7 +171,7 @@ pub fn update(
             changed_share,
             retrain,
             warnings,
-            durations_s: BTreeMap::from([("parse", parse), ("solve", solve), ("write", write)]),
+            durations_s: BTreeMap::from([("parse", parse), ("solve", solving), ("write", writing)]),
         })
     })
 }
@@ -187,40 +189,6 @@ fn due(changed: f64, (new_items, items): (usize, usize)) -> Option<String> {
     (share > RETRAIN.1).then(|| {
         format!("a full training is due: {new_items} items are new beside {items} of the training")
     })
-}
-
-impl UpdateConfig {
-    /// As far as it is a fold-in of users.
-    fn fold_in(&self) -> FoldInConfig {
-        FoldInConfig {
-            model: self.model.clone(),
-            input: self.input.clone(),
-            output: self.output.clone(),
-            force: self.force,
-            side: Axis::User,
-            threads: self.threads,
-            load: self.load.clone(),
-        }
-    }
-}
-
-/// Solves rows against a model.
-struct Solver<'a> {
-    manifest: &'a Manifest,
-    algorithm: &'a dyn Algorithm,
-    stop: &'a AtomicBool,
-}
-
-impl Solver<'_> {
-    fn solve(&self, model: Model, new: &New, axis: Axis) -> Result<Model> {
-        let stored = Basis::recorded(self.manifest).stored(&model, self.stop);
-        let solved = stored.fold_in(self.algorithm, (axis, &new.side));
-        let solved = solved.map_err(|e| new.named(e))?;
-        if !solved.is_finite() {
-            return Err(Error::Diverged("a row that was updated is not finite".into()));
-        }
-        Ok(merged(model, new, &solved, axis))
-    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,11 @@
 use super::previous::Previous;
 use crate::ids::Ids;
 use crate::model::{Model, Rotation, median_cosine, neighbour_overlap};
-use crate::pipeline::rows_of;
 use crate::store::Alignment;
 
 /// Rows of both models with the same id: of this one, of the one before.
 fn shared(ids: &Ids, before: &Ids) -> Vec<(u32, u32)> {
-    let rows = rows_of(ids, before);
+    let rows = ids.rows_among(before);
     let pair = |(at, row): (usize, &Option<u32>)| row.map(|row| (at as u32, row));
     rows.iter().enumerate().filter_map(pair).collect()
 }

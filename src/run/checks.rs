@@ -7,7 +7,7 @@ use super::units::Span;
 use crate::ids::Ids;
 use crate::metric::stability_index;
 use crate::model::Model;
-use crate::pipeline::{Dataset, Metrics, rows_of, values};
+use crate::pipeline::{Dataset, Metrics, values};
 use crate::store::{Alignment, Severity};
 
 /// Seconds.
@@ -143,7 +143,7 @@ pub(super) fn new_shares(
         trained.1[cell.item as usize] = true;
     }
     let share = |ids: &Ids, before: &Ids, trained: &[bool]| {
-        let known = rows_of(ids, before);
+        let known = ids.rows_among(before);
         let all = trained.iter().filter(|trained| **trained).count();
         let rows = known.iter().zip(trained);
         let new = rows.filter(|(row, trained)| **trained && row.is_none()).count();

@@ -21,21 +21,17 @@ use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 use crate::load::hex;
-use crate::store::{MANIFEST, OutputEntry, listed_outputs};
+use crate::store::{MANIFEST, OutputEntry, REJECTED, SUCCESS, listed_outputs};
 
 /// The link to what is served.
 pub(super) const LATEST: &str = "latest";
-/// What a run that passed its gates ends with.
-pub(super) const SUCCESS: &str = "_SUCCESS";
-/// What a run that did not pass ends with.
-pub(super) const REJECTED_MARK: &str = "_REJECTED";
 /// The file that is locked; it tells a directory of runs from others.
 pub(super) const LOCK: &str = ".lacuna.lock";
 /// What the names of temporary files begin with.
 const OWN: &str = ".lacuna-";
 const POINTER: &str = "latest.json";
 const RUNS: &str = "runs";
-const REJECTED: &str = "rejected";
+const REJECTS: &str = "rejected";
 const TEMPORARY: &str = ".tmp";
 const CHECKPOINTS: &str = ".ckpt";
 
@@ -84,7 +80,7 @@ impl RunDirectory {
                 "is no link (was the directory copied without links? remove it)".to_owned();
             return Err(Error::NotOurs { path: latest, reason });
         }
-        for name in [RUNS, REJECTED, TEMPORARY, CHECKPOINTS] {
+        for name in [RUNS, REJECTS, TEMPORARY, CHECKPOINTS] {
             let path = root.join(name);
             fs::create_dir_all(&path).map_err(|source| Error::Write { path, source })?;
         }
@@ -117,7 +113,7 @@ impl RunDirectory {
     }
 
     pub(super) fn rejected(&self, id: &str) -> PathBuf {
-        self.root.join(REJECTED).join(id)
+        self.root.join(REJECTS).join(id)
     }
 
     /// The run that is served.
@@ -139,7 +135,7 @@ impl RunDirectory {
 
     /// The ids of the rejected runs, oldest first.
     pub(super) fn rejects(&self) -> Vec<String> {
-        ids(&self.root.join(REJECTED), REJECTED_MARK)
+        ids(&self.root.join(REJECTS), REJECTED)
     }
 
     /// Removes what runs that were killed left behind; only under the lock.

@@ -99,15 +99,7 @@ pub(super) fn ratings_before_reading(
 ) -> Option<usize> {
     let manifest = &previous?.manifest;
     let now: u64 = sources.iter().filter_map(Source::size).sum();
-    let mut then = 0;
-    let mut last = "";
-    for input in &manifest.inputs {
-        // Members of an archive have its size each.
-        let archive = input.uri.split(':').next().unwrap_or_default();
-        if archive != last {
-            then += input.bytes;
-        }
-        last = archive;
-    }
+    let ratings = manifest.inputs.iter().filter(|input| input.role == "ratings");
+    let then: u64 = ratings.map(|input| input.bytes).sum();
     (then > 0).then(|| (now as f64 / then as f64 * manifest.data.n_ratings as f64) as usize)
 }

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::directory::RunDirectory;
-use super::estimate::{self, Estimate, estimate};
+use super::estimate::{self, estimate};
 use super::gates::Gates;
 use super::inputs::Inputs;
 use super::log::Level;
 use super::night::Night;
-use super::previous::{Previous, SCHEDULED, checksums};
+use super::previous::{Previous, checksums};
 use super::report::RunResult;
 use super::units::Memory;
 use super::{Mode, RunConfig, checks, records, resume};
@@ -92,7 +92,7 @@ impl Night<'_> {
         training: &mut Training<'_>,
         inputs: &Inputs,
         previous: Option<&Previous>,
-    ) -> Result<(Dataset, Estimate)> {
+    ) -> Result<Dataset> {
         self.log.phase("load");
         if let Some(ratings) = estimate::ratings_before_reading(&inputs.sources, previous) {
             let shape = previous.map_or((0, 0), |previous| {
@@ -130,7 +130,7 @@ impl Night<'_> {
         );
         self.log.info("csr_built", &message, numbers);
         estimate::check(self.config, &estimated)?;
-        Ok((data, estimated))
+        Ok(data)
     }
 
     /// Looks at the gates of the ratings.
@@ -181,7 +181,8 @@ impl Night<'_> {
         let (ids, tests) = ((&data.users, &data.items), &inputs.checksums.1);
         let settings = &self.config.train;
         let tried = cold_start_was_rejected(directory, &previous.entry.run_id);
-        let no_start = previous.no_start(self.config, ids, tests, tried);
+        let due = previous.cold_is_due(self.config) && !tried;
+        let no_start = previous.no_start(self.config, ids, tests, due);
         let differs = previous.differs(settings, ids);
         let no_comparison = differs.clone().or_else(|| previous.leaks(settings, tests));
         let id = previous.entry.run_id.clone();
@@ -193,6 +194,7 @@ impl Night<'_> {
                 true => previous.entry.lineage.runs_since_cold + 1,
                 false => 0,
             },
+            cold_was_due: due,
             cold_because: no_start,
             aligned_to: (differs.is_none() && self.config.aligns()).then_some(id),
             alignment: None,
@@ -223,7 +225,7 @@ impl Night<'_> {
             return Ok(());
         }
         let mut training = Training::new(self.config.train.clone(), self.stop, self.observer);
-        let (data, _) = self.read(&mut training, &inputs, previous)?;
+        let data = self.read(&mut training, &inputs, previous)?;
         self.take_warnings(&mut training);
         let config = self.config;
         let gates = self.data_gates(config, &data, previous);
@@ -248,8 +250,7 @@ fn cold_start_was_rejected(directory: Option<&RunDirectory>, since: &str) -> boo
     let Some(directory) = directory else { return false };
     let due = |id: &String| {
         let record = records::read(&directory.rejected(id)).ok().and_then(|record| record.run);
-        let because = record.and_then(|run| run.lineage.cold_because);
-        because.is_some_and(|because| because.ends_with(SCHEDULED))
+        record.is_some_and(|run| run.lineage.cold_was_due)
     };
     directory.rejects().iter().rev().take_while(|id| id.as_str() > since).any(due)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -114,7 +114,7 @@ impl Night<'_> {
         };
         let config = self.config;
         let mut training = Training::new(config.train.clone(), self.stop, &observer);
-        let (data, _) = self.read(&mut training, &inputs, previous)?;
+        let data = self.read(&mut training, &inputs, previous)?;
         self.take_warnings(&mut training);
         let mut gates = self.data_gates(config, &data, previous);
         if let Some(reason) = gates.reason().filter(|_| !config.allow_gate_failure) {
@@ -255,21 +255,18 @@ impl Night<'_> {
         Ok(())
     }
 
-    /// After a stop, says what is kept of the training.
+    /// After a failure, keeps what there is of the training, and after a stop says so.
     fn stopped<T>(&self, outcome: Result<T>, training: &mut Training<'_>) -> Result<T> {
         let error = match outcome {
             Ok(outcome) => return Ok(outcome),
             Err(error) => error,
         };
-        let stopped = matches!(error, Error::Stopped) || self.stop.load(Ordering::Relaxed);
         let checkpoints = training.setup.checkpoints.as_mut();
         let kept = checkpoints.and_then(|checkpoints| checkpoints.flush(self.observer));
-        match kept {
-            Some(iteration) if stopped && matches!(error, Error::Stopped) => {
-                Err(Error::StoppedAt { iteration })
-            }
-            _ => Err(error),
-        }
+        Err(match (error, kept) {
+            (Error::Stopped, Some(iteration)) => Error::StoppedAt { iteration },
+            (error, _) => error,
+        })
     }
 
     /// Tells what the model is worth.

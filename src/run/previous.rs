@@ -10,9 +10,6 @@ use crate::pipeline::{TrainConfig, recorded};
 use crate::split::Split;
 use crate::store::{MANIFEST, Manifest, RunEntry, read_measured, read_model, wrong_manifest};
 
-/// What is said of cold starts that are due.
-pub(super) const SCHEDULED: &str = "starts cold";
-
 /// A complete run and its model.
 pub(super) struct Previous {
     pub entry: RunEntry,
@@ -112,21 +109,25 @@ impl Previous {
         None
     }
 
-    /// Why a fit does not begin at this model, where it does not; `tried` says that a scheduled cold start was
-    /// rejected since.
+    /// Whether a cold start is due.
+    pub(super) fn cold_is_due(&self, config: &RunConfig) -> bool {
+        let every = config.cold_every.get();
+        every > 0 && self.entry.lineage.runs_since_cold + 1 >= every
+    }
+
+    /// Why a fit does not begin at this model, where it does not; `due` says whether a cold start is.
     pub(super) fn no_start(
         &self,
         config: &RunConfig,
         ids: (&Ids, &Ids),
         tests: &[String],
-        tried: bool,
+        due: bool,
     ) -> Option<String> {
-        let every = config.cold_every.get();
         if config.warm_start == WarmStart::Off {
             return Some("--warm-start off".into());
         }
-        if every > 0 && !tried && self.entry.lineage.runs_since_cold + 1 >= every {
-            return Some(format!("one run in {every} {SCHEDULED}"));
+        if due {
+            return Some(format!("one run in {} starts cold", config.cold_every));
         }
         let settings = &config.train;
         self.differs(settings, ids).or_else(|| self.leaks(settings, tests))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::RunConfig;
-use super::directory::{Pointer, REJECTED_MARK, RunDirectory, SUCCESS, relative};
+use super::directory::{Pointer, RunDirectory, relative};
 use super::inputs::Inputs;
 use super::log::Log;
 use super::previous::Previous;
@@ -19,8 +19,8 @@ use crate::pipeline::{
     reject_entry, tool, write_files,
 };
 use crate::store::{
-    FORMAT_VERSION, HOLDOUT_RATINGS, MANIFEST, Manifest, OutDir, OutputEntry, RunEntry, Status,
-    TRAINING_RATINGS, write_ratings,
+    FORMAT_VERSION, HOLDOUT_RATINGS, MANIFEST, Manifest, OutDir, OutputEntry, REJECTED, RunEntry,
+    SUCCESS, Status, TRAINING_RATINGS, write_ratings,
 };
 
 /// The settings as they were, for another run with them.
@@ -75,7 +75,7 @@ pub(super) fn publish(
         log.info("exported", &format!("export {name}"), json!({ "export": name }));
     }
     let export = since.elapsed().as_secs_f64();
-    write_settings(&out, config, &mut manifest)?;
+    manifest.outputs.push(write_settings(&out, config)?);
     let (status, reason) = (entry.status, entry.reason.clone());
     let mut seconds = serde_json::to_value(durations).unwrap_or_default();
     seconds["scan"] = candidate.scan.into();
@@ -150,7 +150,7 @@ fn finish(out: &OutDir, manifest: &impl serde::Serialize, status: Status) -> Res
     out.write(MANIFEST, &text)?;
     let mark = match status {
         Status::Promoted => SUCCESS,
-        Status::Rejected => REJECTED_MARK,
+        Status::Rejected => REJECTED,
     };
     let content = json!({ "manifest_sha256": sha256, "finished_at": super::timestamp() });
     out.write(mark, content.to_string().as_bytes())?;
@@ -183,10 +183,9 @@ fn same_inputs(manifest: &Manifest, inputs: &Inputs) -> Result<()> {
 }
 
 /// The settings as a configuration file.
-fn write_settings(out: &OutDir, config: &RunConfig, manifest: &mut Manifest) -> Result<()> {
+fn write_settings(out: &OutDir, config: &RunConfig) -> Result<OutputEntry> {
     out.write(SETTINGS, settings(config)?.as_bytes())?;
-    manifest.outputs.push(output_entry(out, SETTINGS, 0, "TOML")?);
-    Ok(())
+    output_entry(out, SETTINGS, 0, "TOML")
 }
 
 /// Every setting with its value, as `--config` reads it.
@@ -214,8 +213,7 @@ pub(super) fn reject_data(
     let inputs = crate::pipeline::input_entries(&mut data.inputs)?;
     let ratings: Vec<f32> = crate::pipeline::values(&data.parts).collect();
     let mean = ratings.iter().map(|&v| f64::from(v)).sum::<f64>() / ratings.len().max(1) as f64;
-    out.write(SETTINGS, settings(config)?.as_bytes())?;
-    let mut outputs = vec![output_entry(&out, SETTINGS, 0, "TOML")?];
+    let mut outputs = vec![write_settings(&out, config)?];
     outputs.extend(reject_entry(&out, &data.inputs.rejects)?);
     log.close(&out.file(LOG))?;
     outputs.push(output_entry(&out, LOG, 0, "JSON lines")?);

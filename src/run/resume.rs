@@ -31,11 +31,15 @@ fn of(directory: &RunDirectory, about: &Value) -> CheckpointDir {
     CheckpointDir::new(directory.checkpoints().join(fingerprint))
 }
 
-/// The checkpoints of other trainings.
-fn others(directory: &RunDirectory, own: &CheckpointDir) -> Vec<CheckpointDir> {
-    let Ok(entries) = std::fs::read_dir(directory.checkpoints()) else { return Vec::new() };
-    let dirs = entries.flatten().map(|entry| CheckpointDir::new(entry.path()));
-    dirs.filter(|dir| dir.path() != own.path() && !dir.is_empty()).collect()
+/// The checkpoints of all trainings.
+fn all(directory: &RunDirectory) -> impl Iterator<Item = CheckpointDir> {
+    let entries = std::fs::read_dir(directory.checkpoints()).into_iter().flatten().flatten();
+    entries.map(|entry| CheckpointDir::new(entry.path()))
+}
+
+/// The checkpoints of another training, if there are any.
+fn another(directory: &RunDirectory, own: &CheckpointDir) -> Option<CheckpointDir> {
+    all(directory).find(|dir| dir.path() != own.path() && !dir.is_empty())
 }
 
 /// In what a checkpoint's training differs from this one.
@@ -71,7 +75,7 @@ pub(super) fn interrupted(directory: &RunDirectory, about: &Value) -> Option<Str
     if !own.is_empty() {
         return Some("an interrupted run would be gone on with".to_owned());
     }
-    let other = others(directory, &own).into_iter().next()?;
+    let other = another(directory, &own)?;
     let why = difference(&other.about().unwrap_or_default(), about);
     Some(format!("the checkpoint of an interrupted run is of no use: {why}"))
 }
@@ -91,7 +95,7 @@ pub(super) fn checkpoints(
         || !["train", "refit"].iter().all(|stage| own.latest(stage, |_, _| {}).is_none());
     let none = own.is_empty() || (config.resume == Resume::Require && !readable());
     if none && config.resume != Resume::Never {
-        let other = others(directory, &own).into_iter().next();
+        let other = another(directory, &own);
         let why = other.map(|other| difference(&other.about().unwrap_or_default(), about));
         match (config.resume, why) {
             (Resume::Require, why) => {
@@ -120,21 +124,17 @@ pub(super) fn checkpoints(
 /// after it had published.
 pub(super) fn remove_done(directory: &RunDirectory, settings: &TrainConfig, inputs: &Inputs) {
     let now = about(settings, inputs, None);
-    let Ok(entries) = std::fs::read_dir(directory.checkpoints()) else { return };
-    for dir in entries.flatten().map(|entry| CheckpointDir::new(entry.path())) {
-        let same = |then: &Value| ["settings", "inputs"].iter().all(|key| then[key] == now[key]);
-        if dir.about().is_some_and(|then| same(&then)) {
-            dir.remove();
-        }
-    }
+    remove(directory, |then| ["settings", "inputs"].iter().all(|key| then[key] == now[key]));
 }
 
 /// Removes all checkpoints: the training that they would have shortened is done.
 pub(super) fn remove_all(directory: &RunDirectory) {
-    let Ok(entries) = std::fs::read_dir(directory.checkpoints()) else { return };
-    for dir in entries.flatten().map(|entry| CheckpointDir::new(entry.path())) {
-        if dir.about().is_some() {
-            dir.remove();
-        }
+    remove(directory, |_| true);
+}
+
+/// Removes the checkpoints of some trainings; what is no checkpoint stays.
+fn remove(directory: &RunDirectory, of: impl Fn(&Value) -> bool) {
+    for dir in all(directory).filter(|dir| dir.about().is_some_and(|then| of(&then))) {
+        dir.remove();
     }
 }

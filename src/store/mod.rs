@@ -31,7 +31,7 @@ pub use manifest::{
     Data, ExportManifest, FORMAT_VERSION, Flavor, InputEntry, Manifest, MeasuredScale, ModelEntry,
     OutputEntry, SplitEntry, Tool, listed_outputs,
 };
-pub use outdir::{DirKind, OutDir};
+pub use outdir::{DirKind, OutDir, REJECTED, SUCCESS};
 pub(crate) use outdir::{unlisted_files, wrong_manifest};
 pub use ranked::{Reason, RowFormat, RowShape, RowWriter, Rows};
 pub use run_entry::{Alignment, GateEntry, Lineage, RunEntry, Severity, Status, Trigger};

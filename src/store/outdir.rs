@@ -233,8 +233,11 @@ fn check_target(target: &Path, replace: bool, kind: DirKind) -> Result<()> {
     }
 }
 
-/// What the directories of runs end with.
-const MARKS: [&str; 2] = ["_SUCCESS", "_REJECTED"];
+/// What the directory of a run that passed its gates ends with.
+pub const SUCCESS: &str = "_SUCCESS";
+/// What that of a run that did not pass ends with.
+pub const REJECTED: &str = "_REJECTED";
+const MARKS: [&str; 2] = [SUCCESS, REJECTED];
 
 /// What a manifest is of, and the files that it lists.
 fn listed_files(manifest: &Path) -> Option<(DirKind, Vec<String>)> {

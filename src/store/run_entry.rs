@@ -94,7 +94,10 @@ pub struct Lineage {
     /// Why it began at random vectors, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold_because: Option<String>,
-    /// Runs since the last cold start: 0 for one.
+    /// Whether that was because one was due.
+    #[serde(default)]
+    pub cold_was_due: bool,
+    /// Runs since the last cold start, or since one that was due was rejected.
     #[serde(default)]
     pub runs_since_cold: u32,
     /// The run that the vectors were turned to.

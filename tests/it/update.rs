@@ -177,6 +177,14 @@ fn what_was_known_and_what_is_new_meet_as_duplicates_do() {
     case.write("whole.csv", &whole);
     let other = case.update(&[&case.path("whole.csv")], "whole");
     assert!(case.model("whole") == case.model("updated"));
+    // A file without times is later than what was known, whose times it does not have.
+    let case = Case::new(1, &["--holdout", "none"]);
+    let line = &case.old[7];
+    let rating = if field(line, 2) == "5.0" { "1.0" } else { "5.0" };
+    let bare = format!("userId,movieId,rating\n{},{},{rating}\n", field(line, 0), field(line, 1));
+    fs::write(case.path("bare.csv"), bare).unwrap();
+    let report = case.update(&[&case.path("bare.csv"), "--add"], "later");
+    assert_eq!(report["changed_ratings"], 1, "{report}");
     // Another operation, another identity; and nothing new is no mistake.
     assert_ne!(report["model_version"], other["model_version"]);
     let case = Case::new(1, &["--holdout", "none"]);

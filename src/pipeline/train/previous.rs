@@ -6,7 +6,7 @@ use super::super::measure::{Held, Ranked, RankingMetrics, Relevance};
 use super::super::report::Errors;
 use super::{Sets, Training};
 use crate::error::Result;
-use crate::ids::{Axis, Id, Ids};
+use crate::ids::{Axis, Ids};
 use crate::metric::RatingErrors;
 use crate::model::{Embedding, Factors, Model, Scale, Scorer};
 use crate::ratings::{Cell, Ratings, Side};
@@ -28,15 +28,6 @@ pub struct Comparison {
     /// Rankings by this model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_ranking: Option<RankingMetrics>,
-}
-
-/// For each id its row among others, where it is one of them.
-pub(crate) fn rows_of(ids: &Ids, among: &Ids) -> Vec<Option<u32>> {
-    let find = |at: usize| match ids.get(at) {
-        Id::Int(id) => among.find_int(id),
-        Id::Text(id) => among.find(id),
-    };
-    (0..ids.len()).map(|at| find(at).map(|row| row as u32)).collect()
 }
 
 /// The earlier model's vectors and biases in the order of these rows; zero where it has none.
@@ -75,7 +66,7 @@ pub(super) fn start_from(
     };
     let Factors { users: p, items: q } = &model.factors;
     let (user_rows, item_rows) =
-        (rows_of(users, &model.users.ids), rows_of(items, &model.items.ids));
+        (users.rows_among(&model.users.ids), items.rows_among(&model.items.ids));
     Factors {
         users: side(Axis::User, p, &user_rows, user_keys, &ratings.by_user),
         items: side(Axis::Item, q, &item_rows, item_keys, &ratings.by_item),
@@ -92,7 +83,7 @@ impl Training<'_> {
         model: &Model,
     ) -> Result<Comparison> {
         let (user_rows, item_rows) =
-            (rows_of(users, &model.users.ids), rows_of(items, &model.items.ids));
+            (users.rows_among(&model.users.ids), items.rows_among(&model.items.ids));
         let factors = Factors {
             users: placed(&model.factors.users, &user_rows, (1.0, 1.0)),
             items: placed(&model.factors.items, &item_rows, (1.0, 1.0)),

@@ -7,7 +7,6 @@ use super::super::dataset::{Dataset, all_cells};
 use super::super::given::{Given, read_given};
 use super::super::history::{filters, replace};
 use super::super::record::{Place, Source, fitted_on, replay, replay_folded, translate};
-use super::super::train::rows_of;
 use super::super::{Observer, TrainConfig};
 use super::UpdateConfig;
 use crate::error::{Error, Result};
@@ -88,13 +87,16 @@ impl Change {
         let given = place(&given.cells, &given.users, &given.items);
         let touched: BTreeSet<u32> = given.iter().map(|cell| cell.user).collect();
         let mut after = before.clone();
+        // Without times in the new file, order says what is later.
+        let timed = given.iter().any(|cell| cell.time != 0);
+        let ordered = |cell: &Cell| if timed { *cell } else { Cell { time: 0, ..*cell } };
         match config.add {
             true => {
                 let mut cells: HashMap<(u32, u32), Cell> = HashMap::with_capacity(given.len());
                 cells.extend(given.iter().map(|cell| ((cell.user, cell.item), *cell)));
                 for cell in &mut after {
                     if let Some(new) = cells.remove(&(cell.user, cell.item)) {
-                        *cell = merge(&[*cell, new], settings.load.duplicates());
+                        *cell = merge(&[ordered(cell), new], settings.load.duplicates());
                     }
                 }
                 after.extend(cells.into_values());
@@ -131,7 +133,7 @@ impl Change {
 /// Takes out the ratings of users and items that the model does not have; how many these are.
 fn known_only(given: &mut Source, model: &Model) -> Result<usize> {
     let known = |ids: &Ids, among: &Ids| -> Vec<bool> {
-        rows_of(ids, among).iter().map(Option::is_some).collect()
+        ids.rows_among(among).iter().map(Option::is_some).collect()
     };
     let users = known(&given.users, &model.users.ids);
     let items = known(&given.items, &model.items.ids);
@@ -204,14 +206,9 @@ fn union(sides: &[&Ids]) -> Result<Ids> {
     Ok(Ids::Int(numbers.into_iter().collect()))
 }
 
-/// The positions of ids among all.
+/// The positions of ids among all, where each of them is.
 fn positions(ids: &Ids, among: &Ids) -> Vec<u32> {
-    let find = |at: usize| match ids.get(at) {
-        Id::Int(id) => among.find_int(id),
-        Id::Text(id) => among.find(id),
-    };
-    // All of them are there.
-    (0..ids.len()).map(|at| find(at).unwrap_or_default() as u32).collect()
+    ids.rows_among(among).into_iter().map(Option::unwrap_or_default).collect()
 }
 
 #[cfg(test)]
