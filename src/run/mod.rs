@@ -119,7 +119,7 @@ pub fn run(
                     started,
                     started_at: now(),
                 };
-                night.go(mode)
+                night.go(mode, root)
             })
         });
         match outcome {

@@ -1,6 +1,6 @@
 //! The course of one run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -36,20 +36,19 @@ pub(super) struct Night<'a> {
 }
 
 impl Night<'_> {
-    /// Does what `mode` says.
-    pub(super) fn go(&mut self, mode: Mode) -> Result<()> {
-        let root = self.config.check()?.to_owned();
+    /// Does what `mode` says in a directory of runs.
+    pub(super) fn go(&mut self, mode: Mode, root: &Path) -> Result<()> {
         if mode != Mode::Run {
-            let directory = RunDirectory::open(&root).ok();
+            let directory = RunDirectory::open(root).ok();
             let previous = self.previous(directory.as_ref())?;
             return self.look(mode, directory.as_ref(), previous.as_ref());
         }
-        let directory = RunDirectory::create(&root)?;
+        let directory = RunDirectory::create(root)?;
         let wait = self.config.lock_wait.map_or(Duration::ZERO, |Span(wait)| wait);
         let waits = |holder: &str| {
             self.log.info("waiting", &format!("waiting for {holder}"), json!({}));
         };
-        let lock = Lock::take(&root, &self.run_id, wait, (self.stop, &waits))?;
+        let lock = Lock::take(root, &self.run_id, wait, (self.stop, &waits))?;
         let swept = directory.sweep();
         if swept > 0 {
             self.warn(format!("removed what {swept} interrupted runs left unfinished"));
