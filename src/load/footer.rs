@@ -1,21 +1,28 @@
-//! Whether the footer of a Parquet file can be what it says, before Polars trusts it: a list that claims more
-//! entries than the footer has bytes makes its decoder count for minutes.
+//! Whether a Parquet file can be what its footer says, before Polars trusts it: a list that claims more entries
+//! than the footer has bytes makes its decoder count for minutes. Then, whether its pages can.
 //!
 //! The footer is a structure in Thrift's compact protocol (Apache Thrift, "Thrift Compact protocol
 //! encoding"), in which every entry of a list takes a byte at least.
 
-use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
+
+use polars::prelude::{PolarsResult, polars_ensure, polars_err};
+
+use super::guard::decode;
+use super::pages;
 
 /// Structures within structures; the footer's own need six.
 const DEPTH: u32 = 24;
 
-/// Reads the footer of a Parquet file and checks its lengths. The source is at its beginning then.
-pub(crate) fn check(source: &mut (impl Read + Seek)) -> Result<()> {
+/// Reads the footer of a Parquet file and the headers of its pages and checks their lengths. The source is at its
+/// beginning then.
+///
+/// # Errors
+/// What makes no sense.
+pub(crate) fn check(source: &mut (impl Read + Seek)) -> PolarsResult<()> {
     let size = source.seek(SeekFrom::End(0))?;
-    let wrong = || Error::new(ErrorKind::InvalidData, "its footer makes no sense");
-    if size < 12 {
-        return Err(wrong());
-    }
+    let wrong = || polars_err!(ComputeError: "its footer makes no sense");
+    polars_ensure!(size >= 12, ComputeError: "it ends before its footer");
     source.seek(SeekFrom::End(-8))?;
     let mut end = [0; 8];
     source.read_exact(&mut end)?;
@@ -27,8 +34,10 @@ pub(crate) fn check(source: &mut (impl Read + Seek)) -> Result<()> {
     source.seek(SeekFrom::Start(size - 8 - length))?;
     let mut footer = vec![0; length as usize];
     source.read_exact(&mut footer)?;
+    structure(&mut Bytes(&footer), DEPTH).ok_or_else(wrong)?;
+    decode(|| pages::check(source, size))?;
     source.seek(SeekFrom::Start(0))?;
-    structure(&mut Bytes(&footer), DEPTH).ok_or_else(wrong)
+    Ok(())
 }
 
 /// What is left of the footer.

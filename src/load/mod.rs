@@ -15,6 +15,7 @@ mod footer;
 mod guard;
 mod id_column;
 mod layout;
+mod pages;
 pub mod pairs;
 mod parquet;
 pub mod prepare;

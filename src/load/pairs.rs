@@ -31,8 +31,7 @@ impl Pairs {
         let parquet =
             std::io::Read::read(&mut file, &mut magic).is_ok_and(|n| n == 4) && magic == *b"PAR1";
         let frame = if parquet {
-            let footer = check_footer(&mut file).map_err(Into::into);
-            footer.and_then(|()| decode(|| ParquetReader::new(file).finish()))
+            check_footer(&mut file).and_then(|()| decode(|| ParquetReader::new(file).finish()))
         } else {
             CsvReadOptions::default()
                 .with_infer_schema_length(Some(0))

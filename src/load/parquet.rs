@@ -51,9 +51,13 @@ impl ParquetLayout {
         let failed = |e: PolarsError| unreadable(&path, &e);
         let footer = match &bytes {
             Some(bytes) => check_footer(&mut Cursor::new(bytes)),
-            None => File::open(&path).and_then(|mut file| check_footer(&mut file)),
+            None => {
+                let mut file = File::open(&path)
+                    .map_err(|source| Error::Read { path: path.clone(), source })?;
+                check_footer(&mut file)
+            }
         };
-        footer.map_err(|e| failed(e.into()))?;
+        footer.map_err(failed)?;
         let mut reader = reader(&path, bytes.as_ref())?;
         let schema = decode(|| reader.schema()).map_err(failed)?;
         let rows = decode(|| reader.num_rows()).map_err(failed)?;

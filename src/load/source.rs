@@ -284,6 +284,11 @@ impl<R: Seek> Seek for Counting<R> {
 /// can be packed so tightly.
 const BOMB: (u64, u64) = (64 << 20, 100);
 
+/// Whether bytes that unpack to so many are taken for a bomb.
+pub(super) const fn is_bomb(packed: u64, unpacked: u64) -> bool {
+    unpacked > BOMB.0 && unpacked / BOMB.1 > packed
+}
+
 /// What a decompressor gives, which must not be out of all proportion to what it took.
 pub(super) struct Unpacked<R> {
     pub(super) inner: R,
@@ -297,7 +302,7 @@ impl<R: Read> Read for Unpacked<R> {
         let n = self.inner.read(buffer)?;
         self.bytes += n as u64;
         let packed = self.meter.count.load(Ordering::Relaxed);
-        if self.bytes > BOMB.0 && self.bytes > BOMB.1 * packed {
+        if is_bomb(packed, self.bytes) {
             let message = format!(
                 "{packed} bytes unpack to more than {}: it is not read, for no ratings are packed so tightly",
                 self.bytes

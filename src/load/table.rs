@@ -73,7 +73,7 @@ impl Table {
             message: format!("not a readable Parquet file: {e}"),
         };
         let mut bytes = std::io::Cursor::new(bytes);
-        check_footer(&mut bytes).map_err(|e| wrong(e.into()))?;
+        check_footer(&mut bytes).map_err(wrong)?;
         let reader = ParquetReader::new(bytes);
         let frame = decode(|| reader.finish()).map_err(wrong)?;
         let mut names = Vec::new();
