@@ -189,6 +189,18 @@ pub enum Error {
         holder: String,
     },
 
+    /// Another run has published meanwhile.
+    #[error(
+        "{} was changed by another run meanwhile: run {id} is complete and not served; run again, or serve it by \
+         lacuna runs rollback", path.display()
+    )]
+    Overtaken {
+        /// The pointer.
+        path: PathBuf,
+        /// The run that would have been served.
+        id: String,
+    },
+
     /// A training that is estimated to take more memory than it may.
     #[error("it would take about {needed} of memory for {what}, above --memory-limit {limit}")]
     MemoryLimit {
@@ -264,7 +276,7 @@ impl Error {
     /// | 5 | a quality gate does not pass |
     /// | 6 | numeric failure |
     /// | 7 | the output could not be written |
-    /// | 11 | another run is at work in the directory |
+    /// | 11 | another run is at work in the directory, or has published meanwhile |
     /// | 75 | the time limit is reached, a checkpoint saved |
     /// | 130 | stopped (the program answers SIGTERM with 143) |
     #[must_use]
@@ -290,7 +302,7 @@ impl Error {
             Self::QualityGate { .. } => 5,
             Self::Numeric { .. } | Self::Diverged(_) => 6,
             Self::Write { .. } => 7,
-            Self::Locked { .. } => 11,
+            Self::Locked { .. } | Self::Overtaken { .. } => 11,
             Self::TimeLimit { .. } => 75,
             Self::Stopped | Self::StoppedAt { .. } => 130,
             Self::Internal(_) => 1,

@@ -59,7 +59,7 @@
 //!
 //! Modules in reading order; each names only modules above it here (a test holds that):
 //! [`error`], [`param`]; [`linalg`]; [`ids`], [`ratings`]; [`rng`], [`model`], [`objective`]; [`split`],
-//! [`metric`], [`solver`]; [`train`], [`synthetic`]; `load`; `store`; `export`; `pipeline`; `run`; `report`; `cli`.
+//! [`metric`], [`solver`]; [`train`], [`synthetic`]; `remote`; `load`; `store`; `export`; `pipeline`; `run`; `report`; `cli`.
 //!
 //! What never happens: Polars outside `load` and `store`; external ids below `load`; a clock, the
 //! environment or printing below `pipeline`; an allocation in a kernel; a floating-point sum whose order
@@ -83,6 +83,9 @@ pub mod split;
 
 pub mod synthetic;
 pub mod train;
+
+#[cfg(feature = "files")]
+pub mod remote;
 
 #[cfg(feature = "files")]
 pub mod load;

@@ -124,7 +124,11 @@ impl<'a> Gather<'a> {
         self.inputs.push(InputReport {
             uri: input.path.display().to_string(),
             file: input.file.clone(),
-            mtime: input.file.as_deref().and_then(super::source::modified),
+            mtime: match &input.fetched {
+                Some(object) => Some(object.modified),
+                None => input.file.as_deref().and_then(super::source::modified),
+            },
+            etag: input.fetched.as_ref().map(|object| object.etag.clone()),
             bytes: input.size.unwrap_or(0),
             layout: layout.describe(input.compression),
             rows: 0,

@@ -15,6 +15,7 @@ mod footer;
 mod guard;
 mod id_column;
 mod layout;
+mod object;
 mod pages;
 pub mod pairs;
 mod parquet;
@@ -37,6 +38,7 @@ pub(crate) use guard::decode;
 pub use guard::is_decoding;
 pub use layout::Columns;
 use layout::Layout;
+pub use object::ObjectSource;
 use serde::{Deserialize, Serialize};
 pub use source::{Fingerprint, Source, expand, fingerprint, hex};
 pub use time::TimeUnit;
@@ -112,11 +114,13 @@ pub enum TimeUse {
 /// One input as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InputReport {
-    /// The file on disk, none for standard input.
+    /// The file on disk, none for standard input and objects.
     pub file: Option<PathBuf>,
     /// When it was last changed, before it was read.
     pub mtime: Option<i64>,
-    /// Path or `-`; a member of an archive as `archive.zip:member`.
+    /// What an object store says of the content of an object.
+    pub etag: Option<String>,
+    /// Path, URL or `-`; a member of an archive as `archive.zip:member`.
     pub uri: String,
     /// Size of the file in bytes (of the archive, where it is one).
     pub bytes: u64,
@@ -176,7 +180,7 @@ pub fn load(
     let mut done = 0;
     for source in &sources {
         let report = |bytes: u64| progress(done + bytes, total);
-        let mut input = source.open()?;
+        let mut input = source.open(stop)?;
         let layout = Layout::recognise(&mut input, options)?;
         gather.begin(&input, &layout);
         match &layout {

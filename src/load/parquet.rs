@@ -52,13 +52,13 @@ impl ParquetLayout {
         let footer = match &bytes {
             Some(bytes) => check_footer(&mut Cursor::new(bytes)),
             None => {
-                let mut file = File::open(&path)
-                    .map_err(|source| Error::Read { path: path.clone(), source })?;
+                let file = File::open(input.on_disk());
+                let mut file = file.map_err(|source| Error::Read { path: path.clone(), source })?;
                 check_footer(&mut file)
             }
         };
         footer.map_err(failed)?;
-        let mut reader = reader(&path, bytes.as_ref())?;
+        let mut reader = reader(input, bytes.as_ref())?;
         let schema = decode(|| reader.schema()).map_err(failed)?;
         let rows = decode(|| reader.num_rows()).map_err(failed)?;
         let names: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
@@ -84,12 +84,13 @@ impl ParquetLayout {
 }
 
 /// A reader of the file; only files on disk are mapped.
-fn reader(path: &Path, bytes: Option<&Arc<[u8]>>) -> Result<AnyReader> {
+fn reader(input: &Input, bytes: Option<&Arc<[u8]>>) -> Result<AnyReader> {
     let source: Box<dyn MmapBytesReader> = match bytes {
         Some(bytes) => Box::new(Cursor::new(bytes.clone())),
-        None => Box::new(
-            File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?,
-        ),
+        None => {
+            let file = File::open(input.on_disk());
+            Box::new(file.map_err(|source| Error::Read { path: input.path.clone(), source })?)
+        }
     };
     Ok(ParquetReader::new(source))
 }
@@ -108,7 +109,7 @@ pub(super) fn read(
     columns.dedup();
     let size = input.size.unwrap_or(0);
     for offset in (0..layout.rows).step_by(SLICE) {
-        let reader = reader(&input.path, layout.bytes.as_ref())?
+        let reader = reader(input, layout.bytes.as_ref())?
             .with_projection(Some(columns.clone()))
             .with_slice(Some((offset, SLICE)));
         let frame = decode(|| reader.finish()).map_err(|e| unreadable(&input.path, &e))?;

@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use super::object::{self, Fetched, ObjectSource};
 use super::zip_member;
 use crate::error::{Error, Result};
+use crate::remote::is_url;
 
 /// One input before it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub enum Source {
     Stream(PathBuf),
     /// Standard input.
     Stdin,
+    /// An object of a store.
+    Object(Box<ObjectSource>),
 }
 
 /// Endings of the files that a directory is searched for.
@@ -40,6 +44,8 @@ pub fn expand(arguments: &[String]) -> Result<Vec<Source>> {
                 return Err(Error::Usage("standard input (-) can be read only once".into()));
             }
             sources.push(Source::Stdin);
+        } else if is_url(argument) {
+            sources.extend(object::expand(argument)?);
         } else if path.is_dir() {
             let found = directory(path)?;
             if found.is_empty() {
@@ -103,24 +109,35 @@ fn pattern(argument: &str) -> Result<Vec<Source>> {
 impl Source {
     /// Size in bytes, where known beforehand.
     #[must_use]
-    pub const fn size(&self) -> Option<u64> {
+    pub fn size(&self) -> Option<u64> {
         match self {
             Self::File(_, size) => Some(*size),
+            Self::Object(object) => Some(object.size()),
             Self::Stream(_) | Self::Stdin => None,
         }
     }
 
-    /// The path, `-` for standard input.
+    /// The path, `-` for standard input, the URL of an object.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
             Self::File(path, _) | Self::Stream(path) => path,
             Self::Stdin => Path::new("-"),
+            Self::Object(object) => object.url(),
         }
     }
 
-    /// Opens the input and looks through its compression.
-    pub(super) fn open(&self) -> Result<Input> {
+    /// Opens the input and looks through its compression. An object is fetched first.
+    pub(super) fn open(&self, stop: &AtomicBool) -> Result<Input> {
+        if let Self::Object(object) = self {
+            let fetched = object.fetch(stop)?;
+            let path = object.url().to_owned();
+            let failed = |source| Error::Read { path: fetched.file.to_path_buf(), source };
+            let raw = Box::new(File::open(&fetched.file).map_err(failed)?);
+            let mut input = open_raw(path, raw, self.size(), Arc::new(Meter::default()))?;
+            input.fetched = Some(fetched);
+            return Ok(input);
+        }
         let mut input = self.open_any()?;
         if let Self::File(path, _) = self {
             input.file = Some(path.clone());
@@ -139,6 +156,9 @@ impl Source {
                 return open_stream(path.clone(), Box::new(file));
             }
             Self::Stdin => return open_stream(path, Box::new(std::io::stdin())),
+            Self::Object(_) => {
+                return Err(Error::Internal("an object that was not fetched".into()));
+            }
         };
         let meter = Arc::new(Meter::default());
         open_raw(path, raw, self.size(), meter)
@@ -153,8 +173,10 @@ impl<T: Read + Seek + Send> ReadSeek for T {}
 pub(super) struct Input {
     /// The file, `archive:member` for a member of an archive.
     pub path: PathBuf,
-    /// The file on disk, none for standard input.
+    /// The file on disk, none for standard input and objects.
     pub file: Option<PathBuf>,
+    /// The object that was fetched, where it is one.
+    pub fetched: Option<Fetched>,
     /// Size of the file, where known.
     pub size: Option<u64>,
     /// What the bytes went through, for people: `gzip`, `zip` ...
@@ -183,6 +205,7 @@ impl Input {
         let mut input = Self {
             path,
             file: None,
+            fetched: None,
             size,
             compression,
             head: Vec::new(),
@@ -226,8 +249,16 @@ impl Input {
         Ok(all)
     }
 
-    /// SHA-256 of all bytes so far, for standard input.
+    /// Where the bytes are on disk, if they are there.
+    pub(super) fn on_disk(&self) -> &Path {
+        self.fetched.as_ref().map_or(&self.path, |fetched| &*fetched.file)
+    }
+
+    /// SHA-256 of all bytes so far, for standard input; of the whole of an object.
     pub(super) fn sha256(&self) -> Option<String> {
+        if let Some(fetched) = &self.fetched {
+            return Some(fetched.sha256.clone());
+        }
         if let Some((_, sha256)) = &self.whole {
             return Some(sha256.clone());
         }

@@ -9,6 +9,7 @@ use super::units::{Memory, Span};
 use crate::error::{Error, Result};
 use crate::param::{Fraction, Natural, NonNegative};
 use crate::pipeline::{ExportSpec, TrainConfig};
+use crate::remote::{Location, is_url_path, local};
 use crate::store::Severity;
 
 /// Where a fit begins.
@@ -102,6 +103,12 @@ pub struct RunConfig {
         arg(long, value_name = "CODE", default_value_t = 0, value_parser = noop_code, help_heading = "Every night")
     )]
     pub noop_exit_code: u8,
+
+    /// Where runs of an object store (--output s3://...) are worked at: checkpoints, the files of the run in progress,
+    /// copies of the latest one. Keep it from night to night, and an interrupted run goes on. [default: in
+    /// $XDG_CACHE_HOME or ~/.cache]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "DIR", help_heading = "Every night"))]
+    pub work_dir: Option<PathBuf>,
 
     /// Seconds between checkpoints, at least; 0 after every iteration. SIGTERM, SIGINT and --time-limit save
     /// one, too.
@@ -216,6 +223,7 @@ impl Default for RunConfig {
             keep_last: Natural::literal(14),
             keep_within: Span(std::time::Duration::from_secs(30 * 86_400)),
             noop_exit_code: 0,
+            work_dir: None,
             checkpoint_every: Natural::literal(60),
             resume: Resume::Auto,
             lock_wait: None,
@@ -261,6 +269,14 @@ impl RunConfig {
             return wrong(
                 "run reads files: standard input (-) cannot be compared with the latest run's, or read again",
             );
+        }
+        if is_url_path(output) {
+            Location::parse(&output.to_string_lossy())?;
+        } else if self.work_dir.is_some() {
+            return wrong("--work-dir is for runs of an object store (--output s3://...)");
+        }
+        if let Some(work_dir) = &self.work_dir {
+            local(work_dir, "--work-dir")?;
         }
         if self.train.nonnegative && self.align == Some(Align::Procrustes) {
             return wrong(

@@ -10,18 +10,25 @@
 //!   .tmp/RUN_ID/                in progress; left by a run that was killed, swept by the next
 //!   .ckpt/FINGERPRINT/          checkpoints of an interrupted training
 //! ```
+//!
+//! In an object store it is the same without the link and what begins with a dot (`mirror`, `lease`).
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
+use super::lock::Lock;
+use super::mirror::{self, Mirror};
 use crate::error::{Error, Result};
 use crate::load::hex;
-use crate::store::{MANIFEST, OutputEntry, REJECTED, SUCCESS, listed_outputs};
+use crate::remote::is_url;
+use crate::store::{MANIFEST, OutDir, OutputEntry, REJECTED, SUCCESS, listed_outputs};
 
 /// The link to what is served.
 pub(super) const LATEST: &str = "latest";
@@ -29,10 +36,12 @@ pub(super) const LATEST: &str = "latest";
 pub(super) const LOCK: &str = ".lacuna.lock";
 /// What the names of temporary files begin with.
 const OWN: &str = ".lacuna-";
-const POINTER: &str = "latest.json";
-const RUNS: &str = "runs";
-const REJECTS: &str = "rejected";
+pub(super) const POINTER: &str = "latest.json";
+pub(super) const RUNS: &str = "runs";
+pub(super) const REJECTS: &str = "rejected";
 const TEMPORARY: &str = ".tmp";
+/// Names the object store whose runs a directory works at.
+const MIRROR_OF: &str = ".lacuna-mirror-of";
 const CHECKPOINTS: &str = ".ckpt";
 
 /// What is served, for readers without links.
@@ -46,18 +55,44 @@ pub struct Pointer {
     pub manifest_sha256: String,
     /// When it was promoted.
     pub promoted_at: String,
+    /// Later runs that were served until an earlier one was served again in their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rolled_back: Vec<String>,
 }
 
 /// A directory of runs.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct RunDirectory {
     root: PathBuf,
+    /// The object store whose runs this directory works at.
+    mirror: Option<Mirror>,
+    /// Keeps a directory that is only looked at.
+    _temporary: Option<TempDir>,
 }
 
 impl RunDirectory {
-    /// Opens it, and creates it where it is not there.
-    pub(super) fn create(root: &Path) -> Result<Self> {
-        let this = Self { root: root.to_owned() };
+    /// Opens it, and creates it where it is not there; `work_dir` is where runs of an object store are worked at.
+    pub(super) fn create(output: &Path, work_dir: Option<&Path>) -> Result<Self> {
+        let Some(url) = output.to_str().filter(|output| is_url(output)) else {
+            return Self::create_local(output);
+        };
+        let mirror = Mirror::open(url)?;
+        let url = mirror.remote().location().to_string();
+        let root = work_dir.map_or_else(|| mirror::work_dir(&url), Path::to_owned);
+        let of = root.join(MIRROR_OF);
+        let before = fs::read_to_string(&of).ok();
+        if before.as_ref().map_or_else(|| root.join(LOCK).exists(), |before| *before != url) {
+            let of = before.map_or_else(|| "files".to_owned(), |before| before.trim().to_owned());
+            let reason = format!("holds the runs of {of}: give another --work-dir");
+            return Err(Error::NotOurs { path: root, reason });
+        }
+        let this = Self::create_local(&root)?;
+        fs::write(&of, &url).map_err(|source| Error::Write { path: of, source })?;
+        Ok(Self { mirror: Some(mirror), ..this })
+    }
+
+    fn create_local(root: &Path) -> Result<Self> {
+        let this = Self { root: root.to_owned(), mirror: None, _temporary: None };
         if root.join(MANIFEST).exists() {
             let reason = "is a model, not a directory of runs".to_owned();
             return Err(Error::NotOurs { path: root.to_owned(), reason });
@@ -87,13 +122,115 @@ impl RunDirectory {
         Ok(this)
     }
 
-    /// Opens one that is there.
-    pub(super) fn open(root: &Path) -> Result<Self> {
-        if root.join(RUNS).is_dir() && root.join(LOCK).is_file() {
-            return Ok(Self { root: root.to_owned() });
+    /// Opens one that is there, to look at it.
+    pub(super) fn open(root: &Path, stop: &AtomicBool) -> Result<Self> {
+        Self::look(root, stop)?.ok_or_else(|| {
+            let message = "not a directory of runs (lacuna run --output DIR makes one)".to_owned();
+            Error::Model { path: root.to_owned(), message }
+        })
+    }
+
+    /// Opens it, if there is one.
+    pub(super) fn look(root: &Path, stop: &AtomicBool) -> Result<Option<Self>> {
+        let Some(url) = root.to_str().filter(|root| is_url(root)) else {
+            let there = root.join(RUNS).is_dir() && root.join(LOCK).is_file();
+            let this = || Self { root: root.to_owned(), mirror: None, _temporary: None };
+            return Ok(there.then(this));
+        };
+        let mirror = Some(Mirror::open(url)?);
+        let temporary = TempDir::with_prefix("lacuna-");
+        let temporary = temporary
+            .map_err(|source| Error::Write { path: "the temporary directory".into(), source })?;
+        let this = Self::create_local(temporary.path())?;
+        let this = Self { mirror, _temporary: Some(temporary), ..this };
+        Ok(this.pull(stop)?.then_some(this))
+    }
+
+    /// Takes the lock; see [`Lock::take`].
+    pub(super) fn lock(
+        &self,
+        run_id: &str,
+        wait: Duration,
+        (stop, waits): (&AtomicBool, &dyn Fn(&str)),
+    ) -> Result<Lock> {
+        let remote = self.mirror.as_ref().map(Mirror::remote);
+        Lock::take((&self.root, remote), run_id, wait, (stop, waits))
+    }
+
+    /// Looks at the object store, where there is one; whether anything is there.
+    pub(super) fn pull(&self, stop: &AtomicBool) -> Result<bool> {
+        self.mirror.as_ref().map_or(Ok(true), |mirror| mirror.pull(self, stop))
+    }
+
+    /// Copies the files of a run that are wanted from the object store, where there is one.
+    pub(super) fn fetch(
+        &self,
+        id: &str,
+        wanted: &dyn Fn(&str) -> bool,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.fetch(self, id, wanted, stop))
+    }
+
+    /// Where a run is for those who read it.
+    pub(super) fn shown(&self, place: &str, id: &str) -> PathBuf {
+        match &self.mirror {
+            Some(mirror) => {
+                mirror.remote().location().join(&format!("{place}/{id}")).to_string().into()
+            }
+            None => self.root.join(place).join(id),
         }
-        let message = "not a directory of runs (lacuna run --output DIR makes one)".to_owned();
-        Err(Error::Model { path: root.to_owned(), message })
+    }
+
+    /// Moves a finished run to where it belongs; where that is for those who read it.
+    pub(super) fn publish(
+        &self,
+        out: OutDir,
+        (place, id): (&str, &str),
+        stop: &AtomicBool,
+    ) -> Result<PathBuf> {
+        if let Some(mirror) = &self.mirror {
+            mirror.push(&out.file(""), place, id, stop)?;
+        }
+        out.publish_as(&self.root.join(place).join(id))?;
+        Ok(self.shown(place, id))
+    }
+
+    /// Puts files of a run that is complete in the object store here.
+    pub(super) fn adopt(&self, place: &str, id: &str, files: &[(&str, &Vec<u8>)]) -> Result<()> {
+        let target = self.root.join(place).join(id);
+        let adopt = || -> io::Result<()> {
+            let aside = TempDir::with_prefix_in(OWN, self.temporary())?;
+            for (name, content) in files {
+                fs::write(aside.path().join(name), content)?;
+            }
+            // What is there has no mark: it was left by a process that was killed.
+            let _ = fs::remove_dir_all(&target);
+            fs::rename(aside.path(), &target)
+        };
+        adopt().map_err(|source| Error::Write { path: target.clone(), source })
+    }
+
+    /// A file to write before it is moved.
+    pub(super) fn part(&self) -> io::Result<TempPath> {
+        Ok(NamedTempFile::with_prefix_in(OWN, self.temporary())?.into_temp_path())
+    }
+
+    /// Leads where the object store does.
+    pub(super) fn follow(&self, pointer: Option<&Pointer>) -> Result<()> {
+        match pointer {
+            Some(pointer) if super::began(&pointer.run_id).is_some() => self.point_local(pointer),
+            Some(pointer) => {
+                let message = format!("{:?} is no run", pointer.run_id);
+                Err(Error::Model { path: self.shown("", POINTER), message })
+            }
+            None => {
+                for name in [LATEST, POINTER] {
+                    let _ = fs::remove_file(self.root.join(name));
+                }
+                Ok(())
+            }
+        }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -130,16 +267,42 @@ impl RunDirectory {
 
     /// The ids of the complete runs, oldest first.
     pub(super) fn runs(&self) -> Vec<String> {
-        ids(&self.root.join(RUNS), SUCCESS)
+        self.complete(RUNS, SUCCESS)
     }
 
     /// The ids of the rejected runs, oldest first.
     pub(super) fn rejects(&self) -> Vec<String> {
-        ids(&self.root.join(REJECTS), REJECTED)
+        self.complete(REJECTS, REJECTED)
+    }
+
+    /// The ids in a place that hold a mark, oldest first.
+    pub(super) fn complete(&self, place: &str, mark: &str) -> Vec<String> {
+        ids(&self.root.join(place), mark)
+    }
+
+    /// Removes a run; whether it is gone.
+    pub(super) fn remove(&self, place: &str, id: &str, stop: &AtomicBool) -> bool {
+        if let Some(mirror) = &self.mirror
+            && mirror.remove(place, id, stop).is_err()
+        {
+            return false;
+        }
+        let from = self.root.join(place).join(id);
+        // Out of sight first, so that no half of a run is ever seen.
+        let aside = self.temporary().join(format!("{id}.old"));
+        let gone = fs::rename(&from, &aside).is_ok();
+        // The next run sweeps what is left.
+        let _ = fs::remove_dir_all(&aside);
+        gone
     }
 
     /// Removes what runs that were killed left behind; only under the lock.
-    pub(super) fn sweep(&self) -> usize {
+    pub(super) fn sweep(&self, stop: &AtomicBool) -> Result<usize> {
+        let there = self.mirror.as_ref().map_or(Ok(0), |mirror| mirror.sweep(stop))?;
+        Ok(there + self.sweep_local())
+    }
+
+    fn sweep_local(&self) -> usize {
         let Ok(entries) = fs::read_dir(self.temporary()) else { return 0 };
         let ours = |entry: &fs::DirEntry| {
             let name = entry.file_name();
@@ -160,6 +323,9 @@ impl RunDirectory {
 
     /// Whether a run is complete: its mark and every file that its manifest lists, by size.
     pub(super) fn is_complete(&self, id: &str) -> bool {
+        if let Some(mirror) = &self.mirror {
+            return mirror.is_complete(self, id);
+        }
         let path = self.run(id);
         let whole = |entry: &OutputEntry| {
             fs::metadata(path.join(&entry.path)).is_ok_and(|file| file.len() == entry.bytes)
@@ -180,12 +346,21 @@ impl RunDirectory {
         }
         let manifest_sha256 = hex(&Sha256::digest(&manifest));
         let promoted_at = super::timestamp();
-        self.point(&Pointer { path: relative(&id), run_id: id, manifest_sha256, promoted_at })?;
+        let rolled_back = self.pointer().map(|pointer| pointer.rolled_back).unwrap_or_default();
+        let path = relative(&id);
+        self.point(&Pointer { path, run_id: id, manifest_sha256, promoted_at, rolled_back })?;
         Ok(true)
     }
 
     /// Points `latest` at a run, in one step each for the link and the file.
     pub(super) fn point(&self, pointer: &Pointer) -> Result<()> {
+        if let Some(mirror) = &self.mirror {
+            mirror.point(pointer)?;
+        }
+        self.point_local(pointer)
+    }
+
+    fn point_local(&self, pointer: &Pointer) -> Result<()> {
         let path = self.root.join(LATEST);
         let link = || -> io::Result<()> {
             // A name of its own, so that a link left by a killed run is no hindrance.

@@ -6,11 +6,12 @@ use std::time::SystemTime;
 use crate::error::{Error, Result};
 use crate::load::{Source, expand, fingerprint};
 use crate::pipeline::{TrainConfig, digest};
+use crate::store::InputEntry;
 
 /// Files with their checksums.
 pub(super) struct Inputs {
     pub sources: Vec<Source>,
-    /// Of the ratings, and of the test ratings.
+    /// Of the ratings, and of the test ratings; for objects what their store says of their content.
     pub checksums: (Vec<String>, Vec<String>),
     /// Size and time of last change of each file.
     states: Vec<(PathBuf, u64, Option<SystemTime>)>,
@@ -54,11 +55,20 @@ fn state(path: &Path) -> Option<(PathBuf, u64, Option<SystemTime>)> {
 fn hashed(sources: &[Source]) -> Result<Vec<String>> {
     let mut sums = Vec::with_capacity(sources.len());
     for source in sources {
-        if let Source::Stream(path) = source {
-            let message = "run reads files: what can be read only once cannot be compared with the latest run's";
-            return Err(Error::Format { path: path.clone(), message: message.into() });
-        }
-        sums.push(fingerprint(source.path())?.sha256);
+        sums.push(match source {
+            Source::Stream(path) => {
+                let message = "run reads files: what can be read only once cannot be compared with the latest run's";
+                return Err(Error::Format { path: path.clone(), message: message.into() });
+            }
+            // It is not fetched to know that it is the same.
+            Source::Object(object) => object.etag().to_owned(),
+            _ => fingerprint(source.path())?.sha256,
+        });
     }
     Ok(sums)
+}
+
+/// What a manifest says of the content of an input, as [`Inputs::checksums`] has it.
+pub(super) fn identity(input: &InputEntry) -> &str {
+    input.etag.as_deref().unwrap_or(&input.sha256)
 }

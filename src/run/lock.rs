@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::directory::LOCK;
+use super::lease::Lease;
 use crate::error::{Error, Result};
+use crate::remote::Remote;
 
 /// How often a lock that others hold is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -18,13 +20,14 @@ const AGAIN: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
+    lease: Option<Lease>,
 }
 
 impl Lock {
-    /// Takes the lock, waiting for others up to `wait`.
-    /// `waits` is told whom.
+    /// Takes the lock of a directory, and of the object store whose runs it works at, waiting for others up to
+    /// `wait` each. `waits` is told whom.
     pub(super) fn take(
-        root: &Path,
+        (root, remote): (&Path, Option<&Remote>),
         run_id: &str,
         wait: Duration,
         (stop, waits): (&AtomicBool, &dyn Fn(&str)),
@@ -45,13 +48,12 @@ impl Lock {
                 }
                 Err(TryLockError::WouldBlock) if since.elapsed() < wait => {
                     if !std::mem::replace(&mut told, true) {
-                        waits(&describe(&holder(&mut file)));
+                        waits(&holder(&mut file));
                     }
                     std::thread::sleep(AGAIN.min(wait.saturating_sub(since.elapsed())));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let holder = describe(&holder(&mut file));
-                    return Err(Error::Locked { path, holder });
+                    return Err(Error::Locked { path, holder: holder(&mut file) });
                 }
             }
         }
@@ -66,20 +68,25 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.to_string().as_bytes()));
         written.map_err(failed)?;
-        Ok(Self { _file: file })
+        let lease = remote.map(|remote| Lease::take(remote, run_id, wait, (stop, waits)));
+        Ok(Self { _file: file, lease: lease.transpose()? })
+    }
+
+    /// Whether it is still held, where it is one that others may take over.
+    pub(super) fn check(&self) -> Result<()> {
+        self.lease.as_ref().map_or(Ok(()), Lease::check)
     }
 }
 
-/// What the file says of who holds the lock, as far as it can be read.
+/// Who holds the lock by the file, as far as it can be read.
 fn holder(file: &mut File) -> String {
     let mut holder = String::new();
     let _ = file.rewind().and_then(|()| file.read_to_string(&mut holder));
-    holder
+    describe(&serde_json::from_str(&holder).unwrap_or_default())
 }
 
 /// Who holds a lock, in words.
-fn describe(holder: &str) -> String {
-    let value: serde_json::Value = serde_json::from_str(holder).unwrap_or_default();
+pub(super) fn describe(value: &serde_json::Value) -> String {
     let text = |key: &str| value.get(key).map(|v| v.to_string().trim_matches('"').to_owned());
     match (text("run_id"), text("pid"), text("host"), text("started_at")) {
         (Some(run), Some(pid), Some(host), Some(since)) => {
@@ -97,7 +104,7 @@ mod tests {
     fn one_at_a_time_and_free_again() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let stop = AtomicBool::new(false);
-        let take = |id: &str, wait| Lock::take(dir.path(), id, wait, (&stop, &|_| {}));
+        let take = |id: &str, wait| Lock::take((dir.path(), None), id, wait, (&stop, &|_| {}));
         let first = take("first", Duration::ZERO).expect("free");
         let second = take("second", Duration::from_millis(300));
         let message = second.map(|_| ()).map_err(|e| (e.exit_code(), e.to_string()));

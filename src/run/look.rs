@@ -25,14 +25,16 @@ impl Night<'_> {
         let Some(directory) = directory else { return Ok(None) };
         self.report.latest = directory.latest();
         let Some(latest) = self.report.latest.clone() else { return Ok(None) };
-        let error = match Previous::read(directory, &latest) {
+        let error = match Previous::read(directory, &latest, self.stop) {
             Ok(previous) => return Ok(Some(previous)),
+            Err(Error::Stopped) => return Err(Error::Stopped),
             Err(error) => error,
         };
         let why = super::chain(&error);
         let runs = directory.runs();
         let mut earlier = runs.iter().rev().filter(|id| **id != latest);
-        if let Some(previous) = earlier.find_map(|id| Previous::read(directory, id).ok()) {
+        if let Some(previous) = earlier.find_map(|id| Previous::read(directory, id, self.stop).ok())
+        {
             let id = &previous.entry.run_id;
             self.warn(format!(
                 "run {id} stands in for the latest run, which cannot be read: {why}"
@@ -77,7 +79,10 @@ impl Night<'_> {
         if served.is_some() {
             return Some(format!("ratings and settings are those of run {latest}"));
         }
-        let newest = directory.runs().pop().filter(|newest| newest.as_str() > latest)?;
+        // One that was killed before it was served is no answer.
+        let rolled_back = directory.pointer().map(|p| p.rolled_back).unwrap_or_default();
+        let later = |newest: &String| newest.as_str() > latest && rolled_back.contains(newest);
+        let newest = directory.runs().pop().filter(later)?;
         let manifest = Manifest::read(&directory.run(&newest).join(MANIFEST)).ok()?;
         same(&manifest).then(|| {
             format!(

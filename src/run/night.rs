@@ -39,17 +39,18 @@ impl Night<'_> {
     /// Does what `mode` says in a directory of runs.
     pub(super) fn go(&mut self, mode: Mode, root: &Path) -> Result<()> {
         if mode != Mode::Run {
-            let directory = RunDirectory::open(root).ok();
+            let directory = RunDirectory::look(root, self.stop)?;
             let previous = self.previous(directory.as_ref())?;
             return self.look(mode, directory.as_ref(), previous.as_ref());
         }
-        let directory = RunDirectory::create(root)?;
+        let directory = RunDirectory::create(root, self.config.work_dir.as_deref())?;
         let wait = self.config.lock_wait.map_or(Duration::ZERO, |Span(wait)| wait);
         let waits = |holder: &str| {
             self.log.info("waiting", &format!("waiting for {holder}"), json!({}));
         };
-        let lock = Lock::take(root, &self.run_id, wait, (self.stop, &waits))?;
-        let swept = directory.sweep();
+        let lock = directory.lock(&self.run_id, wait, (self.stop, &waits))?;
+        directory.pull(self.stop)?;
+        let swept = directory.sweep(self.stop)?;
         if swept > 0 {
             self.warn(format!("removed what {swept} interrupted runs left unfinished"));
         }
@@ -57,9 +58,7 @@ impl Night<'_> {
             self.warn("latest and latest.json did not lead to the same run, and do again".into());
         }
         let previous = self.previous(Some(&directory))?;
-        let outcome = self.night(&directory, previous.as_ref());
-        drop(lock);
-        outcome
+        self.night(&directory, previous.as_ref(), &lock)
     }
 
     pub(super) fn warn(&mut self, message: String) {
@@ -92,7 +91,12 @@ impl Night<'_> {
         resume::about(&self.config.train, inputs, warm)
     }
 
-    fn night(&mut self, directory: &RunDirectory, previous: Option<&Previous>) -> Result<()> {
+    fn night(
+        &mut self,
+        directory: &RunDirectory,
+        previous: Option<&Previous>,
+        lock: &Lock,
+    ) -> Result<()> {
         self.check_clock(previous);
         self.log.phase("scan");
         let since = Instant::now();
@@ -150,6 +154,7 @@ impl Night<'_> {
             out,
             kept,
             directory,
+            lock,
             config,
             previous,
             inputs: &inputs,
@@ -189,7 +194,7 @@ impl Night<'_> {
     ) -> Error {
         let entry = self.entry(Status::Rejected, Some(reason.clone()), gates, Lineage::default());
         let parts = (self.started_at, self.config_sha256());
-        match reject_data(directory, self.config, data, &entry, parts, self.log) {
+        match reject_data(directory, self.config, data, &entry, parts, (self.log, self.stop)) {
             Ok(record) => {
                 self.report.path = Some(record.clone());
                 Error::DataGate { reason, record: Some(record) }
@@ -246,7 +251,7 @@ impl Night<'_> {
         }
         self.report.result = RunResult::Promoted;
         self.report.latest = Some(self.run_id.clone());
-        let pruned = retention::keep(directory, self.config, now());
+        let pruned = retention::keep(directory, self.config, now(), self.stop);
         if !pruned.removed.is_empty() {
             let message = format!("removed {} old runs", pruned.removed.len());
             self.log.info("pruned", &message, json!({ "removed": pruned.removed }));

@@ -1,14 +1,20 @@
 //! The run before: what is compared with, where a fit begins, what vectors are turned to.
 
+use std::sync::atomic::AtomicBool;
+
 use super::RunConfig;
 use super::config::WarmStart;
 use super::directory::RunDirectory;
+use super::inputs::identity;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::model::Model;
 use crate::pipeline::{TrainConfig, recorded};
 use crate::split::Split;
-use crate::store::{MANIFEST, Manifest, RunEntry, read_measured, read_model, wrong_manifest};
+use crate::store::{
+    HOLDOUT_RATINGS, MANIFEST, Manifest, RunEntry, TRAINING_RATINGS, read_measured, read_model,
+    wrong_manifest,
+};
 
 /// A complete run and its model.
 pub(super) struct Previous {
@@ -23,8 +29,13 @@ pub(super) struct Previous {
 }
 
 impl Previous {
-    pub(super) fn read(directory: &RunDirectory, id: &str) -> Result<Self> {
+    pub(super) fn read(directory: &RunDirectory, id: &str, stop: &AtomicBool) -> Result<Self> {
         let path = directory.run(id);
+        // Its exports and its ratings are not needed.
+        let needed = |file: &str| {
+            !file.starts_with("exports/") && ![TRAINING_RATINGS, HOLDOUT_RATINGS].contains(&file)
+        };
+        directory.fetch(id, &needed, stop)?;
         if let Some(message) = wrong_manifest(&path) {
             return Err(Error::Model { path: path.join(MANIFEST), message });
         }
@@ -134,12 +145,12 @@ impl Previous {
     }
 }
 
-/// Checksums of the files of a run: of ratings, and of test ratings.
+/// What identifies the files of a run: of ratings, and of test ratings.
 pub(super) fn checksums(manifest: &Manifest) -> (Vec<&str>, Vec<&str>) {
     let of = |role: &str| {
         let inputs = manifest.inputs.iter().filter(|input| input.role == role);
         // One member of an archive is read, so that every file stands in the record once.
-        inputs.map(|input| input.sha256.as_str()).collect()
+        inputs.map(identity).collect()
     };
     (of("ratings"), of("test"))
 }

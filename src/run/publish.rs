@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::RunConfig;
-use super::directory::{Pointer, RunDirectory, relative};
-use super::inputs::Inputs;
+use super::directory::{Pointer, REJECTS, RUNS, RunDirectory, relative};
+use super::inputs::{Inputs, identity};
+use super::lock::Lock;
 use super::log::Log;
 use super::previous::Previous;
 use crate::error::{Error, Result};
@@ -35,6 +36,7 @@ pub(super) struct Candidate<'a> {
     /// The files of the ratings, which are written before the training.
     pub kept: Vec<OutputEntry>,
     pub directory: &'a RunDirectory,
+    pub lock: &'a Lock,
     pub config: &'a RunConfig,
     pub previous: Option<&'a Previous>,
     pub inputs: &'a Inputs,
@@ -90,17 +92,19 @@ pub(super) fn publish(
     manifest.outputs.push(output_entry(&out, LOG, 0, "JSON lines")?);
     let since = Instant::now();
     let path = finish(&out, &manifest, status).and_then(|manifest_sha256| {
-        let target = match status {
-            Status::Promoted => directory.run(&id),
-            Status::Rejected => directory.rejected(&id),
+        let place = match status {
+            Status::Promoted => RUNS,
+            Status::Rejected => REJECTS,
         };
-        let path = out.publish_as(&target)?;
+        let path = directory.publish(out, (place, &id), stop)?;
         if status == Status::Promoted {
+            candidate.lock.check()?;
             directory.point(&Pointer {
                 run_id: id.clone(),
                 path: relative(&id),
                 manifest_sha256,
                 promoted_at: time::iso(now()),
+                rolled_back: Vec::new(),
             })?;
         }
         Ok(path)
@@ -171,7 +175,7 @@ fn depends_on(entry: &RunEntry, previous: Option<&Previous>) -> Vec<String> {
 fn same_inputs(manifest: &Manifest, inputs: &Inputs) -> Result<()> {
     for (role, wanted) in [("ratings", &inputs.checksums.0), ("test", &inputs.checksums.1)] {
         let found: Vec<_> = manifest.inputs.iter().filter(|input| input.role == role).collect();
-        let other = found.iter().zip(wanted).find(|(input, wanted)| input.sha256 != **wanted);
+        let other = found.iter().zip(wanted).find(|(input, wanted)| identity(input) != **wanted);
         let other = other.map(|(input, _)| input.uri.clone());
         let more = (found.len() != wanted.len()).then(|| "the rating files".to_owned());
         if let Some(uri) = other.or(more) {
@@ -205,9 +209,8 @@ pub(super) fn reject_data(
     mut data: Dataset,
     entry: &RunEntry,
     (started_at, config_sha256): (i64, String),
-    log: &Log<'_>,
+    (log, stop): (&Log<'_>, &AtomicBool),
 ) -> Result<PathBuf> {
-    let target = directory.rejected(&entry.run_id);
     let out = OutDir::staged(&directory.temporary(), &entry.run_id)?;
     log.open(&out.file(LOG))?;
     let inputs = crate::pipeline::input_entries(&mut data.inputs)?;
@@ -235,10 +238,10 @@ pub(super) fn reject_data(
         },
         "outputs": outputs,
     });
-    let entry = serde_json::to_value(entry).unwrap_or_default();
-    if let (Some(record), Value::Object(entry)) = (record.as_object_mut(), entry) {
-        record.extend(entry);
+    let described = serde_json::to_value(entry).unwrap_or_default();
+    if let (Some(record), Value::Object(described)) = (record.as_object_mut(), described) {
+        record.extend(described);
     }
     finish(&out, &record, Status::Rejected)?;
-    out.publish_as(&target)
+    directory.publish(out, (REJECTS, &entry.run_id), stop)
 }

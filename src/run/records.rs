@@ -8,8 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::directory::{Pointer, RunDirectory, relative};
-use super::lock::Lock;
+use super::directory::{Pointer, REJECTS, RUNS, RunDirectory, relative};
 use crate::error::{Error, Result};
 use crate::load::hex;
 use crate::pipeline::verify_files;
@@ -71,25 +70,30 @@ pub(super) fn read(path: &Path) -> Result<Record> {
 /// # Errors
 /// [`Error::Model`] if there is no such directory.
 pub fn list(root: &Path) -> Result<Vec<Record>> {
-    let directory = RunDirectory::open(root)?;
+    Ok(all(&RunDirectory::open(root, &AtomicBool::new(false))?))
+}
+
+fn all(directory: &RunDirectory) -> Vec<Record> {
     let latest = directory.latest();
-    let record = |path: PathBuf| {
-        read(&path).unwrap_or_else(|error| Record {
+    let record = |place: &str, id: &str, path: PathBuf| {
+        let found = read(&path).unwrap_or_else(|error| Record {
             path,
             served: false,
             run: None,
             damaged: Some(error.to_string()),
             manifest: Value::Null,
-        })
+        });
+        Record { path: directory.shown(place, id), ..found }
     };
     let mut records = Vec::new();
     for id in directory.runs() {
         let served = latest.as_deref() == Some(&*id);
-        records.push(Record { served, ..record(directory.run(&id)) });
+        records.push(Record { served, ..record(RUNS, &id, directory.run(&id)) });
     }
-    records.extend(directory.rejects().iter().map(|id| record(directory.rejected(id))));
+    let rejects = directory.rejects();
+    records.extend(rejects.iter().map(|id| record(REJECTS, id, directory.rejected(id))));
     records.sort_by(|a, b| a.id().cmp(b.id()));
-    Ok(records)
+    records
 }
 
 /// One run: by its id, by the beginning of it, or `latest`.
@@ -97,7 +101,10 @@ pub fn list(root: &Path) -> Result<Vec<Record>> {
 /// # Errors
 /// [`Error::Usage`] if there is none or several.
 pub fn show(root: &Path, name: &str) -> Result<Record> {
-    let mut records = list(root)?;
+    choose(list(root)?, root, name)
+}
+
+fn choose(mut records: Vec<Record>, root: &Path, name: &str) -> Result<Record> {
     if name == "latest" {
         let served = records.into_iter().find(|record| record.served);
         return served.ok_or_else(|| Error::Usage("no run is served yet".into()));
@@ -123,11 +130,11 @@ pub fn rollback(
     to: Option<&str>,
     stop: &AtomicBool,
 ) -> Result<(String, Option<String>)> {
-    let directory = RunDirectory::open(root)?;
-    let _lock = Lock::take(root, "rollback", Duration::ZERO, (stop, &|_| {}))?;
+    let directory = RunDirectory::open(root, stop)?;
+    let lock = directory.lock("rollback", Duration::ZERO, (stop, &|_| {}))?;
     let latest = directory.latest();
     let record = match to {
-        Some(name) => show(root, name)?,
+        Some(name) => choose(all(&directory), root, name)?,
         None => {
             let runs = directory.runs();
             // By a clock that was set back, what came before may have a later name.
@@ -147,17 +154,26 @@ pub fn rollback(
         return Err(Error::Usage(format!("run {id} was rejected; it cannot be served")));
     }
     let path = directory.run(&id);
+    directory.fetch(&id, &|_| true, stop)?;
     let checked = verify_files(&path, None)?;
     if let Some(first) = checked.damaged.first() {
-        return Err(Error::Model { path, message: first.clone() });
+        return Err(Error::Model { path: directory.shown(RUNS, &id), message: first.clone() });
     }
+    let mut rolled_back = directory.pointer().map(|p| p.rolled_back).unwrap_or_default();
+    rolled_back.extend(latest.clone());
+    // Those after it that were served.
+    rolled_back.retain(|later| *later > id);
+    rolled_back.sort();
+    rolled_back.dedup();
     let text = std::fs::read(path.join(MANIFEST));
     let text = text.map_err(|source| Error::Read { path: path.join(MANIFEST), source })?;
+    lock.check()?;
     directory.point(&Pointer {
         run_id: id.clone(),
         path: relative(&id),
         manifest_sha256: hex(&Sha256::digest(&text)),
         promoted_at: super::timestamp(),
+        rolled_back,
     })?;
     Ok((id, latest))
 }

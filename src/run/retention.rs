@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::directory::RunDirectory;
-use super::lock::Lock;
+use super::directory::{REJECTS, RUNS, RunDirectory};
 use super::units::Span;
 use super::{RunConfig, began, records};
 use crate::error::Result;
@@ -29,17 +28,22 @@ pub struct Pruned {
 /// # Errors
 /// [`crate::error::Error::Model`] if there is no such directory, [`crate::error::Error::Locked`].
 pub fn prune(root: &Path, last: u32, within: Span, dry: bool, stop: &AtomicBool) -> Result<Pruned> {
-    let directory = RunDirectory::open(root)?;
+    let directory = RunDirectory::open(root, stop)?;
     let _lock = match dry {
         true => None,
-        false => Some(Lock::take(root, "prune", Duration::ZERO, (stop, &|_| {}))?),
+        false => Some(directory.lock("prune", Duration::ZERO, (stop, &|_| {}))?),
     };
-    Ok(remove(&directory, last as usize, within, now(), dry))
+    Ok(remove(&directory, last as usize, within, now(), (!dry).then_some(stop)))
 }
 
 /// As [`prune`], with the settings of a run that holds the lock.
-pub(super) fn keep(directory: &RunDirectory, config: &RunConfig, now: i64) -> Pruned {
-    remove(directory, config.keep_last.get() as usize, config.keep_within, now, false)
+pub(super) fn keep(
+    directory: &RunDirectory,
+    config: &RunConfig,
+    now: i64,
+    stop: &AtomicBool,
+) -> Pruned {
+    remove(directory, config.keep_last.get() as usize, config.keep_within, now, Some(stop))
 }
 
 fn remove(
@@ -47,7 +51,7 @@ fn remove(
     last: usize,
     Span(within): Span,
     now: i64,
-    dry: bool,
+    stop: Option<&AtomicBool>,
 ) -> Pruned {
     let latest = directory.latest();
     let lineage = latest.as_deref().and_then(|id| records::read(&directory.run(id)).ok());
@@ -60,22 +64,14 @@ fn remove(
         began(id).is_none_or(|began| now.saturating_sub(began) <= within.as_secs() as i64)
     };
     let mut pruned = Pruned::default();
-    for (ids, place) in [(directory.runs(), "runs"), (directory.rejects(), "rejected")] {
+    for (ids, place) in [(directory.runs(), RUNS), (directory.rejects(), REJECTS)] {
         let old = ids.len().saturating_sub(last);
         for (at, id) in ids.iter().enumerate() {
             if at >= old || recent(id) || needed.contains(id) {
                 pruned.kept += 1;
                 continue;
             }
-            let from = directory.root().join(place).join(id);
-            // Out of sight first, so that no half of a run is ever seen.
-            let aside = directory.temporary().join(format!("{id}.old"));
-            let gone = dry || std::fs::rename(&from, &aside).is_ok();
-            if gone && !dry {
-                // The next run sweeps what is left.
-                let _ = std::fs::remove_dir_all(&aside);
-            }
-            if gone {
+            if stop.is_none_or(|stop| directory.remove(place, id, stop)) {
                 pruned.removed.push(id.clone());
             }
         }

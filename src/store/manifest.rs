@@ -136,7 +136,7 @@ pub struct Tool {
 /// One input file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputEntry {
-    /// Path as given; `archive:member` for a member of an archive.
+    /// Path or URL as given; `archive:member` for a member of an archive.
     pub uri: String,
     /// `ratings`, or `test` for a test file.
     pub role: String,
@@ -144,6 +144,9 @@ pub struct InputEntry {
     pub bytes: u64,
     /// Seconds since 1970 when it was last changed.
     pub mtime: Option<i64>,
+    /// What the object store says of the content, for an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
     /// Checksum of the file.
     pub sha256: String,
     /// As recognised.

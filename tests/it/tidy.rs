@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u32)] = &[
     ("error", 0),
     ("param", 0),
+    ("remote", 1),
     ("linalg", 1),
     ("ids", 2),
     ("ratings", 2),

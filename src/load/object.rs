@@ -1,0 +1,185 @@
+//! Inputs in object stores. An object is fetched into a temporary file and read from there, because every
+//! format is read by place or twice (Parquet, archives, exact messages of bad rows); what is read is what the
+//! checksum is of.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use tempfile::{NamedTempFile, TempPath};
+
+use super::source::{Source, hex, is_rating_file};
+use crate::error::{Error, Result};
+use crate::remote::{Location, Object, Remote};
+
+/// An object that is to be read.
+#[derive(Debug, Clone)]
+pub struct ObjectSource {
+    url: PathBuf,
+    remote: Remote,
+    object: Object,
+}
+
+impl PartialEq for ObjectSource {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.url, &self.object) == (&other.url, &other.object)
+    }
+}
+
+impl Eq for ObjectSource {}
+
+/// An object as a file of this machine, for as long as it is needed.
+pub(super) struct Fetched {
+    pub(super) file: TempPath,
+    pub(super) sha256: String,
+    pub(super) etag: String,
+    pub(super) modified: i64,
+}
+
+impl ObjectSource {
+    fn new(remote: &Remote, object: Object) -> Self {
+        let url = remote.location().join(&object.name).to_string().into();
+        Self { url, remote: remote.clone(), object }
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> &Path {
+        &self.url
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.object.size
+    }
+
+    /// What changes when its content does.
+    #[must_use]
+    pub fn etag(&self) -> &str {
+        &self.object.etag
+    }
+
+    pub(super) fn fetch(&self, stop: &AtomicBool) -> Result<Fetched> {
+        let failed = |source| Error::Write { path: "the temporary directory".into(), source };
+        let file = NamedTempFile::with_prefix("lacuna-").map_err(failed)?.into_temp_path();
+        let sha256 = hex(&self.remote.fetch(&self.object, &file, stop)?);
+        let Object { etag, modified, .. } = self.object.clone();
+        Ok(Fetched { file, sha256, etag, modified })
+    }
+}
+
+/// Turns a URL into inputs: an object; the rating files of a directory, by name; those that a pattern fits.
+pub(super) fn expand(url: &str) -> Result<Vec<Source>> {
+    let location = Location::parse(url)?;
+    let wrong = |message: &str| Error::Format { path: url.into(), message: message.into() };
+    let remote = Remote::open(url)?;
+    let stop = AtomicBool::new(false);
+    let source =
+        |remote: &Remote, object| Source::Object(Box::new(ObjectSource::new(remote, object)));
+    if !location.is_directory() {
+        let parent = Remote::open(&location.parent().to_string())?;
+        // A name may hold what a pattern would.
+        if let Some(object) = parent.head(location.name())? {
+            return Ok(vec![source(&parent, object)]);
+        }
+        if let Some((base, pattern)) = pattern(&location) {
+            let pattern = glob::Pattern::new(&pattern);
+            let pattern = pattern.map_err(|e| wrong(&format!("not a valid pattern: {}", e.msg)))?;
+            let remote = Remote::open(&base.to_string())?;
+            let found = match pattern.as_str().contains('/') {
+                true => remote.list("", &stop)?,
+                false => remote.children(&stop)?,
+            };
+            let options =
+                glob::MatchOptions { require_literal_separator: true, ..Default::default() };
+            let fits = |object: &Object| pattern.matches_with(&object.name, options);
+            let found: Vec<Source> =
+                found.into_iter().filter(fits).map(|object| source(&remote, object)).collect();
+            return match found.is_empty() {
+                true => Err(wrong("no object matches this pattern")),
+                false => Ok(found),
+            };
+        }
+    }
+    let all = remote.children(&stop)?;
+    let (none, mut objects) = (all.is_empty(), all);
+    objects.retain(|object| is_rating_file(Path::new(&object.name)));
+    match (objects.is_empty(), none) {
+        (false, _) => Ok(objects.into_iter().map(|object| source(&remote, object)).collect()),
+        (true, true) => Err(wrong("no such object, and none in a directory of this name")),
+        (true, false) => {
+            Err(wrong("no rating files (csv, tsv, dat, data, txt, parquet, zip) in this directory"))
+        }
+    }
+}
+
+/// The directory before the first wildcard, and the pattern of what is within.
+fn pattern(location: &Location) -> Option<(Location, String)> {
+    let mut base = location.parent();
+    let mut rest = location.name().to_owned();
+    let wild = |text: &str| text.contains(['*', '?', '[']);
+    while wild(&base.to_string()) {
+        rest = format!("{}/{rest}", base.name());
+        base = base.parent();
+    }
+    wild(&rest).then_some((base, rest))
+}
+
+#[cfg(all(test, feature = "cloud"))]
+mod tests {
+    use super::*;
+    use crate::load::{LoadOptions, load};
+    use crate::remote::Put;
+
+    const RATINGS: &[u8] = b"userId,movieId,rating\n1,10,4\n1,11,3\n2,10,5\n";
+
+    fn names(url: &str) -> Result<Vec<String>, String> {
+        let found = expand(url).map_err(|e| e.to_string())?;
+        Ok(found.iter().map(|source| source.path().display().to_string()).collect())
+    }
+
+    #[test]
+    fn objects_directories_and_patterns() {
+        let remote = Remote::open("memory://inputs/in").expect("memory");
+        for name in ["a.csv", "b.csv", "notes.md", "deep/c.csv", "deep/x/d.csv", "odd[1].csv"] {
+            remote.put(name, RATINGS, Put::Always).expect("put");
+        }
+        let all =
+            |names: &[&str]| Ok(names.iter().map(|n| format!("memory://inputs/in/{n}")).collect());
+        assert_eq!(names("memory://inputs/in/a.csv"), all(&["a.csv"]));
+        assert_eq!(names("memory://inputs/in/odd[1].csv"), all(&["odd[1].csv"]));
+        assert_eq!(names("memory://inputs/in"), all(&["a.csv", "b.csv", "odd[1].csv"]));
+        assert_eq!(names("memory://inputs/in/"), all(&["a.csv", "b.csv", "odd[1].csv"]));
+        assert_eq!(names("memory://inputs/in/?.csv"), all(&["a.csv", "b.csv"]));
+        assert_eq!(names("memory://inputs/in/*/c.csv"), all(&["deep/c.csv"]));
+        assert_eq!(names("memory://inputs/in/**/*.csv").map(|n| n.len()), Ok(5));
+        for (url, message) in [
+            ("memory://inputs/in/z*.csv", "no object matches"),
+            ("memory://inputs/in/missing.csv", "no such object"),
+            ("memory://inputs/in/[.csv", "not a valid pattern"),
+        ] {
+            assert!(names(url).is_err_and(|e| e.contains(message) && e.contains(url)), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_what_the_checksum_is_of() {
+        let remote = Remote::open("memory://read").expect("memory");
+        remote.put("r.csv", RATINGS, Put::Always).expect("put");
+        let stop = AtomicBool::new(false);
+        let url = ["memory://read/r.csv".to_owned()];
+        let read = || load((&url, &[]), &LoadOptions::default(), &stop, &|_, _| {});
+        let interactions = read().expect("ratings");
+        assert_eq!(interactions.len(), 3);
+        let report = interactions.inputs[0].clone();
+        let mut file = NamedTempFile::new().expect("a file");
+        std::io::Write::write_all(&mut file, RATINGS).expect("written");
+        let local = crate::load::fingerprint(file.path()).expect("hashed");
+        assert_eq!((report.sha256, report.bytes), (Some(local.sha256), local.bytes));
+        assert_eq!((report.uri, report.file), (url[0].clone(), None));
+        assert!(report.etag.is_some());
+        remote.put("r.csv", b"userId,movieId,rating\n1,10,x\n", Put::Always).expect("put");
+        let bad = read().map(|_| ()).map_err(|e| e.to_string());
+        assert!(bad.is_err_and(|e| e.starts_with("memory://read/r.csv:2: column \"rating\"")));
+    }
+}

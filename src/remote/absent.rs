@@ -1,0 +1,79 @@
+//! In place of object stores, where lacuna was built without them.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::{Location, Put};
+use crate::error::{Error, Result};
+
+/// A version of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(Infallible);
+
+/// An object that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its path, from the place that was searched.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// What changes when its content does.
+    pub etag: String,
+    /// Seconds since 1970 when it was written.
+    pub modified: i64,
+}
+
+/// A place in an object store.
+#[derive(Debug, Clone)]
+pub struct Remote(Infallible);
+
+#[allow(missing_docs, clippy::missing_errors_doc)]
+impl Remote {
+    pub fn open(url: &str) -> Result<Self> {
+        let location = Location::parse(url)?;
+        Err(Error::Usage(format!(
+            "{location}: this lacuna was built without object stores; cargo install lacuna --features cloud has them"
+        )))
+    }
+
+    pub fn location(&self) -> &Location {
+        match self.0 {}
+    }
+
+    pub fn head(&self, _: &str) -> Result<Option<Object>> {
+        match self.0 {}
+    }
+
+    pub fn list(&self, _: &str, _: &AtomicBool) -> Result<Vec<Object>> {
+        match self.0 {}
+    }
+
+    pub fn children(&self, _: &AtomicBool) -> Result<Vec<Object>> {
+        match self.0 {}
+    }
+
+    pub fn get(&self, _: &str) -> Result<Option<(Vec<u8>, Version)>> {
+        match self.0 {}
+    }
+
+    pub fn get_all(&self, _: &[String], _: &AtomicBool) -> Result<Vec<Vec<u8>>> {
+        match self.0 {}
+    }
+
+    pub fn fetch(&self, _: &Object, _: &Path, _: &AtomicBool) -> Result<[u8; 32]> {
+        match self.0 {}
+    }
+
+    pub fn put(&self, _: &str, _: &[u8], _: Put) -> Result<Option<Version>> {
+        match self.0 {}
+    }
+
+    pub fn upload(&self, _: &str, _: &Path, _: &AtomicBool) -> Result<()> {
+        match self.0 {}
+    }
+
+    pub fn remove(&self, _: &[String]) -> Result<()> {
+        match self.0 {}
+    }
+}

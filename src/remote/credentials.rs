@@ -1,0 +1,50 @@
+//! Amazon's own chain of credentials: environment, profiles (keys, assumed roles, single sign-on, processes),
+//! web identity, containers, machines.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use object_store::aws::AwsCredential;
+use object_store::{CredentialProvider, Error, Result};
+
+/// What the chain gives, renewed when it expires.
+#[derive(Debug)]
+pub(super) struct Chain(SharedCredentialsProvider);
+
+/// What Amazon's configuration says besides credentials.
+pub(super) struct Profile {
+    pub chain: Option<Arc<Chain>>,
+    pub region: Option<String>,
+    pub endpoint: Option<String>,
+}
+
+impl Profile {
+    /// Reads environment and profiles. Credentials are asked for when they are needed.
+    pub(super) async fn load() -> Self {
+        let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+        Self {
+            chain: config.credentials_provider().map(|provider| Arc::new(Chain(provider))),
+            region: config.region().map(ToString::to_string),
+            endpoint: config.endpoint_url().map(ToOwned::to_owned),
+        }
+    }
+}
+
+#[async_trait]
+impl CredentialProvider for Chain {
+    type Credential = AwsCredential;
+
+    async fn get_credential(&self) -> Result<Arc<AwsCredential>> {
+        let found = self.0.provide_credentials().await;
+        let found = found.map_err(|error| Error::Unauthenticated {
+            path: "no credentials (environment, profile, role)".into(),
+            source: Box::new(error),
+        })?;
+        Ok(Arc::new(AwsCredential {
+            key_id: found.access_key_id().to_owned(),
+            secret_key: found.secret_access_key().to_owned(),
+            token: found.session_token().map(ToOwned::to_owned),
+        }))
+    }
+}

@@ -1,0 +1,29 @@
+//! Object stores (Amazon S3 and what speaks its language, Google Cloud Storage, Azure Blob Storage): where
+//! inputs may be and runs may be published. With the feature `cloud`; without it a URL is an error that
+//! says so.
+//!
+//! Credentials come from what each service's own tools use: environment, profiles, files, and the roles of
+//! machines; there is no flag for them.
+
+#[cfg(feature = "cloud")]
+mod credentials;
+mod location;
+#[cfg(not(feature = "cloud"))]
+#[path = "absent.rs"]
+mod store;
+#[cfg(feature = "cloud")]
+mod store;
+
+pub use location::{Location, is_url, is_url_path, local, redact};
+pub use store::{Object, Remote, Version};
+
+/// When an object is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// Whatever is there.
+    Always,
+    /// If nothing is there.
+    Create,
+    /// If this version is there.
+    Replace(Version),
+}

@@ -1,0 +1,263 @@
+//! Runs in an object store. A directory of this machine holds what is at work, and copies of what is needed of
+//! earlier runs; what is served is in the store.
+//!
+//! Nothing there is renamed or linked: the files of a run are written first, its manifest then, its mark last,
+//! and `latest.json` is replaced only if it still is what it was at the start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::directory::{POINTER, Pointer, REJECTS, RUNS, RunDirectory};
+use crate::error::{Error, Result};
+use crate::pipeline::digest;
+use crate::remote::{Object, Put, Remote, Version};
+use crate::store::{MANIFEST, OutputEntry, REJECTED, SUCCESS, listed_outputs};
+
+/// The two places of runs and the marks of those that are complete.
+const PLACES: [(&str, &str); 2] = [(RUNS, SUCCESS), (REJECTS, REJECTED)];
+
+/// A directory of runs in an object store.
+#[derive(Debug)]
+pub(super) struct Mirror {
+    remote: Remote,
+    found: Mutex<Found>,
+}
+
+/// What was there when it was looked at.
+#[derive(Debug, Default)]
+struct Found {
+    pointer: Option<Version>,
+    /// Objects of runs, and their sizes.
+    sizes: BTreeMap<String, u64>,
+}
+
+impl Mirror {
+    pub(super) fn open(url: &str) -> Result<Self> {
+        Ok(Self { remote: Remote::open(url)?, found: Mutex::default() })
+    }
+
+    pub(super) const fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies the manifests of all complete runs, and the pointer; removes what is not there any more. Whether
+    /// anything is there.
+    pub(super) fn pull(&self, directory: &RunDirectory, stop: &AtomicBool) -> Result<bool> {
+        let pointer = self.remote.get(POINTER)?;
+        let mut sizes = BTreeMap::new();
+        for (place, _) in PLACES {
+            let objects = self.remote.list(place, stop)?;
+            sizes.extend(objects.into_iter().map(|object| (object.name, object.size)));
+        }
+        for (place, mark) in PLACES {
+            let there = complete(&sizes, place, mark);
+            let here: BTreeSet<String> = directory.complete(place, mark).into_iter().collect();
+            for id in here.difference(&there) {
+                let path = directory.root().join(place).join(id);
+                std::fs::remove_dir_all(&path).map_err(|source| Error::Write { path, source })?;
+            }
+            let missing: Vec<&String> = there.difference(&here).collect();
+            let names = |id: &&String| [MANIFEST, mark].map(|file| format!("{place}/{id}/{file}"));
+            let names: Vec<String> = missing.iter().flat_map(names).collect();
+            let contents = self.remote.get_all(&names, stop)?;
+            for (id, files) in missing.iter().zip(contents.chunks(2)) {
+                let parts = [(MANIFEST, &files[0]), (mark, &files[1])];
+                directory.adopt(place, id, &parts)?;
+            }
+        }
+        let any = pointer.is_some() || !sizes.is_empty();
+        let mut found = self.found();
+        let content = match pointer {
+            Some((content, version)) => {
+                found.pointer = Some(version);
+                Some(content)
+            }
+            None => {
+                found.pointer = None;
+                None
+            }
+        };
+        found.sizes = sizes;
+        drop(found);
+        let path = || self.remote.location().join(POINTER).to_string().into();
+        let pointer: Option<Pointer> = content
+            .map(|content| serde_json::from_slice(&content))
+            .transpose()
+            .map_err(|e| Error::Model { path: path(), message: format!("not a pointer: {e}") })?;
+        directory.follow(pointer.as_ref())?;
+        Ok(any)
+    }
+
+    /// Copies the files of a run that are wanted and not here yet.
+    pub(super) fn fetch(
+        &self,
+        directory: &RunDirectory,
+        id: &str,
+        wanted: &dyn Fn(&str) -> bool,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        let prefix = format!("{RUNS}/{id}/");
+        let sizes = self.found().sizes.clone();
+        for (name, size) in sizes.iter().filter(|(name, _)| name.starts_with(&prefix)) {
+            let file = &name[prefix.len()..];
+            let path = directory.run(id).join(file);
+            let here = std::fs::metadata(&path).is_ok_and(|file| file.len() == *size);
+            if here || !wanted(file) {
+                continue;
+            }
+            let gone = || Error::Model {
+                path: self.remote.location().join(name).to_string().into(),
+                message: "the run is incomplete: it was removed meanwhile".into(),
+            };
+            let object = self.remote.head(name)?.ok_or_else(gone)?;
+            inside(file).ok_or_else(gone)?;
+            self.copy(directory, &object, &path, stop)?;
+        }
+        Ok(())
+    }
+
+    fn copy(
+        &self,
+        directory: &RunDirectory,
+        object: &Object,
+        to: &Path,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        let failed = |source| Error::Write { path: to.to_owned(), source };
+        if let Some(parent) = to.parent() {
+            std::fs::create_dir_all(parent).map_err(failed)?;
+        }
+        let part = directory.part().map_err(failed)?;
+        self.remote.fetch(object, &part, stop)?;
+        part.persist(to).map_err(|e| failed(e.error))
+    }
+
+    /// Whether a run is complete: its mark and every file that its manifest lists, by size.
+    pub(super) fn is_complete(&self, directory: &RunDirectory, id: &str) -> bool {
+        let found = self.found();
+        let size = |file: &str| found.sizes.get(&format!("{RUNS}/{id}/{file}"));
+        let whole = |entry: &OutputEntry| size(&entry.path) == Some(&entry.bytes);
+        let outputs = listed_outputs(&directory.run(id));
+        size(SUCCESS).is_some() && outputs.is_ok_and(|(_, outputs)| outputs.iter().all(whole))
+    }
+
+    /// Writes a finished run: its files, its manifest, its mark.
+    pub(super) fn push(&self, from: &Path, place: &str, id: &str, stop: &AtomicBool) -> Result<()> {
+        let mut files = Vec::new();
+        walk(from, "", &mut files)?;
+        let last = |file: &String| match file.as_str() {
+            MANIFEST => 1,
+            SUCCESS | REJECTED => 2,
+            _ => 0,
+        };
+        files.sort_by_key(last);
+        for file in &files {
+            self.remote.upload(&format!("{place}/{id}/{file}"), &from.join(file), stop)?;
+        }
+        // What is pointed at is there.
+        let there = self.remote.list(&format!("{place}/{id}"), stop)?;
+        for file in &files {
+            let name = format!("{place}/{id}/{file}");
+            let size = std::fs::metadata(from.join(file)).map(|file| file.len()).ok();
+            if !there.iter().any(|object| object.name == name && Some(object.size) == size) {
+                let path = self.remote.location().join(&name).to_string().into();
+                let message = "it was written and is not there; did another run remove it?";
+                return Err(Error::Write { path, source: std::io::Error::other(message) });
+            }
+        }
+        self.found().sizes.extend(there.into_iter().map(|object| (object.name, object.size)));
+        Ok(())
+    }
+
+    /// Points at a run, unless the pointer is another one by now.
+    pub(super) fn point(&self, pointer: &Pointer) -> Result<()> {
+        let content = serde_json::to_vec_pretty(pointer)
+            .map_err(|e| Error::Internal(format!("a pointer: {e}")))?;
+        let mut found = self.found();
+        let when = found.pointer.clone().map_or(Put::Create, Put::Replace);
+        let written = self.remote.put(POINTER, &content, when)?;
+        let path: PathBuf = self.remote.location().join(POINTER).to_string().into();
+        let id = pointer.run_id.clone();
+        found.pointer = Some(written.ok_or(Error::Overtaken { path, id })?);
+        Ok(())
+    }
+
+    /// Removes a run: its mark first, so that no half of it is taken for a whole.
+    pub(super) fn remove(&self, place: &str, id: &str, stop: &AtomicBool) -> Result<()> {
+        let mut found = self.remote.list(&format!("{place}/{id}"), stop)?;
+        let mark = |name: &str| PLACES.iter().any(|(_, mark)| name.ends_with(&format!("/{mark}")));
+        let (marks, others): (Vec<_>, Vec<_>) = found.drain(..).partition(|o| mark(&o.name));
+        for objects in [marks, others] {
+            let names: Vec<String> = objects.into_iter().map(|object| object.name).collect();
+            self.remote.remove(&names)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what runs that were killed left behind; only under the lock.
+    pub(super) fn sweep(&self, stop: &AtomicBool) -> Result<usize> {
+        let sizes = self.found().sizes.clone();
+        let mut swept = 0;
+        for (place, mark) in PLACES {
+            let whole = complete(&sizes, place, mark);
+            for id in ids(&sizes, place).difference(&whole) {
+                self.remove(place, id, stop)?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+}
+
+/// Where runs of an object store are worked at, unless it is said: among the caches of whoever runs.
+pub(super) fn work_dir(url: &str) -> PathBuf {
+    let given = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let caches = given("XDG_CACHE_HOME").or_else(|| given("HOME").map(|home| home.join(".cache")));
+    let name = &digest([url])[..16];
+    caches.unwrap_or_else(std::env::temp_dir).join("lacuna").join(name)
+}
+
+/// Ids of the runs in a place.
+fn ids(sizes: &BTreeMap<String, u64>, place: &str) -> BTreeSet<String> {
+    let id = |name: &String| {
+        let (id, _) = name.strip_prefix(place)?.strip_prefix('/')?.split_once('/')?;
+        super::began(id).map(|_| id.to_owned())
+    };
+    sizes.keys().filter_map(id).collect()
+}
+
+/// Ids of the complete runs in a place.
+fn complete(sizes: &BTreeMap<String, u64>, place: &str, mark: &str) -> BTreeSet<String> {
+    let has = |id: &String, file| sizes.contains_key(&format!("{place}/{id}/{file}"));
+    let whole = |id: &String| has(id, mark) && has(id, MANIFEST);
+    ids(sizes, place).into_iter().filter(whole).collect()
+}
+
+/// Whether a name leads to a file below where it is put.
+fn inside(name: &str) -> Option<()> {
+    let normal = |part: Component<'_>| matches!(part, Component::Normal(_));
+    Path::new(name).components().all(normal).then_some(())
+}
+
+/// The files of a directory and of those below it.
+fn walk(root: &Path, under: &str, files: &mut Vec<String>) -> Result<()> {
+    let path = root.join(under);
+    let unreadable = |source| Error::Read { path: path.clone(), source };
+    for entry in std::fs::read_dir(&path).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let name = if under.is_empty() { name } else { format!("{under}/{name}") };
+        match entry.file_type().map_err(unreadable)?.is_dir() {
+            true => walk(root, &name, files)?,
+            false => files.push(name),
+        }
+    }
+    files.sort();
+    Ok(())
+}
