@@ -25,7 +25,7 @@ Examples:
   lacuna evaluate model test.csv --fold-in given.csv --json | jq .ranking")]
 pub(super) struct EvaluateArgs {
     #[command(flatten)]
-    config: EvaluateConfig,
+    pub(super) config: EvaluateConfig,
     #[command(flatten)]
     output: OutputArgs,
 }

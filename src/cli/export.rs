@@ -12,7 +12,7 @@ use crate::report;
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
-    config: ExportConfig,
+    pub(super) config: ExportConfig,
     #[command(flatten)]
     output: OutputArgs,
 }

@@ -22,7 +22,7 @@ Examples:
   lacuna fold-in model new-items.csv --side item -o model-today")]
 pub(super) struct FoldInArgs {
     #[command(flatten)]
-    config: FoldInConfig,
+    pub(super) config: FoldInConfig,
     #[command(flatten)]
     output: OutputArgs,
 }

@@ -23,7 +23,7 @@ Examples:
 pub(super) struct GenerateArgs {
     /// File to write: .parquet, else CSV.
     #[arg(value_name = "OUT")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// Number of users.
     #[arg(long, value_name = "N", default_value_t = Count::literal(1000))]
     users: Count,

@@ -13,7 +13,7 @@ use crate::store::RowFormat;
 pub(super) struct ListArgs {
     /// File for the rows: .csv, .parquet, .ndjson or .jsonl. Standard output by default (CSV).
     #[arg(short = 'o', long = "output", value_name = "FILE", help_heading = "Output")]
-    to: Option<PathBuf>,
+    pub(super) to: Option<PathBuf>,
     /// Form of the rows, whatever the file is called.
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     format: Option<RowFormat>,

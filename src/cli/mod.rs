@@ -9,6 +9,7 @@ mod generate;
 mod inspect;
 mod layers;
 mod listing;
+mod places;
 mod predict;
 mod progress;
 mod recommend;
@@ -265,12 +266,13 @@ fn run(arguments: Vec<OsString>, context: &mut Context) -> Result<ExitCode> {
         }
         layers::Resolved::Clap(error) => return Ok(clap_exit(&error)),
     };
-    let cli = match command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m))
-    {
+    let cli = command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m));
+    let mut cli = match cli {
         Ok(cli) => cli,
         Err(error) => return Ok(clap_exit(&error)),
     };
     let context = &*context;
+    let _copy = cli.command.places(&context.stop)?;
     match cli.command {
         Command::Run(args) => return run::run(&args, context),
         Command::Validate(args) => return run::validate(&args, context),

@@ -24,7 +24,7 @@ Examples:
 pub(super) struct PredictArgs {
     /// Model directory.
     #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    pub(super) model: PathBuf,
     /// A user's id.
     #[arg(long, value_name = "ID", requires = "item", conflicts_with_all = ["pairs", "to", "force", "user_col", "item_col"])]
     #[arg(allow_hyphen_values = true)]
@@ -44,7 +44,7 @@ pub(super) struct PredictArgs {
     item_col: Option<String>,
     /// Where to write the predictions of --pairs: .parquet, else CSV; standard output by default.
     #[arg(short = 'o', long = "output", value_name = "FILE", requires = "pairs")]
-    to: Option<PathBuf>,
+    pub(super) to: Option<PathBuf>,
     /// Replace the file that --output names.
     #[arg(long)]
     force: bool,

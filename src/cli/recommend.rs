@@ -34,9 +34,9 @@ Examples:
   lacuna recommend model --item-table movies.csv --max-per-category 5 > top.csv")]
 pub(super) struct RecommendArgs {
     #[command(flatten)]
-    config: RecommendConfig,
+    pub(super) config: RecommendConfig,
     #[command(flatten)]
-    list: ListArgs,
+    pub(super) list: ListArgs,
     #[command(flatten)]
     output: OutputArgs,
 }

@@ -22,7 +22,7 @@ Example:
 pub(super) struct ReconstructArgs {
     /// Model directory.
     #[arg(value_name = "MODEL")]
-    model: PathBuf,
+    pub(super) model: PathBuf,
     /// Clip predictions to the range of the training ratings.
     #[arg(long)]
     clip: bool,

@@ -24,9 +24,9 @@ Examples:
   lacuna similar model --all -n 20 -o neighbours.parquet")]
 pub(super) struct SimilarArgs {
     #[command(flatten)]
-    config: SimilarConfig,
+    pub(super) config: SimilarConfig,
     #[command(flatten)]
-    list: ListArgs,
+    pub(super) list: ListArgs,
     #[command(flatten)]
     output: OutputArgs,
 }

@@ -14,7 +14,7 @@ use crate::report;
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
 pub(super) struct TrainArgs {
     #[command(flatten)]
-    config: TrainConfig,
+    pub(super) config: TrainConfig,
     /// Configuration file (TOML): keys are the long flags with _ for -, input = [...] the files.
     #[arg(long = "config", id = "config", value_name = "FILE")]
     config_file: Option<PathBuf>,

@@ -23,7 +23,7 @@ Examples:
   lacuna update model-now tonight.csv --add -o model-now --force")]
 pub(super) struct UpdateArgs {
     #[command(flatten)]
-    config: UpdateConfig,
+    pub(super) config: UpdateConfig,
     #[command(flatten)]
     output: OutputArgs,
 }

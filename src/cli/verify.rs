@@ -21,7 +21,7 @@ Examples:
 pub(super) struct VerifyArgs {
     /// Directory of a model, or of an export.
     #[arg(value_name = "DIR")]
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// Threads; all cores by default.
     #[arg(short = 'j', long, value_name = "N")]
     threads: Option<Threads>,

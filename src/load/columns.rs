@@ -126,7 +126,7 @@ impl<'a> Gather<'a> {
             file: input.file.clone(),
             mtime: match &input.fetched {
                 Some(object) => Some(object.modified),
-                None => input.file.as_deref().and_then(super::source::modified),
+                None => input.file.as_deref().and_then(super::fingerprint::modified),
             },
             etag: input.fetched.as_ref().map(|object| object.etag.clone()),
             bytes: input.size.unwrap_or(0),

@@ -11,6 +11,7 @@
 
 mod block;
 mod columns;
+mod fingerprint;
 mod footer;
 mod guard;
 mod id_column;
@@ -33,6 +34,7 @@ use std::sync::atomic::AtomicBool;
 
 use columns::Gather;
 pub use columns::{Chunk, Interactions};
+pub use fingerprint::{Fingerprint, fingerprint, hex};
 pub(crate) use footer::check as check_footer;
 pub(crate) use guard::decode;
 pub use guard::is_decoding;
@@ -40,7 +42,7 @@ pub use layout::Columns;
 use layout::Layout;
 pub use object::ObjectSource;
 use serde::{Deserialize, Serialize};
-pub use source::{Fingerprint, Source, expand, fingerprint, hex};
+pub use source::{Source, expand};
 pub use time::TimeUnit;
 
 use crate::error::{Error, Result};

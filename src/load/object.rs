@@ -2,12 +2,15 @@
 //! format is read by place or twice (Parquet, archives, exact messages of bad rows); what is read is what the
 //! checksum is of.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tempfile::{NamedTempFile, TempPath};
 
-use super::source::{Source, hex, is_rating_file};
+use super::fingerprint::hex;
+use super::source::{Input, Meter, Source, is_rating_file, open_raw};
 use crate::error::{Error, Result};
 use crate::remote::{Location, Object, Remote};
 
@@ -59,7 +62,25 @@ impl ObjectSource {
         &self.object.etag
     }
 
-    pub(super) fn fetch(&self, stop: &AtomicBool) -> Result<Fetched> {
+    /// The checksum of its content, for which it is fetched.
+    ///
+    /// # Errors
+    /// Those of fetching it.
+    pub fn sha256(&self, stop: &AtomicBool) -> Result<String> {
+        Ok(self.fetch(stop)?.sha256)
+    }
+
+    pub(super) fn open(&self, stop: &AtomicBool) -> Result<Input> {
+        let fetched = self.fetch(stop)?;
+        let failed = |source| Error::Read { path: fetched.file.to_path_buf(), source };
+        let raw = Box::new(File::open(&fetched.file).map_err(failed)?);
+        let mut input =
+            open_raw(self.url.clone(), raw, Some(self.size()), Arc::new(Meter::default()))?;
+        input.fetched = Some(fetched);
+        Ok(input)
+    }
+
+    fn fetch(&self, stop: &AtomicBool) -> Result<Fetched> {
         let failed = |source| Error::Write { path: "the temporary directory".into(), source };
         let file = NamedTempFile::with_prefix("lacuna-").map_err(failed)?.into_temp_path();
         let sha256 = hex(&self.remote.fetch(&self.object, &file, stop)?);

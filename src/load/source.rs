@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use super::fingerprint::hex;
 use super::object::{self, Fetched, ObjectSource};
 use super::zip_member;
 use crate::error::{Error, Result};
@@ -130,13 +131,7 @@ impl Source {
     /// Opens the input and looks through its compression. An object is fetched first.
     pub(super) fn open(&self, stop: &AtomicBool) -> Result<Input> {
         if let Self::Object(object) = self {
-            let fetched = object.fetch(stop)?;
-            let path = object.url().to_owned();
-            let failed = |source| Error::Read { path: fetched.file.to_path_buf(), source };
-            let raw = Box::new(File::open(&fetched.file).map_err(failed)?);
-            let mut input = open_raw(path, raw, self.size(), Arc::new(Meter::default()))?;
-            input.fetched = Some(fetched);
-            return Ok(input);
+            return object.open(stop);
         }
         let mut input = self.open_any()?;
         if let Self::File(path, _) = self {
@@ -369,7 +364,7 @@ fn open_stream(path: PathBuf, mut stream: Box<dyn Read + Send>) -> Result<Input>
     decompress(path, None, &magic, Box::new(stream), Arc::new(meter))
 }
 
-fn open_raw(
+pub(super) fn open_raw(
     path: PathBuf,
     mut raw: Box<dyn ReadSeek>,
     size: Option<u64>,
@@ -412,50 +407,4 @@ fn decompress(
         (None, Box::new(counted))
     };
     Input::new(path, size, name, body, meter)
-}
-
-/// Identity of a file's content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fingerprint {
-    /// SHA-256 of its bytes, in hexadecimal.
-    pub sha256: String,
-    /// Seconds since 1970 when it was last changed, where the system says so.
-    pub mtime: Option<i64>,
-    /// Bytes hashed.
-    pub bytes: u64,
-}
-
-/// Hashes a file.
-///
-/// # Errors
-/// [`Error::Read`] if it cannot be read.
-pub fn fingerprint(path: &Path) -> Result<Fingerprint> {
-    let unreadable = |source| Error::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(unreadable)?;
-    let mtime = modified(path);
-    let (mut hasher, mut buffer, mut bytes) = (Sha256::new(), vec![0; 1 << 20], 0);
-    loop {
-        match file.read(&mut buffer).map_err(unreadable)? {
-            0 => break,
-            n => {
-                hasher.update(&buffer[..n]);
-                bytes += n as u64;
-            }
-        }
-    }
-    Ok(Fingerprint { sha256: hex(&hasher.finalize()), mtime, bytes })
-}
-
-/// Seconds since 1970 when a file was last changed.
-pub(super) fn modified(path: &Path) -> Option<i64> {
-    let time = std::fs::metadata(path).and_then(|m| m.modified()).ok()?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_secs()).ok()
-}
-
-/// Bytes in hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('?');
-    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }

@@ -12,10 +12,11 @@ use super::train::set_aside;
 use super::{Holdout, Observer, TrainConfig};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id, Ids};
-use crate::load::fingerprint;
 use crate::load::prepare::Duplicates;
+use crate::load::{self, expand, fingerprint};
 use crate::param::{Automatic, NonNegative};
 use crate::ratings::Cell;
+use crate::remote::is_url;
 use crate::split::Parts;
 use crate::store::{HOLDOUT_RATINGS, Manifest, TRAINING_RATINGS, folded_file, verify};
 
@@ -109,6 +110,12 @@ pub(super) fn same_files(files: &[String], manifest: &Manifest) -> Result<bool> 
     let mut found = Vec::new();
     for file in files {
         let path = Path::new(file);
+        if is_url(file) {
+            let sources = expand(std::slice::from_ref(file))?;
+            let [load::Source::Object(object)] = &*sources else { return Ok(false) };
+            found.push(object.sha256(&AtomicBool::new(false))?);
+            continue;
+        }
         // A pattern or a directory: it is read as ratings, and counted.
         if !path.is_file() {
             return Ok(false);

@@ -28,7 +28,7 @@ pub struct Object {
 #[derive(Debug, Clone)]
 pub struct Remote(Infallible);
 
-#[allow(missing_docs, clippy::missing_errors_doc)]
+#[allow(missing_docs, clippy::missing_errors_doc, clippy::must_use_candidate)]
 impl Remote {
     pub fn open(url: &str) -> Result<Self> {
         let location = Location::parse(url)?;

@@ -5,13 +5,18 @@
 //! Credentials come from what each service's own tools use: environment, profiles, files, and the roles of
 //! machines; there is no flag for them.
 
+mod location;
+
+#[cfg(feature = "cloud")]
+mod connect;
 #[cfg(feature = "cloud")]
 mod credentials;
-mod location;
+#[cfg(feature = "cloud")]
+mod failure;
+#[cfg(feature = "cloud")]
+mod store;
 #[cfg(not(feature = "cloud"))]
 #[path = "absent.rs"]
-mod store;
-#[cfg(feature = "cloud")]
 mod store;
 
 pub use location::{Location, is_url, is_url_path, local, redact};

@@ -8,20 +8,17 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, Error as Failure, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion, WriteMultipart,
+    Error as Failure, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions, PutPayload, UpdateVersion, WriteMultipart,
 };
 use sha2::{Digest, Sha256};
 use tokio::runtime::{Builder, Runtime};
 
-use super::credentials::Profile;
-use super::location::Service;
-use super::{Location, Put, redact};
+use super::connect::connect;
+use super::failure::explain;
+use super::{Location, Put};
 use crate::error::{Error, Result};
 
 /// Bytes asked for, or sent, at a time.
@@ -32,9 +29,6 @@ const AT_ONCE: usize = 8;
 
 /// How often it is looked whether a stop was asked for.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// Waits between attempts end after this long.
-const RETRY: Duration = Duration::from_secs(60);
 
 /// Where the waiting is done; one for the whole program.
 static RUNTIME: LazyLock<io::Result<Runtime>> =
@@ -100,35 +94,9 @@ impl Remote {
     /// [`Error::Usage`] for what is no such URL, or settings in the environment that make no sense.
     pub fn open(url: &str) -> Result<Self> {
         let location = Location::parse(url)?;
-        let runtime = runtime()?;
-        let wrong = |message: String| Error::Usage(format!("{location}: {message}"));
-        let root = Path::parse(&location.key).map_err(|e| wrong(e.to_string()))?;
-        let retry = RetryConfig { max_retries: 6, retry_timeout: RETRY, ..RetryConfig::default() };
-        let client = ClientOptions::new()
-            .with_connect_timeout(Duration::from_secs(10))
-            .with_timeout(Duration::from_secs(120));
-        let bucket = location.bucket.clone();
-        let store: Result<Arc<dyn ObjectStore>, Failure> = match location.service {
-            Service::S3 => {
-                let profile = runtime.block_on(Profile::load());
-                amazon(&bucket, profile, client, retry).map(|store| Arc::new(store) as _)
-            }
-            Service::Google => GoogleCloudStorageBuilder::from_env()
-                .with_url(bucket)
-                .with_client_options(client)
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
-            Service::Azure => MicrosoftAzureBuilder::from_env()
-                .with_url(bucket)
-                .with_client_options(client)
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
-            #[cfg(test)]
-            Service::Memory => Ok(tests::memory(&location.bucket)),
-        };
-        let store = store.map_err(|e| wrong(redact(&e.to_string())))?;
+        let root = Path::parse(&location.key);
+        let root = root.map_err(|e| Error::Usage(format!("{location}: {e}")))?;
+        let store = connect(&location, runtime()?)?;
         Ok(Self { location, store, root })
     }
 
@@ -402,36 +370,6 @@ fn runtime() -> Result<&'static Runtime> {
     RUNTIME.as_ref().map_err(|e| Error::Internal(format!("no threads for the network: {e}")))
 }
 
-/// Amazon's builder, with the chain of credentials of Amazon's own tools.
-fn amazon(
-    bucket: &str,
-    profile: Profile,
-    client: ClientOptions,
-    retry: RetryConfig,
-) -> Result<object_store::aws::AmazonS3, Failure> {
-    let builder = AmazonS3Builder::from_env();
-    let endpoint = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
-        .iter()
-        .find_map(|key| builder.get_config_value(key).filter(|value| !value.is_empty()))
-        .or(profile.endpoint);
-    // Who names a server without encryption means it.
-    let plain = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
-    let mut builder = builder
-        .with_url(bucket)
-        .with_client_options(client.with_allow_http(plain))
-        .with_retry(retry);
-    if let Some(endpoint) = endpoint {
-        builder = builder.with_endpoint(endpoint);
-    }
-    if let Some(region) = profile.region {
-        builder = builder.with_region(region);
-    }
-    if let Some(chain) = profile.chain {
-        builder = builder.with_credentials(chain);
-    }
-    builder.build()
-}
-
 /// Sends a file part by part.
 async fn send(
     upload: &mut WriteMultipart,
@@ -459,132 +397,5 @@ fn object(meta: &ObjectMeta, name: String) -> Object {
     Object { name, size: meta.size, etag, modified, compared }
 }
 
-/// A failure in one line, without secrets.
-fn explain(failure: &Failure) -> String {
-    let text = match failure {
-        Failure::NotFound { .. } => return "no such object (or bucket)".into(),
-        Failure::PermissionDenied { source, .. } => {
-            format!("access is denied: {}", chain(&**source))
-        }
-        Failure::Unauthenticated { path, source } => {
-            format!("credentials are missing or not accepted: {path}: {}", chain(&**source))
-        }
-        Failure::NotImplemented { .. } | Failure::NotSupported { .. } => {
-            format!("the store cannot write on a condition, which publishing needs: {failure}")
-        }
-        Failure::Generic { source, .. } => chain(&**source),
-        other => other.to_string(),
-    };
-    let text = redact(&text.split_whitespace().collect::<Vec<_>>().join(" "));
-    // What a server says is XML around one sentence.
-    let said = |tag: &str| {
-        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
-        Some(rest.split_once(&format!("</{tag}>"))?.0.to_owned())
-    };
-    match (said("Code"), said("Message")) {
-        (Some(code), Some(message)) => format!("{} ({code})", message.trim_end_matches('.')),
-        _ => text,
-    }
-}
-
-/// An error and its causes that it does not name itself.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text += &format!(": {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-    use std::sync::Mutex;
-
-    use object_store::memory::InMemory;
-
-    use super::*;
-
-    /// Stores in memory by name, which all of a test's parts see.
-    pub(super) fn memory(name: &str) -> Arc<dyn ObjectStore> {
-        static ALL: LazyLock<Mutex<HashMap<String, Arc<InMemory>>>> = LazyLock::new(Mutex::default);
-        let mut all = ALL.lock().expect("no test failed within");
-        all.entry(name.to_owned()).or_default().clone()
-    }
-
-    #[test]
-    fn objects_are_written_read_listed_and_removed() {
-        let remote = Remote::open("memory://store/base").expect("memory");
-        let stop = AtomicBool::new(false);
-        assert_eq!(remote.head("a").ok(), Some(None));
-        assert!(remote.get("a").expect("asked").is_none());
-        let first = remote.put("a", b"one", Put::Create).expect("put").expect("created");
-        assert!(remote.put("a", b"two", Put::Create).expect("put").is_none());
-        let second = remote.put("a", b"two", Put::Replace(first.clone())).expect("put");
-        assert!(second.is_some());
-        assert!(remote.put("a", b"three", Put::Replace(first)).expect("put").is_none());
-        assert_eq!(
-            remote.get("a").expect("get").map(|(content, _)| content),
-            Some(b"two".to_vec())
-        );
-        remote.put("b/c", b"", Put::Always).expect("put");
-        let names = |under| -> Vec<String> {
-            let found = remote.list(under, &stop).expect("list");
-            found.into_iter().map(|object| object.name).collect()
-        };
-        assert_eq!(names(""), ["a", "b/c"]);
-        assert_eq!(names("b"), ["b/c"]);
-        let children = remote.children(&stop).expect("list");
-        assert_eq!(children.iter().map(|object| &*object.name).collect::<Vec<_>>(), ["a"]);
-        let all = remote.get_all(&["b/c".into(), "a".into()], &stop).expect("both");
-        assert_eq!(all, [b"".to_vec(), b"two".to_vec()]);
-        remote.remove(&["a".into(), "none".into()]).expect("removed");
-        assert_eq!(names(""), ["b/c"]);
-        let missing =
-            remote.get_all(&["a".into()], &stop).map_err(|e| (e.exit_code(), e.to_string()));
-        assert!(
-            missing.is_err_and(|(code, text)| code == 3 && text.contains("memory://store/base"))
-        );
-    }
-
-    #[test]
-    fn large_files_go_and_come_in_parts() {
-        let remote = Remote::open("memory://large").expect("memory");
-        let stop = AtomicBool::new(false);
-        let content: Vec<u8> = (0..3 * PART as usize + 17).map(|n| (n % 251) as u8).collect();
-        let mut file = tempfile::NamedTempFile::new().expect("a file");
-        file.write_all(&content).expect("written");
-        remote.upload("deep/file", file.path(), &stop).expect("sent");
-        let object = remote.head("deep/file").expect("asked").expect("there");
-        assert_eq!(object.size, content.len() as u64);
-        let copy = tempfile::NamedTempFile::new().expect("a file");
-        let sha256 = remote.fetch(&object, copy.path(), &stop).expect("fetched");
-        assert_eq!(sha256, <[u8; 32]>::from(Sha256::digest(&content)));
-        assert_eq!(std::fs::read(copy.path()).expect("read"), content);
-        // Another object under the same name is not mixed into the first.
-        remote.put("deep/file", &content[1..], Put::Always).expect("put");
-        let changed = remote.fetch(&object, copy.path(), &stop);
-        assert!(changed.is_err_and(|e| e.to_string().contains("changed while it was read")));
-        stop.store(true, Ordering::Relaxed);
-        let stopped = remote.upload("other", file.path(), &stop);
-        assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
-        assert_eq!(remote.head("other").ok(), Some(None));
-    }
-
-    #[test]
-    fn failures_are_one_line_without_secrets() {
-        let failure = Failure::Generic {
-            store: "S3",
-            source: "GET\n  https://account.blob/x?sv=1&sig=secret   failed".into(),
-        };
-        assert_eq!(explain(&failure), "GET https://account.blob/x?... failed");
-        let answer = "404 <Error>\n<Code>NoSuchBucket</Code><Message>It is not there.</Message></Error>";
-        let failure = Failure::Generic { store: "S3", source: answer.into() };
-        assert_eq!(explain(&failure), "It is not there (NoSuchBucket)");
-    }
-}
+pub(super) mod tests;

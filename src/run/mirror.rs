@@ -5,10 +5,11 @@
 //! and `latest.json` is replaced only if it still is what it was at the start.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::copy::inside;
 use super::directory::{POINTER, Pointer, REJECTS, RUNS, RunDirectory};
 use crate::error::{Error, Result};
 use crate::pipeline::digest;
@@ -111,12 +112,11 @@ impl Mirror {
             if here || !wanted(file) {
                 continue;
             }
-            let gone = || Error::Model {
+            inside(file, &self.remote)?;
+            let object = self.remote.head(name)?.ok_or_else(|| Error::Model {
                 path: self.remote.location().join(name).to_string().into(),
                 message: "the run is incomplete: it was removed meanwhile".into(),
-            };
-            let object = self.remote.head(name)?.ok_or_else(gone)?;
-            inside(file).ok_or_else(gone)?;
+            })?;
             self.copy(directory, &object, &path, stop)?;
         }
         Ok(())
@@ -237,12 +237,6 @@ fn complete(sizes: &BTreeMap<String, u64>, place: &str, mark: &str) -> BTreeSet<
     let has = |id: &String, file| sizes.contains_key(&format!("{place}/{id}/{file}"));
     let whole = |id: &String| has(id, mark) && has(id, MANIFEST);
     ids(sizes, place).into_iter().filter(whole).collect()
-}
-
-/// Whether a name leads to a file below where it is put.
-fn inside(name: &str) -> Option<()> {
-    let normal = |part: Component<'_>| matches!(part, Component::Normal(_));
-    Path::new(name).components().all(normal).then_some(())
 }
 
 /// The files of a directory and of those below it.

@@ -12,6 +12,7 @@
 mod align;
 mod checks;
 mod config;
+mod copy;
 mod diff;
 mod directory;
 mod estimate;
@@ -38,6 +39,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 pub use config::{Align, Resume, RunConfig, WarmStart};
+pub use copy::fetch_model;
 pub use diff::{Difference, diff};
 pub use directory::Pointer;
 pub use estimate::Estimate;

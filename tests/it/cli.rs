@@ -322,3 +322,31 @@ fn a_higher_layer_hides_what_belongs_to_it_below() {
     assert_eq!(manifest("manifest.json")["split"]["method"], "time");
     assert_eq!(manifest("manifest.json")["model"]["refit"], false);
 }
+
+#[cfg(not(feature = "cloud"))]
+#[test]
+fn object_stores_that_were_not_built_in_are_named() {
+    for arguments in [
+        &["train", "s3://bucket/ratings.csv", "-o", "model"][..],
+        &["run", "ratings.csv", "-o", "gs://bucket/models"],
+        &["recommend", "az://container/models", "--user", "1"],
+        &["runs", "list", "s3://bucket/models"],
+    ] {
+        let (code, _, err) = run(arguments);
+        assert!(code == 2 && err.contains("--features cloud"), "{arguments:?}: {code} {err}");
+    }
+    assert!(!std::path::Path::new("s3:").exists() && !std::path::Path::new("gs:").exists());
+}
+
+#[test]
+fn what_is_written_is_on_this_machine() {
+    for arguments in [
+        &["train", "ratings.csv", "-o", "s3://bucket/model"][..],
+        &["generate", "s3://bucket/ratings.csv"],
+        &["recommend", "model", "-o", "s3://bucket/lists.parquet"],
+        &["fold-in", "model", "new.csv", "-o", "https://host/model"],
+    ] {
+        let (code, _, err) = run(arguments);
+        assert!(code == 2 && err.contains("is a file or directory of this machine"), "{err}");
+    }
+}

@@ -20,6 +20,8 @@ mod bad_input;
 mod bayes;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(all(feature = "cli", feature = "cloud"))]
+mod cloud;
 #[cfg(feature = "cli")]
 mod evaluate;
 #[cfg(feature = "cli")]

@@ -41,7 +41,7 @@ impl Nights {
         self.dir.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
 
@@ -57,7 +57,7 @@ impl Nights {
         fs::write(self.path("ratings.csv"), text).unwrap();
     }
 
-    fn night(&self, percent: usize) {
+    pub(crate) fn night(&self, percent: usize) {
         self.ratings(percent, |_, line| line.to_owned());
     }
 
@@ -121,7 +121,7 @@ impl Nights {
 }
 
 /// Exit code, report and log.
-fn ended(command: &mut Command) -> (i32, Value, String) {
+pub(crate) fn ended(command: &mut Command) -> (i32, Value, String) {
     let output = command.output().unwrap();
     let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let log = String::from_utf8(output.stderr).unwrap();
@@ -341,7 +341,10 @@ fn another_kind_of_model_starts_cold_and_says_why() {
 }
 
 /// Starts a run and waits for an event of its log.
-fn started(mut command: Command, event: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+pub(crate) fn started(
+    mut command: Command,
+    event: &str,
+) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -352,13 +355,16 @@ fn started(mut command: Command, event: &str) -> (Child, BufReader<std::process:
     (child, log)
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
     assert!(sent.unwrap().success());
 }
 
 /// Waits for the end; exit code (128 + signal), report, the rest of the log.
-fn end(child: Child, mut log: BufReader<std::process::ChildStderr>) -> (i32, Value, String) {
+pub(crate) fn end(
+    child: Child,
+    mut log: BufReader<std::process::ChildStderr>,
+) -> (i32, Value, String) {
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut log, &mut rest).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -478,6 +484,33 @@ fn sigterm_in_any_phase_loses_nothing() {
         assert_eq!(code, 0, "{event} {report}");
         assert!(same(&nights.served().1, &undisturbed), "{event}");
     }
+}
+
+#[test]
+fn a_run_that_was_killed_before_it_was_served_is_no_answer() {
+    let nights = Nights::of_sample();
+    nights.night(50);
+    nights.good(&[]);
+    let pointer = fs::read(nights.path("runs/latest.json")).unwrap();
+    let first = fs::read_link(nights.path("runs/latest")).unwrap();
+    nights.night(60);
+    nights.good(&[]);
+    let (second, undisturbed) = nights.served();
+    // As it is between the two steps of publishing.
+    fs::write(nights.path("runs/latest.json"), pointer).unwrap();
+    fs::remove_file(nights.path("runs/latest")).unwrap();
+    std::os::unix::fs::symlink(first, nights.path("runs/latest")).unwrap();
+    let report = nights.good(&[]);
+    assert_ne!(report["run_id"], *second);
+    assert!(same(&nights.served().1, &undisturbed));
+    // One that was rolled back is: it was served, and somebody did not want it.
+    assert_eq!(nights.runs(&["rollback"]).0, 0);
+    let (code, report, _) = nights.run(&[]);
+    assert_eq!((code, &report["result"]), (0, &"noop".into()), "{report}");
+    // Also if more than one was.
+    assert_eq!(nights.runs(&["rollback"]).0, 0);
+    let (_, report, _) = nights.run(&[]);
+    assert_eq!(report["result"], "noop", "{report}");
 }
 
 /// Killed at any moment. `KILLS` says how often; scripts/check-all asks for 50.

@@ -49,7 +49,7 @@ fn sources() -> Vec<(PathBuf, String)> {
 
 /// The part of a file before its tests, without comments.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]").next().unwrap();
+    let text = text.split("\nmod tests {").next().unwrap();
     text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 

@@ -1,0 +1,79 @@
+//! Where commands read and write: models may be in object stores, and are copied then; what commands write is
+//! on this machine, but for runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use tempfile::TempDir;
+
+use super::Command;
+use crate::error::Result;
+use crate::remote::{is_url, is_url_path, local};
+use crate::run::fetch_model;
+
+impl Command {
+    /// The model that a command reads, and whether its exports, too.
+    fn model(&mut self) -> Option<(&mut PathBuf, bool)> {
+        match self {
+            Self::Evaluate(args) => Some((&mut args.config.model, false)),
+            Self::Predict(args) => Some((&mut args.model, false)),
+            Self::Recommend(args) => Some((&mut args.config.model, false)),
+            Self::Similar(args) => Some((&mut args.config.model, false)),
+            Self::FoldIn(args) => Some((&mut args.config.model, false)),
+            Self::Update(args) => Some((&mut args.config.model, false)),
+            Self::Export(args) => Some((&mut args.config.model, false)),
+            Self::Reconstruct(args) => Some((&mut args.model, false)),
+            Self::Verify(args) => Some((&mut args.path, true)),
+            Self::Train(_)
+            | Self::Run(_)
+            | Self::Validate(_)
+            | Self::Runs(_)
+            | Self::Config(_)
+            | Self::Inspect(_)
+            | Self::Tune(_)
+            | Self::Generate(_)
+            | Self::Completions(_) => None,
+        }
+    }
+
+    /// What a command writes.
+    fn output(&self) -> Option<&Path> {
+        match self {
+            Self::Train(args) => args.config.output.as_deref(),
+            Self::Tune(args) => args.config.train.output.as_deref(),
+            Self::Predict(args) => args.to.as_deref(),
+            Self::Recommend(args) => args.list.to.as_deref(),
+            Self::Similar(args) => args.list.to.as_deref(),
+            Self::FoldIn(args) => Some(&args.config.output),
+            Self::Update(args) => Some(&args.config.output),
+            // Beside the model, if nowhere else.
+            Self::Export(args) => Some(args.config.output.as_ref().unwrap_or(&args.config.model)),
+            Self::Generate(args) => Some(&args.out),
+            Self::Run(_)
+            | Self::Validate(_)
+            | Self::Runs(_)
+            | Self::Config(_)
+            | Self::Inspect(_)
+            | Self::Evaluate(_)
+            | Self::Reconstruct(_)
+            | Self::Verify(_)
+            | Self::Completions(_) => None,
+        }
+    }
+
+    /// Refuses outputs that are not on this machine, and copies a model that is not; the copy is removed with what is
+    /// returned.
+    pub(super) fn places(&mut self, stop: &AtomicBool) -> Result<Option<TempDir>> {
+        if let Some(output) = self.output().filter(|output| is_url_path(output)) {
+            local(
+                output,
+                "what this command writes (--output; lacuna run publishes to object stores)",
+            )?;
+        }
+        let Some((model, exports)) = self.model() else { return Ok(None) };
+        let Some(url) = model.to_str().filter(|model| is_url(model)) else { return Ok(None) };
+        let copy = fetch_model(url, exports, stop)?;
+        copy.path().clone_into(model);
+        Ok(Some(copy))
+    }
+}

@@ -1,0 +1,78 @@
+//! The clients of the services, with the credentials and settings that their own tools use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::{ClientOptions, Error as Failure, ObjectStore, RetryConfig};
+use tokio::runtime::Runtime;
+
+use super::credentials::Profile;
+use super::location::Service;
+use super::{Location, redact};
+use crate::error::{Error, Result};
+
+/// Waits between attempts end after this long.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// The store of a place. Nothing is asked of it yet.
+pub(super) fn connect(location: &Location, runtime: &Runtime) -> Result<Arc<dyn ObjectStore>> {
+    let retry = RetryConfig { max_retries: 6, retry_timeout: RETRY, ..RetryConfig::default() };
+    let client = ClientOptions::new()
+        .with_connect_timeout(Duration::from_secs(10))
+        .with_timeout(Duration::from_secs(120));
+    let bucket = location.bucket.clone();
+    let store: Result<Arc<dyn ObjectStore>, Failure> = match location.service {
+        Service::S3 => {
+            let profile = runtime.block_on(Profile::load());
+            amazon(&bucket, profile, client, retry).map(|store| Arc::new(store) as _)
+        }
+        Service::Google => GoogleCloudStorageBuilder::from_env()
+            .with_url(bucket)
+            .with_client_options(client)
+            .with_retry(retry)
+            .build()
+            .map(|store| Arc::new(store) as _),
+        Service::Azure => MicrosoftAzureBuilder::from_env()
+            .with_url(bucket)
+            .with_client_options(client)
+            .with_retry(retry)
+            .build()
+            .map(|store| Arc::new(store) as _),
+        #[cfg(test)]
+        Service::Memory => Ok(super::store::tests::memory(&location.bucket)),
+    };
+    store.map_err(|e| Error::Usage(format!("{location}: {}", redact(&e.to_string()))))
+}
+
+/// Amazon's builder, with the chain of credentials of Amazon's own tools.
+fn amazon(
+    bucket: &str,
+    profile: Profile,
+    client: ClientOptions,
+    retry: RetryConfig,
+) -> Result<AmazonS3, Failure> {
+    let builder = AmazonS3Builder::from_env();
+    let endpoint = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
+        .iter()
+        .find_map(|key| builder.get_config_value(key).filter(|value| !value.is_empty()))
+        .or(profile.endpoint);
+    // Who names a server without encryption means it.
+    let plain = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
+    let mut builder = builder
+        .with_url(bucket)
+        .with_client_options(client.with_allow_http(plain))
+        .with_retry(retry);
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    if let Some(region) = profile.region {
+        builder = builder.with_region(region);
+    }
+    if let Some(chain) = profile.chain {
+        builder = builder.with_credentials(chain);
+    }
+    builder.build()
+}
