@@ -6,7 +6,7 @@ WORKDIR /src
 ARG GIT_SHA=""
 ENV LACUNA_GIT_SHA=$GIT_SHA
 COPY . .
-RUN cargo build --release --locked && cp target/release/lacuna /lacuna
+RUN cargo build --release --locked --features cloud && cp target/release/lacuna /lacuna
 
 FROM debian:bookworm-slim
 RUN useradd --uid 10001 --create-home lacuna

@@ -67,7 +67,7 @@ Examples:
 
 Settings: flags > LACUNA_* environment variables > --config FILE > defaults.
 Exit codes: 0 done; 1 unexpected; 2 usage; 3 input; 4, 5 gates of run; 6 numeric; 7 output;
-11 another run is at work; 75 time limit; 130, 143 stopped.";
+11 another run is at work, or was faster; 75 time limit; 130, 143 stopped.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -235,9 +235,11 @@ fn command() -> clap::Command {
     let cli = Cli::command();
     let cli = cli.mut_subcommand("export", |export| export.after_help(export::after_help()));
     let of_runs = |command: clap::Command| {
-        let command =
-            help("output", "Directory of all runs; DIR/latest leads to what is served")(command);
-        let text = "Rating files, as for train: CSV, TSV, .dat, Parquet, compressed or zipped; directories, patterns";
+        let command = help(
+            "output",
+            "Directory of all runs; DIR/latest leads to what is served. Or its URL: s3://, gs://, az:// (feature cloud)",
+        )(command);
+        let text = "Rating files, as for train: CSV, TSV, .dat, Parquet, compressed or zipped; directories, patterns, URLs";
         let command = help("input", text)(command);
         help("force", "Run even if ratings and settings are those of the latest run")(command)
     };

@@ -22,7 +22,7 @@ Examples:
   lacuna predict model --pairs pairs.csv -o predictions.parquet
   lacuna predict model --pairs pairs.parquet --user-col uid > predictions.csv")]
 pub(super) struct PredictArgs {
-    /// Model directory.
+    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
     /// A user's id.

@@ -20,7 +20,7 @@ Rows are users, columns are items, both sorted by id.
 Example:
   lacuna reconstruct model")]
 pub(super) struct ReconstructArgs {
-    /// Model directory.
+    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
     /// Clip predictions to the range of the training ratings.

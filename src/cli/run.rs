@@ -74,10 +74,11 @@ Examples:
   lacuna run --config nightly.toml --dry-run
   lacuna run 'logs/*.parquet' -o runs --refit --export npy:dot --max-age 36h
   lacuna recommend runs/latest --user 42
+  lacuna run s3://lake/ratings/ -o s3://lake/models --work-dir /var/lib/lacuna
 
 Exit codes: 0 published, or nothing new; 2 usage, memory limit; 3 input; 4 a gate of
 the ratings; 5 a gate of the model (it is in DIR/rejected); 6 numeric; 7 output;
-11 another run is at work; 75 time limit, 130, 143 stopped: a checkpoint is saved,
+11 another run is at work or was faster; 75 time limit, 130, 143 stopped: a checkpoint is saved,
 run again to go on.";
 
 pub(super) fn run(args: &RunArgs, context: &Context) -> Result<ExitCode> {

@@ -31,7 +31,7 @@ enum RunsCommand {
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// Directory of runs.
+    /// Directory of runs, or its URL.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     #[command(flatten)]
@@ -40,7 +40,7 @@ struct ListArgs {
 
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// Directory of runs.
+    /// Directory of runs, or its URL.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Its id, or the beginning of it.
@@ -52,7 +52,7 @@ struct ShowArgs {
 
 #[derive(Debug, Args)]
 struct DiffArgs {
-    /// Directory of runs.
+    /// Directory of runs, or its URL.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// The first run. [default: the one that is served]
@@ -67,7 +67,7 @@ struct DiffArgs {
 
 #[derive(Debug, Args)]
 struct PruneArgs {
-    /// Directory of runs.
+    /// Directory of runs, or its URL.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Runs kept, at least.
@@ -85,7 +85,7 @@ struct PruneArgs {
 
 #[derive(Debug, Args)]
 struct RollbackArgs {
-    /// Directory of runs.
+    /// Directory of runs, or its URL.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// The run to serve. [default: the one before the one that is served]

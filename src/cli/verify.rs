@@ -19,7 +19,7 @@ Examples:
   lacuna verify model
   lacuna verify model --json | jq .damaged")]
 pub(super) struct VerifyArgs {
-    /// Directory of a model, or of an export.
+    /// Directory of a model, or of an export; or its URL.
     #[arg(value_name = "DIR")]
     pub(super) path: PathBuf,
     /// Threads; all cores by default.

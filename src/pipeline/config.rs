@@ -42,7 +42,7 @@ pub enum Holdout {
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TrainConfig {
     /// Rating files: CSV, TSV, ::-separated .dat, Parquet; .gz, .zst and MovieLens .zip of them;
-    /// directories, patterns ("logs/2024-*.csv"), - for standard input.
+    /// directories, patterns ("logs/2024-*.csv"), - for standard input; s3://, gs://, az:// (feature cloud).
     #[cfg_attr(feature = "cli", arg(value_name = "RATINGS"))]
     pub input: Vec<String>,
     /// Model directory to write: user_factors.parquet, item_factors.parquet, manifest.json,

@@ -30,7 +30,7 @@ use crate::train::Algorithm;
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct FoldInConfig {
-    /// Model directory.
+    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
     #[cfg_attr(feature = "cli", arg(value_name = "MODEL"))]
     pub model: PathBuf,
     /// Complete ratings of every user (or item) to fold in.

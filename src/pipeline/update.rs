@@ -29,7 +29,7 @@ use crate::store::{DirKind, OutDir, read_model};
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct UpdateConfig {
-    /// Model directory.
+    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
     #[cfg_attr(feature = "cli", arg(value_name = "MODEL"))]
     pub model: PathBuf,
     /// Complete ratings of every user who has new ones; with --add the new ones alone.

@@ -14,7 +14,7 @@ const METRICS: &str = "precision@10,recall@10,recall@20,recall@50,ndcg@10,ndcg@1
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct EvaluateConfig {
-    /// Model directory.
+    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
     #[cfg_attr(feature = "cli", arg(value_name = "MODEL"))]
     pub model: PathBuf,
     /// Files of test ratings; the model's own holdout by default. Ratings that the model was trained on

@@ -10,7 +10,7 @@ use crate::param::{Count, Natural, Threads};
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct RecommendConfig {
-    /// Model directory.
+    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
     #[cfg_attr(feature = "cli", arg(value_name = "MODEL"))]
     pub model: PathBuf,
     /// A user to recommend for; may be repeated. All users of the model by default.
