@@ -274,7 +274,7 @@ fn run(arguments: Vec<OsString>, context: &mut Context) -> Result<ExitCode> {
         Err(error) => return Ok(clap_exit(&error)),
     };
     let context = &*context;
-    let _copy = cli.command.places(&context.stop)?;
+    let copy = cli.command.places(&context.stop)?;
     match cli.command {
         Command::Run(args) => return run::run(&args, context),
         Command::Validate(args) => return run::validate(&args, context),
@@ -296,6 +296,10 @@ fn run(arguments: Vec<OsString>, context: &mut Context) -> Result<ExitCode> {
         Command::Completions(args) => completions::run(&args),
     }
     .map(|()| ExitCode::SUCCESS)
+    .map_err(|error| match &copy {
+        Some(copy) => copy.named(error),
+        None => error,
+    })
 }
 
 /// Prints what clap has to say: help and version on stdout, errors on stderr.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
 
 use super::Command;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::remote::{is_url, is_url_path, local};
 use crate::run::fetch_model;
 
@@ -63,7 +63,7 @@ impl Command {
 
     /// Refuses outputs that are not on this machine, and copies a model that is not; the copy is removed with what is
     /// returned.
-    pub(super) fn places(&mut self, stop: &AtomicBool) -> Result<Option<TempDir>> {
+    pub(super) fn places(&mut self, stop: &AtomicBool) -> Result<Option<ModelCopy>> {
         if let Some(output) = self.output().filter(|output| is_url_path(output)) {
             local(
                 output,
@@ -72,8 +72,34 @@ impl Command {
         }
         let Some((model, exports)) = self.model() else { return Ok(None) };
         let Some(url) = model.to_str().filter(|model| is_url(model)) else { return Ok(None) };
-        let copy = fetch_model(url, exports, stop)?;
-        copy.path().clone_into(model);
-        Ok(Some(copy))
+        let (url, directory) = (url.to_owned(), fetch_model(url, exports, stop)?);
+        directory.path().clone_into(model);
+        Ok(Some(ModelCopy { url, directory }))
+    }
+}
+
+/// A model as files of this machine.
+pub(super) struct ModelCopy {
+    url: String,
+    directory: TempDir,
+}
+
+impl ModelCopy {
+    /// A failure that names what was copied and not the copy.
+    pub(super) fn named(&self, error: Error) -> Error {
+        let there = |path: &Path| match path.strip_prefix(self.directory.path()) {
+            Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from(&self.url),
+            Ok(rest) => Path::new(&self.url).join(rest),
+            Err(_) => path.to_owned(),
+        };
+        let copy = self.directory.path().to_string_lossy();
+        match error {
+            Error::Model { path, message } => {
+                Error::Model { path: there(&path), message: message.replace(&*copy, &self.url) }
+            }
+            Error::Read { path, source } => Error::Read { path: there(&path), source },
+            Error::Format { path, message } => Error::Format { path: there(&path), message },
+            other => other,
+        }
     }
 }

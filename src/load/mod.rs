@@ -181,8 +181,12 @@ pub fn load(
     let mut gather = Gather::new(options, n_test, stop);
     let mut done = 0;
     for source in &sources {
-        let report = |bytes: u64| progress(done + bytes, total);
-        let mut input = source.open(stop)?;
+        // An object is fetched, then read.
+        let passes = if matches!(source, Source::Object(_)) { 2 } else { 1 };
+        let fetched = |bytes: u64| progress(done + bytes / passes, total);
+        let size = source.size().unwrap_or(0);
+        let report = |bytes: u64| progress(done + (size * (passes - 1) + bytes) / passes, total);
+        let mut input = source.open(stop, &fetched)?;
         let layout = Layout::recognise(&mut input, options)?;
         gather.begin(&input, &layout);
         match &layout {
@@ -190,7 +194,7 @@ pub fn load(
             Layout::Parquet(layout) => parquet::read(&mut input, layout, &mut gather, &report)?,
         }
         gather.end(&input)?;
-        done += source.size().unwrap_or(0);
+        done += size;
     }
     gather.finish()
 }

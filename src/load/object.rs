@@ -67,11 +67,11 @@ impl ObjectSource {
     /// # Errors
     /// Those of fetching it.
     pub fn sha256(&self, stop: &AtomicBool) -> Result<String> {
-        Ok(self.fetch(stop)?.sha256)
+        Ok(self.fetch(stop, &|_| {})?.sha256)
     }
 
-    pub(super) fn open(&self, stop: &AtomicBool) -> Result<Input> {
-        let fetched = self.fetch(stop)?;
+    pub(super) fn open(&self, stop: &AtomicBool, progress: &dyn Fn(u64)) -> Result<Input> {
+        let fetched = self.fetch(stop, progress)?;
         let failed = |source| Error::Read { path: fetched.file.to_path_buf(), source };
         let raw = Box::new(File::open(&fetched.file).map_err(failed)?);
         let mut input =
@@ -80,10 +80,10 @@ impl ObjectSource {
         Ok(input)
     }
 
-    fn fetch(&self, stop: &AtomicBool) -> Result<Fetched> {
+    fn fetch(&self, stop: &AtomicBool, progress: &dyn Fn(u64)) -> Result<Fetched> {
         let failed = |source| Error::Write { path: "the temporary directory".into(), source };
         let file = NamedTempFile::with_prefix("lacuna-").map_err(failed)?.into_temp_path();
-        let sha256 = hex(&self.remote.fetch(&self.object, &file, stop)?);
+        let sha256 = hex(&self.remote.fetch(&self.object, &file, (stop, progress))?);
         let Object { etag, modified, .. } = self.object.clone();
         Ok(Fetched { file, sha256, etag, modified })
     }
@@ -98,7 +98,7 @@ pub(super) fn expand(url: &str) -> Result<Vec<Source>> {
     let source =
         |remote: &Remote, object| Source::Object(Box::new(ObjectSource::new(remote, object)));
     if !location.is_directory() {
-        let parent = Remote::open(&location.parent().to_string())?;
+        let parent = remote.at(location.parent())?;
         // A name may hold what a pattern would.
         if let Some(object) = parent.head(location.name())? {
             return Ok(vec![source(&parent, object)]);
@@ -106,7 +106,7 @@ pub(super) fn expand(url: &str) -> Result<Vec<Source>> {
         if let Some((base, pattern)) = pattern(&location) {
             let pattern = glob::Pattern::new(&pattern);
             let pattern = pattern.map_err(|e| wrong(&format!("not a valid pattern: {}", e.msg)))?;
-            let remote = Remote::open(&base.to_string())?;
+            let remote = remote.at(base)?;
             let found = match pattern.as_str().contains('/') {
                 true => remote.list("", &stop)?,
                 false => remote.children(&stop)?,

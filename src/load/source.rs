@@ -128,10 +128,11 @@ impl Source {
         }
     }
 
-    /// Opens the input and looks through its compression. An object is fetched first.
-    pub(super) fn open(&self, stop: &AtomicBool) -> Result<Input> {
+    /// Opens the input and looks through its compression. An object is fetched first; `progress` is told the bytes
+    /// of it so far.
+    pub(super) fn open(&self, stop: &AtomicBool, progress: &dyn Fn(u64)) -> Result<Input> {
         if let Self::Object(object) = self {
-            return object.open(stop);
+            return object.open(stop, progress);
         }
         let mut input = self.open_any()?;
         if let Self::File(path, _) = self {

@@ -37,6 +37,10 @@ impl Remote {
         )))
     }
 
+    pub fn at(&self, _: Location) -> Result<Self> {
+        match self.0 {}
+    }
+
     pub fn location(&self) -> &Location {
         match self.0 {}
     }
@@ -61,7 +65,7 @@ impl Remote {
         match self.0 {}
     }
 
-    pub fn fetch(&self, _: &Object, _: &Path, _: &AtomicBool) -> Result<[u8; 32]> {
+    pub fn fetch(&self, _: &Object, _: &Path, _: (&AtomicBool, &dyn Fn(u64))) -> Result<[u8; 32]> {
         match self.0 {}
     }
 

@@ -14,12 +14,12 @@ use super::location::Service;
 use super::{Location, redact};
 use crate::error::{Error, Result};
 
-/// Waits between attempts end after this long.
+/// A request is not tried again after this long.
 const RETRY: Duration = Duration::from_secs(60);
 
 /// The store of a place. Nothing is asked of it yet.
 pub(super) fn connect(location: &Location, runtime: &Runtime) -> Result<Arc<dyn ObjectStore>> {
-    let retry = RetryConfig { max_retries: 6, retry_timeout: RETRY, ..RetryConfig::default() };
+    let retry = RetryConfig { retry_timeout: RETRY, ..RetryConfig::default() };
     let client = ClientOptions::new()
         .with_connect_timeout(Duration::from_secs(10))
         .with_timeout(Duration::from_secs(120));
@@ -44,7 +44,15 @@ pub(super) fn connect(location: &Location, runtime: &Runtime) -> Result<Arc<dyn 
         #[cfg(test)]
         Service::Memory => Ok(super::store::tests::memory(&location.bucket)),
     };
-    store.map_err(|e| Error::Usage(format!("{location}: {}", redact(&e.to_string()))))
+    store.map_err(|e| {
+        let hint = match location.service {
+            Service::Azure => {
+                " (AZURE_STORAGE_ACCOUNT_NAME has the account, or abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH)"
+            }
+            _ => "",
+        };
+        Error::Usage(format!("{location}: {}{hint}", redact(&e.to_string())))
+    })
 }
 
 /// Amazon's builder, with the chain of credentials of Amazon's own tools.

@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use object_store::aws::AwsCredential;
 use object_store::{CredentialProvider, Error, Result};
+use tokio::sync::OnceCell;
 
 /// What the chain gives, renewed when it expires.
 #[derive(Debug)]
 pub(super) struct Chain(SharedCredentialsProvider);
 
-/// What Amazon's configuration says besides credentials.
+/// What Amazon's configuration says.
+#[derive(Clone)]
 pub(super) struct Profile {
     pub chain: Option<Arc<Chain>>,
     pub region: Option<String>,
@@ -20,8 +22,14 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Reads environment and profiles. Credentials are asked for when they are needed.
+    /// Reads environment and profiles, once: where neither has a region, the machine is asked. Credentials are asked
+    /// for when they are needed.
     pub(super) async fn load() -> Self {
+        static PROFILE: OnceCell<Profile> = OnceCell::const_new();
+        PROFILE.get_or_init(Self::look).await.clone()
+    }
+
+    async fn look() -> Self {
         let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
         Self {
             chain: config.credentials_provider().map(|provider| Arc::new(Chain(provider))),

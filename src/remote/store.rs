@@ -94,10 +94,18 @@ impl Remote {
     /// [`Error::Usage`] for what is no such URL, or settings in the environment that make no sense.
     pub fn open(url: &str) -> Result<Self> {
         let location = Location::parse(url)?;
-        let root = Path::parse(&location.key);
-        let root = root.map_err(|e| Error::Usage(format!("{location}: {e}")))?;
         let store = connect(&location, runtime()?)?;
+        let root = root(&location)?;
         Ok(Self { location, store, root })
+    }
+
+    /// Another place in the same bucket.
+    ///
+    /// # Errors
+    /// As [`Remote::open`].
+    pub fn at(&self, location: Location) -> Result<Self> {
+        let root = root(&location)?;
+        Ok(Self { location, store: self.store.clone(), root })
     }
 
     /// Where it is.
@@ -192,12 +200,18 @@ impl Remote {
         Ok(found.iter().map(|bytes| bytes.to_vec()).collect())
     }
 
-    /// Writes the content of an object to a file, in parts that come at the same time; its SHA-256.
+    /// Writes the content of an object to a file, in parts that come at the same time; its SHA-256. `progress` is
+    /// told the bytes so far.
     ///
     /// # Errors
     /// [`Error::Read`], also if it is not the object that was found any more; [`Error::Write`] for the file;
     /// [`Error::Stopped`].
-    pub fn fetch(&self, object: &Object, to: &FilePath, stop: &AtomicBool) -> Result<[u8; 32]> {
+    pub fn fetch(
+        &self,
+        object: &Object,
+        to: &FilePath,
+        (stop, progress): (&AtomicBool, &dyn Fn(u64)),
+    ) -> Result<[u8; 32]> {
         let unwritable = |source| Error::Write { path: to.to_owned(), source };
         let mut file = File::create(to).map_err(unwritable)?;
         let path = self.path(&object.name);
@@ -210,12 +224,14 @@ impl Remote {
             let path = path.clone();
             async move { self.store.get_opts(&path, options).await?.bytes().await }
         };
-        let mut hash = Sha256::new();
+        let (mut hash, mut done) = (Sha256::new(), 0);
         let fetched = Self::wait(Some(stop), async {
             let mut parts = futures::stream::iter(starts).map(part).buffered(AT_ONCE);
             while let Some(bytes) = parts.try_next().await? {
                 hash.update(&bytes);
                 file.write_all(&bytes)?;
+                done += bytes.len() as u64;
+                progress(done);
             }
             Ok(())
         });
@@ -364,6 +380,11 @@ impl Remote {
             }
         })
     }
+}
+
+fn root(location: &Location) -> Result<Path> {
+    let root = Path::parse(&location.key);
+    root.map_err(|e| Error::Usage(format!("{location}: {e}")))
 }
 
 fn runtime() -> Result<&'static Runtime> {

@@ -29,7 +29,7 @@ pub fn fetch_model(url: &str, exports: bool, stop: &AtomicBool) -> Result<TempDi
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(failed)?;
         }
-        remote.fetch(&object, &path, stop)?;
+        remote.fetch(&object, &path, (stop, &|_| {}))?;
     }
     Ok(directory)
 }
@@ -46,14 +46,14 @@ fn find(url: &str) -> Result<Remote> {
         LATEST => location.parent(),
         _ => location,
     };
-    let pointer = Remote::open(&base.to_string())?.get(POINTER)?;
+    let pointer = remote.at(base.clone())?.get(POINTER)?;
     let (pointer, _) = pointer.ok_or_else(|| {
         wrong("no model and no directory of runs (there is neither manifest.json nor latest.json)")
     })?;
     let pointer: Result<Pointer, _> = serde_json::from_slice(&pointer);
     let pointer = pointer.ok().filter(|pointer| super::began(&pointer.run_id).is_some());
     let pointer = pointer.ok_or_else(|| wrong("its latest.json names no run"))?;
-    Remote::open(&base.join(&relative(&pointer.run_id)).to_string())
+    remote.at(base.join(&relative(&pointer.run_id)))
 }
 
 /// The name of an object as a path that leads to a file below where it is put.

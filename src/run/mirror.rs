@@ -134,7 +134,7 @@ impl Mirror {
             std::fs::create_dir_all(parent).map_err(failed)?;
         }
         let part = directory.part().map_err(failed)?;
-        self.remote.fetch(object, &part, stop)?;
+        self.remote.fetch(object, &part, (stop, &|_| {}))?;
         part.persist(to).map_err(|e| failed(e.error))
     }
 

@@ -259,7 +259,21 @@ fn inputs_and_models_of_an_object_store() {
     // A damaged one is seen.
     server.put("served/user_factors.parquet", b"PAR1");
     let (code, _, err) = server.say(&["verify", "s3://bucket/served"]);
-    assert_eq!(code, 3, "{err}");
+    assert!(code == 3 && err.contains("error: s3://bucket/served: 1 of "), "{code} {err}");
+    assert!(err.contains("s3://bucket/served/user_factors.parquet"), "{err}");
+    // Credentials of a profile.
+    fs::create_dir(server.nights.path(".aws")).unwrap();
+    let keys = "[nightly]\naws_access_key_id = a\naws_secret_access_key = b\n";
+    fs::write(server.nights.path(".aws/credentials"), keys).unwrap();
+    let inspect = |profile: &str| {
+        let mut command = server.lacuna(&["inspect", "s3://bucket/parts/a.csv"]);
+        command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+        command.env("HOME", server.nights.path("")).env("AWS_PROFILE", profile).output().unwrap()
+    };
+    assert!(inspect("nightly").status.success());
+    let none = inspect("other");
+    assert_eq!(none.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("credentials are missing"));
 }
 
 #[test]
