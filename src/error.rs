@@ -255,6 +255,16 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// An object store that does not answer, or not as it should.
+    #[error("cannot reach {}", path.display())]
+    Unreachable {
+        /// The place.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+
     /// A stop was asked for.
     #[error("stopped; no file was written")]
     Stopped,
@@ -275,7 +285,7 @@ impl Error {
     /// | 4 | a data gate does not pass |
     /// | 5 | a quality gate does not pass |
     /// | 6 | numeric failure |
-    /// | 7 | the output could not be written |
+    /// | 7 | the output could not be written, or an object store not be reached |
     /// | 11 | another run is at work in the directory, or has published meanwhile |
     /// | 75 | the time limit is reached, a checkpoint saved |
     /// | 130 | stopped (the program answers SIGTERM with 143) |
@@ -301,7 +311,7 @@ impl Error {
             Self::DataGate { .. } => 4,
             Self::QualityGate { .. } => 5,
             Self::Numeric { .. } | Self::Diverged(_) => 6,
-            Self::Write { .. } => 7,
+            Self::Write { .. } | Self::Unreachable { .. } => 7,
             Self::Locked { .. } | Self::Overtaken { .. } => 11,
             Self::TimeLimit { .. } => 75,
             Self::Stopped | Self::StoppedAt { .. } => 130,

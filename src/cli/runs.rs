@@ -1,6 +1,7 @@
 //! `lacuna runs`: what was done on other nights.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Args, Subcommand};
 
@@ -96,9 +97,10 @@ struct RollbackArgs {
 }
 
 pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<()> {
+    let stop = &*context.stop;
     match &args.command {
         RunsCommand::List(args) => {
-            let records = list(&args.directory)?;
+            let records = list(&args.directory, stop)?;
             let text = match args.output.json {
                 true => report::json(&records) + "\n",
                 false => report::runs_list(&records),
@@ -106,14 +108,14 @@ pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<()> {
             terminal::print(&text)
         }
         RunsCommand::Show(args) => {
-            let record = show(&args.directory, &args.run)?;
+            let record = show(&args.directory, &args.run, stop)?;
             let text = match args.output.json {
                 true => report::json(&record.manifest) + "\n",
                 false => report::runs_show(&record),
             };
             terminal::print(&text)
         }
-        RunsCommand::Diff(args) => compare(args),
+        RunsCommand::Diff(args) => compare(args, stop),
         RunsCommand::Prune(args) => {
             let (last, within) = (args.keep_last, args.keep_within);
             let pruned = prune(&args.directory, last, within, args.dry_run, &context.stop)?;
@@ -144,15 +146,15 @@ pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<()> {
     }
 }
 
-fn compare(args: &DiffArgs) -> Result<()> {
-    let records = list(&args.directory)?;
+fn compare(args: &DiffArgs, stop: &AtomicBool) -> Result<()> {
+    let records = list(&args.directory, stop)?;
     let newest = records.last().ok_or_else(|| Error::Usage("there are no runs yet".into()))?;
     let second = match &args.after {
-        Some(name) => show(&args.directory, name)?,
+        Some(name) => show(&args.directory, name, stop)?,
         None => newest.clone(),
     };
     let first = match &args.before {
-        Some(name) => show(&args.directory, name)?,
+        Some(name) => show(&args.directory, name, stop)?,
         None => {
             // Beside what is served; that beside the one before it.
             let served = records.iter().find(|r| r.served && r.id() != second.id());

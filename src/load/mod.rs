@@ -173,8 +173,8 @@ pub fn load(
     stop: &AtomicBool,
     progress: &Progress<'_>,
 ) -> Result<Interactions> {
-    let mut sources = expand(inputs)?;
-    let tests = expand(tests)?;
+    let mut sources = expand(inputs, stop)?;
+    let tests = expand(tests, stop)?;
     let n_test = tests.len();
     sources.extend(tests);
     let total = sources.iter().map(Source::size).sum::<Option<u64>>();

@@ -3,11 +3,10 @@
 //! checksum is of.
 
 use std::fs::File;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-use tempfile::{NamedTempFile, TempPath};
 
 use super::fingerprint::hex;
 use super::source::{Input, Meter, Source, is_rating_file, open_raw};
@@ -32,7 +31,8 @@ impl Eq for ObjectSource {}
 
 /// An object as a file of this machine, for as long as it is needed.
 pub(super) struct Fetched {
-    pub(super) file: TempPath,
+    /// It has no name, so that nothing is left of it however the process ends.
+    file: File,
     pub(super) sha256: String,
     pub(super) etag: String,
     pub(super) modified: i64,
@@ -72,8 +72,7 @@ impl ObjectSource {
 
     pub(super) fn open(&self, stop: &AtomicBool, progress: &dyn Fn(u64)) -> Result<Input> {
         let fetched = self.fetch(stop, progress)?;
-        let failed = |source| Error::Read { path: fetched.file.to_path_buf(), source };
-        let raw = Box::new(File::open(&fetched.file).map_err(failed)?);
+        let raw = Box::new(fetched.file().map_err(temporary)?);
         let mut input =
             open_raw(self.url.clone(), raw, Some(self.size()), Arc::new(Meter::default()))?;
         input.fetched = Some(fetched);
@@ -81,26 +80,41 @@ impl ObjectSource {
     }
 
     fn fetch(&self, stop: &AtomicBool, progress: &dyn Fn(u64)) -> Result<Fetched> {
-        let failed = |source| Error::Write { path: "the temporary directory".into(), source };
-        let file = NamedTempFile::with_prefix("lacuna-").map_err(failed)?.into_temp_path();
-        let sha256 = hex(&self.remote.fetch(&self.object, &file, (stop, progress))?);
+        let file = tempfile::tempfile().map_err(temporary)?;
+        let named = Path::new(TEMPORARY);
+        let sha256 = hex(&self.remote.fetch(&self.object, (&file, named), (stop, progress))?);
         let Object { etag, modified, .. } = self.object.clone();
         Ok(Fetched { file, sha256, etag, modified })
     }
 }
 
+impl Fetched {
+    /// The file, from its beginning. Only one is read at a time.
+    pub(super) fn file(&self) -> std::io::Result<File> {
+        let mut file = self.file.try_clone()?;
+        file.rewind()?;
+        Ok(file)
+    }
+}
+
+/// What temporary files are called in messages.
+const TEMPORARY: &str = "the temporary directory";
+
+fn temporary(source: std::io::Error) -> Error {
+    Error::Write { path: TEMPORARY.into(), source }
+}
+
 /// Turns a URL into inputs: an object; the rating files of a directory, by name; those that a pattern fits.
-pub(super) fn expand(url: &str) -> Result<Vec<Source>> {
+pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<Source>> {
     let location = Location::parse(url)?;
     let wrong = |message: &str| Error::Format { path: url.into(), message: message.into() };
     let remote = Remote::open(url)?;
-    let stop = AtomicBool::new(false);
     let source =
         |remote: &Remote, object| Source::Object(Box::new(ObjectSource::new(remote, object)));
     if !location.is_directory() {
         let parent = remote.at(location.parent())?;
         // A name may hold what a pattern would.
-        if let Some(object) = parent.head(location.name())? {
+        if let Some(object) = parent.head(location.name(), stop)? {
             return Ok(vec![source(&parent, object)]);
         }
         if let Some((base, pattern)) = pattern(&location) {
@@ -108,21 +122,27 @@ pub(super) fn expand(url: &str) -> Result<Vec<Source>> {
             let pattern = pattern.map_err(|e| wrong(&format!("not a valid pattern: {}", e.msg)))?;
             let remote = remote.at(base)?;
             let found = match pattern.as_str().contains('/') {
-                true => remote.list("", &stop)?,
-                false => remote.children(&stop)?,
+                true => remote.list("", stop)?,
+                false => remote.children(stop)?,
             };
             let options =
                 glob::MatchOptions { require_literal_separator: true, ..Default::default() };
-            let fits = |object: &Object| pattern.matches_with(&object.name, options);
+            // What some tools write for a directory is empty and has objects below it.
+            let marks = |object: &Object| {
+                let below = format!("{}/", object.name);
+                object.size == 0 && found.iter().any(|other| other.name.starts_with(&below))
+            };
+            let fits =
+                |object: &&Object| pattern.matches_with(&object.name, options) && !marks(object);
             let found: Vec<Source> =
-                found.into_iter().filter(fits).map(|object| source(&remote, object)).collect();
+                found.iter().filter(fits).map(|object| source(&remote, object.clone())).collect();
             return match found.is_empty() {
                 true => Err(wrong("no object matches this pattern")),
                 false => Ok(found),
             };
         }
     }
-    let all = remote.children(&stop)?;
+    let all = remote.children(stop)?;
     let (none, mut objects) = (all.is_empty(), all);
     objects.retain(|object| is_rating_file(Path::new(&object.name)));
     match (objects.is_empty(), none) {
@@ -139,7 +159,7 @@ fn pattern(location: &Location) -> Option<(Location, String)> {
     let mut base = location.parent();
     let mut rest = location.name().to_owned();
     let wild = |text: &str| text.contains(['*', '?', '[']);
-    while wild(&base.to_string()) {
+    while wild(base.key()) {
         rest = format!("{}/{rest}", base.name());
         base = base.parent();
     }
@@ -155,15 +175,16 @@ mod tests {
     const RATINGS: &[u8] = b"userId,movieId,rating\n1,10,4\n1,11,3\n2,10,5\n";
 
     fn names(url: &str) -> Result<Vec<String>, String> {
-        let found = expand(url).map_err(|e| e.to_string())?;
+        let found = expand(url, &AtomicBool::new(false)).map_err(|e| e.to_string())?;
         Ok(found.iter().map(|source| source.path().display().to_string()).collect())
     }
 
     #[test]
     fn objects_directories_and_patterns() {
         let remote = Remote::open("memory://inputs/in").expect("memory");
+        let stop = AtomicBool::new(false);
         for name in ["a.csv", "b.csv", "notes.md", "deep/c.csv", "deep/x/d.csv", "odd[1].csv"] {
-            remote.put(name, RATINGS, Put::Always).expect("put");
+            remote.put(name, RATINGS, Put::Always, &stop).expect("put");
         }
         let all =
             |names: &[&str]| Ok(names.iter().map(|n| format!("memory://inputs/in/{n}")).collect());
@@ -186,20 +207,20 @@ mod tests {
     #[test]
     fn what_is_read_is_what_the_checksum_is_of() {
         let remote = Remote::open("memory://read").expect("memory");
-        remote.put("r.csv", RATINGS, Put::Always).expect("put");
         let stop = AtomicBool::new(false);
+        remote.put("r.csv", RATINGS, Put::Always, &stop).expect("put");
         let url = ["memory://read/r.csv".to_owned()];
         let read = || load((&url, &[]), &LoadOptions::default(), &stop, &|_, _| {});
         let interactions = read().expect("ratings");
         assert_eq!(interactions.len(), 3);
         let report = interactions.inputs[0].clone();
-        let mut file = NamedTempFile::new().expect("a file");
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
         std::io::Write::write_all(&mut file, RATINGS).expect("written");
         let local = crate::load::fingerprint(file.path()).expect("hashed");
         assert_eq!((report.sha256, report.bytes), (Some(local.sha256), local.bytes));
         assert_eq!((report.uri, report.file), (url[0].clone(), None));
         assert!(report.etag.is_some());
-        remote.put("r.csv", b"userId,movieId,rating\n1,10,x\n", Put::Always).expect("put");
+        remote.put("r.csv", b"userId,movieId,rating\n1,10,x\n", Put::Always, &stop).expect("put");
         let bad = read().map(|_| ()).map_err(|e| e.to_string());
         assert!(bad.is_err_and(|e| e.starts_with("memory://read/r.csv:2: column \"rating\"")));
     }

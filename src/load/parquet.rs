@@ -1,6 +1,5 @@
 //! Parquet files, slice by slice.
 
-use std::fs::File;
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,8 +51,7 @@ impl ParquetLayout {
         let footer = match &bytes {
             Some(bytes) => check_footer(&mut Cursor::new(bytes)),
             None => {
-                let file = File::open(input.on_disk());
-                let mut file = file.map_err(|source| Error::Read { path: path.clone(), source })?;
+                let mut file = input.on_disk()?;
                 check_footer(&mut file)
             }
         };
@@ -87,10 +85,7 @@ impl ParquetLayout {
 fn reader(input: &Input, bytes: Option<&Arc<[u8]>>) -> Result<AnyReader> {
     let source: Box<dyn MmapBytesReader> = match bytes {
         Some(bytes) => Box::new(Cursor::new(bytes.clone())),
-        None => {
-            let file = File::open(input.on_disk());
-            Box::new(file.map_err(|source| Error::Read { path: input.path.clone(), source })?)
-        }
+        None => Box::new(input.on_disk()?),
     };
     Ok(ParquetReader::new(source))
 }

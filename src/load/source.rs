@@ -34,9 +34,9 @@ const ENDINGS: [&str; 7] = ["csv", "tsv", "dat", "data", "parquet", "txt", "zip"
 /// Turns arguments into inputs: `-`, files, directories (their rating files, by path), globs.
 ///
 /// # Errors
-/// [`Error::Read`] for a path that does not exist, [`Error::Format`] for a directory or pattern
+/// [`Error::Stopped`]; [`Error::Read`] for a path that does not exist, [`Error::Format`] for a directory or pattern
 /// without rating files, [`Error::Usage`] for `-` beside itself.
-pub fn expand(arguments: &[String]) -> Result<Vec<Source>> {
+pub fn expand(arguments: &[String], stop: &AtomicBool) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for argument in arguments {
         let path = Path::new(argument);
@@ -46,7 +46,7 @@ pub fn expand(arguments: &[String]) -> Result<Vec<Source>> {
             }
             sources.push(Source::Stdin);
         } else if is_url(argument) {
-            sources.extend(object::expand(argument)?);
+            sources.extend(object::expand(argument, stop)?);
         } else if path.is_dir() {
             let found = directory(path)?;
             if found.is_empty() {
@@ -245,9 +245,13 @@ impl Input {
         Ok(all)
     }
 
-    /// Where the bytes are on disk, if they are there.
-    pub(super) fn on_disk(&self) -> &Path {
-        self.fetched.as_ref().map_or(&self.path, |fetched| &*fetched.file)
+    /// The file on disk, from its beginning, if it is there.
+    pub(super) fn on_disk(&self) -> Result<File> {
+        let file = match &self.fetched {
+            Some(fetched) => fetched.file(),
+            None => File::open(&self.path),
+        };
+        file.map_err(|source| Error::Read { path: self.path.clone(), source })
     }
 
     /// SHA-256 of all bytes so far, for standard input; of the whole of an object.

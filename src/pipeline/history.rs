@@ -70,7 +70,7 @@ impl<'m> History<'m> {
             true => Place::Recorded,
             false => Place::Moved(seen.files),
         };
-        if !seen.files.is_empty() && !same_files(seen.files, manifest)? {
+        if !seen.files.is_empty() && !same_files(seen.files, manifest, stop)? {
             if seen.fitted {
                 let message = "--explain needs the ratings that the model was trained on, and --seen holds others";
                 return Err(Error::Usage(message.into()));
@@ -100,7 +100,7 @@ impl<'m> History<'m> {
             if filters(&settings.load) {
                 // A rating that training left out is a rating all the same.
                 let files = located(&settings.input, manifest, &place);
-                let known = !keeps_ratings(manifest) || same_files(&files, manifest)?;
+                let known = !keeps_ratings(manifest) || same_files(&files, manifest, stop)?;
                 if !known {
                     warnings.push(
                         "ratings that --since, --until or minimum counts left out are not known any more (the \

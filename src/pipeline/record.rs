@@ -106,14 +106,14 @@ pub(super) enum Place<'a> {
 }
 
 /// Whether files are the rating files that a manifest records, by their checksums.
-pub(super) fn same_files(files: &[String], manifest: &Manifest) -> Result<bool> {
+pub(super) fn same_files(files: &[String], manifest: &Manifest, stop: &AtomicBool) -> Result<bool> {
     let mut found = Vec::new();
     for file in files {
         let path = Path::new(file);
         if is_url(file) {
-            let sources = expand(std::slice::from_ref(file))?;
+            let sources = expand(std::slice::from_ref(file), stop)?;
             let [load::Source::Object(object)] = &*sources else { return Ok(false) };
-            found.push(object.sha256(&AtomicBool::new(false))?);
+            found.push(object.sha256(stop)?);
             continue;
         }
         // A pattern or a directory: it is read as ratings, and counted.

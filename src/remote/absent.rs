@@ -1,10 +1,11 @@
 //! In place of object stores, where lacuna was built without them.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use super::{Location, Put};
+use super::{Location, Put, Wait};
 use crate::error::{Error, Result};
 
 /// A version of an object.
@@ -45,31 +46,46 @@ impl Remote {
         match self.0 {}
     }
 
-    pub fn head(&self, _: &str) -> Result<Option<Object>> {
+    pub fn head<'w>(&self, _: &str, _: impl Into<Wait<'w>>) -> Result<Option<Object>> {
         match self.0 {}
     }
 
-    pub fn list(&self, _: &str, _: &AtomicBool) -> Result<Vec<Object>> {
+    pub fn list<'w>(&self, _: &str, _: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
         match self.0 {}
     }
 
-    pub fn children(&self, _: &AtomicBool) -> Result<Vec<Object>> {
+    pub fn children<'w>(&self, _: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
         match self.0 {}
     }
 
-    pub fn get(&self, _: &str) -> Result<Option<(Vec<u8>, Version)>> {
+    pub fn get<'w>(&self, _: &str, _: impl Into<Wait<'w>>) -> Result<Option<(Vec<u8>, Version)>> {
         match self.0 {}
     }
 
-    pub fn get_all(&self, _: &[String], _: &AtomicBool) -> Result<Vec<Vec<u8>>> {
+    pub fn get_all<'w>(
+        &self,
+        _: &[String],
+        _: impl Into<Wait<'w>>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
         match self.0 {}
     }
 
-    pub fn fetch(&self, _: &Object, _: &Path, _: (&AtomicBool, &dyn Fn(u64))) -> Result<[u8; 32]> {
+    pub fn fetch(
+        &self,
+        _: &Object,
+        _: (&File, &Path),
+        _: (&AtomicBool, &dyn Fn(u64)),
+    ) -> Result<[u8; 32]> {
         match self.0 {}
     }
 
-    pub fn put(&self, _: &str, _: &[u8], _: Put) -> Result<Option<Version>> {
+    pub fn put<'w>(
+        &self,
+        _: &str,
+        _: &[u8],
+        _: Put,
+        _: impl Into<Wait<'w>>,
+    ) -> Result<Option<Version>> {
         match self.0 {}
     }
 
@@ -77,7 +93,7 @@ impl Remote {
         match self.0 {}
     }
 
-    pub fn remove(&self, _: &[String]) -> Result<()> {
+    pub fn remove<'w>(&self, _: &[String], _: impl Into<Wait<'w>>) -> Result<()> {
         match self.0 {}
     }
 }

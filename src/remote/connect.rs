@@ -1,9 +1,10 @@
 //! The clients of the services, with the credentials and settings that their own tools use.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{ClientOptions, Error as Failure, ObjectStore, RetryConfig};
@@ -17,8 +18,20 @@ use crate::error::{Error, Result};
 /// A request is not tried again after this long.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// The store of a place. Nothing is asked of it yet.
+/// The store of a place, one for each bucket. Nothing is asked of it yet.
 pub(super) fn connect(location: &Location, runtime: &Runtime) -> Result<Arc<dyn ObjectStore>> {
+    static BUCKETS: LazyLock<Mutex<HashMap<String, Arc<dyn ObjectStore>>>> =
+        LazyLock::new(Mutex::default);
+    let mut buckets = BUCKETS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(store) = buckets.get(&location.bucket) {
+        return Ok(store.clone());
+    }
+    let store = client(location, runtime)?;
+    buckets.insert(location.bucket.clone(), store.clone());
+    Ok(store)
+}
+
+fn client(location: &Location, runtime: &Runtime) -> Result<Arc<dyn ObjectStore>> {
     let retry = RetryConfig { retry_timeout: RETRY, ..RetryConfig::default() };
     let client = ClientOptions::new()
         .with_connect_timeout(Duration::from_secs(10))
@@ -27,7 +40,8 @@ pub(super) fn connect(location: &Location, runtime: &Runtime) -> Result<Arc<dyn 
     let store: Result<Arc<dyn ObjectStore>, Failure> = match location.service {
         Service::S3 => {
             let profile = runtime.block_on(Profile::load());
-            amazon(&bucket, profile, client, retry).map(|store| Arc::new(store) as _)
+            let builder = AmazonS3Builder::from_env().with_url(bucket).with_retry(retry);
+            amazon(builder, profile, client)?.build().map(|store| Arc::new(store) as _)
         }
         Service::Google => GoogleCloudStorageBuilder::from_env()
             .with_url(bucket)
@@ -42,7 +56,7 @@ pub(super) fn connect(location: &Location, runtime: &Runtime) -> Result<Arc<dyn 
             .build()
             .map(|store| Arc::new(store) as _),
         #[cfg(test)]
-        Service::Memory => Ok(super::store::tests::memory(&location.bucket)),
+        Service::Memory => Ok(Arc::new(object_store::memory::InMemory::new())),
     };
     store.map_err(|e| {
         let hint = match location.service {
@@ -55,25 +69,26 @@ pub(super) fn connect(location: &Location, runtime: &Runtime) -> Result<Arc<dyn 
     })
 }
 
-/// Amazon's builder, with the chain of credentials of Amazon's own tools.
+/// Amazon's builder with the chain of credentials of Amazon's own tools, and the server that they would ask.
 fn amazon(
-    bucket: &str,
+    builder: AmazonS3Builder,
     profile: Profile,
     client: ClientOptions,
-    retry: RetryConfig,
-) -> Result<AmazonS3, Failure> {
-    let builder = AmazonS3Builder::from_env();
+) -> Result<AmazonS3Builder> {
     let endpoint = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
         .iter()
         .find_map(|key| builder.get_config_value(key).filter(|value| !value.is_empty()))
         .or(profile.endpoint);
     // Who names a server without encryption means it.
     let plain = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
-    let mut builder = builder
-        .with_url(bucket)
-        .with_client_options(client.with_allow_http(plain))
-        .with_retry(retry);
+    let mut builder = builder.with_client_options(client.with_allow_http(plain));
     if let Some(endpoint) = endpoint {
+        let host = ["http://", "https://"].iter().find_map(|scheme| endpoint.strip_prefix(scheme));
+        if host.is_none_or(|host| host.is_empty() || host.contains(char::is_whitespace)) {
+            let message =
+                "AWS_ENDPOINT_URL (or endpoint_url in a profile) is no URL: https://HOST[:PORT]";
+            return Err(Error::Usage(format!("{message}, not {}", redact(&endpoint))));
+        }
         builder = builder.with_endpoint(endpoint);
     }
     if let Some(region) = profile.region {
@@ -82,5 +97,5 @@ fn amazon(
     if let Some(chain) = profile.chain {
         builder = builder.with_credentials(chain);
     }
-    builder.build()
+    Ok(builder)
 }

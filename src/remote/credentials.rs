@@ -2,16 +2,23 @@
 //! web identity, containers, machines.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use object_store::aws::AwsCredential;
 use object_store::{CredentialProvider, Error, Result};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
-/// What the chain gives, renewed when it expires.
+/// How long before they expire credentials are renewed.
+const EARLY: Duration = Duration::from_secs(5 * 60);
+
+/// What the chain gives, kept until shortly before it expires.
 #[derive(Debug)]
-pub(super) struct Chain(SharedCredentialsProvider);
+pub(super) struct Chain {
+    provider: SharedCredentialsProvider,
+    kept: Mutex<Option<(Arc<AwsCredential>, Option<SystemTime>)>>,
+}
 
 /// What Amazon's configuration says.
 #[derive(Clone)]
@@ -32,7 +39,9 @@ impl Profile {
     async fn look() -> Self {
         let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
         Self {
-            chain: config.credentials_provider().map(|provider| Arc::new(Chain(provider))),
+            chain: config
+                .credentials_provider()
+                .map(|provider| Arc::new(Chain { provider, kept: Mutex::const_new(None) })),
             region: config.region().map(ToString::to_string),
             endpoint: config.endpoint_url().map(ToOwned::to_owned),
         }
@@ -44,15 +53,25 @@ impl CredentialProvider for Chain {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> Result<Arc<AwsCredential>> {
-        let found = self.0.provide_credentials().await;
+        let mut kept = self.kept.lock().await;
+        let fresh =
+            |until: &Option<SystemTime>| until.is_none_or(|t| t > SystemTime::now() + EARLY);
+        if let Some((credential, until)) = kept.as_ref()
+            && fresh(until)
+        {
+            return Ok(credential.clone());
+        }
+        let found = self.provider.provide_credentials().await;
         let found = found.map_err(|error| Error::Unauthenticated {
             path: "no credentials (environment, profile, role)".into(),
             source: Box::new(error),
         })?;
-        Ok(Arc::new(AwsCredential {
+        let credential = Arc::new(AwsCredential {
             key_id: found.access_key_id().to_owned(),
             secret_key: found.secret_access_key().to_owned(),
             token: found.session_token().map(ToOwned::to_owned),
-        }))
+        });
+        *kept = Some((credential.clone(), found.expiry()));
+        Ok(credential)
     }
 }

@@ -1,11 +1,29 @@
 //! What object stores say when something fails, for people.
 
+use std::io::{self, ErrorKind};
+
 use object_store::Error as Failure;
 
 use super::redact;
 
-/// A failure in one line, without secrets.
-pub(super) fn explain(failure: &Failure) -> String {
+/// A failure as an error of reading or writing, in one line, without secrets.
+pub(super) fn said(failure: &Failure) -> io::Error {
+    let text = explain(failure);
+    let no_bucket =
+        ["(NoSuchBucket)", "(ContainerNotFound)"].iter().any(|code| text.ends_with(code));
+    let kind = match failure {
+        Failure::NotFound { .. } => ErrorKind::NotFound,
+        _ if no_bucket => ErrorKind::NotFound,
+        Failure::PermissionDenied { .. } | Failure::Unauthenticated { .. } => {
+            ErrorKind::PermissionDenied
+        }
+        _ => ErrorKind::Other,
+    };
+    io::Error::new(kind, text)
+}
+
+/// A failure in one line.
+fn explain(failure: &Failure) -> String {
     let text = match failure {
         Failure::NotFound { .. } => return "no such object (or bucket)".into(),
         Failure::PermissionDenied { source, .. } => {

@@ -91,6 +91,9 @@ impl Location {
         if bucket.is_empty() {
             return wrong("no bucket: s3://BUCKET/PATH");
         }
+        if bucket.contains(['*', '?', '[']) {
+            return wrong("the name of a bucket is no pattern");
+        }
         let directory = key.is_empty() || key.ends_with('/');
         let key = key.trim_matches('/').to_owned();
         if key.split('/').any(|part| [".", ".."].contains(&part))
@@ -116,6 +119,12 @@ impl Location {
         self.directory
     }
 
+    /// Its path within the bucket.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The last part of its path.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -139,12 +148,9 @@ impl fmt::Display for Location {
     }
 }
 
-/// Whether a URL was signed: a token for a time, of Azure (SAS), Amazon or Google.
+/// Whether a URL has a query, by which it may be signed: a token for a time, of Azure (SAS), Amazon or Google.
 fn has_secret(url: &str) -> bool {
-    let query = url.split_once('?').map_or("", |(_, query)| query).to_ascii_lowercase();
-    query.split('&').any(|pair| {
-        ["sig=", "x-amz-", "x-goog-", "awsaccesskeyid="].iter().any(|key| pair.starts_with(key))
-    })
+    url.split_once('?').is_some_and(|(_, query)| query.contains('='))
 }
 
 /// A text in which URLs have neither a query nor user-info.
@@ -201,7 +207,9 @@ mod tests {
         let run = place.join("runs/1");
         assert_eq!((run.to_string().as_str(), run.name()), ("az://c/models/runs/1", "1"));
         assert_eq!(run.parent(), Location { directory: true, ..place.join("runs") });
-        for bad in ["ftp://x/y", "s3://", "s3:///key", "s3://b/a/../c", "s3://b//c", "plain"] {
+        for bad in
+            ["s3://b*/x", "ftp://x/y", "s3://", "s3:///key", "s3://b/a/../c", "s3://b//c", "plain"]
+        {
             assert!(of(bad).is_err(), "{bad}");
         }
     }
@@ -213,9 +221,11 @@ mod tests {
             "s3://secret@bucket/key",
             "az://container/key?sv=2024&sig=secret",
             "s3://bucket/key?X-Amz-Signature=secret",
+            "https://host/bucket/key?GoogleAccessId=me&Signature=secret",
         ] {
             let error = Location::parse(bad).map_err(|e| e.to_string()).expect_err("refused");
-            assert!(error.contains("credentials") && !error.contains("secret"), "{error}");
+            let refused = error.contains("credentials") || error.contains("not a URL that");
+            assert!(refused && !error.contains("secret"), "{error}");
         }
         let text = redact(
             "GET https://a.blob/x?sv=1&sig=secret failed (https://u:secret@h/p), not s3://b/x?.csv",

@@ -1,10 +1,10 @@
 //! A place in an object store, for callers that wait.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -14,11 +14,11 @@ use object_store::{
     PutOptions, PutPayload, UpdateVersion, WriteMultipart,
 };
 use sha2::{Digest, Sha256};
-use tokio::runtime::{Builder, Runtime};
 
 use super::connect::connect;
-use super::failure::explain;
-use super::{Location, Put};
+use super::failure::said;
+use super::wait::{Ended, asked, runtime, wait_for};
+use super::{Location, Put, Wait};
 use crate::error::{Error, Result};
 
 /// Bytes asked for, or sent, at a time.
@@ -27,12 +27,8 @@ const PART: u64 = 8 << 20;
 /// Parts on their way at once.
 const AT_ONCE: usize = 8;
 
-/// How often it is looked whether a stop was asked for.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// Where the waiting is done; one for the whole program.
-static RUNTIME: LazyLock<io::Result<Runtime>> =
-    LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_all().build());
+/// How long what was begun is taken back when a stop was asked for.
+const LAST: Duration = Duration::from_secs(5);
 
 /// A version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,25 +55,6 @@ pub struct Remote {
     location: Location,
     store: Arc<dyn ObjectStore>,
     root: Path,
-}
-
-/// What ended a wait.
-enum Ended {
-    Failure(Failure),
-    Io(io::Error),
-    Stopped,
-}
-
-impl From<Failure> for Ended {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
-}
-
-impl From<io::Error> for Ended {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
 }
 
 /// Which way bytes went when something failed.
@@ -117,13 +94,13 @@ impl Remote {
     /// The object of a name under this place; the place itself by "".
     ///
     /// # Errors
-    /// [`Error::Read`] if the store cannot be asked.
-    pub fn head(&self, name: &str) -> Result<Option<Object>> {
+    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    pub fn head<'w>(&self, name: &str, wait: impl Into<Wait<'w>>) -> Result<Option<Object>> {
         let path = self.path(name);
         if path.as_ref().is_empty() {
             return Ok(None);
         }
-        let found = Self::wait(None, async { Ok(self.store.head(&path).await?) });
+        let found = wait_for(wait.into(), async { Ok(self.store.head(&path).await?) });
         match found {
             Ok(meta) => Ok(Some(object(&meta, name.to_owned()))),
             Err(Ended::Failure(Failure::NotFound { .. })) => Ok(None),
@@ -134,10 +111,10 @@ impl Remote {
     /// All objects under a name, by name, those in directories below it, too.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Stopped`].
-    pub fn list(&self, under: &str, stop: &AtomicBool) -> Result<Vec<Object>> {
+    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    pub fn list<'w>(&self, under: &str, wait: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
         let prefix = self.path(under);
-        let found: Result<Vec<ObjectMeta>, Ended> = Self::wait(Some(stop), async {
+        let found: Result<Vec<ObjectMeta>, Ended> = wait_for(wait.into(), async {
             Ok(self.store.list(Some(&prefix)).try_collect().await?)
         });
         Ok(self.named(&found.map_err(|ended| self.error(under, ended, Way::In))?))
@@ -146,9 +123,9 @@ impl Remote {
     /// The objects in this place itself, by name, not those in directories below it.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Stopped`].
-    pub fn children(&self, stop: &AtomicBool) -> Result<Vec<Object>> {
-        let found = Self::wait(Some(stop), async {
+    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    pub fn children<'w>(&self, wait: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
+        let found = wait_for(wait.into(), async {
             Ok(self.store.list_with_delimiter(Some(&self.root)).await?.objects)
         });
         Ok(self.named(&found.map_err(|ended| self.error("", ended, Way::In))?))
@@ -170,10 +147,14 @@ impl Remote {
     /// The content of a small object, and its version.
     ///
     /// # Errors
-    /// [`Error::Read`] if the store cannot be asked.
-    pub fn get(&self, name: &str) -> Result<Option<(Vec<u8>, Version)>> {
+    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    pub fn get<'w>(
+        &self,
+        name: &str,
+        wait: impl Into<Wait<'w>>,
+    ) -> Result<Option<(Vec<u8>, Version)>> {
         let path = self.path(name);
-        let found = Self::wait(None, async {
+        let found = wait_for(wait.into(), async {
             let found = self.store.get(&path).await?;
             let meta = found.meta.clone();
             let version = UpdateVersion { e_tag: meta.e_tag, version: meta.version };
@@ -186,34 +167,43 @@ impl Remote {
         }
     }
 
-    /// The contents of small objects, in their order.
+    /// The contents of small objects, in their order; none of those that are not there.
     ///
     /// # Errors
-    /// [`Error::Read`], also if one is not there; [`Error::Stopped`].
-    pub fn get_all(&self, names: &[String], stop: &AtomicBool) -> Result<Vec<Vec<u8>>> {
-        let get = |path: Path| async move { self.store.get(&path).await?.bytes().await };
+    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    pub fn get_all<'w>(
+        &self,
+        names: &[String],
+        wait: impl Into<Wait<'w>>,
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        let whole = |path: Path| async move { self.store.get(&path).await?.bytes().await };
+        let get = |path: Path| async move {
+            match whole(path).await {
+                Ok(content) => Ok(Some(content.to_vec())),
+                Err(Failure::NotFound { .. }) => Ok(None),
+                Err(failure) => Err(failure),
+            }
+        };
         let paths: Vec<Path> = names.iter().map(|name| self.path(name)).collect();
-        let found: Result<Vec<_>, Ended> = Self::wait(Some(stop), async {
+        let found: Result<Vec<_>, Ended> = wait_for(wait.into(), async {
             Ok(futures::stream::iter(paths).map(get).buffered(2 * AT_ONCE).try_collect().await?)
         });
-        let found = found.map_err(|ended| self.error("", ended, Way::In))?;
-        Ok(found.iter().map(|bytes| bytes.to_vec()).collect())
+        found.map_err(|ended| self.error("", ended, Way::In))
     }
 
     /// Writes the content of an object to a file, in parts that come at the same time; its SHA-256. `progress` is
     /// told the bytes so far.
     ///
     /// # Errors
-    /// [`Error::Read`], also if it is not the object that was found any more; [`Error::Write`] for the file;
-    /// [`Error::Stopped`].
+    /// [`Error::Read`], [`Error::Unreachable`], [`Error::Format`] if it is not the object that was found any more;
+    /// [`Error::Write`] for the file, by the name that it is given; [`Error::Stopped`].
     pub fn fetch(
         &self,
         object: &Object,
-        to: &FilePath,
+        (mut file, named): (&File, &FilePath),
         (stop, progress): (&AtomicBool, &dyn Fn(u64)),
     ) -> Result<[u8; 32]> {
-        let unwritable = |source| Error::Write { path: to.to_owned(), source };
-        let mut file = File::create(to).map_err(unwritable)?;
+        let unwritable = |source| Error::Write { path: named.to_owned(), source };
         let path = self.path(&object.name);
         let starts = (0..object.size).step_by(PART as usize);
         let etag = object.compared.then(|| object.etag.clone());
@@ -225,7 +215,7 @@ impl Remote {
             async move { self.store.get_opts(&path, options).await?.bytes().await }
         };
         let (mut hash, mut done) = (Sha256::new(), 0);
-        let fetched = Self::wait(Some(stop), async {
+        let fetched = wait_for(stop.into(), async {
             let mut parts = futures::stream::iter(starts).map(part).buffered(AT_ONCE);
             while let Some(bytes) = parts.try_next().await? {
                 hash.update(&bytes);
@@ -249,9 +239,20 @@ impl Remote {
     /// Writes a small object, if the condition holds; its version, none where it does not hold.
     ///
     /// # Errors
-    /// [`Error::Write`].
-    pub fn put(&self, name: &str, content: &[u8], when: Put) -> Result<Option<Version>> {
-        let path = self.path(name);
+    /// [`Error::Write`], [`Error::Stopped`].
+    pub fn put<'w>(
+        &self,
+        name: &str,
+        content: &[u8],
+        when: Put,
+        wait: impl Into<Wait<'w>>,
+    ) -> Result<Option<Version>> {
+        let (path, wait) = (self.path(name), wait.into());
+        // What was written although the answer was lost: a request that is sent again finds its own work.
+        let ours = || match self.get(name, wait) {
+            Ok(Some((there, version))) if there == content => Some(version),
+            _ => None,
+        };
         let mode = match when {
             Put::Always => PutMode::Overwrite,
             Put::Create => PutMode::Create,
@@ -260,13 +261,17 @@ impl Remote {
         let options = PutOptions { mode, ..PutOptions::default() };
         let payload = PutPayload::from(content.to_vec());
         let written =
-            Self::wait(None, async { Ok(self.store.put_opts(&path, payload, options).await?) });
+            wait_for(wait, async { Ok(self.store.put_opts(&path, payload, options).await?) });
         match written {
             Ok(written) => Ok(Some(Version(written.into()))),
             Err(Ended::Failure(Failure::AlreadyExists { .. } | Failure::Precondition { .. })) => {
-                Ok(None)
+                Ok(ours())
             }
-            Err(ended) => Err(self.error(name, ended, Way::Out)),
+            Err(Ended::Stopped) => Err(Error::Stopped),
+            Err(ended) => match ours() {
+                Some(version) => Ok(Some(version)),
+                None => Err(self.error(name, ended, Way::Out)),
+            },
         }
     }
 
@@ -283,15 +288,20 @@ impl Remote {
         if size <= PART {
             let mut content = Vec::with_capacity(size as usize);
             file.read_to_end(&mut content).map_err(unreadable)?;
-            return self.put(name, &content, Put::Always).map(|_| ());
+            return self.put(name, &content, Put::Always, stop).map(|_| ());
         }
-        let sent = Self::wait(Some(stop), async {
+        let forever = AtomicBool::new(false);
+        let sent = wait_for((&forever).into(), async {
             let parts = self.store.put_multipart(&path).await?;
             let mut upload = WriteMultipart::new_with_chunk_size(parts, PART as usize);
-            let outcome = send(&mut upload, &mut file, stop).await;
+            let outcome = tokio::select! {
+                biased;
+                () = asked(stop) => Err(Ended::Stopped),
+                outcome = send(&mut upload, &mut file) => outcome,
+            };
             if let Err(ended) = outcome {
-                // What was sent is no object yet; the store keeps it no longer than its rules say.
-                let _ = upload.abort().await;
+                // What was sent is no object yet, and would be paid for.
+                let _ = tokio::time::timeout(LAST, upload.abort()).await;
                 return Err(ended);
             }
             upload.finish().await?;
@@ -307,9 +317,9 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn remove(&self, names: &[String]) -> Result<()> {
+    pub fn remove<'w>(&self, names: &[String], wait: impl Into<Wait<'w>>) -> Result<()> {
         let paths: Vec<_> = names.iter().map(|name| Ok(self.path(name))).collect();
-        let removed = Self::wait(None, async {
+        let removed = wait_for(wait.into(), async {
             let paths = futures::stream::iter(paths).boxed();
             let mut removed = self.store.delete_stream(paths);
             while let Some(outcome) = removed.next().await {
@@ -341,44 +351,16 @@ impl Remote {
         let path = self.shown(name);
         let source = match ended {
             Ended::Stopped => return Error::Stopped,
+            // Where it is not the network, that is said of the file.
             Ended::Io(source) => source,
-            Ended::Failure(failure) => {
-                let kind = match failure {
-                    Failure::NotFound { .. } => ErrorKind::NotFound,
-                    Failure::PermissionDenied { .. } | Failure::Unauthenticated { .. } => {
-                        ErrorKind::PermissionDenied
-                    }
-                    _ => ErrorKind::Other,
-                };
-                io::Error::new(kind, explain(&failure))
-            }
+            Ended::Failure(failure) => said(&failure),
         };
+        let refused = [ErrorKind::NotFound, ErrorKind::PermissionDenied].contains(&source.kind());
         match way {
-            Way::In => Error::Read { path, source },
+            Way::In if refused => Error::Read { path, source },
+            Way::In => Error::Unreachable { path, source },
             Way::Out => Error::Write { path, source },
         }
-    }
-
-    /// Waits for an outcome, or until a stop is asked for.
-    fn wait<T>(
-        stop: Option<&AtomicBool>,
-        work: impl Future<Output = Result<T, Ended>>,
-    ) -> Result<T, Ended> {
-        let runtime = RUNTIME.as_ref().map_err(|e| io::Error::new(e.kind(), e.to_string()))?;
-        let stopped = async {
-            loop {
-                tokio::time::sleep(LOOK).await;
-                if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-                    return;
-                }
-            }
-        };
-        runtime.block_on(async {
-            tokio::select! {
-                outcome = work => outcome,
-                () = stopped => Err(Ended::Stopped),
-            }
-        })
     }
 }
 
@@ -387,21 +369,10 @@ fn root(location: &Location) -> Result<Path> {
     root.map_err(|e| Error::Usage(format!("{location}: {e}")))
 }
 
-fn runtime() -> Result<&'static Runtime> {
-    RUNTIME.as_ref().map_err(|e| Error::Internal(format!("no threads for the network: {e}")))
-}
-
 /// Sends a file part by part.
-async fn send(
-    upload: &mut WriteMultipart,
-    file: &mut File,
-    stop: &AtomicBool,
-) -> Result<(), Ended> {
+async fn send(upload: &mut WriteMultipart, file: &mut File) -> Result<(), Ended> {
     let mut part = vec![0; 1 << 20];
     loop {
-        if stop.load(Ordering::Relaxed) {
-            return Err(Ended::Stopped);
-        }
         match file.read(&mut part)? {
             0 => return Ok(()),
             n => upload.write(&part[..n]),

@@ -275,6 +275,9 @@ impl RunConfig {
         } else if self.work_dir.is_some() {
             return wrong("--work-dir is for runs of an object store (--output s3://...)");
         }
+        if let Some(metrics) = &self.metrics_file {
+            local(metrics, "--metrics-file")?;
+        }
         if let Some(work_dir) = &self.work_dir {
             local(work_dir, "--work-dir")?;
         }

@@ -1,5 +1,6 @@
 //! A model in an object store, for commands that read one.
 
+use std::fs::File;
 use std::path::{Component, Path};
 use std::sync::atomic::AtomicBool;
 
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 use super::directory::{LATEST, POINTER, Pointer, relative};
 use crate::error::{Error, Result};
 use crate::remote::{Location, Remote};
-use crate::store::MANIFEST;
+use crate::store::{MANIFEST, REJECTED, SUCCESS, listed_outputs};
 
 /// Copies the model at a URL into a directory that is removed with what is returned: a model or a run by its own URL,
 /// the run that is served by that of its directory of runs, or that with /latest. Without `exports` only what
@@ -18,27 +19,41 @@ use crate::store::MANIFEST;
 /// [`Error::Model`] if there is none, [`Error::Read`], [`Error::Write`] for the temporary directory,
 /// [`Error::Usage`] for a URL that is none, [`Error::Stopped`].
 pub fn fetch_model(url: &str, exports: bool, stop: &AtomicBool) -> Result<TempDir> {
-    let remote = find(url)?;
+    let remote = find(url, stop)?;
     let failed = |source| Error::Write { path: "the temporary directory".into(), source };
     let directory = TempDir::with_prefix("lacuna-").map_err(failed)?;
-    for object in remote.list("", stop)? {
-        if !exports && object.name.starts_with("exports/") {
-            continue;
-        }
-        let path = directory.path().join(inside(&object.name, &remote)?);
+    let fetch = |name: &str| -> Result<bool> {
+        let Some(object) = remote.head(name, stop)? else { return Ok(false) };
+        let path = directory.path().join(inside(name, &remote)?);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(failed)?;
         }
-        remote.fetch(&object, &path, (stop, &|_| {}))?;
+        let file = File::create(&path).map_err(failed)?;
+        remote.fetch(&object, (&file, &path), (stop, &|_| {}))?;
+        Ok(true)
+    };
+    for name in [MANIFEST, SUCCESS, REJECTED] {
+        fetch(name)?;
+    }
+    let named = |error: Error| match error {
+        Error::Model { message, .. } => Error::Model { path: url.into(), message },
+        other => other,
+    };
+    let (_, outputs) = listed_outputs(directory.path()).map_err(named)?;
+    for entry in outputs {
+        if exports || !entry.path.starts_with("exports/") {
+            // One that is missing is said by what reads it.
+            fetch(&entry.path)?;
+        }
     }
     Ok(directory)
 }
 
 /// The place of the model.
-fn find(url: &str) -> Result<Remote> {
+fn find(url: &str, stop: &AtomicBool) -> Result<Remote> {
     let location = Location::parse(url)?;
     let remote = Remote::open(url)?;
-    if remote.head(MANIFEST)?.is_some() {
+    if remote.head(MANIFEST, stop)?.is_some() {
         return Ok(remote);
     }
     let wrong = |message: &str| Error::Model { path: url.into(), message: message.to_owned() };
@@ -46,7 +61,7 @@ fn find(url: &str) -> Result<Remote> {
         LATEST => location.parent(),
         _ => location,
     };
-    let pointer = remote.at(base.clone())?.get(POINTER)?;
+    let pointer = remote.at(base.clone())?.get(POINTER, stop)?;
     let (pointer, _) = pointer.ok_or_else(|| {
         wrong("no model and no directory of runs (there is neither manifest.json nor latest.json)")
     })?;

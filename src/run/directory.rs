@@ -35,13 +35,11 @@ pub(super) const LATEST: &str = "latest";
 /// The file that is locked; it tells a directory of runs from others.
 pub(super) const LOCK: &str = ".lacuna.lock";
 /// What the names of temporary files begin with.
-const OWN: &str = ".lacuna-";
+pub(super) const OWN: &str = ".lacuna-";
 pub(super) const POINTER: &str = "latest.json";
 pub(super) const RUNS: &str = "runs";
 pub(super) const REJECTS: &str = "rejected";
 const TEMPORARY: &str = ".tmp";
-/// Names the object store whose runs a directory works at.
-const MIRROR_OF: &str = ".lacuna-mirror-of";
 const CHECKPOINTS: &str = ".ckpt";
 
 /// What is served, for readers without links.
@@ -74,20 +72,17 @@ impl RunDirectory {
     /// Opens it, and creates it where it is not there; `work_dir` is where runs of an object store are worked at.
     pub(super) fn create(output: &Path, work_dir: Option<&Path>) -> Result<Self> {
         let Some(url) = output.to_str().filter(|output| is_url(output)) else {
+            if let Some(of) = mirror::of(output) {
+                let reason = format!("is where the runs of {of} are worked at");
+                return Err(Error::NotOurs { path: output.to_owned(), reason });
+            }
             return Self::create_local(output);
         };
         let mirror = Mirror::open(url)?;
         let url = mirror.remote().location().to_string();
         let root = work_dir.map_or_else(|| mirror::work_dir(&url), Path::to_owned);
-        let of = root.join(MIRROR_OF);
-        let before = fs::read_to_string(&of).ok();
-        if before.as_ref().map_or_else(|| root.join(LOCK).exists(), |before| *before != url) {
-            let of = before.map_or_else(|| "files".to_owned(), |before| before.trim().to_owned());
-            let reason = format!("holds the runs of {of}: give another --work-dir");
-            return Err(Error::NotOurs { path: root, reason });
-        }
+        mirror::claim(&root, &url)?;
         let this = Self::create_local(&root)?;
-        fs::write(&of, &url).map_err(|source| Error::Write { path: of, source })?;
         Ok(Self { mirror: Some(mirror), ..this })
     }
 
@@ -97,13 +92,13 @@ impl RunDirectory {
             let reason = "is a model, not a directory of runs".to_owned();
             return Err(Error::NotOurs { path: root.to_owned(), reason });
         }
-        let ours = root.join(LOCK).is_file();
+        let ours = root.join(LOCK).is_file() || mirror::of(root).is_some();
         let empty = fs::read_dir(root).map_or(true, |mut entries| entries.next().is_none());
         if !ours && !empty {
             let reason = "is not empty and no directory of runs".to_owned();
             return Err(Error::NotOurs { path: root.to_owned(), reason });
         }
-        if !ours {
+        if !root.join(LOCK).is_file() {
             // First of all: a run that is killed now leaves a directory that is known again.
             let lock = root.join(LOCK);
             let made = fs::create_dir_all(root).and_then(|()| File::create(&lock));
@@ -133,7 +128,8 @@ impl RunDirectory {
     /// Opens it, if there is one.
     pub(super) fn look(root: &Path, stop: &AtomicBool) -> Result<Option<Self>> {
         let Some(url) = root.to_str().filter(|root| is_url(root)) else {
-            let there = root.join(RUNS).is_dir() && root.join(LOCK).is_file();
+            let there =
+                root.join(RUNS).is_dir() && root.join(LOCK).is_file() && mirror::of(root).is_none();
             let this = || Self { root: root.to_owned(), mirror: None, _temporary: None };
             return Ok(there.then(this));
         };
@@ -172,6 +168,25 @@ impl RunDirectory {
         self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.fetch(self, id, wanted, stop))
     }
 
+    /// Forgets the copy of a run of an object store, but for its manifest; false where there is no copy.
+    pub(super) fn forget(&self, id: &str, stop: &AtomicBool) -> Result<bool> {
+        self.mirror.as_ref().map_or(Ok(false), |mirror| mirror.forget(self, id, stop))
+    }
+
+    /// A failure that names what is in the object store and not its copy.
+    pub(super) fn named(&self, error: Error) -> Error {
+        let Some(mirror) = &self.mirror else { return error };
+        let url = mirror.remote().location().to_string();
+        match error {
+            Error::Model { path, message } => {
+                let there = path.strip_prefix(&self.root).map(|rest| Path::new(&url).join(rest));
+                let message = message.replace(&*self.root.to_string_lossy(), &url);
+                Error::Model { path: there.unwrap_or(path), message }
+            }
+            other => other,
+        }
+    }
+
     /// Where a run is for those who read it.
     pub(super) fn shown(&self, place: &str, id: &str) -> PathBuf {
         match &self.mirror {
@@ -187,10 +202,11 @@ impl RunDirectory {
         &self,
         out: OutDir,
         (place, id): (&str, &str),
+        lock: &Lock,
         stop: &AtomicBool,
     ) -> Result<PathBuf> {
         if let Some(mirror) = &self.mirror {
-            mirror.push(&out.file(""), place, id, stop)?;
+            mirror.push(&out.file(""), (place, id), lock, stop)?;
         }
         out.publish_as(&self.root.join(place).join(id))?;
         Ok(self.shown(place, id))

@@ -1,6 +1,7 @@
 //! The rating files of a run before they are read.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
@@ -19,8 +20,8 @@ pub(super) struct Inputs {
 
 impl Inputs {
     /// Finds and hashes the files.
-    pub(super) fn scan(settings: &TrainConfig) -> Result<Self> {
-        let (sources, tests) = (expand(&settings.input)?, expand(&settings.test_file)?);
+    pub(super) fn scan(settings: &TrainConfig, stop: &AtomicBool) -> Result<Self> {
+        let (sources, tests) = (expand(&settings.input, stop)?, expand(&settings.test_file, stop)?);
         let all = sources.iter().chain(&tests);
         let states = all.filter_map(|source| state(source.path())).collect();
         let checksums = (hashed(&sources)?, hashed(&tests)?);

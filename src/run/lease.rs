@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::pipeline::now;
 use crate::remote::{Put, Remote, Version};
 
 /// Name of the object.
@@ -19,6 +19,10 @@ const LEASE: &str = "lock.json";
 const RENEW: Duration = Duration::from_secs(5 * 60);
 /// After how many seconds without renewal its holder is taken for gone.
 const STALE: i64 = 30 * 60;
+/// How long it is tried to renew it.
+const WITHIN: Duration = Duration::from_secs(60);
+/// How long it is tried to give it back.
+const LAST: Duration = Duration::from_secs(5);
 /// How often one that others hold is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -40,22 +44,35 @@ struct Held {
 
 impl Held {
     /// Renews it; false if somebody else has it.
-    fn renew(&self, remote: &Remote) -> Result<bool> {
+    fn renew(&self, remote: &Remote, within: Duration) -> Result<bool> {
         let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         let mut content = self.content.clone();
-        content["renewed_at"] = super::timestamp().into();
-        let written =
-            remote.put(LEASE, content.to_string().as_bytes(), Put::Replace(version.clone()));
-        Ok(match written? {
-            Some(next) => {
-                *version = next;
-                true
+        content["renewed_at"] = super::precise_timestamp().into();
+        let content = content.to_string();
+        let replace = |version: &Version| {
+            remote.put(LEASE, content.as_bytes(), Put::Replace(version.clone()), within)
+        };
+        let mut written = replace(&version)?;
+        if written.is_none() {
+            // A renewal whose answer was lost has changed the version, not the holder.
+            let there = remote.get(LEASE, within)?;
+            if let Some((_, own)) = there.filter(|(there, _)| self.is_own(there)) {
+                written = replace(&own)?;
             }
-            None => {
-                self.lost.store(true, Ordering::Relaxed);
-                false
-            }
-        })
+        }
+        let renewed = written.is_some();
+        match written {
+            Some(next) => *version = next,
+            None => self.lost.store(true, Ordering::Relaxed),
+        }
+        Ok(renewed)
+    }
+
+    /// Whether a lock is this one.
+    fn is_own(&self, there: &[u8]) -> bool {
+        let there: Value = serde_json::from_slice(there).unwrap_or_default();
+        let same = |key: &str| there[key] == self.content[key];
+        ["run_id", "pid", "host", "processes", "started_at"].into_iter().all(same)
     }
 }
 
@@ -75,28 +92,36 @@ impl Lease {
             "processes": processes(),
         });
         let text = content.to_string();
+        let path = || remote.location().join(LEASE).to_string().into();
         let (since, mut told) = (Instant::now(), false);
         let version = loop {
-            if let Some(version) = remote.put(LEASE, text.as_bytes(), Put::Create)? {
-                break version;
-            }
-            let Some((holder, version)) = remote.get(LEASE)? else { continue };
-            let Some(object) = remote.head(LEASE)? else { continue };
-            let holder: Value = serde_json::from_slice(&holder).unwrap_or_default();
-            if now().saturating_sub(object.modified) > STALE || is_gone(&holder) {
-                match remote.put(LEASE, text.as_bytes(), Put::Replace(version))? {
-                    Some(version) => break version,
-                    // Another one was faster.
-                    None => continue,
-                }
-            }
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::Stopped);
             }
-            let holder = super::lock::describe(&holder);
+            if let Some(version) = remote.put(LEASE, text.as_bytes(), Put::Create, stop)? {
+                break version;
+            }
+            let mut holder = "another run, which has just let it go".to_owned();
+            if let (Some((there, version)), Some(object)) =
+                (remote.get(LEASE, stop)?, remote.head(LEASE, stop)?)
+            {
+                let there: Value = serde_json::from_slice(&there).unwrap_or_default();
+                if !there["run_id"].is_string() {
+                    let reason = "is no lock of lacuna".to_owned();
+                    return Err(Error::NotOurs { path: path(), reason });
+                }
+                // By the clock itself, whatever time results are said to be of.
+                let age = Utc::now().timestamp().saturating_sub(object.modified);
+                if age > STALE || is_gone(&there) {
+                    let taken = remote.put(LEASE, text.as_bytes(), Put::Replace(version), stop)?;
+                    if let Some(version) = taken {
+                        break version;
+                    }
+                }
+                holder = super::lock::describe(&there);
+            }
             if since.elapsed() >= wait {
-                let path = remote.location().join(LEASE).to_string().into();
-                return Err(Error::Locked { path, holder });
+                return Err(Error::Locked { path: path(), holder });
             }
             if !std::mem::replace(&mut told, true) {
                 waits(&holder);
@@ -110,7 +135,7 @@ impl Lease {
         let renewing = std::thread::spawn(move || {
             while wait.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
                 // A failure of the network may pass before the lock is stale.
-                if matches!(of_thread.renew(&store), Ok(false)) {
+                if matches!(of_thread.renew(&store, WITHIN), Ok(false)) {
                     return;
                 }
             }
@@ -121,7 +146,7 @@ impl Lease {
 
     /// Whether it is still held: asked before something is published.
     pub(super) fn check(&self) -> Result<()> {
-        if !self.held.lost.load(Ordering::Relaxed) && self.held.renew(&self.remote)? {
+        if !self.held.lost.load(Ordering::Relaxed) && self.held.renew(&self.remote, WITHIN)? {
             return Ok(());
         }
         let path = self.remote.location().join(LEASE).to_string().into();
@@ -137,8 +162,8 @@ impl Drop for Lease {
             let _ = renewing.join();
         }
         // Only ours is removed; one that cannot be is stale in half an hour.
-        if matches!(self.held.renew(&self.remote), Ok(true)) {
-            let _ = self.remote.remove(&[LEASE.to_owned()]);
+        if matches!(self.held.renew(&self.remote, LAST), Ok(true)) {
+            let _ = self.remote.remove(&[LEASE.to_owned()], LAST);
         }
     }
 }
@@ -156,11 +181,22 @@ fn is_gone(holder: &Value) -> bool {
     let there = holder["processes"].as_str();
     let pid = holder["pid"].as_u64();
     match (here, there, pid) {
-        (Some(here), Some(there), Some(pid)) if here == there => {
-            !std::path::Path::new("/proc").join(pid.to_string()).exists()
-        }
+        (Some(here), Some(there), Some(pid)) if here == there => !is_alive(pid),
         _ => false,
     }
+}
+
+/// Whether a process of this machine is at work; one that has ended and was not asked how is not.
+fn is_alive(pid: u64) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let Some(pid) = pid else { return false };
+    if rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
+        return false;
+    }
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    let ended =
+        |stat: String| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']));
+    !state.is_ok_and(ended)
 }
 
 #[cfg(all(test, feature = "cloud"))]
@@ -184,8 +220,19 @@ mod tests {
         );
         first.check().expect("still held");
         drop(first);
-        assert!(remote.head(LEASE).is_ok_and(|found| found.is_none()));
+        assert!(remote.head(LEASE, WITHIN).is_ok_and(|found| found.is_none()));
         assert!(take(&remote, "third").is_ok());
+    }
+
+    #[test]
+    fn an_answer_that_was_lost_does_not_lose_the_lock() {
+        let remote = Remote::open("memory://lease/answers").expect("memory");
+        let lease = take(&remote, "one").expect("free");
+        // As a renewal leaves it of which nothing was heard.
+        let content = lease.held.content.to_string();
+        remote.put(LEASE, content.as_bytes(), Put::Always, WITHIN).expect("written");
+        lease.check().expect("still held");
+        lease.check().expect("by the version that was found");
     }
 
     #[test]
@@ -198,14 +245,14 @@ mod tests {
         child.wait().expect("ended");
         let dead =
             json!({ "run_id": "dead", "pid": pid, "host": "here", "processes": processes() });
-        remote.put(LEASE, dead.to_string().as_bytes(), Put::Always).expect("written");
+        remote.put(LEASE, dead.to_string().as_bytes(), Put::Always, WITHIN).expect("written");
         let second = take(&remote, "second").expect("taken over");
         assert!(matches!(first.check(), Err(Error::Locked { .. })));
         drop(first);
         second.check().expect("the first did not remove what is not its own");
         // Of another machine it is not known whether its process is there.
         let other = json!({ "run_id": "other", "pid": pid, "host": "there", "processes": "x" });
-        remote.put(LEASE, other.to_string().as_bytes(), Put::Always).expect("written");
+        remote.put(LEASE, other.to_string().as_bytes(), Put::Always, WITHIN).expect("written");
         assert!(matches!(take(&remote, "third"), Err(Error::Locked { .. })));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::directory::RunDirectory;
+use super::directory::{RUNS, RunDirectory};
 use super::estimate::{self, estimate};
 use super::gates::Gates;
 use super::inputs::Inputs;
@@ -27,7 +27,7 @@ impl Night<'_> {
         let Some(latest) = self.report.latest.clone() else { return Ok(None) };
         let error = match Previous::read(directory, &latest, self.stop) {
             Ok(previous) => return Ok(Some(previous)),
-            Err(Error::Stopped) => return Err(Error::Stopped),
+            Err(error @ (Error::Stopped | Error::Unreachable { .. })) => return Err(error),
             Err(error) => error,
         };
         let why = super::chain(&error);
@@ -46,7 +46,7 @@ impl Night<'_> {
                 "the latest run cannot be read, and no earlier one, so there is nothing to compare with: {why}; \
                  repair it, or give --allow-gate-failure to publish all the same"
             );
-            return Err(Error::Model { path: directory.run(&latest), message });
+            return Err(Error::Model { path: directory.shown(RUNS, &latest), message });
         }
         self.warn(format!(
             "there is nothing to compare with, the latest run cannot be read: {why}"
@@ -222,7 +222,7 @@ impl Night<'_> {
         directory: Option<&RunDirectory>,
         previous: Option<&Previous>,
     ) -> Result<()> {
-        let inputs = Inputs::scan(&self.config.train)?;
+        let inputs = Inputs::scan(&self.config.train, self.stop)?;
         let nothing_new = self.nothing_new(directory, previous, &inputs);
         if let Some(why) = nothing_new.filter(|_| mode == Mode::DryRun) {
             self.report.result = RunResult::Noop;

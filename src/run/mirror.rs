@@ -5,16 +5,27 @@
 //! and `latest.json` is replaced only if it still is what it was at the start.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
 
 use super::copy::inside;
-use super::directory::{POINTER, Pointer, REJECTS, RUNS, RunDirectory};
+use super::directory::{LOCK, OWN, POINTER, Pointer, REJECTS, RUNS, RunDirectory};
+use super::lock::Lock;
 use crate::error::{Error, Result};
 use crate::pipeline::digest;
 use crate::remote::{Object, Put, Remote, Version};
 use crate::store::{MANIFEST, OutputEntry, REJECTED, SUCCESS, listed_outputs};
+
+/// Names the object store whose runs a directory works at.
+const MIRROR_OF: &str = ".lacuna-mirror-of";
+
+/// How long it is tried to point at a run.
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// The two places of runs and the marks of those that are complete.
 const PLACES: [(&str, &str); 2] = [(RUNS, SUCCESS), (REJECTS, REJECTED)];
@@ -50,7 +61,7 @@ impl Mirror {
     /// Copies the manifests of all complete runs, and the pointer; removes what is not there any more. Whether
     /// anything is there.
     pub(super) fn pull(&self, directory: &RunDirectory, stop: &AtomicBool) -> Result<bool> {
-        let pointer = self.remote.get(POINTER)?;
+        let pointer = self.remote.get(POINTER, stop)?;
         let mut sizes = BTreeMap::new();
         for (place, _) in PLACES {
             let objects = self.remote.list(place, stop)?;
@@ -61,15 +72,17 @@ impl Mirror {
             let here: BTreeSet<String> = directory.complete(place, mark).into_iter().collect();
             for id in here.difference(&there) {
                 let path = directory.root().join(place).join(id);
-                std::fs::remove_dir_all(&path).map_err(|source| Error::Write { path, source })?;
+                fs::remove_dir_all(&path).map_err(|source| Error::Write { path, source })?;
             }
             let missing: Vec<&String> = there.difference(&here).collect();
             let names = |id: &&String| [MANIFEST, mark].map(|file| format!("{place}/{id}/{file}"));
             let names: Vec<String> = missing.iter().flat_map(names).collect();
             let contents = self.remote.get_all(&names, stop)?;
             for (id, files) in missing.iter().zip(contents.chunks(2)) {
-                let parts = [(MANIFEST, &files[0]), (mark, &files[1])];
-                directory.adopt(place, id, &parts)?;
+                // One that was removed meanwhile is none.
+                if let [Some(manifest), Some(content)] = files {
+                    directory.adopt(place, id, &[(MANIFEST, manifest), (mark, content)])?;
+                }
             }
         }
         let any = pointer.is_some() || !sizes.is_empty();
@@ -108,12 +121,12 @@ impl Mirror {
         for (name, size) in sizes.iter().filter(|(name, _)| name.starts_with(&prefix)) {
             let file = &name[prefix.len()..];
             let path = directory.run(id).join(file);
-            let here = std::fs::metadata(&path).is_ok_and(|file| file.len() == *size);
+            let here = fs::metadata(&path).is_ok_and(|file| file.len() == *size);
             if here || !wanted(file) {
                 continue;
             }
             inside(file, &self.remote)?;
-            let object = self.remote.head(name)?.ok_or_else(|| Error::Model {
+            let object = self.remote.head(name, stop)?.ok_or_else(|| Error::Model {
                 path: self.remote.location().join(name).to_string().into(),
                 message: "the run is incomplete: it was removed meanwhile".into(),
             })?;
@@ -131,11 +144,29 @@ impl Mirror {
     ) -> Result<()> {
         let failed = |source| Error::Write { path: to.to_owned(), source };
         if let Some(parent) = to.parent() {
-            std::fs::create_dir_all(parent).map_err(failed)?;
+            fs::create_dir_all(parent).map_err(failed)?;
         }
         let part = directory.part().map_err(failed)?;
-        self.remote.fetch(object, &part, (stop, &|_| {}))?;
+        let file = File::create(&part).map_err(failed)?;
+        self.remote.fetch(object, (&file, to), (stop, &|_| {}))?;
         part.persist(to).map_err(|e| failed(e.error))
+    }
+
+    /// Copies the manifest of a run again, and nothing else of it.
+    pub(super) fn forget(
+        &self,
+        directory: &RunDirectory,
+        id: &str,
+        stop: &AtomicBool,
+    ) -> Result<bool> {
+        let names = [MANIFEST, SUCCESS].map(|file| format!("{RUNS}/{id}/{file}"));
+        match &*self.remote.get_all(&names, stop)? {
+            [Some(manifest), Some(mark)] => {
+                directory.adopt(RUNS, id, &[(MANIFEST, manifest), (SUCCESS, mark)])?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Whether a run is complete: its mark and every file that its manifest lists, by size.
@@ -147,30 +178,39 @@ impl Mirror {
         size(SUCCESS).is_some() && outputs.is_ok_and(|(_, outputs)| outputs.iter().all(whole))
     }
 
-    /// Writes a finished run: its files, its manifest, its mark.
-    pub(super) fn push(&self, from: &Path, place: &str, id: &str, stop: &AtomicBool) -> Result<()> {
+    /// Writes a finished run: its files; its manifest and its mark if all of them are there and the lock is still held.
+    pub(super) fn push(
+        &self,
+        from: &Path,
+        (place, id): (&str, &str),
+        lock: &Lock,
+        stop: &AtomicBool,
+    ) -> Result<()> {
         let mut files = Vec::new();
         walk(from, "", &mut files)?;
-        let last = |file: &String| match file.as_str() {
-            MANIFEST => 1,
-            SUCCESS | REJECTED => 2,
-            _ => 0,
-        };
-        files.sort_by_key(last);
-        for file in &files {
-            self.remote.upload(&format!("{place}/{id}/{file}"), &from.join(file), stop)?;
+        let (last, first): (Vec<String>, Vec<String>) = files
+            .into_iter()
+            .partition(|file| [MANIFEST, SUCCESS, REJECTED].contains(&file.as_str()));
+        let name = |file: &str| format!("{place}/{id}/{file}");
+        for file in &first {
+            self.remote.upload(&name(file), &from.join(file), stop)?;
         }
-        // What is pointed at is there.
+        // One that took this run for gone has swept what was there.
+        lock.check()?;
         let there = self.remote.list(&format!("{place}/{id}"), stop)?;
-        for file in &files {
-            let name = format!("{place}/{id}/{file}");
-            let size = std::fs::metadata(from.join(file)).map(|file| file.len()).ok();
-            if !there.iter().any(|object| object.name == name && Some(object.size) == size) {
-                let path = self.remote.location().join(&name).to_string().into();
-                let message = "it was written and is not there; did another run remove it?";
+        for file in &first {
+            let size = fs::metadata(from.join(file)).map(|file| file.len()).ok();
+            if !there.iter().any(|object| object.name == name(file) && Some(object.size) == size) {
+                let path = self.remote.location().join(&name(file)).to_string().into();
+                let message = "it was written and is not there: another run removed it";
                 return Err(Error::Write { path, source: std::io::Error::other(message) });
             }
         }
+        // The manifest comes before the marks by name, too.
+        for file in &last {
+            self.remote.upload(&name(file), &from.join(file), stop)?;
+        }
+        let there = self.remote.list(&format!("{place}/{id}"), stop)?;
         self.found().sizes.extend(there.into_iter().map(|object| (object.name, object.size)));
         Ok(())
     }
@@ -181,7 +221,8 @@ impl Mirror {
             .map_err(|e| Error::Internal(format!("a pointer: {e}")))?;
         let mut found = self.found();
         let when = found.pointer.clone().map_or(Put::Create, Put::Replace);
-        let written = self.remote.put(POINTER, &content, when)?;
+        // Everything is there: a stop that is asked for now comes too late.
+        let written = self.remote.put(POINTER, &content, when, WITHIN)?;
         let path: PathBuf = self.remote.location().join(POINTER).to_string().into();
         let id = pointer.run_id.clone();
         found.pointer = Some(written.ok_or(Error::Overtaken { path, id })?);
@@ -195,7 +236,7 @@ impl Mirror {
         let (marks, others): (Vec<_>, Vec<_>) = found.drain(..).partition(|o| mark(&o.name));
         for objects in [marks, others] {
             let names: Vec<String> = objects.into_iter().map(|object| object.name).collect();
-            self.remote.remove(&names)?;
+            self.remote.remove(&names, stop)?;
         }
         Ok(())
     }
@@ -223,6 +264,42 @@ pub(super) fn work_dir(url: &str) -> PathBuf {
     caches.unwrap_or_else(std::env::temp_dir).join("lacuna").join(name)
 }
 
+/// Makes a directory the place where the runs of an object store are worked at, unless it is something else.
+pub(super) fn claim(root: &Path, url: &str) -> Result<()> {
+    let mark = root.join(MIRROR_OF);
+    let reason = match self::of(root) {
+        Some(before) if before == url => return Ok(()),
+        Some(before) => format!("holds the runs of {before}: give another --work-dir"),
+        None if root.join(LOCK).exists() => {
+            "is itself a directory of runs: give another --work-dir".to_owned()
+        }
+        None => {
+            let empty = fs::read_dir(root).map_or(true, |mut all| all.next().is_none());
+            let write = || -> std::io::Result<()> {
+                fs::create_dir_all(root)?;
+                let mut file = NamedTempFile::with_prefix_in(OWN, root)?;
+                std::io::Write::write_all(&mut file, url.as_bytes())?;
+                file.as_file().sync_all()?;
+                file.persist(&mark).map(|_| ()).map_err(|e| e.error)
+            };
+            let left_over = |entry: fs::DirEntry| {
+                entry.file_name().to_str().is_some_and(|name| name.starts_with(OWN))
+            };
+            if empty || fs::read_dir(root).is_ok_and(|mut all| all.all(|e| e.is_ok_and(left_over)))
+            {
+                return write().map_err(|source| Error::Write { path: mark, source });
+            }
+            "is not empty and no directory of runs: give another --work-dir".to_owned()
+        }
+    };
+    Err(Error::NotOurs { path: root.to_owned(), reason })
+}
+
+/// The object store whose runs a directory works at.
+pub(super) fn of(root: &Path) -> Option<String> {
+    fs::read_to_string(root.join(MIRROR_OF)).ok()
+}
+
 /// Ids of the runs in a place.
 fn ids(sizes: &BTreeMap<String, u64>, place: &str) -> BTreeSet<String> {
     let id = |name: &String| {
@@ -243,7 +320,7 @@ fn complete(sizes: &BTreeMap<String, u64>, place: &str, mark: &str) -> BTreeSet<
 fn walk(root: &Path, under: &str, files: &mut Vec<String>) -> Result<()> {
     let path = root.join(under);
     let unreadable = |source| Error::Read { path: path.clone(), source };
-    for entry in std::fs::read_dir(&path).map_err(unreadable)? {
+    for entry in fs::read_dir(&path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let name = if under.is_empty() { name } else { format!("{under}/{name}") };

@@ -100,7 +100,7 @@ impl Night<'_> {
         self.check_clock(previous);
         self.log.phase("scan");
         let since = Instant::now();
-        let inputs = Inputs::scan(&self.config.train)?;
+        let inputs = Inputs::scan(&self.config.train, self.stop)?;
         let scan = since.elapsed().as_secs_f64();
         if let Some(why) = self.nothing_new(Some(directory), previous, &inputs) {
             resume::remove_done(directory, &self.config.train, &inputs);
@@ -121,7 +121,7 @@ impl Night<'_> {
         self.take_warnings(&mut training);
         let mut gates = self.data_gates(config, &data, previous);
         if let Some(reason) = gates.reason().filter(|_| !config.allow_gate_failure) {
-            return Err(self.reject_data(directory, data, &gates, reason));
+            return Err(self.reject_data((directory, lock), data, &gates, reason));
         }
         let (mut lineage, no_comparison) = self.lineage(Some(directory), previous, &data, &inputs);
         let about = self.about(&inputs, previous, &lineage);
@@ -187,14 +187,15 @@ impl Night<'_> {
     /// Keeps the record of ratings that do not pass.
     fn reject_data(
         &mut self,
-        directory: &RunDirectory,
+        (directory, lock): (&RunDirectory, &Lock),
         data: Dataset,
         gates: &Gates<'_>,
         reason: String,
     ) -> Error {
         let entry = self.entry(Status::Rejected, Some(reason.clone()), gates, Lineage::default());
         let parts = (self.started_at, self.config_sha256());
-        match reject_data(directory, self.config, data, &entry, parts, (self.log, self.stop)) {
+        let tools = (self.log, lock, self.stop);
+        match reject_data(directory, self.config, data, &entry, parts, tools) {
             Ok(record) => {
                 self.report.path = Some(record.clone());
                 Error::DataGate { reason, record: Some(record) }

@@ -29,7 +29,18 @@ pub(super) struct Previous {
 }
 
 impl Previous {
+    /// Reads a run. A copy of one in an object store that cannot be read is fetched again, once.
     pub(super) fn read(directory: &RunDirectory, id: &str, stop: &AtomicBool) -> Result<Self> {
+        match Self::read_here(directory, id, stop) {
+            Err(Error::Model { .. }) if directory.forget(id, stop)? => {
+                Self::read_here(directory, id, stop)
+            }
+            other => other,
+        }
+        .map_err(|error| directory.named(error))
+    }
+
+    fn read_here(directory: &RunDirectory, id: &str, stop: &AtomicBool) -> Result<Self> {
         let path = directory.run(id);
         // Its exports and its ratings are not needed.
         let needed = |file: &str| {

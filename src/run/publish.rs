@@ -96,7 +96,7 @@ pub(super) fn publish(
             Status::Promoted => RUNS,
             Status::Rejected => REJECTS,
         };
-        let path = directory.publish(out, (place, &id), stop)?;
+        let path = directory.publish(out, (place, &id), candidate.lock, stop)?;
         if status == Status::Promoted {
             candidate.lock.check()?;
             directory.point(&Pointer {
@@ -209,7 +209,7 @@ pub(super) fn reject_data(
     mut data: Dataset,
     entry: &RunEntry,
     (started_at, config_sha256): (i64, String),
-    (log, stop): (&Log<'_>, &AtomicBool),
+    (log, lock, stop): (&Log<'_>, &Lock, &AtomicBool),
 ) -> Result<PathBuf> {
     let out = OutDir::staged(&directory.temporary(), &entry.run_id)?;
     log.open(&out.file(LOG))?;
@@ -243,5 +243,5 @@ pub(super) fn reject_data(
         record.extend(described);
     }
     finish(&out, &record, Status::Rejected)?;
-    directory.publish(out, (REJECTS, &entry.run_id), stop)
+    directory.publish(out, (REJECTS, &entry.run_id), lock, stop)
 }

@@ -69,8 +69,8 @@ pub(super) fn read(path: &Path) -> Result<Record> {
 ///
 /// # Errors
 /// [`Error::Model`] if there is no such directory.
-pub fn list(root: &Path) -> Result<Vec<Record>> {
-    Ok(all(&RunDirectory::open(root, &AtomicBool::new(false))?))
+pub fn list(root: &Path, stop: &AtomicBool) -> Result<Vec<Record>> {
+    Ok(all(&RunDirectory::open(root, stop)?))
 }
 
 fn all(directory: &RunDirectory) -> Vec<Record> {
@@ -100,8 +100,8 @@ fn all(directory: &RunDirectory) -> Vec<Record> {
 ///
 /// # Errors
 /// [`Error::Usage`] if there is none or several.
-pub fn show(root: &Path, name: &str) -> Result<Record> {
-    choose(list(root)?, root, name)
+pub fn show(root: &Path, name: &str, stop: &AtomicBool) -> Result<Record> {
+    choose(list(root, stop)?, root, name)
 }
 
 fn choose(mut records: Vec<Record>, root: &Path, name: &str) -> Result<Record> {
@@ -132,6 +132,7 @@ pub fn rollback(
 ) -> Result<(String, Option<String>)> {
     let directory = RunDirectory::open(root, stop)?;
     let lock = directory.lock("rollback", Duration::ZERO, (stop, &|_| {}))?;
+    directory.pull(stop)?;
     let latest = directory.latest();
     let record = match to {
         Some(name) => choose(all(&directory), root, name)?,
@@ -157,7 +158,7 @@ pub fn rollback(
     directory.fetch(&id, &|_| true, stop)?;
     let checked = verify_files(&path, None)?;
     if let Some(first) = checked.damaged.first() {
-        return Err(Error::Model { path: directory.shown(RUNS, &id), message: first.clone() });
+        return Err(directory.named(Error::Model { path, message: first.clone() }));
     }
     let mut rolled_back = directory.pointer().map(|p| p.rolled_back).unwrap_or_default();
     rolled_back.extend(latest.clone());

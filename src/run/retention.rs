@@ -33,6 +33,8 @@ pub fn prune(root: &Path, last: u32, within: Span, dry: bool, stop: &AtomicBool)
         true => None,
         false => Some(directory.lock("prune", Duration::ZERO, (stop, &|_| {}))?),
     };
+    // What is served may be another run by now.
+    directory.pull(stop)?;
     Ok(remove(&directory, last as usize, within, now(), (!dry).then_some(stop)))
 }
 

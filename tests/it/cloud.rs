@@ -366,10 +366,9 @@ fn kill_at_any_moment_leaves_a_complete_run_served() {
 
 #[test]
 fn what_fails_says_so_and_loses_nothing() {
-    let Some(mut server) = Server::start() else { return };
+    let Some(server) = Server::start() else { return };
     server.night(50);
     server.good("models", &[]);
-    let served = server.served("models");
     for (arguments, code, message) in [
         (&["inspect", "s3://bucket/none.csv"][..], 3, "s3://bucket/none.csv: no such object"),
         (&["inspect", "s3://no-bucket/none.csv"], 3, "s3://no-bucket"),
@@ -378,6 +377,7 @@ fn what_fails_says_so_and_loses_nothing() {
             2,
             "credentials do not belong into a URL",
         ),
+        (&["inspect", "s3://buck*/ratings.csv"], 2, "the name of a bucket is no pattern"),
         (&["inspect", "ftp://host/ratings.csv"], 2, "not a URL that lacuna knows"),
         (
             &["train", "s3://bucket/in/ratings.csv", "-o", "s3://bucket/model"],
@@ -402,11 +402,24 @@ fn what_fails_says_so_and_loses_nothing() {
             "--work-dir is a file or directory",
         ),
         (&["run", "x.csv", "-o", "s3://k:secret@b/m"], 2, "s3://...@b/m: credentials"),
+        (
+            &["run", "x.csv", "-o", "runs", "--metrics-file", "s3://b/x.prom"],
+            2,
+            "--metrics-file is a file",
+        ),
     ] {
         let (exit, out, err) = server.say(arguments);
         assert!(exit == code && err.contains(message), "{arguments:?}: {exit} {err}");
         assert!(!(out + &err).contains("secret"), "{arguments:?}");
     }
+}
+
+#[test]
+fn what_happens_to_the_work_directory_the_store_or_the_network() {
+    let Some(mut server) = Server::start() else { return };
+    server.night(50);
+    server.good("models", &[]);
+    let served = server.served("models");
     // A place where other runs are worked at.
     let work = server.nights.text("work");
     server.good("others", &["--work-dir", &work]);
@@ -417,6 +430,53 @@ fn what_fails_says_so_and_loses_nothing() {
         report["reason"].as_str().unwrap().contains("holds the runs of s3://bucket/others"),
         "{report}"
     );
+    let csv = server.nights.text("ratings.csv");
+    let (code, _, err) = server.say(&["run", &csv, "-o", &work, "--log-format", "text"]);
+    assert!(
+        code == 2 && err.contains("is where the runs of s3://bucket/others are worked at"),
+        "{err}"
+    );
+    // A file of others by the name of the lock.
+    server.put("theirs/lock.json", b"{\"packages\": {}}");
+    let (code, report, _) = ended(&mut server.command("theirs", &[]));
+    assert!(
+        code == 2 && report["reason"].as_str().unwrap().contains("is no lock of lacuna"),
+        "{report}"
+    );
+    assert_eq!(server.get("theirs/lock.json").unwrap(), b"{\"packages\": {}}");
+    // A server whose name is none, and one that accepts and says nothing.
+    let inspect = |endpoint: &str| {
+        let mut command = server.lacuna(&["inspect", "s3://bucket/in/ratings.csv"]);
+        command.env("AWS_ENDPOINT_URL", endpoint).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    };
+    let none = inspect("localhost:9000").output().unwrap();
+    assert_eq!(none.status.code(), Some(2));
+    assert!(
+        String::from_utf8_lossy(&none.stderr)
+            .contains("is no URL: https://HOST[:PORT], not localhost:9000")
+    );
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let child = inspect(&format!("http://{}", silent.local_addr().unwrap())).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, "-TERM");
+    let since = Instant::now();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
+    assert!(since.elapsed() < Duration::from_secs(20), "a stop is asked for");
+    // A copy that was damaged is fetched again.
+    let copies = server.nights.path("cache/lacuna");
+    let copies: Vec<_> = fs::read_dir(copies).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let factors =
+        copies.iter().map(|copy| copy.join("runs").join(&served).join("user_factors.parquet"));
+    let factors: Vec<_> = factors.filter(|file| file.is_file()).collect();
+    assert_eq!(factors.len(), 1);
+    let mut bytes = fs::read(&factors[0]).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&factors[0], bytes).unwrap();
+    let report = server.good("models", &[]);
+    assert_eq!(report["lineage"]["warm_start_from"], *served);
+    let served = server.served("models");
+    server.night(70);
     // Stopped while files are written.
     let (child, log) = started(server.command("models", &["--export", "npy"]), "exported");
     signal(&child, "-TERM");

@@ -106,7 +106,7 @@ fn libraries_stay_in_their_rooms() {
         allowed("indicatif", &["cli"]);
         allowed("println!", &["cli"]);
         allowed("std::env", &["cli", "pipeline", "run", "main"]);
-        allowed("SystemTime", &["load", "store", "pipeline", "run"]);
+        allowed("SystemTime", &["load", "remote", "store", "pipeline", "run"]);
         allowed("unsafe", &["linalg"]);
         assert!(
             path.starts_with("linalg/simd") || !code.contains("unsafe {"),

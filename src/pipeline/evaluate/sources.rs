@@ -46,7 +46,7 @@ impl Sources {
             false => Place::Moved(&config.seen),
         };
         let own_holdout = config.input.is_empty();
-        let recorded = config.seen.is_empty() || same_files(&config.seen, manifest)?;
+        let recorded = config.seen.is_empty() || same_files(&config.seen, manifest, stop)?;
         if !recorded && own_holdout {
             return Err(Error::Usage(
                 "--seen holds other files than the model was trained on (by their checksums), so its own \
