@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::Command;
 use crate::error::{Error, Result};
-use crate::remote::{is_url, is_url_path, local};
+use crate::remote::{is_url, local};
 use crate::run::fetch_model;
 
 impl Command {
@@ -61,19 +61,40 @@ impl Command {
         }
     }
 
+    /// Other files that it reads, by their flags.
+    fn files(&self) -> Vec<(&'static str, &Path)> {
+        let found = match self {
+            Self::Predict(args) => vec![("--pairs", args.pairs.as_deref())],
+            Self::Recommend(args) => {
+                let config = &args.config;
+                vec![
+                    ("--users", config.users.as_deref()),
+                    ("--allow", config.allow.as_deref()),
+                    ("--deny", config.deny.as_deref()),
+                    ("--item-table", config.item_table.as_deref()),
+                    ("--item-names", config.titles.item_names.as_deref()),
+                ]
+            }
+            Self::Similar(args) => vec![("--item-names", args.config.titles.item_names.as_deref())],
+            Self::Tune(args) => vec![("--space", Some(args.config.space.as_path()))],
+            _ => Vec::new(),
+        };
+        found.into_iter().filter_map(|(flag, file)| Some((flag, file?))).collect()
+    }
+
     /// Refuses outputs that are not on this machine, and copies a model that is not; the copy is removed with what is
     /// returned.
     pub(super) fn places(&mut self, stop: &AtomicBool) -> Result<Option<ModelCopy>> {
-        if let Some(output) = self.output().filter(|output| is_url_path(output)) {
-            local(
-                output,
-                "what this command writes (--output; lacuna run publishes to object stores)",
-            )?;
-        }
+        let written = "what this command writes (--output; lacuna run publishes to object stores)";
+        self.output().map_or(Ok(()), |output| local(output, written))?;
+        self.files().into_iter().try_for_each(|(flag, file)| local(file, flag))?;
         let Some((model, exports)) = self.model() else { return Ok(None) };
         let Some(url) = model.to_str().filter(|model| is_url(model)) else { return Ok(None) };
         let (url, directory) = (url.to_owned(), fetch_model(url, exports, stop)?);
         directory.path().clone_into(model);
+        if let Self::Verify(args) = self {
+            args.shown = Some(url.clone());
+        }
         Ok(Some(ModelCopy { url, directory }))
     }
 }

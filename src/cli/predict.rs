@@ -35,7 +35,7 @@ pub(super) struct PredictArgs {
     item: Option<String>,
     /// File of pairs: CSV with header, or Parquet.
     #[arg(long, value_name = "FILE", required_unless_present_all = ["user", "item"])]
-    pairs: Option<PathBuf>,
+    pub(super) pairs: Option<PathBuf>,
     /// Column of the user ids in the file of pairs.
     #[arg(long, value_name = "NAME")]
     user_col: Option<String>,

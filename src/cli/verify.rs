@@ -19,18 +19,25 @@ Examples:
   lacuna verify model
   lacuna verify model --json | jq .damaged")]
 pub(super) struct VerifyArgs {
-    /// Directory of a model, or of an export; or its URL.
+    /// Directory of a model (with its exports), or of an export beside it; or its URL.
     #[arg(value_name = "DIR")]
     pub(super) path: PathBuf,
     /// Threads; all cores by default.
     #[arg(short = 'j', long, value_name = "N")]
     threads: Option<Threads>,
+    /// Its URL, where it is a copy.
+    #[arg(skip)]
+    pub(super) shown: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) fn run(args: &VerifyArgs) -> Result<()> {
-    let outcome = verify_files(&args.path, args.threads)?;
+    let mut outcome = verify_files(&args.path, args.threads)?;
+    if let Some(url) = &args.shown {
+        let copy = args.path.to_string_lossy();
+        outcome.damaged.iter_mut().for_each(|message| *message = message.replace(&*copy, url));
+    }
     for name in &outcome.unlisted {
         terminal::warning(&format!("{name} is not listed in the manifest"));
     }

@@ -12,7 +12,7 @@ use super::fingerprint::hex;
 use super::object::{self, Fetched, ObjectSource};
 use super::zip_member;
 use crate::error::{Error, Result};
-use crate::remote::is_url;
+use crate::remote::{check_slashes, is_url};
 
 /// One input before it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub fn expand(arguments: &[String], stop: &AtomicBool) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for argument in arguments {
         let path = Path::new(argument);
+        check_slashes(path)?;
         if argument == "-" {
             if sources.contains(&Source::Stdin) {
                 return Err(Error::Usage("standard input (-) can be read only once".into()));

@@ -58,6 +58,10 @@ impl Remote {
         match self.0 {}
     }
 
+    pub fn is_used<'w>(&self, _: &[&str], _: impl Into<Wait<'w>>) -> Result<bool> {
+        match self.0 {}
+    }
+
     pub fn get<'w>(&self, _: &str, _: impl Into<Wait<'w>>) -> Result<Option<(Vec<u8>, Version)>> {
         match self.0 {}
     }

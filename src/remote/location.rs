@@ -45,11 +45,26 @@ pub fn is_url_path(path: &Path) -> bool {
     path.to_str().is_some_and(is_url)
 }
 
+/// Refuses what looks like a path and was meant to be a URL: `s3:/bucket/key`.
+///
+/// # Errors
+/// [`Error::Usage`] with what was meant.
+pub fn check_slashes(path: &Path) -> Result<()> {
+    let text = path.to_string_lossy();
+    let Some((scheme, rest)) = text.split_once(":/") else { return Ok(()) };
+    let known = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss"];
+    if !known.contains(&scheme) || rest.starts_with('/') || path.exists() {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("{}: did you mean {scheme}://{rest}?", redact(&text))))
+}
+
 /// A path of this machine.
 ///
 /// # Errors
 /// [`Error::Usage`] for a URL, where `what` only works with files.
 pub fn local(path: &Path, what: &str) -> Result<()> {
+    check_slashes(path)?;
     match is_url_path(path) {
         true => Err(Error::Usage(format!(
             "{what} is a file or directory of this machine, not {}",
@@ -189,6 +204,15 @@ mod tests {
         }
         for path in ["ratings.csv", "/a/b", "C:/x", "a b://c", "://x", "1s://x", ""] {
             assert!(!is_url(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn one_slash_is_a_slip() {
+        let message = check_slashes(Path::new("s3:/bucket/models")).map_err(|e| e.to_string());
+        assert!(message.is_err_and(|m| m.ends_with("did you mean s3://bucket/models?")));
+        for path in ["s3://bucket/models", "models", "c:/models", "s3"] {
+            assert!(check_slashes(Path::new(path)).is_ok(), "{path}");
         }
     }
 

@@ -25,7 +25,7 @@ mod wait;
 #[path = "absent.rs"]
 mod store;
 
-pub use location::{Location, is_url, is_url_path, local, redact};
+pub use location::{Location, check_slashes, is_url, is_url_path, local, redact};
 pub use store::{Object, Remote, Version};
 
 /// How long a caller waits for a store.

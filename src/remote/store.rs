@@ -131,6 +131,19 @@ impl Remote {
         Ok(self.named(&found.map_err(|ended| self.error("", ended, Way::In))?))
     }
 
+    /// Whether there is anything in this place but objects of these names.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    pub fn is_used<'w>(&self, but: &[&str], wait: impl Into<Wait<'w>>) -> Result<bool> {
+        let found = wait_for(wait.into(), async {
+            Ok(self.store.list_with_delimiter(Some(&self.root)).await?)
+        });
+        let found = found.map_err(|ended| self.error("", ended, Way::In))?;
+        let others = self.named(&found.objects);
+        Ok(!found.common_prefixes.is_empty() || others.iter().any(|o| !but.contains(&&*o.name)))
+    }
+
     /// Objects by their names under this place.
     fn named(&self, found: &[ObjectMeta]) -> Vec<Object> {
         let name = |meta: &ObjectMeta| {
@@ -225,14 +238,18 @@ impl Remote {
             }
             Ok(())
         });
+        let changed = || {
+            let message = "the object changed while it was read; run again".to_owned();
+            Error::Format { path: self.shown(&object.name), message }
+        };
         fetched.map_err(|ended| match ended {
             Ended::Io(source) => unwritable(source),
-            Ended::Failure(Failure::Precondition { .. }) => {
-                let message = "the object changed while it was read; run again".to_owned();
-                Error::Format { path: self.shown(&object.name), message }
-            }
+            Ended::Failure(Failure::Precondition { .. }) => changed(),
             ended => self.error(&object.name, ended, Way::In),
         })?;
+        if done != object.size {
+            return Err(changed());
+        }
         Ok(hash.finalize().into())
     }
 

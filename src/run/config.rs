@@ -9,7 +9,7 @@ use super::units::{Memory, Span};
 use crate::error::{Error, Result};
 use crate::param::{Fraction, Natural, NonNegative};
 use crate::pipeline::{ExportSpec, TrainConfig};
-use crate::remote::{Location, is_url_path, local};
+use crate::remote::{Location, check_slashes, is_url_path, local};
 use crate::store::Severity;
 
 /// Where a fit begins.
@@ -270,6 +270,7 @@ impl RunConfig {
                 "run reads files: standard input (-) cannot be compared with the latest run's, or read again",
             );
         }
+        check_slashes(output)?;
         if is_url_path(output) {
             Location::parse(&output.to_string_lossy())?;
         } else if self.work_dir.is_some() {
@@ -307,7 +308,9 @@ impl RunConfig {
     /// The file for metrics, if it has a name that is read.
     #[must_use]
     pub fn metrics(&self) -> Option<&std::path::Path> {
-        let named = |file: &&std::path::Path| file.extension().is_some_and(|e| e == "prom");
+        let named = |file: &&std::path::Path| {
+            file.extension().is_some_and(|e| e == "prom") && !is_url_path(file)
+        };
         self.metrics_file.as_deref().filter(named)
     }
 

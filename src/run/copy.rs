@@ -62,9 +62,13 @@ fn find(url: &str, stop: &AtomicBool) -> Result<Remote> {
         _ => location,
     };
     let pointer = remote.at(base.clone())?.get(POINTER, stop)?;
-    let (pointer, _) = pointer.ok_or_else(|| {
-        wrong("no model and no directory of runs (there is neither manifest.json nor latest.json)")
-    })?;
+    let Some((pointer, _)) = pointer else {
+        // A bucket that is not there says so here.
+        remote.children(stop)?;
+        return Err(wrong(
+            "no model and no directory of runs (there is neither manifest.json nor latest.json)",
+        ));
+    };
     let pointer: Result<Pointer, _> = serde_json::from_slice(&pointer);
     let pointer = pointer.ok().filter(|pointer| super::began(&pointer.run_id).is_some());
     let pointer = pointer.ok_or_else(|| wrong("its latest.json names no run"))?;

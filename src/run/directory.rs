@@ -158,6 +158,16 @@ impl RunDirectory {
         self.mirror.as_ref().map_or(Ok(true), |mirror| mirror.pull(self, stop))
     }
 
+    /// Whether it is known what is served; in an object store the pointer may be damaged.
+    pub(super) fn check_pointer(&self) -> Result<()> {
+        self.mirror.as_ref().map_or(Ok(()), Mirror::check_pointer)
+    }
+
+    /// Makes a place in an object store a directory of runs, unless it is something else; only under the lock.
+    pub(super) fn claim(&self, stop: &AtomicBool) -> Result<()> {
+        self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.claim(stop))
+    }
+
     /// Copies the files of a run that are wanted from the object store, where there is one.
     pub(super) fn fetch(
         &self,
@@ -235,11 +245,7 @@ impl RunDirectory {
     /// Leads where the object store does.
     pub(super) fn follow(&self, pointer: Option<&Pointer>) -> Result<()> {
         match pointer {
-            Some(pointer) if super::began(&pointer.run_id).is_some() => self.point_local(pointer),
-            Some(pointer) => {
-                let message = format!("{:?} is no run", pointer.run_id);
-                Err(Error::Model { path: self.shown("", POINTER), message })
-            }
+            Some(pointer) => self.point_local(pointer),
             None => {
                 for name in [LATEST, POINTER] {
                     let _ = fs::remove_file(self.root.join(name));

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::remote::{Put, Remote, Version};
 
 /// Name of the object.
-const LEASE: &str = "lock.json";
+pub(super) const LEASE: &str = "lock.json";
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(5 * 60);
 /// After how many seconds without renewal its holder is taken for gone.
@@ -98,8 +98,18 @@ impl Lease {
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::Stopped);
             }
-            if let Some(version) = remote.put(LEASE, text.as_bytes(), Put::Create, stop)? {
-                break version;
+            match remote.put(LEASE, text.as_bytes(), Put::Create, stop) {
+                Ok(Some(version)) => break version,
+                Ok(None) => {}
+                Err(error) => {
+                    // It may have been written although nobody waited for the answer.
+                    if let Ok(Some((there, _))) = remote.get(LEASE, LAST)
+                        && there == text.as_bytes()
+                    {
+                        let _ = remote.remove(&[LEASE.to_owned()], LAST);
+                    }
+                    return Err(error);
+                }
             }
             let mut holder = "another run, which has just let it go".to_owned();
             if let (Some((there, version)), Some(object)) =
@@ -118,7 +128,9 @@ impl Lease {
                         break version;
                     }
                 }
-                holder = super::lock::describe(&there);
+                let since = crate::load::time::iso(object.modified);
+                holder = super::lock::describe(&there)
+                    + &format!(", renewed at {since}; half an hour after that it is taken over");
             }
             if since.elapsed() >= wait {
                 return Err(Error::Locked { path: path(), holder });
@@ -150,7 +162,7 @@ impl Lease {
             return Ok(());
         }
         let path = self.remote.location().join(LEASE).to_string().into();
-        let holder = "another run, which took this one for gone".to_owned();
+        let holder = "another run, which took this one for gone, or was removed".to_owned();
         Err(Error::Locked { path, holder })
     }
 }

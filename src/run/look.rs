@@ -55,7 +55,7 @@ impl Night<'_> {
     }
 
     /// The run whose ratings and settings are the same, if there is one that makes another one needless:
-    /// the one that is served, or the newest one, which was rolled back then.
+    /// the one that is served, or one that was rolled back.
     pub(super) fn nothing_new(
         &self,
         directory: Option<&RunDirectory>,
@@ -79,16 +79,15 @@ impl Night<'_> {
         if served.is_some() {
             return Some(format!("ratings and settings are those of run {latest}"));
         }
-        // One that was killed before it was served is no answer.
+        // Those that nobody wanted; not one that was killed before it was served.
         let rolled_back = directory.pointer().map(|p| p.rolled_back).unwrap_or_default();
-        let later = |newest: &String| newest.as_str() > latest && rolled_back.contains(newest);
-        let newest = directory.runs().pop().filter(later)?;
-        let manifest = Manifest::read(&directory.run(&newest).join(MANIFEST)).ok()?;
-        same(&manifest).then(|| {
-            format!(
-                "ratings and settings are those of run {newest}, which was rolled back (--force runs them again)"
-            )
-        })
+        let found = rolled_back
+            .into_iter()
+            .rev()
+            .find(|id| Manifest::read(&directory.run(id).join(MANIFEST)).is_ok_and(|m| same(&m)))?;
+        Some(format!(
+            "ratings and settings are those of run {found}, which was rolled back (--force runs them again)"
+        ))
     }
 
     /// Reads the ratings, after a look at what that may take.

@@ -11,10 +11,12 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::copy::inside;
 use super::directory::{LOCK, OWN, POINTER, Pointer, REJECTS, RUNS, RunDirectory};
+use super::lease::LEASE;
 use super::lock::Lock;
 use crate::error::{Error, Result};
 use crate::pipeline::digest;
@@ -23,6 +25,9 @@ use crate::store::{MANIFEST, OutputEntry, REJECTED, SUCCESS, listed_outputs};
 
 /// Names the object store whose runs a directory works at.
 const MIRROR_OF: &str = ".lacuna-mirror-of";
+
+/// Tells a directory of runs from other things.
+const MARK: &str = "lacuna.json";
 
 /// How long it is tried to point at a run.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -41,6 +46,8 @@ pub(super) struct Mirror {
 #[derive(Debug, Default)]
 struct Found {
     pointer: Option<Version>,
+    /// What is wrong with the pointer.
+    broken: Option<String>,
     /// Objects of runs, and their sizes.
     sizes: BTreeMap<String, u64>,
 }
@@ -86,26 +93,33 @@ impl Mirror {
             }
         }
         let any = pointer.is_some() || !sizes.is_empty();
-        let mut found = self.found();
-        let content = match pointer {
-            Some((content, version)) => {
-                found.pointer = Some(version);
-                Some(content)
-            }
-            None => {
-                found.pointer = None;
-                None
-            }
-        };
-        found.sizes = sizes;
-        drop(found);
-        let path = || self.remote.location().join(POINTER).to_string().into();
-        let pointer: Option<Pointer> = content
-            .map(|content| serde_json::from_slice(&content))
-            .transpose()
-            .map_err(|e| Error::Model { path: path(), message: format!("not a pointer: {e}") })?;
-        directory.follow(pointer.as_ref())?;
+        let (content, version) = pointer.unzip();
+        let pointer = content.map(|content| parse(&content)).transpose();
+        let broken = pointer.as_ref().err().cloned();
+        *self.found() = Found { pointer: version, broken, sizes };
+        directory.follow(pointer.unwrap_or_default().as_ref())?;
         Ok(any)
+    }
+
+    /// Whether the pointer can be read, if there is one: without it nothing is known of what is served.
+    pub(super) fn check_pointer(&self) -> Result<()> {
+        let Some(broken) = &self.found().broken else { return Ok(()) };
+        let message =
+            format!("{broken}; lacuna runs rollback {} RUN writes it anew", self.remote.location());
+        Err(Error::Model { path: self.remote.location().join(POINTER).to_string().into(), message })
+    }
+
+    /// Makes the place a directory of runs, unless it is something else; only under the lock.
+    pub(super) fn claim(&self, stop: &AtomicBool) -> Result<()> {
+        if self.remote.head(MARK, stop)?.is_some() || self.remote.head(POINTER, stop)?.is_some() {
+            return Ok(());
+        }
+        if self.remote.is_used(&[LEASE], stop)? {
+            let reason = "is not empty and no directory of runs".to_owned();
+            return Err(Error::NotOurs { path: self.remote.location().to_string().into(), reason });
+        }
+        let content = json!({ "directory_of_runs": 1, "made_at": super::timestamp() }).to_string();
+        self.remote.put(MARK, content.as_bytes(), Put::Always, stop).map(|_| ())
     }
 
     /// Copies the files of a run that are wanted and not here yet.
@@ -253,6 +267,16 @@ impl Mirror {
             }
         }
         Ok(swept)
+    }
+}
+
+/// What a pointer says, or what is wrong with it.
+fn parse(content: &[u8]) -> Result<Pointer, String> {
+    let pointer: Result<Pointer, _> = serde_json::from_slice(content);
+    let pointer = pointer.map_err(|e| format!("not a pointer: {e}"))?;
+    match super::began(&pointer.run_id) {
+        Some(_) => Ok(pointer),
+        None => Err(format!("{:?} is no run", pointer.run_id)),
     }
 }
 

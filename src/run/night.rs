@@ -40,6 +40,7 @@ impl Night<'_> {
     pub(super) fn go(&mut self, mode: Mode, root: &Path) -> Result<()> {
         if mode != Mode::Run {
             let directory = RunDirectory::look(root, self.stop)?;
+            directory.as_ref().map_or(Ok(()), RunDirectory::check_pointer)?;
             let previous = self.previous(directory.as_ref())?;
             return self.look(mode, directory.as_ref(), previous.as_ref());
         }
@@ -49,7 +50,9 @@ impl Night<'_> {
             self.log.info("waiting", &format!("waiting for {holder}"), json!({}));
         };
         let lock = directory.lock(&self.run_id, wait, (self.stop, &waits))?;
+        directory.claim(self.stop)?;
         directory.pull(self.stop)?;
+        directory.check_pointer()?;
         let swept = directory.sweep(self.stop)?;
         if swept > 0 {
             self.warn(format!("removed what {swept} interrupted runs left unfinished"));

@@ -138,14 +138,14 @@ pub fn rollback(
         Some(name) => choose(all(&directory), root, name)?,
         None => {
             let runs = directory.runs();
-            // By a clock that was set back, what came before may have a later name.
-            let before = runs.iter().rev().find(|id| latest.as_ref().is_some_and(|l| *id < l));
-            let before =
-                before.or_else(|| runs.iter().rev().find(|id| Some(*id) != latest.as_ref()));
+            let gone = directory.pointer().map(|p| p.rolled_back).unwrap_or_default();
+            // By a clock that was set back, what came before may have a later name; but not what was rolled back.
+            let other = |id: &&String| Some(*id) != latest.as_ref() && !gone.contains(id);
+            let earlier = |id: &&String| latest.as_ref().is_none_or(|latest| *id < latest);
+            let mut others = runs.iter().rev().filter(other);
+            let before = others.clone().find(earlier).or_else(|| others.next());
             let Some(before) = before else {
-                return Err(Error::Usage(
-                    "there is no other run than the one that is served".into(),
-                ));
+                return Err(Error::Usage("there is no earlier run to serve".into()));
             };
             read(&directory.run(before))?
         }
@@ -161,9 +161,10 @@ pub fn rollback(
         return Err(directory.named(Error::Model { path, message: first.clone() }));
     }
     let mut rolled_back = directory.pointer().map(|p| p.rolled_back).unwrap_or_default();
+    // All that came after it: one does not want what was built on what one does not want.
+    rolled_back.extend(directory.runs().into_iter().filter(|later| *later > id));
     rolled_back.extend(latest.clone());
-    // Those after it that were served.
-    rolled_back.retain(|later| *later > id);
+    rolled_back.retain(|other| *other != id);
     rolled_back.sort();
     rolled_back.dedup();
     let text = std::fs::read(path.join(MANIFEST));

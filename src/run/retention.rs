@@ -35,6 +35,7 @@ pub fn prune(root: &Path, last: u32, within: Span, dry: bool, stop: &AtomicBool)
     };
     // What is served may be another run by now.
     directory.pull(stop)?;
+    directory.check_pointer()?;
     Ok(remove(&directory, last as usize, within, now(), (!dry).then_some(stop)))
 }
 

@@ -261,6 +261,9 @@ fn inputs_and_models_of_an_object_store() {
     let (code, _, err) = server.say(&["verify", "s3://bucket/served"]);
     assert!(code == 3 && err.contains("error: s3://bucket/served: 1 of "), "{code} {err}");
     assert!(err.contains("s3://bucket/served/user_factors.parquet"), "{err}");
+    let (_, out, _) = server.say(&["verify", "s3://bucket/served", "--json"]);
+    let damaged: Value = serde_json::from_str(&out).unwrap();
+    assert!(damaged["damaged"][0].as_str().unwrap().starts_with("s3://bucket/served/"), "{out}");
     // Credentials of a profile.
     fs::create_dir(server.nights.path(".aws")).unwrap();
     let keys = "[nightly]\naws_access_key_id = a\naws_secret_access_key = b\n";
@@ -378,6 +381,15 @@ fn what_fails_says_so_and_loses_nothing() {
             "credentials do not belong into a URL",
         ),
         (&["inspect", "s3://buck*/ratings.csv"], 2, "the name of a bucket is no pattern"),
+        (&["run", "x.csv", "-o", "s3:/bucket/models"], 2, "did you mean s3://bucket/models?"),
+        (&["inspect", "gs:/bucket/x.csv"], 2, "did you mean gs://bucket/x.csv?"),
+        (
+            &["recommend", "model", "--users", "s3://b/u.csv"],
+            2,
+            "--users is a file or directory of",
+        ),
+        (&["recommend", "s3://no-bucket/models"], 3, "does not exist (NoSuchBucket)"),
+        (&["run", "s3://bucket/in/ratings.csv", "-o", "s3://bucket/in"], 2, "is not empty and no"),
         (&["inspect", "ftp://host/ratings.csv"], 2, "not a URL that lacuna knows"),
         (
             &["train", "s3://bucket/in/ratings.csv", "-o", "s3://bucket/model"],
@@ -477,6 +489,15 @@ fn what_happens_to_the_work_directory_the_store_or_the_network() {
     assert_eq!(report["lineage"]["warm_start_from"], *served);
     let served = server.served("models");
     server.night(70);
+    // A pointer that says nothing: nothing is known of what is served, until it is written anew.
+    let pointer = server.get("models/latest.json").unwrap();
+    server.put("models/latest.json", b"{");
+    let (code, report, _) = ended(&mut server.command("models", &[]));
+    assert!(code == 3 && report["reason"].as_str().unwrap().contains("writes it anew"), "{report}");
+    let (code, _, err) = server.say(&["runs", "rollback", "s3://bucket/models", &served]);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(server.served("models"), served);
+    server.put("models/latest.json", &pointer);
     // Stopped while files are written.
     let (child, log) = started(server.command("models", &["--export", "npy"]), "exported");
     signal(&child, "-TERM");

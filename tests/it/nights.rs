@@ -507,10 +507,12 @@ fn a_run_that_was_killed_before_it_was_served_is_no_answer() {
     assert_eq!(nights.runs(&["rollback"]).0, 0);
     let (code, report, _) = nights.run(&[]);
     assert_eq!((code, &report["result"]), (0, &"noop".into()), "{report}");
-    // Also if more than one was.
+    // Also if more than one was, and until there is no earlier one.
     assert_eq!(nights.runs(&["rollback"]).0, 0);
     let (_, report, _) = nights.run(&[]);
     assert_eq!(report["result"], "noop", "{report}");
+    let (code, _, err) = nights.runs(&["rollback"]);
+    assert!(code == 2 && err.contains("there is no earlier run"), "{code} {err}");
 }
 
 /// Killed at any moment. `KILLS` says how often; scripts/check-all asks for 50.
@@ -897,8 +899,7 @@ fn old_runs_go_and_earlier_ones_can_be_served_again() {
     assert_eq!(nights.runs(&["rollback", &all[0]]).0, 0);
     assert_eq!(nights.served().0, all[0]);
     let (code, _, err) = nights.runs(&["rollback"]);
-    assert_eq!(code, 0, "{err}");
-    assert_eq!(nights.runs(&["rollback", &all[0]]).0, 0);
+    assert!(code == 2 && err.contains("there is no earlier run"), "{err}");
     // A damaged one is not served.
     fs::write(nights.path("runs/runs").join(&all[1]).join("metrics.json"), "{}").unwrap();
     let (code, _, err) = nights.runs(&["rollback", &all[1]]);
