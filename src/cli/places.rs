@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::Command;
 use crate::error::{Error, Result};
 use crate::remote::{is_url, local};
-use crate::run::fetch_model;
+use crate::run::{fetch_model, name_source};
 
 impl Command {
     /// The model that a command reads, and whether its exports, too.
@@ -108,19 +108,6 @@ pub(super) struct ModelCopy {
 impl ModelCopy {
     /// A failure that names what was copied and not the copy.
     pub(super) fn named(&self, error: Error) -> Error {
-        let there = |path: &Path| match path.strip_prefix(self.directory.path()) {
-            Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from(&self.url),
-            Ok(rest) => Path::new(&self.url).join(rest),
-            Err(_) => path.to_owned(),
-        };
-        let copy = self.directory.path().to_string_lossy();
-        match error {
-            Error::Model { path, message } => {
-                Error::Model { path: there(&path), message: message.replace(&*copy, &self.url) }
-            }
-            Error::Read { path, source } => Error::Read { path: there(&path), source },
-            Error::Format { path, message } => Error::Format { path: there(&path), message },
-            other => other,
-        }
+        name_source(error, self.directory.path(), &self.url)
     }
 }

@@ -1,7 +1,7 @@
 //! A model in an object store, for commands that read one.
 
 use std::fs::File;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use tempfile::TempDir;
@@ -47,6 +47,25 @@ pub fn fetch_model(url: &str, exports: bool, stop: &AtomicBool) -> Result<TempDi
         }
     }
     Ok(directory)
+}
+
+/// A failure that names what is in an object store and not its copy here.
+#[must_use]
+pub fn name_source(error: Error, copy: &Path, url: &str) -> Error {
+    let there = |path: PathBuf| match path.strip_prefix(copy) {
+        Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from(url),
+        Ok(rest) => Path::new(url).join(rest),
+        Err(_) => path,
+    };
+    match error {
+        Error::Model { path, message } => {
+            let message = message.replace(&*copy.to_string_lossy(), url);
+            Error::Model { path: there(path), message }
+        }
+        Error::Read { path, source } => Error::Read { path: there(path), source },
+        Error::Format { path, message } => Error::Format { path: there(path), message },
+        other => other,
+    }
 }
 
 /// The place of the model.

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir, TempPath};
 
+use super::copy::name_source;
 use super::lock::Lock;
 use super::mirror::{self, Mirror};
 use crate::error::{Error, Result};
@@ -186,15 +187,7 @@ impl RunDirectory {
     /// A failure that names what is in the object store and not its copy.
     pub(super) fn named(&self, error: Error) -> Error {
         let Some(mirror) = &self.mirror else { return error };
-        let url = mirror.remote().location().to_string();
-        match error {
-            Error::Model { path, message } => {
-                let there = path.strip_prefix(&self.root).map(|rest| Path::new(&url).join(rest));
-                let message = message.replace(&*self.root.to_string_lossy(), &url);
-                Error::Model { path: there.unwrap_or(path), message }
-            }
-            other => other,
-        }
+        name_source(error, &self.root, &mirror.remote().location().to_string())
     }
 
     /// Where a run is for those who read it.

@@ -21,7 +21,7 @@ use super::lock::Lock;
 use crate::error::{Error, Result};
 use crate::pipeline::digest;
 use crate::remote::{Object, Put, Remote, Version};
-use crate::store::{MANIFEST, OutputEntry, REJECTED, SUCCESS, listed_outputs};
+use crate::store::{MANIFEST, OutputEntry, REJECTED, SUCCESS, files_below, listed_outputs};
 
 /// Names the object store whose runs a directory works at.
 const MIRROR_OF: &str = ".lacuna-mirror-of";
@@ -200,8 +200,9 @@ impl Mirror {
         lock: &Lock,
         stop: &AtomicBool,
     ) -> Result<()> {
-        let mut files = Vec::new();
-        walk(from, "", &mut files)?;
+        let unreadable = |source| Error::Read { path: from.to_owned(), source };
+        let mut files = files_below(from, "").map_err(unreadable)?;
+        files.sort();
         let (last, first): (Vec<String>, Vec<String>) = files
             .into_iter()
             .partition(|file| [MANIFEST, SUCCESS, REJECTED].contains(&file.as_str()));
@@ -298,7 +299,6 @@ pub(super) fn claim(root: &Path, url: &str) -> Result<()> {
             "is itself a directory of runs: give another --work-dir".to_owned()
         }
         None => {
-            let empty = fs::read_dir(root).map_or(true, |mut all| all.next().is_none());
             let write = || -> std::io::Result<()> {
                 fs::create_dir_all(root)?;
                 let mut file = NamedTempFile::with_prefix_in(OWN, root)?;
@@ -309,8 +309,8 @@ pub(super) fn claim(root: &Path, url: &str) -> Result<()> {
             let left_over = |entry: fs::DirEntry| {
                 entry.file_name().to_str().is_some_and(|name| name.starts_with(OWN))
             };
-            if empty || fs::read_dir(root).is_ok_and(|mut all| all.all(|e| e.is_ok_and(left_over)))
-            {
+            // Not there, empty, or left by one that was killed here.
+            if fs::read_dir(root).map_or(true, |mut all| all.all(|e| e.is_ok_and(left_over))) {
                 return write().map_err(|source| Error::Write { path: mark, source });
             }
             "is not empty and no directory of runs: give another --work-dir".to_owned()
@@ -338,21 +338,4 @@ fn complete(sizes: &BTreeMap<String, u64>, place: &str, mark: &str) -> BTreeSet<
     let has = |id: &String, file| sizes.contains_key(&format!("{place}/{id}/{file}"));
     let whole = |id: &String| has(id, mark) && has(id, MANIFEST);
     ids(sizes, place).into_iter().filter(whole).collect()
-}
-
-/// The files of a directory and of those below it.
-fn walk(root: &Path, under: &str, files: &mut Vec<String>) -> Result<()> {
-    let path = root.join(under);
-    let unreadable = |source| Error::Read { path: path.clone(), source };
-    for entry in fs::read_dir(&path).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let name = if under.is_empty() { name } else { format!("{under}/{name}") };
-        match entry.file_type().map_err(unreadable)?.is_dir() {
-            true => walk(root, &name, files)?,
-            false => files.push(name),
-        }
-    }
-    files.sort();
-    Ok(())
 }

@@ -39,7 +39,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 pub use config::{Align, Resume, RunConfig, WarmStart};
-pub use copy::fetch_model;
+pub use copy::{fetch_model, name_source};
 pub use diff::{Difference, diff};
 pub use directory::Pointer;
 pub use estimate::Estimate;

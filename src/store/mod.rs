@@ -32,7 +32,7 @@ pub use manifest::{
     OutputEntry, SplitEntry, Tool, listed_outputs,
 };
 pub use outdir::{DirKind, OutDir, REJECTED, SUCCESS};
-pub(crate) use outdir::{unlisted_files, wrong_manifest};
+pub(crate) use outdir::{files_below, unlisted_files, wrong_manifest};
 pub use ranked::{Reason, RowFormat, RowShape, RowWriter, Rows};
 pub use run_entry::{Alignment, GateEntry, Lineage, RunEntry, Severity, Status, Trigger};
 pub use table::{RatingsWriter, write_predictions};

@@ -252,7 +252,7 @@ fn listed_files(manifest: &Path) -> Option<(DirKind, Vec<String>)> {
 }
 
 /// The names of all files below a directory, with those of the directories in between.
-fn files_below(directory: &Path, prefix: &str) -> io::Result<Vec<String>> {
+pub(crate) fn files_below(directory: &Path, prefix: &str) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
