@@ -61,7 +61,7 @@ class Model:
         self.scores = mean + biases[0][:, None] + biases[1][None, :] + vectors[0] @ vectors[1].T
         self.vectors, self.mean, self.biases = vectors, mean, biases
         out = work / f"recommended-{ids}.csv"
-        run(binary, "recommend", self.path, "--include-seen", "-n", TOP, "-o", out)
+        run(binary, "recommend", self.path, "--include-seen", "-n", TOP, "--rank-by", "rating", "-o", out)
         self.best = {}
         with open(out, newline="") as file:
             for row in csv.DictReader(file):

@@ -72,7 +72,11 @@ pub enum Error {
     },
 
     /// A column that is not there.
-    #[error("{}: no {role} column \"{wanted}\"; the columns are: {}. Use {flag} NAME.", path.display(), present.join(", "))]
+    #[error(
+        "{}: no {role} column \"{wanted}\"; the columns are: {}. Use {flag} NAME{}.",
+        path.display(), present.join(", "),
+        if *role == "rating" { ", or -a ials where every row is an event (a click, a play)" } else { "" }
+    )]
     MissingColumn {
         /// The file.
         path: PathBuf,

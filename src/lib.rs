@@ -25,7 +25,7 @@
 //!     .map(|(user, item, value)| Cell { user, item, value, weight: 1.0, time: 0 });
 //! let ratings = Ratings::from_sorted(3, 3, &cells);
 //! let (user_keys, item_keys) = (Ids::range(3).keys("user"), Ids::range(3).keys("item"));
-//! let regularization = Regularization { users: 1e-3, items: 1e-3, biases: 1e-3, exponent: 0.5 };
+//! let regularization = Regularization { users: 1e-3, items: 1e-3, biases: 1e-3, damping: 0.0, exponent: 0.5 };
 //! let als = Als {
 //!     rank: 2, iterations: 200, tolerance: 0.0, regularization, biases: true, mean: true,
 //!     solver: SolverChoice::Cholesky, seed: 42,

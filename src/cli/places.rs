@@ -76,7 +76,7 @@ impl Command {
                 ]
             }
             Self::Similar(args) => vec![("--item-names", args.config.titles.item_names.as_deref())],
-            Self::Tune(args) => vec![("--space", Some(args.config.space.as_path()))],
+            Self::Tune(args) => vec![("--space", args.config.space.as_deref())],
             _ => Vec::new(),
         };
         found.into_iter().filter_map(|(flag, file)| Some((flag, file?))).collect()

@@ -65,7 +65,8 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<()> {
         let message = "--clip: the scores of this model are preferences, not ratings";
         return Err(Error::Usage(message.into()));
     }
-    let intervals = args.interval.then(|| Intervals::read(&args.model, &manifest)).transpose()?;
+    let intervals =
+        args.interval.then(|| Intervals::read(&args.model, &model, &manifest)).transpose()?;
     if let Some(path) = &args.pairs {
         if args.output.json && args.to.is_none() {
             return Err(Error::Usage("--json with --pairs needs --output FILE".into()));

@@ -27,14 +27,15 @@ Examples:
   lacuna train ratings.csv -o model
   lacuna train ml-25m.zip -o model -k 128 -i 20 --regularization 0.1
   lacuna train 'logs/2024-*.csv.gz' -o model --user-col visitor --item-col sku --rating-col stars
-  lacuna train ratings.csv -o model --algorithm bayes --keep-samples 20
+  lacuna train ratings.csv -o model --positive-from 4
   lacuna train clicks.csv -o model --algorithm ials --confidence linear --alpha 20
   lacuna train ua.base -o model --test-file ua.test
   lacuna train ratings.parquet -o model --holdout time --split-time 2019-01-01 --refit
   lacuna train --config nightly.toml --force --json
 
-Objective, on standardised ratings z = (r - mean) / deviation:
-  sum w (z - b_u - b_i - p.q)^2 + L sum rho(n) |vector|^2 + L_b sum rho(n) bias^2
+bayes, the default, has priors in place of settings. als and sgd minimise, on standardised
+ratings z = (r - mean) / deviation, d the damping of the biases:
+  sum w (z - b_u - b_i - p.q)^2 + L sum rho(n) |vector|^2 + sum (d + L_b rho(n)) bias^2
   rho(n) = n_mean (n / n_mean)^e for a row of n ratings
 of implicit feedback (ials), c the confidence of a count, A the unobserved weight, s = p.q:
   sum [c - 2 c s + (c - A) s^2] + A sum over all pairs s^2 + L sum (n + A N)^e |vector|^2

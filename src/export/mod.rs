@@ -17,6 +17,7 @@
 //!     users: trained(),
 //!     items: trained(),
 //!     scale: Scale { mean: 3.0, biases: true, ..Scale::preferences() },
+//!     uncertainty: None,
 //! };
 //! let stamp = Stamp { model_version: "v1".into(), trained_at: 0, global_mean: 3.0 };
 //! let export = Export::new(&model, &[Axis::Item], Layout::Dot, 0.0, stamp);

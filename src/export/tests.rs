@@ -18,6 +18,7 @@ fn model(ids: &Ids) -> Model {
         users: trained(),
         items: trained(),
         scale: Scale { mean: 3.4, biases: true, ..Scale::preferences() },
+        uncertainty: None,
     }
 }
 

@@ -11,6 +11,7 @@ mod group;
 mod inverse;
 mod matrix;
 mod normal;
+mod packed;
 pub mod simd;
 mod top;
 

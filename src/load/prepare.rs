@@ -71,6 +71,8 @@ pub struct Preparation {
     pub boundary: Option<i64>,
     /// Values are counts of implicit feedback: cells of value 0 are left out.
     pub counts: bool,
+    /// Cells below this value are left out.
+    pub least: Option<f64>,
 }
 
 /// Cells per partition aimed at: 768 KiB of them.
@@ -97,6 +99,13 @@ pub fn prepare(
     let (mut test, _) = unique(test_chunks, preparation, (&users, &items), stop)?;
     if cells.is_empty() {
         return Err(Error::NothingLeft { after: "--since and --until".into() });
+    }
+    if let Some(least) = preparation.least {
+        cells.retain(|cell| f64::from(cell.value) >= least);
+        test.retain(|cell| f64::from(cell.value) >= least);
+        if cells.is_empty() {
+            return Err(Error::NothingLeft { after: format!("--positive-from {least}") });
+        }
     }
     let before = cells.len() + test.len();
     if preparation.counts {

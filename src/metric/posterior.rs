@@ -1,5 +1,7 @@
 //! Predictions averaged over samples of the posterior, and how far they lie from held-out ratings.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 use super::HoldoutErrors;
@@ -17,7 +19,7 @@ const NINE_TENTHS: f64 = 1.644_853_626_951_472;
 #[derive(Debug, Clone)]
 pub struct PosteriorMean<'a> {
     training: Known<'a>,
-    cells: &'a [Cell],
+    cells: Cow<'a, [Cell]>,
     /// Sum and sum of squares of the predictions of each cell.
     sums: Vec<(f64, f64)>,
     /// Sum of the squares of the noise's deviation.
@@ -40,13 +42,24 @@ impl<'a> PosteriorMean<'a> {
     /// No samples yet.
     #[must_use]
     pub fn new(training: Known<'a>, cells: &'a [Cell]) -> Self {
-        Self { training, cells, sums: vec![(0.0, 0.0); cells.len()], noise: 0.0, samples: 0.0 }
+        let sums = vec![(0.0, 0.0); cells.len()];
+        Self { training, cells: Cow::Borrowed(cells), sums, noise: 0.0, samples: 0.0 }
+    }
+
+    /// Forgets all samples, and keeps at most so many cells, evenly spread.
+    pub fn thin(&mut self, most: usize) {
+        if self.cells.len() > most {
+            let step = self.cells.len().div_ceil(most);
+            self.cells = self.cells.iter().step_by(step).copied().collect();
+        }
+        self.sums = vec![(0.0, 0.0); self.cells.len()];
+        (self.noise, self.samples) = (0.0, 0.0);
     }
 
     /// Adds the predictions of one sample, whose noise has the given deviation.
     pub fn add(&mut self, scorer: &Scorer<'_>, noise: f64) {
         let (kernels, training) = (Kernels::detect(), self.training);
-        self.sums.par_iter_mut().zip(self.cells).for_each(|((sum, squares), cell)| {
+        self.sums.par_iter_mut().zip(&*self.cells).for_each(|((sum, squares), cell)| {
             let (user, item) = training.rows(cell);
             let score = scorer.score(kernels, user, item);
             *sum += score;
@@ -65,7 +78,7 @@ impl<'a> PosteriorMean<'a> {
         noise: f64,
     ) {
         let (kernels, training) = (Kernels::detect(), self.training);
-        self.sums.par_iter_mut().zip(self.cells).for_each(|(sums, cell)| {
+        self.sums.par_iter_mut().zip(&*self.cells).for_each(|(sums, cell)| {
             let (user, item) = training.rows(cell);
             let mean = scorer.score(kernels, user, item);
             let spread = user.zip(item).map_or(0.0, |(user, item)| variance(user, item));
@@ -105,7 +118,7 @@ impl<'a> PosteriorMean<'a> {
             return HoldoutErrors::default();
         }
         let mean = |at: usize, _, _| self.sums[at].0 / self.samples;
-        errors_of(scorer, self.training, self.cells, mean)
+        errors_of(scorer, self.training, &self.cells, mean)
     }
 
     /// The predictive intervals' coverage: mean and variance of the samples' predictions, and the
@@ -124,7 +137,7 @@ impl<'a> PosteriorMean<'a> {
                 let deviation = (variance + self.noise / self.samples).sqrt();
                 (f64::from(cell.value) - mean).abs() <= width * deviation
             };
-            let pairs = self.sums.iter().zip(self.cells).filter(|(_, cell)| warm(cell));
+            let pairs = self.sums.iter().zip(&*self.cells).filter(|(_, cell)| warm(cell));
             pairs.filter(|pair| hit(*pair)).count() as f64 / count as f64
         };
         Some(Coverage { half: inside(HALF), nine_tenths: inside(NINE_TENTHS) })

@@ -72,6 +72,14 @@ impl Rotation {
         });
     }
 
+    /// Turns one vector in double precision.
+    pub(crate) fn turn_vector(&self, vector: &mut [f64]) {
+        let before = vector.to_vec();
+        for (value, turned) in vector.iter_mut().zip(self.matrix.column_iter()) {
+            *value = before.iter().zip(turned.iter()).map(|(x, r)| x * r).sum();
+        }
+    }
+
     /// Turns users and items alike, so that every dot product stays what it is.
     pub fn turn_factors(&self, factors: &mut Factors) {
         self.turn(&mut factors.users.vectors);

@@ -156,6 +156,7 @@ mod tests {
             users: trained(4),
             items: trained(9),
             scale: Scale { mean: 3.4, biases: true, ..Scale::preferences() },
+            uncertainty: None,
         }
     }
 

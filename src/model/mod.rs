@@ -5,14 +5,19 @@ mod layout;
 mod neighbours;
 mod ranker;
 mod recommender;
+mod relevance;
 mod trained;
+mod uncertainty;
 
 pub use align::{Rotation, Shared, median_cosine, neighbour_overlap};
 pub use layout::{LaidOut, Layout, MIPS_HEADROOM, largest_norm, lay_out};
 pub use neighbours::{Neighbours, Similarity};
 pub use ranker::{Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted, mean_norm};
 pub use recommender::{Asked, Caps, Recommendation, Recommender, Rules};
+pub use relevance::{RankBy, by_relevance};
 pub use trained::{Model, Trained};
+pub(crate) use uncertainty::variance;
+pub use uncertainty::{Beliefs, Uncertainty, class_count, covariance_class, covariance_share};
 
 use crate::linalg::Matrix;
 use crate::linalg::simd::Kernels;

@@ -18,6 +18,7 @@
 //!     users: trained(2),
 //!     items: trained(3),
 //!     scale: Scale { mean: 3.0, fallback: 3.0, biases: true, ..Scale::preferences() },
+//!     uncertainty: None,
 //! };
 //! let recommender = Recommender::new(&model, Rules::default());
 //! // The first user has seen item 0; nobody knows the second one.
@@ -66,7 +67,7 @@ pub struct Asked<'a> {
     pub seen: &'a [u32],
 }
 
-/// An item and its score, a predicted rating or preference.
+/// An item and its score, a predicted rating or preference, or what [`super::by_relevance`] makes of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recommendation {
     /// Position of the item.
@@ -266,6 +267,7 @@ mod tests {
             users: trained(users),
             items: trained(items),
             scale: Scale { mean: 0.5, biases: true, ..Scale::preferences() },
+            uncertainty: None,
         }
     }
 

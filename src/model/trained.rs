@@ -1,6 +1,6 @@
 //! A trained model under its external ids.
 
-use super::{Embedding, Factors, Scale, Scorer};
+use super::{Embedding, Factors, Scale, Scorer, Uncertainty};
 use crate::ids::Ids;
 use crate::ratings::{Ratings, Side};
 
@@ -26,6 +26,8 @@ pub struct Model {
     pub items: Trained,
     /// How vectors and biases become scores; the deviation is 1.
     pub scale: Scale,
+    /// What a Bayesian fit knows beside the factors; it follows their rotation.
+    pub uncertainty: Option<Uncertainty>,
 }
 
 impl Model {
@@ -41,7 +43,27 @@ impl Model {
         let (users, p) = trained(users, &training.by_user, &factors.users);
         let (items, q) = trained(items, &training.by_item, &factors.items);
         let scale = Scale { deviation: 1.0, ..*scale };
-        Self { factors: Factors { users: p, items: q }, users, items, scale }
+        let factors = Factors { users: p, items: q };
+        Self { factors, users, items, scale, uncertainty: None }
+    }
+
+    /// Below this product of [`Model::median_norms`] all scores of preferences are about 0.
+    pub const COLLAPSED: f64 = 1e-4;
+
+    /// The medians of the norms of the user and of the item vectors; 0 without rows.
+    #[must_use]
+    pub fn median_norms(&self) -> (f64, f64) {
+        let median = |side: &Embedding| {
+            let norms =
+                (0..side.vectors.rows()).map(|row| side.vectors.row_norm_squared(row).sqrt());
+            let mut norms: Vec<f64> = norms.collect();
+            let middle = norms.len() / 2;
+            if norms.is_empty() {
+                return 0.0;
+            }
+            *norms.select_nth_unstable_by(middle, f64::total_cmp).1
+        };
+        (median(&self.factors.users), median(&self.factors.items))
     }
 
     /// The scorer over this model's rows.

@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! Σ w (z − b_u − b_i − p_u·q_i)² + λ Σ ρ(n_u) |p_u|² + λ Σ ρ(n_i) |q_i|²
-//!                                + λ_b (Σ ρ(n_u) b_u² + Σ ρ(n_i) b_i²),    z = (r − μ) / s
+//!                     + Σ (d + λ_b ρ(n_u)) b_u² + Σ (d + λ_b ρ(n_i)) b_i²,    z = (r − μ) / s
 //! ρ(n) = n̄ (n / n̄)^e
 //! ```
+//!
+//! The damping `d` of the biases counts in ratings, whatever the density (as in the baselines of Koren
+//! 2008, section 2.1): the bias of a row with few ratings stays near 0. `λ_b` is the form of releases
+//! before 0.2.
 //!
 //! `e = 1` is ALS-WR (Zhou, Wilkinson, Schreiber, Pan 2008, eq. 3), `e = 0` plain ridge, between the
 //! two the frequency scaling of Rendle, Krichene, Zhang, Koren 2021. `n̄`, a side's mean number of
@@ -25,6 +29,8 @@ pub struct Regularization {
     pub items: f64,
     /// `λ_b` of the biases.
     pub biases: f64,
+    /// `d` of the biases: so many ratings of the mean are added to every row.
+    pub damping: f64,
     /// The exponent `e` of the number of ratings.
     pub exponent: f64,
 }
@@ -119,10 +125,8 @@ impl Objective for Explicit {
     fn ridge(&self, axis: Axis, count: usize) -> Ridge {
         let (lambda, mean) = self.side(axis);
         let rho = self.regularization.scale(mean, count);
-        Ridge {
-            vector: (lambda * rho) as f32,
-            bias: self.biases.then_some(self.regularization.biases * rho),
-        }
+        let Regularization { biases, damping, .. } = self.regularization;
+        Ridge { vector: (lambda * rho) as f32, bias: self.biases.then_some(damping + biases * rho) }
     }
 
     fn loss(&self, row: Row<'_>, fixed_biases: &[f32], bias: f32, dots: &[f32]) -> RowLoss {

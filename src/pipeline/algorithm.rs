@@ -1,14 +1,69 @@
 //! The algorithm that the settings name: its defaults, what goes with it, and what it is built from.
 
-use super::names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};
+use super::names::{
+    AlgorithmName, ConfidenceName, CovarianceName, InferenceName, ScheduleName, SolverName,
+};
 use super::{Criterion, Holdout, TrainConfig};
 use crate::load::prepare::Duplicates;
 use crate::metric::ranking::RankingMetric;
 use crate::objective::{Confidence, Regularization};
 use crate::param::{Automatic, Count, Exponent, Fraction, Natural, NonNegative, Positive, Rank};
-use crate::train::{Algorithm, Als, Bayes, Gd, Ials, Schedule, Sgd, SolverChoice, Variational};
+use crate::train::{
+    Algorithm, Als, Bayes, Covariances, Gd, Ials, Schedule, Sgd, SolverChoice, Variational,
+};
+
+/// Damping of the biases, in ratings.
+const BIAS_DAMPING: f64 = 4.0;
 
 impl TrainConfig {
+    /// The algorithm: the one that was set, or the default, `bayes`. Where settings are given that als has and
+    /// bayes has not, they decide: such a configuration meant als before bayes became the default.
+    #[must_use]
+    pub fn algorithm_name(&self) -> AlgorithmName {
+        match self.algorithm {
+            Some(name) => name,
+            None if self.positive_from.is_some() => AlgorithmName::Ials,
+            None if self.speaks_of_als() => AlgorithmName::Als,
+            None => AlgorithmName::Bayes,
+        }
+    }
+
+    fn speaks_of_als(&self) -> bool {
+        let numbers = [self.bias_damping, self.bias_reg, self.user_reg, self.item_reg];
+        self.regularization.is_some()
+            || self.reg_exponent.is_some()
+            || numbers.iter().any(Option::is_some)
+            || self.solver.is_some()
+            || self.cg_steps.is_some()
+            || self.block.is_some()
+            || self.patience.is_some()
+            || self.no_mean
+            || self.nonnegative
+            || self.factors.is_some_and(|k| k.get() == 0)
+    }
+
+    /// Whether rows without ratings may be taken for events: nothing was said of it.
+    pub(super) fn may_be_events(&self) -> bool {
+        let stdin = self.input.iter().any(|input| input == "-");
+        self.algorithm.is_none() && self.load.rating_col.is_none() && !stdin
+    }
+
+    /// The same settings for events.
+    pub(super) fn of_events(&self) -> Self {
+        Self { algorithm: Some(AlgorithmName::Ials), ..self.clone() }
+    }
+
+    /// The ranking metrics that are measured where none are asked for.
+    pub(super) fn unasked_metrics() -> Vec<RankingMetric> {
+        vec![RankingMetric::literal("ndcg", 10), RankingMetric::literal("recall", 20)]
+    }
+
+    /// Whether values are counts of events; ratings otherwise, also where the high ones become events.
+    #[must_use]
+    pub(crate) fn reads_counts(&self) -> bool {
+        self.algorithm_name() == AlgorithmName::Ials && self.positive_from.is_none()
+    }
+
     /// The same settings with the algorithm's defaults in place of what was not given.
     #[must_use]
     pub fn resolved(&self) -> Self {
@@ -16,10 +71,11 @@ impl TrainConfig {
             setting.get_or_insert(default);
         }
         let mut c = self.clone();
-        let name = c.algorithm;
+        let name = self.algorithm_name();
+        c.algorithm = Some(name);
         let implicit = name == AlgorithmName::Ials;
         // Counts add up, weighted ones cannot.
-        let sum = implicit && c.load.weight_col.is_none();
+        let sum = self.reads_counts() && c.load.weight_col.is_none();
         fill(&mut c.load.duplicates, if sum { Duplicates::Sum } else { Duplicates::Last });
         fill(
             &mut c.factors,
@@ -29,9 +85,8 @@ impl TrainConfig {
                 _ => 64,
             }),
         );
-        let ndcg = |k| RankingMetric::literal("ndcg", k);
         if implicit && c.metrics.is_empty() {
-            c.metrics = vec![ndcg(10), RankingMetric::literal("recall", 20)];
+            c.metrics = Self::unasked_metrics();
         }
         if c.holdout == Holdout::User {
             fill(&mut c.fold_in_ratio, Fraction::literal(0.8));
@@ -45,7 +100,8 @@ impl TrainConfig {
             fill(&mut c.inference, inference);
             fill(&mut c.keep_samples, Natural::literal(0));
             if c.inference == Some(InferenceName::Vb) {
-                fill(&mut c.iterations, Count::literal(15));
+                fill(&mut c.iterations, Count::literal(20));
+                fill(&mut c.covariance, CovarianceName::Shared);
             } else {
                 fill(&mut c.burn_in, Natural::literal(50));
                 fill(&mut c.samples, Count::literal(150));
@@ -68,11 +124,11 @@ impl TrainConfig {
         if name == AlgorithmName::Gd {
             return c;
         }
-        let lambda = NonNegative::literal(if implicit { 0.01 } else { 0.15 });
-        fill(&mut c.regularization, Automatic::Value(lambda));
         fill(&mut c.reg_exponent, Exponent::literal(if implicit { 1.0 } else { 0.5 }));
         if !implicit && !c.no_biases && !c.nonnegative {
-            fill(&mut c.bias_reg, NonNegative::literal(0.1));
+            let damping = if c.bias_reg.is_some() { 0.0 } else { BIAS_DAMPING };
+            fill(&mut c.bias_damping, NonNegative::literal(damping));
+            fill(&mut c.bias_reg, NonNegative::literal(0.0));
         }
         if name == AlgorithmName::Sgd {
             fill(&mut c.schedule, ScheduleName::Adaptive);
@@ -90,9 +146,7 @@ impl TrainConfig {
         }
         if implicit {
             fill(&mut c.confidence, ConfidenceName::Unit);
-            let unit = c.confidence == Some(ConfidenceName::Unit);
-            fill(&mut c.unobserved_weight, NonNegative::literal(if unit { 0.1 } else { 1.0 }));
-            if !unit {
+            if c.confidence != Some(ConfidenceName::Unit) {
                 fill(&mut c.alpha, NonNegative::literal(1.0));
             }
             if c.confidence == Some(ConfidenceName::Log) {
@@ -105,7 +159,7 @@ impl TrainConfig {
     /// What `--patience` and tuning go by.
     #[must_use]
     pub fn criterion(&self) -> Criterion {
-        self.criterion.unwrap_or_else(|| match self.algorithm {
+        self.criterion.unwrap_or_else(|| match self.algorithm_name() {
             AlgorithmName::Ials => Criterion::Ranking(RankingMetric::literal("ndcg", 10)),
             _ => Criterion::Rmse,
         })
@@ -113,7 +167,7 @@ impl TrainConfig {
 
     /// Whether the fit is to standardised ratings.
     pub(crate) fn standardises(&self) -> bool {
-        let fits_raw = matches!(self.algorithm, AlgorithmName::Gd | AlgorithmName::Ials);
+        let fits_raw = matches!(self.algorithm_name(), AlgorithmName::Gd | AlgorithmName::Ials);
         !fits_raw && !self.resolved().no_mean
     }
 
@@ -122,8 +176,11 @@ impl TrainConfig {
     pub(crate) fn bytes_per_row(&self) -> usize {
         let c = self.resolved();
         let rank = c.rank();
-        let own = match (c.algorithm, c.inference) {
-            (AlgorithmName::Bayes, Some(InferenceName::Vb)) => rank * (rank + 3) / 2,
+        let own = match (c.algorithm_name(), c.inference) {
+            (AlgorithmName::Bayes, Some(InferenceName::Vb)) if c.owns_covariances() => {
+                rank * (rank + 3) / 2
+            }
+            (AlgorithmName::Bayes, Some(InferenceName::Vb)) => 0,
             // Sums of samples before they are compressed.
             (AlgorithmName::Bayes, _) => 4 * rank,
             _ => 0,
@@ -135,8 +192,11 @@ impl TrainConfig {
     pub(crate) fn state_bytes_per_row(&self) -> usize {
         let c = self.resolved();
         let rank = c.rank();
-        let more = match (c.algorithm, c.inference) {
-            (AlgorithmName::Bayes, Some(InferenceName::Vb)) => rank * (rank + 3) / 2,
+        let more = match (c.algorithm_name(), c.inference) {
+            (AlgorithmName::Bayes, Some(InferenceName::Vb)) if c.owns_covariances() => {
+                rank * (rank + 3) / 2
+            }
+            (AlgorithmName::Bayes, Some(InferenceName::Vb)) => 0,
             // Sums of samples and of biases.
             (AlgorithmName::Bayes, _) => 6 * rank + 4,
             (AlgorithmName::Sgd, _) => 2,
@@ -168,6 +228,7 @@ impl TrainConfig {
             users: number(c.user_reg.or(lambda)),
             items: number(c.item_reg.or(lambda)),
             biases: number(c.bias_reg),
+            damping: number(c.bias_damping),
             exponent: c.reg_exponent.map_or(0.0, Exponent::get),
         }
     }
@@ -182,7 +243,7 @@ impl TrainConfig {
         let regularization = self.regularization();
         let solver = c.solver_choice();
         let rate = c.learning_rate.map_or(0.1, Positive::get);
-        match c.algorithm {
+        match c.algorithm_name() {
             AlgorithmName::Sgd => Box::new(Sgd {
                 rank: c.rank(),
                 epochs: iterations,
@@ -218,6 +279,11 @@ impl TrainConfig {
                     iterations,
                     keep: c.keep_samples.map_or(0, Natural::get),
                     biases: !c.no_biases,
+                    covariances: match c.owns_covariances() {
+                        true => Covariances::Own,
+                        false => Covariances::Shared,
+                    },
+                    tolerance,
                     seed: c.seed,
                 })
             }
@@ -258,6 +324,10 @@ impl TrainConfig {
         }
     }
 
+    fn owns_covariances(&self) -> bool {
+        self.covariance == Some(CovarianceName::Own)
+    }
+
     fn confidence_form(&self) -> Confidence {
         let c = self.resolved();
         let (alpha, epsilon) =
@@ -270,119 +340,26 @@ impl TrainConfig {
         }
     }
 
-    /// The bias-only baseline: mean and biases, no factors.
+    /// The bias-only baseline: mean and biases, no factors, always fitted in the same way.
     pub(super) fn bias_only(&self) -> Als {
-        let c = self.resolved();
         Als {
             rank: 0,
-            iterations: c.iterations.map_or(15, Count::get),
-            tolerance: c.tol.map_or(1e-4, NonNegative::get),
+            iterations: 15,
+            tolerance: 1e-4,
             regularization: Regularization {
                 users: 0.0,
                 items: 0.0,
-                biases: c.bias_reg.map_or(0.1, NonNegative::get),
-                exponent: c.reg_exponent.map_or(0.5, Exponent::get),
+                biases: 0.0,
+                damping: BIAS_DAMPING,
+                exponent: 0.0,
             },
             biases: true,
             mean: true,
             solver: SolverChoice::Cholesky,
-            seed: c.seed,
+            seed: self.seed,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn named(algorithm: AlgorithmName) -> TrainConfig {
-        TrainConfig { algorithm, ..TrainConfig::default() }
-    }
-
-    const ALL: [AlgorithmName; 3] = [AlgorithmName::Als, AlgorithmName::Ials, AlgorithmName::Bayes];
-
-    #[test]
-    fn every_name_builds_its_algorithm() {
-        for name in ALL {
-            assert!(named(name).check_algorithm().is_ok());
-        }
-        for name in [AlgorithmName::Als, AlgorithmName::Ials] {
-            assert_eq!(named(name).algorithm(None).name(), name.name());
-        }
-        // Bayes goes by variational inference unless sampling is asked for.
-        let bayes = named(AlgorithmName::Bayes);
-        let sampling = TrainConfig { samples: Some(Count::literal(5)), ..bayes.clone() };
-        assert_eq!(bayes.algorithm(None).name(), "variational");
-        assert_eq!(sampling.algorithm(None).name(), "bayes");
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_help() {
-        let als = named(AlgorithmName::Als).resolved();
-        let ials = named(AlgorithmName::Ials).resolved();
-        let text = |v: Option<NonNegative>| v.map(|v| v.to_string());
-        assert_eq!(als.factors.map(Rank::get), Some(64));
-        assert_eq!(als.iterations.map(Count::get), Some(15));
-        assert_eq!(text(als.regularization.and_then(Automatic::value)).as_deref(), Some("0.15"));
-        assert_eq!(als.reg_exponent.map(Exponent::get), Some(0.5));
-        assert_eq!(text(als.bias_reg).as_deref(), Some("0.1"));
-        assert_eq!(text(als.tol).as_deref(), Some("0.0001"));
-        assert_eq!(als.load.duplicates, Some(Duplicates::Last));
-        assert_eq!(text(ials.regularization.and_then(Automatic::value)).as_deref(), Some("0.01"));
-        assert_eq!(ials.reg_exponent.map(Exponent::get), Some(1.0));
-        assert_eq!(text(ials.unobserved_weight).as_deref(), Some("0.1"));
-        assert_eq!((ials.bias_reg, ials.alpha), (None, None));
-        assert_eq!(ials.load.duplicates, Some(Duplicates::Sum));
-    }
-
-    #[test]
-    fn what_does_not_go_together_is_refused() {
-        let als = named(AlgorithmName::Als);
-        let ials = named(AlgorithmName::Ials);
-        let bayes = named(AlgorithmName::Bayes);
-        let one = Some(NonNegative::literal(1.0));
-        let auto = Some(Automatic::Auto);
-        for (bad, part) in [
-            (TrainConfig { alpha: one, ..als.clone() }, "--algorithm ials"),
-            (TrainConfig { confidence: Some(ConfidenceName::Log), ..als.clone() }, "ials"),
-            (TrainConfig { no_biases: true, ..ials.clone() }, "--no-biases goes with"),
-            (TrainConfig { factors: Some(Rank::literal(0)), ..ials.clone() }, "at least 1"),
-            (TrainConfig { cg_steps: Some(Count::literal(3)), ..als.clone() }, "--solver cg"),
-            (TrainConfig { block: Some(Count::literal(3)), ..als.clone() }, "subspace"),
-            (TrainConfig { alpha: one, ..ials.clone() }, "--confidence linear"),
-            (TrainConfig { epsilon: one, ..ials.clone() }, "--confidence log"),
-            (
-                TrainConfig {
-                    epsilon: Some(NonNegative::literal(0.0)),
-                    confidence: Some(ConfidenceName::Log),
-                    ..ials.clone()
-                },
-                "above 0",
-            ),
-            (
-                TrainConfig { nonnegative: true, solver: Some(SolverName::Cg), ..als.clone() },
-                "--nonnegative",
-            ),
-            (TrainConfig { nonnegative: true, bias_reg: one, ..als.clone() }, "--bias-reg"),
-            (
-                TrainConfig { burn_in: Some(Natural::literal(3)), ..als.clone() },
-                "--algorithm bayes",
-            ),
-            (TrainConfig { regularization: auto, ..bayes.clone() }, "als or ials or sgd"),
-            (TrainConfig { regularization: auto, ..ials.clone() }, "--algorithm als"),
-            (TrainConfig { regularization: auto, no_mean: true, ..als.clone() }, "--no-mean"),
-            (TrainConfig { schedule: Some(ScheduleName::Decay), ..als }, "--algorithm sgd"),
-            (
-                TrainConfig {
-                    keep_samples: Some(Natural::literal(151)),
-                    inference: Some(InferenceName::Gibbs),
-                    ..bayes
-                },
-                "--samples",
-            ),
-        ] {
-            let message = bad.check_algorithm().map_err(|e| e.to_string());
-            assert!(message.as_ref().is_err_and(|m| m.contains(part)), "{part}: {message:?}");
-        }
-    }
-}
+mod tests;

@@ -9,19 +9,21 @@ impl TrainConfig {
     /// Checks that what was given goes with the algorithm.
     fn check_flags(&self) -> Result<()> {
         use AlgorithmName::{Als, Bayes, Gd, Ials, Sgd};
-        let given: [(&str, bool, &[AlgorithmName]); 23] = [
+        let given: [(&str, bool, &[AlgorithmName]); 26] = [
             ("--iterations", self.iterations.is_some(), &[Als, Ials, Bayes, Sgd, Gd]),
             ("--regularization", self.regularization.is_some(), &[Als, Ials, Sgd]),
             ("--reg-exponent", self.reg_exponent.is_some(), &[Als, Ials, Sgd]),
             ("--bias-reg", self.bias_reg.is_some(), &[Als, Sgd]),
+            ("--bias-damping", self.bias_damping.is_some(), &[Als, Sgd]),
+            ("--positive-from", self.positive_from.is_some(), &[Ials]),
             ("--user-reg", self.user_reg.is_some(), &[Als, Ials, Sgd]),
             ("--item-reg", self.item_reg.is_some(), &[Als, Ials, Sgd]),
             ("--no-biases", self.no_biases, &[Als, Bayes, Sgd]),
             ("--no-mean", self.no_mean, &[Als, Sgd]),
             ("--solver", self.solver.is_some(), &[Als, Ials]),
-            ("--tol", self.tol.is_some(), &[Als, Ials, Sgd, Gd]),
+            ("--tol", self.tol.is_some(), &[Als, Ials, Bayes, Sgd, Gd]),
             ("--patience", self.patience.is_some(), &[Als, Ials, Sgd, Gd]),
-            ("--holdout user", self.holdout == Holdout::User, &[Als, Ials]),
+            ("--holdout user", self.holdout == Holdout::User, &[Als, Ials, Bayes]),
             ("--nonnegative", self.nonnegative, &[Als, Ials]),
             ("--learning-rate", self.learning_rate.is_some(), &[Sgd, Gd]),
             ("--schedule", self.schedule.is_some(), &[Sgd]),
@@ -30,12 +32,14 @@ impl TrainConfig {
             ("--epsilon", self.epsilon.is_some(), &[Ials]),
             ("--unobserved-weight", self.unobserved_weight.is_some(), &[Ials]),
             ("--inference", self.inference.is_some(), &[Bayes]),
+            ("--covariance", self.covariance.is_some(), &[Bayes]),
             ("--burn-in", self.burn_in.is_some(), &[Bayes]),
             ("--samples", self.samples.is_some(), &[Bayes]),
             ("--keep-samples", self.keep_samples.is_some(), &[Bayes]),
         ];
-        let foreign =
-            given.iter().find(|(_, given, known)| *given && !known.contains(&self.algorithm));
+        let foreign = given
+            .iter()
+            .find(|(_, given, known)| *given && !known.contains(&self.algorithm_name()));
         if let Some((flag, _, algorithms)) = foreign {
             let names: Vec<&str> = algorithms.iter().map(|a| a.name()).collect();
             let names = names.join(" or ");
@@ -49,7 +53,10 @@ impl TrainConfig {
         use AlgorithmName::{Als, Ials, Sgd};
         let wrong = |message: String| Err(Error::Usage(message));
         self.check_flags()?;
-        if self.algorithm == Ials && self.criterion == Some(Criterion::Rmse) {
+        if self.positive_from.is_some_and(|from| !from.is_finite() || from < 0.0) {
+            return wrong("--positive-from needs a rating of 0 or more".into());
+        }
+        if self.algorithm_name() == Ials && self.criterion == Some(Criterion::Rmse) {
             return wrong(
                 "--criterion rmse: the scores of ials are preferences, not ratings; use ndcg@10"
                     .into(),
@@ -63,9 +70,6 @@ impl TrainConfig {
                 ("--nonnegative", self.nonnegative),
                 ("--factors 0", self.factors.map(Rank::get) == Some(0)),
             ];
-            if self.algorithm != Als {
-                return wrong("--regularization auto goes with --algorithm als".into());
-            }
             if let Some((flag, _)) = fixed.iter().find(|(_, given)| *given) {
                 return wrong(format!("--regularization auto does not go with {flag}"));
             }
@@ -79,7 +83,10 @@ impl TrainConfig {
                 "--burn-in and --samples go with --inference gibbs; vb has --iterations".into(),
             );
         }
-        if self.algorithm == AlgorithmName::Bayes && !variational && self.iterations.is_some() {
+        if self.algorithm_name() == AlgorithmName::Bayes
+            && !variational
+            && self.iterations.is_some()
+        {
             return wrong(
                 "--iterations goes with --inference vb; gibbs has --burn-in and --samples".into(),
             );
@@ -94,10 +101,10 @@ impl TrainConfig {
             return wrong("--burn-in and --samples are too many together".into());
         }
         let rank = self.factors.map(Rank::get);
-        if rank == Some(0) && !matches!(self.algorithm, Als | Sgd) {
+        if rank == Some(0) && !matches!(self.algorithm_name(), Als | Sgd) {
             return wrong(format!(
                 "--algorithm {} needs --factors of at least 1",
-                self.algorithm.name()
+                self.algorithm_name().name()
             ));
         }
         if rank == Some(0) && (self.no_biases || self.nonnegative) {
@@ -111,8 +118,12 @@ impl TrainConfig {
                 "--nonnegative solves rows in its own way, so --solver does not go with it".into(),
             );
         }
-        if self.nonnegative && self.bias_reg.is_some() {
-            return wrong("--nonnegative fits no biases, so --bias-reg does not go with it".into());
+        let biases = [
+            ("--bias-reg", self.bias_reg.is_some()),
+            ("--bias-damping", self.bias_damping.is_some()),
+        ];
+        if let Some((flag, _)) = biases.iter().find(|(_, given)| *given && self.nonnegative) {
+            return wrong(format!("--nonnegative fits no biases, so {flag} does not go with it"));
         }
         if self.cg_steps.is_some() && self.solver != Some(SolverName::Cg) {
             return wrong("--cg-steps goes with --solver cg".into());

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Criterion;
-use super::names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};
+use super::names::{
+    AlgorithmName, ConfidenceName, CovarianceName, InferenceName, ScheduleName, SolverName,
+};
 use super::reading::LoadConfig;
 use crate::error::{Error, Result};
 use crate::load::TimeUse;
@@ -58,7 +60,8 @@ pub struct TrainConfig {
     #[serde(flatten)]
     pub load: LoadConfig,
 
-    /// Which ratings are held out to measure the model on.
+    /// Which ratings are held out to measure the model on. Errors are of predictions clipped to the range of
+    /// the training ratings.
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "RULE", default_value = "hash", help_heading = "Holdout")
@@ -87,7 +90,7 @@ pub struct TrainConfig {
     pub fold_in_ratio: Option<Fraction>,
     /// Ranking metrics to compute on the holdout at the end, for all users: precision@K, recall@K,
     /// recall-min@K, ndcg@K, map@K, mrr@K, hit-rate@K, auc, coverage@K, popularity-rank@K, gini@K.
-    /// None by default, with ials ndcg@10 and recall@20.
+    /// By default ndcg@10 and recall@20, with models of ratings for at most 10000 users.
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Holdout")
@@ -114,20 +117,20 @@ pub struct TrainConfig {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Holdout"))]
     pub refit: bool,
 
-    /// What is fitted, and how.
-    #[cfg_attr(
-        feature = "cli",
-        arg(short, long, value_name = "NAME", default_value = "als", help_heading = "Training")
-    )]
-    pub algorithm: AlgorithmName,
+    /// What is fitted, and how. [default: bayes; als where a setting is given that bayes has not; ials where
+    /// the files have no rating column]
+    #[cfg_attr(feature = "cli", arg(short, long, value_name = "NAME", help_heading = "Training"))]
+    pub algorithm: Option<AlgorithmName>,
+    /// Ratings of R and more are events, the others are left out: trains ials.
+    #[cfg_attr(feature = "cli", arg(long, value_name = "R", help_heading = "Training"))]
+    pub positive_from: Option<f64>,
     /// Number of factors (the rank): 1 to 4096; for als and sgd also 0, biases alone. [default: 64; bayes: 32; gd: 10]
     #[cfg_attr(
         feature = "cli",
         arg(short = 'k', long, alias = "rank", value_name = "K", help_heading = "Training")
     )]
     pub factors: Option<Rank>,
-    /// Most iterations: sweeps over users and items, epochs of sgd. [default: 15;
-    /// sgd: 20; gd: 700]
+    /// Most iterations: sweeps over users and items, epochs of sgd. [default: 15; bayes, sgd: 20; gd: 700]
     #[cfg_attr(
         feature = "cli",
         arg(short, long, alias = "max-iter", value_name = "N", help_heading = "Training")
@@ -135,8 +138,9 @@ pub struct TrainConfig {
     pub iterations: Option<Count>,
     /// Regularisation λ of the vectors. als, on standardised ratings: λ ρ(n) |p|² with
     /// ρ(n) = n̄ (n/n̄)^e for a row of n ratings. ials: λ (n + α₀ N)^e |p|², N the rows of the other
-    /// side. auto, with als: chosen on ratings set aside from the training ones, which then count again.
-    /// [default: 0.15; ials: 0.01]
+    /// side. A larger λ draws predictions to the mean: less noise, less detail. auto: chosen on ratings
+    /// set aside from the training ones, which then count again. [default: 1.2 over the fourth root of
+    /// mean ratings per user times mean ratings per item; ials: 0.01]
     #[cfg_attr(
         feature = "cli",
         arg(short, long, alias = "lambda", value_name = "L", help_heading = "Training")
@@ -145,7 +149,11 @@ pub struct TrainConfig {
     /// Exponent e: 0 plain ridge, 1 weighted by the number of ratings (ALS-WR). [default: 0.5; ials: 1]
     #[cfg_attr(feature = "cli", arg(long, value_name = "E", help_heading = "Training"))]
     pub reg_exponent: Option<Exponent>,
-    /// λ of the biases. [default: 0.1]
+    /// Damping of the biases of als and sgd: every user and item counts as if it had so many ratings
+    /// of the mean more. [default: 4; 0 with --bias-reg]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Training"))]
+    pub bias_damping: Option<NonNegative>,
+    /// λ of the biases, scaled with the number of ratings as λ of the vectors is. [default: 0]
     #[cfg_attr(feature = "cli", arg(long, value_name = "L", help_heading = "Training"))]
     pub bias_reg: Option<NonNegative>,
     /// λ of the user vectors, if another than --regularization.
@@ -174,7 +182,7 @@ pub struct TrainConfig {
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     pub nonnegative: bool,
     /// Stop when the objective improves by less than this share; 0 never stops early.
-    /// [default: 0.0001; sgd, gd: 0]
+    /// [default: 0.0001; sgd, gd: 0; bayes: 0.02 for each unknown per rating, at most 0.02]
     #[cfg_attr(feature = "cli", arg(long, value_name = "TOL", help_heading = "Training"))]
     pub tol: Option<NonNegative>,
     /// Stop after N measured iterations without a better --criterion on a validation part cut from the
@@ -203,6 +211,9 @@ pub struct TrainConfig {
     /// where --burn-in or --samples is given]
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Bayesian (bayes)"))]
     pub inference: Option<InferenceName>,
+    /// Which users and items of vb have which covariance. [default: shared]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Bayesian (bayes)"))]
+    pub covariance: Option<CovarianceName>,
     /// Iterations of gibbs before its first sample. [default: 50]
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Bayesian (bayes)"))]
     pub burn_in: Option<Natural>,
@@ -232,7 +243,8 @@ pub struct TrainConfig {
         arg(long, value_name = "E", help_heading = "Implicit feedback (ials)")
     )]
     pub epsilon: Option<NonNegative>,
-    /// Weight α₀ of every pair that is not observed. [default: 0.1 with unit, else 1]
+    /// Weight α₀ of every pair that is not observed. A larger one draws scores to 0 and favours what is
+    /// popular. [default: with unit 15 ratings / (users × items), else 1]
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "A", help_heading = "Implicit feedback (ials)")
@@ -251,6 +263,10 @@ pub struct TrainConfig {
         arg(short = 'j', long, value_name = "N", help_heading = "Training")
     )]
     pub threads: Option<Threads>,
+    /// Do not keep the prepared ratings in the model: recommend, evaluate and update then read the rating
+    /// files again, which must still be the same ones.
+    #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
+    pub drop_ratings: bool,
 }
 
 impl Default for TrainConfig {
@@ -259,6 +275,7 @@ impl Default for TrainConfig {
             input: Vec::new(),
             output: None,
             force: false,
+            drop_ratings: false,
             load: LoadConfig::default(),
             holdout: Holdout::Hash,
             test_ratio: Fraction::literal(0.1),
@@ -272,11 +289,13 @@ impl Default for TrainConfig {
             folds: None,
             test_file: Vec::new(),
             refit: false,
-            algorithm: AlgorithmName::Als,
+            algorithm: None,
+            positive_from: None,
             factors: None,
             iterations: None,
             regularization: None,
             reg_exponent: None,
+            bias_damping: None,
             bias_reg: None,
             user_reg: None,
             item_reg: None,
@@ -292,6 +311,7 @@ impl Default for TrainConfig {
             learning_rate: None,
             schedule: None,
             inference: None,
+            covariance: None,
             burn_in: None,
             samples: None,
             keep_samples: None,
@@ -386,7 +406,7 @@ impl TrainConfig {
     pub fn identity(&self) -> serde_json::Value {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(map) = value.as_object_mut() {
-            for key in ["input", "output", "force", "threads", "folds"] {
+            for key in ["input", "output", "force", "threads", "folds", "drop_ratings"] {
                 map.remove(key);
             }
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::{AlgorithmName, Durations, Event, Observer, TrainConfig};
+use super::{Durations, Event, Observer, TrainConfig};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::load::prepare::{Duplicates, Preparation, Prepared, merge, prepare};
@@ -109,7 +109,7 @@ fn read_cells(config: &TrainConfig, reading: &mut Reading<'_>) -> Result<(Inputs
     let Reading { stop, observer, .. } = *reading;
     let since = Instant::now();
     let progress = |done, total| observer(&Event::Reading(done, total));
-    let counts = config.algorithm == AlgorithmName::Ials;
+    let counts = config.reads_counts();
     let options = LoadOptions { counts, ..config.load.options(config.time_use()) };
     let mut interactions = load((&config.input, &config.test_file), &options, stop, &progress)?;
     reading.durations.parse = since.elapsed().as_secs_f64();
@@ -134,6 +134,7 @@ fn read_cells(config: &TrainConfig, reading: &mut Reading<'_>) -> Result<(Inputs
         minimum: config.load.minimum(),
         boundary,
         counts,
+        least: config.positive_from,
     };
     let prepared = prepare(interactions, &preparation, stop)?;
     reading.durations.csr += since.elapsed().as_secs_f64();

@@ -266,7 +266,9 @@ impl<'a> Evaluator<'a> {
         };
         let ranked = Ranked::new(held, &relevance);
         let metrics = &self.config.metrics;
-        let vectors = (&factors.users.vectors, &factors.items);
+        let rank_by = self.config.rank_by.unwrap_or_default();
+        let items = held.ranked_items(&factors.items, &self.model.scale, rank_by);
+        let vectors = (&factors.users.vectors, items.as_ref().unwrap_or(&factors.items));
         let ranking = ranked.measure(vectors, metrics, self.kernels, self.stop)?;
         let ranked_in = since.elapsed().as_secs_f64();
         let popular = ranked.popular(metrics, self.kernels, self.stop)?;
@@ -380,7 +382,8 @@ impl<'a> Evaluator<'a> {
             fold_in_side(&rows.collect::<Vec<_>>(), &self.training)
         });
         let held = Held { fold_in: widened.as_ref(), ..*held };
-        let folded = held.folded(&bias_only, (&fit.factors, fit.scale), self.kernels, self.stop)?;
+        let folded =
+            held.folded(&bias_only, (&fit.factors, fit.scale, None), self.kernels, self.stop)?;
         let factors = folded.as_ref().unwrap_or(&fit.factors);
         let errors = held.errors(&Scorer { factors, scale: fit.scale });
         baselines.bias_only = Errors::from(&errors.clipped);

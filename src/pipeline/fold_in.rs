@@ -100,7 +100,7 @@ pub fn fold_in(config: &FoldInConfig, stop: &AtomicBool) -> Result<FoldedIn> {
     let since = Instant::now();
     let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold();
     let (model, manifest) = read_model(&config.model)?;
-    solves_rows(&manifest, "fold-in")?;
+    solves_rows((&model, &manifest), "fold-in")?;
     let mut durations =
         FoldInSeconds { load: since.elapsed().as_secs_f64(), ..FoldInSeconds::default() };
     with_threads(config.threads.map(|t| t.get() as usize), || {

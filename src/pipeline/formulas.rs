@@ -7,12 +7,16 @@ impl TrainConfig {
     /// What is minimised, for the manifest.
     pub(super) fn objective_text(&self) -> String {
         let c = self.resolved();
-        match c.algorithm {
+        match c.algorithm_name() {
             AlgorithmName::Gd => "mean over ratings (r - p.q)^2".into(),
             AlgorithmName::Als | AlgorithmName::Sgd => {
                 let z = if c.no_mean { "r" } else { "(r - mean) / scale" };
                 let biases = if c.no_biases { "" } else { " - b_u - b_i" };
-                let penalty = if c.no_biases { "" } else { " + lambda_biases * rho(n) * bias^2" };
+                let penalty = if c.no_biases {
+                    ""
+                } else {
+                    " + (bias_damping + lambda_biases * rho(n)) * bias^2"
+                };
                 format!(
                     "sum over ratings w ({z}{biases} - p.q)^2 + lambda * rho(n) * |vector|^2{penalty}"
                 )
@@ -50,8 +54,8 @@ impl TrainConfig {
     }
 
     /// How the regularisation grows with a row's number of ratings, for the manifest.
-    pub(super) const fn weighting_text(&self) -> &'static str {
-        match self.algorithm {
+    pub(super) fn weighting_text(&self) -> &'static str {
+        match self.algorithm_name() {
             AlgorithmName::Als | AlgorithmName::Sgd => {
                 "lambda * mean_n * (n / mean_n)^reg_exponent"
             }

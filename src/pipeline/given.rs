@@ -2,9 +2,9 @@
 
 use std::sync::atomic::AtomicBool;
 
+use super::TrainConfig;
 use super::reading::LoadConfig;
 use super::record::Source;
-use super::{AlgorithmName, TrainConfig};
 use crate::error::{Error, Result};
 use crate::load::prepare::{Preparation, Prepared, prepare};
 use crate::load::{InputReport, LoadOptions, TimeUse, load};
@@ -27,7 +27,7 @@ pub(super) fn read_given(
     stop: &AtomicBool,
     warnings: &mut Vec<String>,
 ) -> Result<Given> {
-    let counts = settings.algorithm == AlgorithmName::Ials;
+    let counts = settings.reads_counts();
     let mut read = |reading: &LoadConfig| -> Result<Given> {
         let duplicates = reading.duplicates.or(settings.resolved().load.duplicates);
         let reading = LoadConfig { duplicates, ..reading.clone() };
@@ -43,6 +43,7 @@ pub(super) fn read_given(
             minimum: reading.minimum(),
             boundary: None,
             counts,
+            least: settings.positive_from,
         };
         let prepared = prepare(interactions, &preparation, stop)?;
         let Prepared { cells, users, items, .. } = prepared;

@@ -6,11 +6,11 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{Event, LoadConfig, Observer, with_threads};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
 use crate::linalg::{Matrix, NormalEquations};
-use crate::load::prepare::{Preparation, prepare};
-use crate::load::{BadRows, TimeUse, load, time};
+use crate::load::prepare::{Duplicates, Preparation, prepare};
+use crate::load::{BadRows, LoadOptions, TimeUse, load, time};
 use crate::metric::{Bin, histogram};
 use crate::param::{Rank, Threads};
 
@@ -67,6 +67,8 @@ pub struct Inspection {
     pub ratings_per_item: Vec<usize>,
     /// Earliest and latest time.
     pub time_range: Option<(String, String)>,
+    /// Whether there is no rating column, so that every row is an event or a count: train takes ials.
+    pub events: bool,
     /// What training would take.
     pub cost: Cost,
 }
@@ -122,7 +124,16 @@ pub fn inspect(
         options.bad_rows = BadRows::Quarantine;
         options.max_bad_rows = 1_000_000;
         let progress = |done, total| observer(&Event::Reading(done, total));
-        let interactions = load((&config.input, &[]), &options, stop, &progress)?;
+        let found = load((&config.input, &[]), &options, stop, &progress);
+        let stdin = config.input.iter().any(|input| input == "-");
+        let unsaid = config.load.rating_col.is_none() && !stdin;
+        let (interactions, events) = match found {
+            Err(Error::MissingColumn { role: "rating", .. }) if unsaid => {
+                let options = LoadOptions { counts: true, ..options };
+                (load((&config.input, &[]), &options, stop, &progress)?, true)
+            }
+            found => (found?, false),
+        };
         let times = interactions.chunks.iter().filter_map(|c| c.times.as_ref()).flatten().copied();
         let time_range = times.fold(None, |range: Option<(i64, i64)>, t| {
             Some(range.map_or((t, t), |(lo, hi)| (lo.min(t), hi.max(t))))
@@ -137,7 +148,10 @@ pub fn inspect(
         let bad_rows = interactions.rejects.len() as u64;
         let first_bad_row = interactions.rejects.first().map(ToString::to_string);
         let preparation = Preparation {
-            duplicates: config.load.duplicates(),
+            duplicates: match events {
+                true => config.load.duplicates.unwrap_or(Duplicates::Sum),
+                false => config.load.duplicates(),
+            },
             minimum: config.load.minimum(),
             ..Preparation::default()
         };
@@ -170,6 +184,7 @@ pub fn inspect(
             ratings_per_user: percentiles(by_user),
             ratings_per_item: percentiles(by_item),
             time_range: time_range.map(|(lo, hi)| (time::iso(lo), time::iso(hi))),
+            events,
             cost: cost(config.factors, users, items, ratings),
         })
     })

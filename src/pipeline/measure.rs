@@ -11,7 +11,9 @@ use crate::linalg::Matrix;
 use crate::linalg::simd::Kernels;
 use crate::metric::ranking::{Judgements, Ranking, RankingMetric, rank};
 use crate::metric::{HoldoutErrors, holdout_errors};
-use crate::model::{Embedding, Factors, Ranker, Scale, Scorer, mean_norm};
+use crate::model::{
+    Embedding, Factors, RankBy, Ranker, Scale, Scorer, Uncertainty, by_relevance, mean_norm,
+};
 use crate::ratings::{Cell, Known, Ratings, Side};
 use crate::split::mix;
 use crate::train::{Algorithm, Fitted};
@@ -49,14 +51,32 @@ impl<'a> Held<'a> {
     pub(super) fn folded(
         &self,
         algorithm: &dyn Algorithm,
-        (factors, scale): (&Factors, Scale),
+        (factors, scale, uncertainty): (&Factors, Scale, Option<&Uncertainty>),
         kernels: Kernels,
         stop: &AtomicBool,
     ) -> Result<Option<Factors>> {
         let Some(side) = self.fold_in else { return Ok(None) };
         let fitted = Fitted::new(factors, scale, self.ratings, kernels, stop);
+        let fitted = fitted.with_uncertainty(uncertainty);
         let users = algorithm.fold_in(&fitted, (Axis::User, side))?;
         Ok(Some(Factors { users, items: factors.items.clone() }))
+    }
+
+    /// The items as lists are ordered by them, where it is not by their scores alone: of a model of ratings
+    /// by relevance.
+    pub(super) fn ranked_items(
+        &self,
+        items: &Embedding,
+        scale: &Scale,
+        rank_by: RankBy,
+    ) -> Option<Embedding> {
+        let by_item = &self.ratings.by_item;
+        let count = |item| by_item.count(item) as u32;
+        let counts = || (0..items.biases.len()).map(count).collect::<Vec<u32>>();
+        // Factors are on standardised ratings where their scale has a deviation.
+        let deviation = || self.ratings.moments().deviation / scale.deviation;
+        (scale.rates() && rank_by == RankBy::Relevance)
+            .then(|| by_relevance(items, &counts(), deviation()))
     }
 
     /// Errors of factors that hold the vectors of all users who are measured.
@@ -149,6 +169,11 @@ impl<'a> Ranked<'a> {
             judgements.seen.push(numbered.filter(|&number| number != u32::MAX));
         }
         Self { held, candidates, judgements, unknown_users }
+    }
+
+    /// See [`Held::ranked_items`]: by relevance.
+    pub(super) fn items(&self, items: &Embedding, scale: &Scale) -> Option<Embedding> {
+        self.held.ranked_items(items, scale, RankBy::Relevance)
     }
 
     /// The candidates' training ratings.

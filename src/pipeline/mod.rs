@@ -14,6 +14,7 @@ mod formulas;
 mod given;
 mod history;
 mod inspect;
+mod laws;
 mod lists;
 mod measure;
 mod names;
@@ -44,9 +45,13 @@ pub(crate) use inspect::cost;
 pub use inspect::{Cost, InspectConfig, InspectedInput, Inspection, inspect};
 pub use lists::{Because, Destination, List, Listed, TitleConfig};
 pub use measure::RankingMetrics;
-pub use names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};
+pub use names::{
+    AlgorithmName, ConfidenceName, CovarianceName, InferenceName, ScheduleName, SolverName,
+};
 pub use predict::{Intervals, PairsOutcome, predict_pairs};
-pub(crate) use publish::{Outcome, input_entries, output_entry, reject_entry, tool, write_files};
+pub(crate) use publish::{
+    Outcome, input_entries, keep_ratings, output_entry, reject_entry, tool, write_files,
+};
 pub use reading::LoadConfig;
 pub use recommend::{RecommendConfig, RecommendSeconds, Recommended, recommend};
 pub(crate) use record::recorded;
@@ -156,5 +161,12 @@ fn processor_seconds() -> Option<f64> {
 pub(crate) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string(Path::new("/proc/self/status")).ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Memory that can be had without swapping, in bytes, where the system tells (Linux).
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }

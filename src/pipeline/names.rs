@@ -63,6 +63,17 @@ pub enum InferenceName {
     Vb,
 }
 
+/// Which rows of a variational posterior have which covariance, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum CovarianceName {
+    /// Users (or items) with similar numbers of ratings share one.
+    Shared,
+    /// Every user and item has its own: five times the time, k²/2 numbers of memory each.
+    Own,
+}
+
 /// How the rate of sgd shrinks, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]

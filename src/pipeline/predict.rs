@@ -14,31 +14,39 @@ use crate::store::{Manifest, read_samples, write_predictions};
 /// Pairs between the one that is scored and the one whose vectors are fetched.
 const AHEAD: usize = 16;
 
-/// How far ratings lie from a model's predictions, from samples of the posterior.
+/// How far ratings lie from a model's predictions, from samples of the posterior, or from its covariances.
 #[derive(Debug, Clone)]
 pub struct Intervals {
+    /// Samples; the model itself, and its vectors on standardised ratings, where there are none.
     samples: Vec<Model>,
+    posterior: Option<(Model, f64)>,
     /// Standard deviation of a rating around its prediction, in ratings.
     noise: f64,
 }
 
 impl Intervals {
-    /// The samples that a model directory keeps.
+    /// The samples that a model directory keeps, or else its posterior.
     ///
     /// # Errors
-    /// [`Error::Usage`] where it keeps none, and those of reading them.
-    pub fn read(path: &Path, manifest: &Manifest) -> Result<Self> {
+    /// [`Error::Usage`] where it keeps neither, and those of reading them.
+    pub fn read(path: &Path, model: &Model, manifest: &Manifest) -> Result<Self> {
         let samples = read_samples(path, manifest)?;
-        match (samples.is_empty(), manifest.model.noise) {
-            (false, Some(noise)) => Ok(Self { samples, noise }),
+        let deviation = manifest.model.scale;
+        let posterior = model.uncertainty.is_some().then(|| {
+            let mut model = model.clone();
+            model.factors.rescale(1.0 / deviation);
+            (model, deviation)
+        });
+        match (samples.is_empty() && posterior.is_none(), manifest.model.noise) {
+            (false, Some(noise)) => Ok(Self { samples, posterior, noise }),
             _ => Err(Error::Usage(format!(
-                "--interval: {} holds no samples; train it with --algorithm bayes --keep-samples 20",
+                "--interval: {} keeps no posterior; train it with --algorithm bayes",
                 path.display()
             ))),
         }
     }
 
-    /// Predictive standard deviation of one rating: `√(variance over the samples + noise²)`. Users and
+    /// Predictive standard deviation of one rating: `√(variance of the prediction + noise²)`. Users and
     /// items are positions in the model; none where one is unknown, for the samples say nothing of it.
     #[must_use]
     pub fn deviation(
@@ -47,6 +55,14 @@ impl Intervals {
         user: Option<usize>,
         item: Option<usize>,
     ) -> Option<f64> {
+        let noise = self.noise * self.noise;
+        if let (true, Some((model, deviation))) = (self.samples.is_empty(), &self.posterior) {
+            let (user, item) = (user?, item?);
+            let users = (&model.factors.users, user, model.users.counts[user] as usize);
+            let items = (&model.factors.items, item, model.items.counts[item] as usize);
+            let variance = model.uncertainty.as_ref()?.variance(users, items);
+            return Some((variance * deviation * deviation + noise).sqrt());
+        }
         let (user, item) = (Some(user?), Some(item?));
         let count = self.samples.len() as f64;
         let (mut sum, mut squares) = (0.0, 0.0);
@@ -56,7 +72,7 @@ impl Intervals {
             squares += score * score;
         }
         let mean = sum / count;
-        Some(((squares / count - mean * mean).max(0.0) + self.noise * self.noise).sqrt())
+        Some(((squares / count - mean * mean).max(0.0) + noise).sqrt())
     }
 }
 

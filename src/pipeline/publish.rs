@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::BufWriter;
 use std::time::Instant;
 
-use super::dataset::Inputs;
+use super::dataset::{Dataset, Inputs};
 use super::report::{Durations, Metrics, Report};
 use super::{TrainConfig, digest, now, pretty, resources};
 use crate::error::{Error, Result};
@@ -17,9 +17,9 @@ use crate::param::{Automatic, NonNegative};
 use crate::ratings::Moments;
 use crate::split::{HASH_NAME, Split};
 use crate::store::{
-    Data, FORMAT_VERSION, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest, MeasuredScale,
-    ModelEntry, OutDir, OutputEntry, SplitEntry, Stamp, Tool, USER_FACTORS, sample_prefix,
-    write_factors,
+    Data, FORMAT_VERSION, HOLDOUT_RATINGS, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest,
+    MeasuredScale, ModelEntry, OutDir, OutputEntry, POSTERIOR, SplitEntry, Stamp, TRAINING_RATINGS,
+    Tool, USER_FACTORS, sample_prefix, write_factors, write_posterior, write_ratings,
 };
 use crate::train::StopReason;
 
@@ -53,7 +53,7 @@ pub(crate) struct Outcome {
 /// Writes the files, the manifest last, and moves them into place.
 pub(super) fn publish(
     config: &TrainConfig,
-    out: OutDir,
+    (out, kept): (OutDir, Vec<OutputEntry>),
     mut outcome: Outcome,
     metrics: Metrics,
     warnings: Vec<String>,
@@ -62,6 +62,7 @@ pub(super) fn publish(
 ) -> Result<Report> {
     let since = Instant::now();
     let mut manifest = write_files(config, &out, &mut outcome, &metrics, (started_at, &[]))?;
+    manifest.outputs.extend(kept);
     durations.export = since.elapsed().as_secs_f64();
     durations.total = started.elapsed().as_secs_f64();
     manifest.durations_s = serde_json::to_value(durations).unwrap_or_default();
@@ -135,6 +136,29 @@ pub(crate) fn write_files(
     })
 }
 
+/// Writes the prepared ratings, so that the model can be used when its files are gone or other ones; what was written.
+pub(crate) fn keep_ratings(
+    config: &TrainConfig,
+    out: &OutDir,
+    data: &Dataset,
+) -> Result<Vec<OutputEntry>> {
+    let parts = &data.parts;
+    // Held-out users have ratings in three parts; the files are needed for them.
+    if config.drop_ratings || !parts.fold_in.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut entries = Vec::new();
+    for (name, cells) in [(TRAINING_RATINGS, &parts.training), (HOLDOUT_RATINGS, &parts.holdout)] {
+        if cells.is_empty() {
+            continue;
+        }
+        let ids = (&data.users, &data.items);
+        let schema = write_ratings(&out.file(name), &out.final_path(name), cells, ids)?;
+        entries.push(output_entry(out, name, cells.len(), &schema)?);
+    }
+    Ok(entries)
+}
+
 /// Cargo features, and whether this build has them.
 const FEATURES: [(&str, bool); 2] = [("files", true), ("cli", cfg!(feature = "cli"))];
 
@@ -168,6 +192,12 @@ pub(super) fn write_model(
         || write(Axis::Item, ITEM_FACTORS, &model.items, &model.factors.items),
     );
     outputs.extend([users?, items?]);
+    if let Some(uncertainty) = &model.uncertainty {
+        let name = format!("{prefix}{POSTERIOR}");
+        let shown = out.final_path(&name);
+        let schema = write_posterior(&out.file(&name), &shown, uncertainty)?;
+        outputs.push(output_entry(out, &name, 0, &schema)?);
+    }
     Ok(())
 }
 
@@ -301,7 +331,7 @@ fn model_entry(config: &TrainConfig, outcome: &Outcome) -> ModelEntry {
     let model = &outcome.model;
     let lambda = config.regularization.and_then(Automatic::value).map_or(0.0, NonNegative::get);
     ModelEntry {
-        algorithm: config.algorithm.name().into(),
+        algorithm: config.algorithm_name().name().into(),
         objective: config.objective_text(),
         scores: if model.scale.rates() { "ratings" } else { "preferences" }.into(),
         k: config.rank() as u32,
@@ -309,6 +339,8 @@ fn model_entry(config: &TrainConfig, outcome: &Outcome) -> ModelEntry {
         lambda_users: regularization.users,
         lambda_items: regularization.items,
         lambda_biases: regularization.biases,
+        bias_damping: regularization.damping,
+        unobserved_weight: config.unobserved_weight.map(NonNegative::get),
         scale: outcome.deviation,
         lambda_raw: lambda * outcome.deviation,
         weighting: config.weighting_text().into(),

@@ -18,7 +18,7 @@ use super::{Event, Observer, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id, Ids};
 use crate::load::table::{Table, read_ids};
-use crate::model::{Asked, Caps, Model, Recommendation, Recommender, Rules};
+use crate::model::{Asked, Caps, Model, RankBy, Recommendation, Recommender, Rules, by_relevance};
 use crate::store::{Manifest, RowShape, Rows, read_model};
 
 /// What came of recommending.
@@ -88,9 +88,27 @@ pub fn recommend(
         };
         // Before the ratings are read: what is there already is said at once.
         let taker = Taker::new(to, shape)?;
-        let session = Session::new(config, &model, &manifest, stop, observer)?;
+        let ranked = ranked(config, &model, &manifest)?;
+        let models = (&model, ranked.as_ref().unwrap_or(&model));
+        let session = Session::new(config, models, &manifest, stop, observer)?;
         session.run(taker, since, observer)
     })
+}
+
+/// The model whose scores lists are ordered by, where they are not its own.
+fn ranked(config: &RecommendConfig, model: &Model, manifest: &Manifest) -> Result<Option<Model>> {
+    let rates = model.scale.rates();
+    if config.rank_by == Some(RankBy::Relevance) && !rates {
+        let message = "--rank-by goes with models of ratings: the scores of ials are relevance";
+        return Err(Error::Usage(message.into()));
+    }
+    let wanted = rates && config.rank_by.unwrap_or_default() == RankBy::Relevance;
+    Ok(wanted.then(|| {
+        let mut ranked = model.clone();
+        let items = &model.factors.items;
+        ranked.factors.items = by_relevance(items, &model.items.counts, manifest.data.std);
+        ranked
+    }))
 }
 
 /// A user as asked for.
@@ -129,7 +147,7 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(
         config: &'a RecommendConfig,
-        model: &'a Model,
+        (model, ranked): (&'a Model, &'a Model),
         manifest: &'a Manifest,
         stop: &'a AtomicBool,
         observer: &Observer<'_>,
@@ -138,7 +156,7 @@ impl<'a> Session<'a> {
         // What can be wrong with small files is said before large ones are read.
         let listed = listed_users(config, &model.users.ids, &mut warnings)?;
         let titles = config.titles.titles(&model.items.ids, &mut warnings)?;
-        let recommender = Recommender::new(model, rules(config, &model.items.ids, &mut warnings)?);
+        let recommender = Recommender::new(ranked, rules(config, &model.items.ids, &mut warnings)?);
         if recommender.candidates() == 0 {
             let message =
                 "no item is left that may be recommended (--allow, --deny, --min-support)";
@@ -146,7 +164,7 @@ impl<'a> Session<'a> {
         }
         let explaining = config.explain.is_some();
         if explaining {
-            solves_rows(manifest, "--explain")?;
+            solves_rows((model, manifest), "--explain")?;
         }
         let seen = Seen {
             model: &config.model,

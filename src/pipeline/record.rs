@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::ids::{Axis, Id, Ids};
 use crate::load::prepare::Duplicates;
 use crate::load::{self, expand, fingerprint};
+use crate::model::Model;
 use crate::param::{Automatic, NonNegative};
 use crate::ratings::Cell;
 use crate::remote::is_url;
@@ -249,11 +250,16 @@ pub(super) fn replay_folded(
 }
 
 /// Whether rows of a model are solved exactly, which `what` needs.
-pub(super) fn solves_rows(manifest: &Manifest, what: &str) -> Result<()> {
+pub(super) fn solves_rows((model, manifest): (&Model, &Manifest), what: &str) -> Result<()> {
     match manifest.model.algorithm.as_str() {
         "als" | "ials" => Ok(()),
+        "bayes" if model.uncertainty.is_some() => Ok(()),
+        "bayes" => Err(Error::Usage(format!(
+            "{what} needs the posterior, which this model does not keep: train it again by bayes with \
+             --inference vb"
+        ))),
         other => Err(Error::Usage(format!(
-            "{what} needs exact solves of rows, which models of als and ials have; {other} has none"
+            "{what} needs exact solves of rows, which models of bayes, als and ials have; {other} has none"
         ))),
     }
 }
@@ -290,8 +296,15 @@ pub(crate) fn recorded(manifest: &Manifest) -> Result<TrainConfig> {
     let config = serde_json::from_value(manifest.config.clone());
     let mut config: TrainConfig =
         config.map_err(|e| Error::Usage(format!("the settings in the model's manifest: {e}")))?;
-    if config.regularization == Some(Automatic::Auto) {
-        config.regularization = NonNegative::new(manifest.model.lambda).ok().map(Automatic::Value);
+    // What was chosen from the ratings, by a law or a search.
+    if config.regularization.is_none_or(|lambda| lambda == Automatic::Auto) {
+        config.regularization = NonNegative::new(manifest.model.lambda)
+            .ok()
+            .filter(|_| matches!(manifest.model.algorithm.as_str(), "als" | "ials" | "sgd"))
+            .map(Automatic::Value);
+    }
+    if let (None, Some(weight)) = (config.unobserved_weight, manifest.model.unobserved_weight) {
+        config.unobserved_weight = NonNegative::new(weight).ok();
     }
     Ok(config)
 }

@@ -3,6 +3,7 @@
 mod auto;
 mod fit;
 mod folds;
+mod hints;
 mod previous;
 
 pub(super) use fit::{Fitted, Sets};
@@ -14,16 +15,15 @@ use std::time::Instant;
 
 use super::checkpoint::Checkpoints;
 use super::dataset::{Dataset, Reading, all_cells, fold_in_side, union, values};
-use super::publish::{Outcome, publish};
+use super::publish::{Outcome, keep_ratings, publish};
 use super::report::{Durations, Metrics, Report};
-use super::{AlgorithmName, Event, Observer, TrainConfig, now, with_threads};
+use super::{Event, Observer, TrainConfig, now, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
 use crate::load::prepare::Duplicates;
 use crate::metric::histogram;
 use crate::model::Model;
-use crate::param::{Automatic, NonNegative};
 use crate::ratings::{Cell, Ratings, Side};
 use crate::split::{Parts, Split};
 use crate::store::{DirKind, OutDir};
@@ -35,17 +35,27 @@ use crate::train::Fit;
 /// Every failure leaves what was there before as it was, and nothing half-written.
 pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -> Result<Report> {
     let out = OutDir::create(config.check()?, config.force, DirKind::Model)?;
-    let config = &config.resolved();
     let threads = config.threads.map(|t| t.get() as usize);
     with_threads(threads, || {
-        let mut run = Training::new(config.clone(), stop, observer);
+        let mut run = Training::new(config.resolved(), stop, observer);
         let started_at = now();
-        let data = run.dataset()?;
+        let data = match run.dataset() {
+            Err(Error::MissingColumn { role: "rating", .. }) if config.may_be_events() => {
+                let events = config.of_events();
+                events.check()?;
+                run.config = events.resolved();
+                run.warnings.push(NO_RATINGS.into());
+                run.dataset()?
+            }
+            data => data?,
+        };
+        let settings = run.config.clone();
+        let kept = keep_ratings(&settings, &out, &data)?;
         let (outcome, metrics) = run.train(data)?;
         observer(&Event::Phase("writing"));
         publish(
-            config,
-            out,
+            &settings,
+            (out, kept),
             outcome,
             metrics,
             run.warnings,
@@ -54,6 +64,10 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
         )
     })
 }
+
+/// What is said where there is no rating column.
+const NO_RATINGS: &str = "no rating column, so every row is an event: training ials. If a column holds \
+                          ratings, name it: --rating-col NAME (-a bayes)";
 
 /// What goes with a training that is one of many.
 #[derive(Default)]
@@ -75,6 +89,8 @@ pub(crate) struct Training<'a> {
     pub durations: Durations,
     pub warnings: Vec<String>,
     pub setup: Setup<'a>,
+    /// Ranking metrics were not asked for: they are measured on a sample of the users.
+    unasked_metrics: bool,
 }
 
 impl<'a> Training<'a> {
@@ -93,6 +109,7 @@ impl<'a> Training<'a> {
             durations: Durations::default(),
             warnings: Vec::new(),
             setup: Setup::default(),
+            unasked_metrics: false,
         }
     }
 
@@ -105,6 +122,10 @@ impl<'a> Training<'a> {
     /// Fits and measures as the settings say.
     pub(crate) fn train(&mut self, mut data: Dataset) -> Result<(Outcome, Metrics)> {
         let duplicates = self.config.load.duplicates();
+        if self.config.metrics.is_empty() {
+            self.config.metrics = TrainConfig::unasked_metrics();
+            self.unasked_metrics = true;
+        }
         let folds = self.config.folds.map(|k| self.cross_validate(&data, k.get())).transpose()?;
         let since = Instant::now();
         let all = (self.config.refit
@@ -119,26 +140,17 @@ impl<'a> Training<'a> {
         }
         self.durations.csr += since.elapsed().as_secs_f64();
         let named = |error| name_row(error, &users, &items);
-        if self.config.regularization == Some(Automatic::Auto) {
-            let kept = self.setup.checkpoints.as_ref().and_then(Checkpoints::chosen);
-            let chosen = match kept.and_then(|kept| NonNegative::new(kept).ok()) {
-                Some(kept) => kept,
-                None => self.choose_regularization(&training, &users, &items).map_err(named)?,
-            };
-            if let Some(checkpoints) = &self.setup.checkpoints {
-                checkpoints.choose(chosen.get());
-            }
-            self.config.regularization = Some(Automatic::Value(chosen));
-        }
+        self.choose(&training, &users, &items).map_err(named)?;
         let since = Instant::now();
         let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
         let looked_at = looked_at(&self.config, &training, &validation, (&users, &items));
         drop(training);
+        self.config = self.config.settled(&ratings);
         let moments = ratings.moments();
         let fold_in = fold_in_side(&fold_in, &ratings);
         self.durations.csr += since.elapsed().as_secs_f64();
-        if moments.min == moments.max && self.config.algorithm != AlgorithmName::Ials {
-            self.warnings.push("all training ratings are equal: there is nothing to learn".into());
+        if self.config.algorithm_name().rates() {
+            self.warnings.extend(hints::of_values(&ratings, &moments));
         }
 
         let (user_keys, item_keys) = (users.keys("user"), items.keys("item"));
@@ -170,12 +182,17 @@ impl<'a> Training<'a> {
             measured.baselines.previous_model = Some(compared);
             self.durations.eval += since.elapsed().as_secs_f64();
         }
+        self.warnings.extend(hints::of_fit(&self.config, &measured));
         let metrics = Metrics { folds, posterior, iteration, curve, ..measured };
         let samples = kept_samples(&mut fit, &users, &items, &ratings);
         fit.factors.rescale(fit.scale.deviation);
+        let uncertainty = fit.averaged.as_mut().and_then(|a| a.uncertainty.take());
+        let model = Model::new(&fit.factors, &users, &items, &ratings, &fit.scale);
+        let model = Model { uncertainty, ..model };
+        self.warnings.extend(hints::of_model(&self.config, &model));
         let mut outcome = Outcome {
             config: self.config.clone(),
-            model: Model::new(&fit.factors, &users, &items, &ratings, &fit.scale),
+            model,
             samples,
             noise: fit.averaged.as_ref().map(|a| a.noise),
             measured: None,
@@ -235,7 +252,9 @@ impl<'a> Training<'a> {
         let algorithm = self.config.algorithm(Some(outcome.iteration));
         let mut fit = self.refitted(&sets, &*algorithm)?;
         fit.factors.rescale(fit.scale.deviation);
+        let uncertainty = fit.averaged.as_mut().and_then(|a| a.uncertainty.take());
         let model = Model::new(&fit.factors, users, items, &ratings, &fit.scale);
+        let model = Model { uncertainty, ..model };
         outcome.samples = kept_samples(&mut fit, users, items, &ratings);
         outcome.noise = fit.averaged.as_ref().map(|a| a.noise);
         outcome.measured = Some(std::mem::replace(&mut outcome.model, model));

@@ -2,6 +2,7 @@
 
 mod outcome;
 mod space;
+mod standard;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -30,9 +31,10 @@ const HALVING: u32 = 3;
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TuneConfig {
-    /// What to tune (TOML): method, trials, and the values of each setting.
+    /// What to tune (TOML): method, trials, and the values of each setting. By default the standard space of
+    /// the algorithm, which the README lists.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", help_heading = "Tuning"))]
-    pub space: PathBuf,
+    pub space: Option<PathBuf>,
     /// Start no trial after this many seconds.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Tuning"))]
     pub max_seconds: Option<Count>,
@@ -86,7 +88,10 @@ pub fn tune(config: &TuneConfig, stop: &AtomicBool, observer: &Observer<'_>) -> 
         let message = format!("--seed {}: best.toml holds numbers up to {}", base.seed, i64::MAX);
         return Err(Error::Usage(message));
     }
-    let space = Space::read(&config.space, base)?;
+    let space = match &config.space {
+        Some(path) => Space::read(path, base)?,
+        None => Space::standard(base)?,
+    };
     if space.method == Method::Halving && base.patience.is_some() {
         let message =
             "--patience ends trials by itself: use it with method = \"random\" or \"grid\"";
@@ -125,7 +130,7 @@ pub fn tune(config: &TuneConfig, stop: &AtomicBool, observer: &Observer<'_>) -> 
         let keys = (data.users.keys("user"), data.items.keys("item"));
         let deadline =
             config.max_seconds.map(|s| Instant::now() + Duration::from_secs(u64::from(s.get())));
-        let base = base.clone();
+        let base = outcome::settled(base, &data);
         let search = Search { base, data, parts, keys, directory, deadline, stop, observer };
         let workers = search.workers(config.parallel, &space);
         let (trials, last, complete) = search.run(&space, &finished, workers)?;
@@ -172,7 +177,8 @@ impl Search<'_> {
             .max()
             .unwrap_or_else(|| self.base.bytes_per_row());
         let bytes = largest * (self.data.users.len() + self.data.items.len());
-        let fitting = available_memory().map_or(threads, |free| (free / 2) as usize / bytes.max(1));
+        let fitting =
+            super::available_memory().map_or(threads, |free| (free / 2) as usize / bytes.max(1));
         asked.map_or(threads, |n| n.get() as usize).min(fitting).max(1)
     }
 
@@ -349,6 +355,7 @@ impl Search<'_> {
     /// The criterion after a fit on one part, and its iterations.
     fn fit(&self, config: &TrainConfig, part: &Part) -> Result<(Option<f64>, u32)> {
         let silent = |_: &Event| {};
+        let config = &config.settled(&part.ratings);
         let mut run = Training::new(config.clone(), self.stop, &silent);
         let sets = Sets {
             start: None,
@@ -427,13 +434,6 @@ fn rounds(points: u32, iterations: u32) -> u32 {
         (left, budget, rounds) = (left.div_ceil(HALVING), budget / HALVING, rounds + 1);
     }
     rounds
-}
-
-/// Memory that can be had without swapping, in bytes, where the system tells (Linux).
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ pub fn update(
 ) -> Result<Updated> {
     let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold();
     let (model, manifest) = read_model(&config.model)?;
-    solves_rows(&manifest, "update")?;
+    solves_rows((&model, &manifest), "update")?;
     with_threads(config.threads.map(|t| t.get() as usize), || {
         let settings = recorded(&manifest)?;
         let (since, mut warnings) = (Instant::now(), Vec::new());

@@ -27,7 +27,7 @@ pub fn evaluation(e: &Evaluation) -> String {
                 .trim_end()
                 .to_owned()
         };
-        lines.push(format!("{:<22}{:>8}  {:>8}", "", "RMSE", "MAE"));
+        lines.push(format!("{:<22}{:>8}  {:>8}", "errors, clipped", "RMSE", "MAE"));
         let (mean, bias) = (e.baselines.global_mean, e.baselines.bias_only);
         lines.push(row("  global mean", mean.rmse, mean.mae, String::new()));
         lines.push(row("  bias-only", bias.rmse, bias.mae, String::new()));
@@ -40,7 +40,7 @@ pub fn evaluation(e: &Evaluation) -> String {
             lines.push(format!("{:<22}{:>8}{:>12}{others}", "", number(rating.rmse_warm), ""));
         }
         lines.push(format!(
-            "  slope of ratings on predictions {} (1: calibrated, below: overfitted)",
+            "  slope of ratings on predictions {} (below 1: overfitted, above: too much λ)",
             number(rating.calibration_slope)
         ));
     }

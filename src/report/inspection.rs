@@ -28,6 +28,9 @@ pub fn inspection(found: &Inspection) -> String {
     if let Some((from, to)) = &found.time_range {
         lines.push(format!("time        {from} to {to}"));
     }
+    if found.events {
+        lines.push("no ratings: every row is an event or a count, and train takes ials".to_owned());
+    }
     lines.push(format!("values      mean {:.4}, standard deviation {:.4}", found.mean, found.std));
     lines.push(String::new());
     lines.extend(histogram(&found.histogram));

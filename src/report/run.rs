@@ -45,6 +45,10 @@ pub fn run_summary(report: &RunReport, mode: Mode) -> String {
     if let Some(holdout) = rmse.holdout {
         row("holdout RMSE", format!("{holdout:.4} (biases alone {})", number(rmse.bias_only)));
     }
+    for (name, ranking) in &report.ranking {
+        let (own, popular) = (number(ranking.model), number(ranking.popularity));
+        row(name, format!("{own} (popularity {popular})"));
+    }
     if let (Some(own), Some(before)) = (rmse.beside_previous, rmse.previous_model) {
         row("run before", format!("{before:.4}, this one {own:.4}, on ratings that both know"));
     }
@@ -86,8 +90,8 @@ pub fn runs_list(records: &[Record]) -> String {
         return "no runs yet\n".to_owned();
     }
     let mut text = format!(
-        "  {:<23} {:<9} {:>11} {:>8} {:>4}  {}\n",
-        "run", "status", "ratings", "RMSE", "its", "start"
+        "  {:<23} {:<9} {:>11} {:>8} {:>8} {:>4}  {}\n",
+        "run", "status", "ratings", "RMSE", "ndcg@10", "its", "start"
     );
     for record in records {
         let mark = if record.served { '*' } else { ' ' };
@@ -104,10 +108,11 @@ pub fn runs_list(records: &[Record]) -> String {
             _ => "cold",
         };
         text += &format!(
-            "{mark} {:<23} {status:<9} {:>11} {:>8} {:>4}  {start}\n",
+            "{mark} {:<23} {status:<9} {:>11} {:>8} {:>8} {:>4}  {start}\n",
             record.id(),
             whole(&["data", "n_ratings"]),
             number(record.number(&["metrics", "holdout_rmse"])),
+            number(record.number(&["metrics", "ranking", "ndcg@10"])),
             whole(&["model", "sweeps"]),
         );
     }
@@ -155,12 +160,17 @@ pub fn runs_show(record: &Record) -> String {
             text(&["model", "sweeps"]),
             text(&["model_version"])
         ),
-        format!(
+    ];
+    if record.number(&["metrics", "holdout_rmse"]).is_some() {
+        lines.push(format!(
             "holdout RMSE   {} (biases alone {})",
             text(&["metrics", "holdout_rmse"]),
             text(&["metrics", "baselines", "bias_only", "rmse"])
-        ),
-    ];
+        ));
+    }
+    if let Some((name, own, popular)) = record.ranking() {
+        lines.push(format!("{name:<14} {own:.4} (popularity {})", number(popular)));
+    }
     match (&run.lineage.warm_start_from, &run.lineage.cold_because) {
         (Some(id), _) => lines.push(format!("warm start     {id}")),
         (None, Some(why)) => lines.push(format!("cold start     {why}")),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{count, fit, number, wrap};
-use crate::pipeline::{Errors, Report};
+use crate::pipeline::{Errors, RankingMetrics, Report};
 use crate::train::StopReason;
 
 /// At most 15 lines of 80 columns; with `verbose` a line per input.
@@ -54,6 +54,12 @@ pub fn train_summary(report: &Report, verbose: bool) -> String {
     if model.scores == "ratings" {
         lines.extend(errors(report));
     } else {
+        let chosen = |value: Option<f64>| value.map_or_else(|| "-".into(), |v| format!("{v:.3e}"));
+        lines.push(format!(
+            "settings   λ {}, weight of unobserved pairs α₀ {}",
+            chosen(Some(model.lambda)),
+            chosen(model.unobserved_weight)
+        ));
         let objective = metrics.curve.last().map(|point| point.objective);
         lines.push(format!(
             "objective  {} per rating ({} k={}; scores are preferences, so no RMSE)",
@@ -96,7 +102,7 @@ fn errors(report: &Report) -> Vec<String> {
             .trim_end()
             .to_owned()
     };
-    lines.push(format!("{:<22}{:>8}  {:>8}", "", "RMSE", "MAE"));
+    lines.push(format!("{:<22}{:>8}  {:>8}", "errors, clipped", "RMSE", "MAE"));
     lines.push(row("  global mean", metrics.baselines.global_mean, String::new()));
     lines.push(row("  bias-only", metrics.baselines.bias_only, String::new()));
     let own = Errors { rmse: metrics.holdout_rmse, mae: metrics.holdout_mae };
@@ -117,6 +123,9 @@ fn errors(report: &Report) -> Vec<String> {
         if posterior.samples > 0 || !note.is_empty() {
             lines.push(row(name, own, note));
         }
+    }
+    if matches!(model.algorithm.as_str(), "als" | "sgd") && model.k > 0 {
+        lines.push(format!("  (regularization {})", model.lambda));
     }
     let training = Errors { rmse: metrics.train_rmse, mae: metrics.train_mae };
     lines.push(row("  on training ratings", training, String::new()));
@@ -150,6 +159,16 @@ fn ranking(report: &Report) -> Vec<String> {
     else {
         return Vec::new();
     };
+    let asked = report.manifest.config["metrics"].as_array().is_some_and(|m| !m.is_empty());
+    if report.manifest.model.scores == "ratings" && !asked {
+        let name = "ndcg@10";
+        let value = |of: &RankingMetrics| number(of.values.get(name).copied().flatten());
+        return vec![format!(
+            "ranking    {name} {} (popularity {}); to rank items, train with -a ials",
+            value(own),
+            value(popular)
+        )];
+    }
     let title = format!("ranking for {} users", count(own.users as u64));
     let mut lines = vec![format!("{title:<28}{:>10}  {:>10}", "model", "popularity")];
     for (name, value) in &own.values {

@@ -30,7 +30,11 @@ pub(super) fn align(model: &mut Model, previous: &Previous, turn: bool) -> Optio
         ..Alignment::default()
     };
     if turn {
-        Rotation::procrustes(own, old, &items)?.turn_factors(&mut model.factors);
+        let rotation = Rotation::procrustes(own, old, &items)?;
+        rotation.turn_factors(&mut model.factors);
+        if let Some(uncertainty) = &mut model.uncertainty {
+            uncertainty.turn(&rotation);
+        }
     }
     let (own, old) = (&model.factors, &before.factors);
     moved.median_cosine_after = median_cosine(&own.items.vectors, &old.items.vectors, &items);

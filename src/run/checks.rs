@@ -7,7 +7,7 @@ use super::units::Span;
 use crate::ids::Ids;
 use crate::metric::stability_index;
 use crate::model::Model;
-use crate::pipeline::{Dataset, Metrics, values};
+use crate::pipeline::{Dataset, Metrics, RankingMetrics, values};
 use crate::store::{Alignment, Severity};
 
 /// Seconds.
@@ -15,6 +15,10 @@ const DAY: f64 = 86_400.0;
 
 /// Ranking metrics may be this many times more worse than RMSE.
 const RANKING: f64 = 5.0;
+
+/// A ranking may be worse than popularity's by this share: where there is nothing to personalise, both are
+/// about the same.
+const POPULARITY: f64 = 0.05;
 
 const NO_PREVIOUS: &str = "there is no earlier run to compare with";
 
@@ -166,6 +170,8 @@ pub(super) fn model(
 ) {
     finite(gates, config, model);
     bias_only(gates, config, metrics);
+    popularity(gates, config, metrics);
+    collapsed(gates, config, model);
     previous_model(gates, config, metrics, no_comparison.unwrap_or(NO_PREVIOUS));
     let aligned = alignment.filter(|_| config.aligns());
     let cosine = aligned.and_then(|alignment| alignment.median_cosine_after);
@@ -209,7 +215,7 @@ fn finite(gates: &mut Gates<'_>, config: &RunConfig, model: &Model) {
 }
 
 fn bias_only(gates: &mut Gates<'_>, config: &RunConfig, metrics: &Metrics) {
-    if !config.train.algorithm.rates() {
+    if !config.train.algorithm_name().rates() {
         return;
     }
     let gain = match (metrics.holdout_rmse, metrics.baselines.bias_only.rmse) {
@@ -229,6 +235,43 @@ fn bias_only(gates: &mut Gates<'_>, config: &RunConfig, metrics: &Metrics) {
     let limits =
         [limit(Severity::Error, 0.0, found >= 0.0), limit(Severity::Warn, least, found >= least)];
     gates.check(GateName::BiasOnly, value, &message, &limits);
+}
+
+fn popularity(gates: &mut Gates<'_>, config: &RunConfig, metrics: &Metrics) {
+    if config.train.algorithm_name().rates() {
+        return;
+    }
+    let found = config.train.metrics.first().and_then(|metric| {
+        let name = metric.to_string();
+        let value = |of: &Option<RankingMetrics>| of.as_ref()?.values.get(&name).copied().flatten();
+        Some((name.clone(), value(&metrics.ranking)?, value(&metrics.baselines.popularity)?))
+    });
+    let message = match &found {
+        Some((name, own, popular)) => {
+            format!("{name} {own:.4} beside the {popular:.4} of the most popular items")
+        }
+        None => "there is no holdout to rank".to_owned(),
+    };
+    let gain = found.filter(|found| found.2 > 0.0).map(|(_, own, popular)| own / popular - 1.0);
+    let value = gain.unwrap_or(0.0);
+    let limits = [
+        limit(Severity::Error, -POPULARITY, value >= -POPULARITY),
+        limit(Severity::Warn, 0.0, value >= 0.0),
+    ];
+    gates.check(GateName::Popularity, gain, &message, &limits);
+}
+
+fn collapsed(gates: &mut Gates<'_>, config: &RunConfig, model: &Model) {
+    if config.train.algorithm_name().rates() {
+        return;
+    }
+    let norms = model.median_norms();
+    let product = norms.0 * norms.1;
+    let message =
+        format!("the median norms of users and items are {:.1e} and {:.1e}", norms.0, norms.1);
+    let least = Model::COLLAPSED;
+    let limits = [limit(Severity::Error, least, product >= least)];
+    gates.check(GateName::Collapsed, Some(product), &message, &limits);
 }
 
 fn previous_model(gates: &mut Gates<'_>, config: &RunConfig, metrics: &Metrics, none: &str) {

@@ -80,10 +80,6 @@ pub struct RunConfig {
     /// lacuna export).
     #[cfg_attr(feature = "cli", arg(long, value_name = "EXPORT", help_heading = "Every night"))]
     pub export: Vec<ExportSpec>,
-    /// Do not keep the ratings in the run: recommend, evaluate and update then read the rating files again, which
-    /// must still be the same ones.
-    #[cfg_attr(feature = "cli", arg(long, help_heading = "Every night"))]
-    pub drop_ratings: bool,
     /// Runs kept, at least.
     #[cfg_attr(
         feature = "cli",
@@ -134,7 +130,8 @@ pub struct RunConfig {
     pub memory_limit: Option<Memory>,
 
     /// What follows where a gate does not pass: NAME=error, NAME=warn, NAME=off. The names: freshness, rows,
-    /// rejected, mean-shift, histogram, new-items, finite, bias-only, previous-model, item-cosine, overlap.
+    /// rejected, mean-shift, histogram, new-items, finite, bias-only, popularity, collapsed, previous-model,
+    /// item-cosine, overlap.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME=SEVERITY", help_heading = "Gates"))]
     pub gate: Vec<GateSetting>,
     /// freshness: the latest rating may be this old. Not looked at by default.
@@ -219,7 +216,6 @@ impl Default for RunConfig {
             cold_every: Natural::literal(7),
             align: None,
             export: Vec::new(),
-            drop_ratings: false,
             keep_last: Natural::literal(14),
             keep_within: Span(std::time::Duration::from_secs(30 * 86_400)),
             noop_exit_code: 0,

@@ -87,6 +87,15 @@ pub fn diff(first: &Record, second: &Record) -> Vec<Difference> {
     for (of, path) in NUMBERS.iter().filter(|(of, _)| *of != "data") {
         push(of, path[1..].join(".").as_str(), get(a, path), get(b, path));
     }
+    let names = b["metrics"]["ranking"].as_object().into_iter().flat_map(|values| values.keys());
+    for name in names.filter(|name| name.contains('@') || *name == "auc") {
+        for (label, path) in [
+            ("ranking", &["metrics", "ranking", name] as &[&str]),
+            ("popularity", &["metrics", "baselines", "popularity", name]),
+        ] {
+            push("metrics", &format!("{label}.{name}"), get(a, path), get(b, path));
+        }
+    }
     let order = |of: &str| GROUPS.iter().position(|group| *group == of);
     found.sort_by_key(|difference| order(difference.of));
     found

@@ -55,7 +55,7 @@ pub(super) fn estimate(
     train += rows * settings.bytes_per_row() as u64;
     // The state after the last iteration, for checkpoints.
     train += rows * settings.state_bytes_per_row() as u64;
-    if settings.algorithm == AlgorithmName::Sgd {
+    if settings.algorithm_name() == AlgorithmName::Sgd {
         train += ratings as u64 * BLOCK_CELL;
     }
     if settings.refit {

@@ -10,6 +10,8 @@
 //! | `new-items` | share of items that the latest run did not have | warn above 10 % |
 //! | `finite` | factors that are not finite, vectors of zeros | error |
 //! | `bias-only` | RMSE with that of biases alone | warn below a gain of 0.5 %, error where worse; not for `ials` |
+//! | `popularity` | first ranking metric of `ials` with that of popularity | error where more than 5 % worse, warn where worse |
+//! | `collapsed` | norms of the vectors of `ials` | error where they have vanished |
 //! | `previous-model` | RMSE (of `ials` its first metric) with the latest run's on the held-out ratings that both know | error where more than 1 % worse |
 //! | `item-cosine` | median cosine of the items' vectors to those of the latest run, aligned | warn below 0.8 |
 //! | `overlap` | share of the ten nearest items that stayed | warn below 0.5 |
@@ -42,6 +44,10 @@ pub enum GateName {
     Finite,
     /// Gain over biases alone.
     BiasOnly,
+    /// Gain over popularity.
+    Popularity,
+    /// Vectors that vanished.
+    Collapsed,
     /// Loss against the latest run.
     PreviousModel,
     /// How far items moved.
@@ -52,7 +58,7 @@ pub enum GateName {
 
 impl GateName {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Freshness,
         Self::Rows,
         Self::Rejected,
@@ -61,6 +67,8 @@ impl GateName {
         Self::NewItems,
         Self::Finite,
         Self::BiasOnly,
+        Self::Popularity,
+        Self::Collapsed,
         Self::PreviousModel,
         Self::ItemCosine,
         Self::Overlap,
@@ -78,6 +86,8 @@ impl GateName {
             Self::NewItems => "new-items",
             Self::Finite => "finite",
             Self::BiasOnly => "bias-only",
+            Self::Popularity => "popularity",
+            Self::Collapsed => "collapsed",
             Self::PreviousModel => "previous-model",
             Self::ItemCosine => "item-cosine",
             Self::Overlap => "overlap",

@@ -13,13 +13,13 @@ use super::inputs::Inputs;
 use super::lock::Lock;
 use super::log::Log;
 use super::previous::Previous;
-use super::publish::{Candidate, keep_ratings, publish, reject_data};
-use super::report::{RmseReport, RunReport, RunResult};
+use super::publish::{Candidate, publish, reject_data};
+use super::report::{RankingReport, RunReport, RunResult};
 use super::units::Span;
 use super::{Mode, RunConfig, align, began, checks, resume, retention};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::pipeline::{Dataset, Event, Metrics, Observer, Setup, Training, now};
+use crate::pipeline::{Dataset, Event, Metrics, Observer, Setup, Training, keep_ratings, now};
 use crate::store::{Alignment, Lineage, OutDir, RunEntry, Status, Trigger};
 
 /// One run, with its settings resolved.
@@ -107,6 +107,9 @@ impl Night<'_> {
         let scan = since.elapsed().as_secs_f64();
         if let Some(why) = self.nothing_new(Some(directory), previous, &inputs) {
             resume::remove_done(directory, &self.config.train, &inputs);
+            if let Some(previous) = previous {
+                self.report.recall(&previous.manifest);
+            }
             self.report.result = RunResult::Noop;
             self.report.reason = Some(why);
             return Ok(());
@@ -138,7 +141,7 @@ impl Night<'_> {
             (users.0, items.0)
         });
         let out = OutDir::staged(&directory.temporary(), &self.run_id)?;
-        let kept = keep_ratings(config, &out, &data)?;
+        let kept = keep_ratings(&config.train, &out, &data)?;
         self.log.phase("train");
         let fitted = training.train(data);
         let (mut outcome, metrics) = self.stopped(fitted, &mut training)?;
@@ -280,17 +283,20 @@ impl Night<'_> {
     /// Tells what the model is worth.
     fn measured(&mut self, metrics: &Metrics) {
         let compared = metrics.baselines.previous_model.as_ref();
-        self.report.rmse = RmseReport {
-            train: metrics.train_rmse,
-            holdout: metrics.holdout_rmse,
-            global_mean: metrics.baselines.global_mean.rmse,
-            bias_only: metrics.baselines.bias_only.rmse,
-            previous_model: compared.and_then(|c| c.previous.rmse),
-            beside_previous: compared.and_then(|c| c.new.rmse),
-        };
-        let message = match metrics.holdout_rmse {
-            Some(rmse) => format!("holdout RMSE {rmse:.4} after {} iterations", metrics.iteration),
-            None => format!("{} iterations", metrics.iteration),
+        self.report.measured(&serde_json::to_value(metrics).unwrap_or_default());
+        self.report.rmse.previous_model = compared.and_then(|c| c.previous.rmse);
+        self.report.rmse.beside_previous = compared.and_then(|c| c.new.rmse);
+        let ranking = self.report.ranking.iter().next();
+        let message = match (metrics.holdout_rmse, ranking) {
+            (Some(rmse), _) => {
+                format!("holdout RMSE {rmse:.4} after {} iterations", metrics.iteration)
+            }
+            (None, Some((name, RankingReport { model: Some(own), popularity }))) => format!(
+                "{name} {own:.4} (popularity {}) after {} iterations",
+                popularity.map_or("-".to_owned(), |v| format!("{v:.4}")),
+                metrics.iteration
+            ),
+            (None, _) => format!("{} iterations", metrics.iteration),
         };
         let numbers = json!({
             "rmse": self.report.rmse,

@@ -68,7 +68,7 @@ impl Previous {
     /// Seconds that so many ratings would take by its measure, with the same algorithm and rank.
     pub(super) fn seconds(&self, settings: &TrainConfig, ratings: usize) -> Option<f64> {
         let Manifest { model, data, durations_s, .. } = &self.manifest;
-        let same = model.algorithm == settings.algorithm.name()
+        let same = model.algorithm == settings.algorithm_name().name()
             && settings.factors.is_some_and(|rank| rank.get() == model.k);
         let train = durations_s.get("train")?.as_f64()?;
         same.then(|| train * ratings as f64 / data.n_ratings.max(1) as f64)
@@ -82,8 +82,8 @@ impl Previous {
     ) -> Option<String> {
         let Manifest { model, data, .. } = &self.manifest;
         let rank = settings.rank() as u32;
-        if model.algorithm != settings.algorithm.name() {
-            let (now, then) = (settings.algorithm.name(), &model.algorithm);
+        if model.algorithm != settings.algorithm_name().name() {
+            let (now, then) = (settings.algorithm_name().name(), &model.algorithm);
             return Some(format!("the algorithm is {now} and was {then}"));
         }
         if model.k != rank {

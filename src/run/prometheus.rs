@@ -74,6 +74,14 @@ fn text(report: &RunReport, now: i64, before: Option<&str>) -> String {
         let help = "Root mean squared error of simpler and of earlier models on the holdout.";
         metrics.add("lacuna_rmse_baseline", help, &[("kind", kind)], rmse);
     }
+    for (metric, ranking) in &report.ranking {
+        for (kind, value) in [("model", ranking.model), ("popularity", ranking.popularity)] {
+            let help =
+                "Ranking metrics of the model, and of the most popular items, on the holdout.";
+            let labels = [("metric", metric.as_str()), ("kind", kind)];
+            metrics.add("lacuna_ranking", help, &labels, value);
+        }
+    }
     for gate in &report.gates {
         let passed = Some(f64::from(u8::from(gate.passed)));
         let labels = [("gate", gate.name.as_str())];

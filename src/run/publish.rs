@@ -20,8 +20,7 @@ use crate::pipeline::{
     reject_entry, tool, write_files,
 };
 use crate::store::{
-    FORMAT_VERSION, HOLDOUT_RATINGS, MANIFEST, Manifest, OutDir, OutputEntry, REJECTED, RunEntry,
-    SUCCESS, Status, TRAINING_RATINGS, write_ratings,
+    FORMAT_VERSION, MANIFEST, Manifest, OutDir, OutputEntry, REJECTED, RunEntry, SUCCESS, Status,
 };
 
 /// The settings as they were, for another run with them.
@@ -122,29 +121,6 @@ pub(super) fn publish(
     });
     log.info("published", &message, numbers);
     Ok((path, manifest))
-}
-
-/// Writes the prepared ratings, so that the run can be used when its files are other ones; what was written.
-pub(super) fn keep_ratings(
-    config: &RunConfig,
-    out: &OutDir,
-    data: &Dataset,
-) -> Result<Vec<OutputEntry>> {
-    let parts = &data.parts;
-    // Held-out users have ratings in three parts; the files are needed for them.
-    if config.drop_ratings || !parts.fold_in.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut entries = Vec::new();
-    for (name, cells) in [(TRAINING_RATINGS, &parts.training), (HOLDOUT_RATINGS, &parts.holdout)] {
-        if cells.is_empty() {
-            continue;
-        }
-        let ids = (&data.users, &data.items);
-        let schema = write_ratings(&out.file(name), &out.final_path(name), cells, ids)?;
-        entries.push(output_entry(out, name, cells.len(), &schema)?);
-    }
-    Ok(entries)
 }
 
 /// Writes the manifest and the mark; the checksum of the manifest.

@@ -27,6 +27,9 @@ pub struct Record {
     /// Why its manifest cannot be read, where it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damaged: Option<String>,
+    /// Its ratings and what its model is worth; null where it has no model.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub measured: Value,
     /// All that its manifest says.
     #[serde(skip)]
     pub manifest: Value,
@@ -37,6 +40,20 @@ impl Record {
     #[must_use]
     pub fn number(&self, path: &[&str]) -> Option<f64> {
         path.iter().try_fold(&self.manifest, |value, key| value.get(key))?.as_f64()
+    }
+
+    /// The name and value of its first ranking metric, and that of popularity.
+    #[must_use]
+    pub fn ranking(&self) -> Option<(&str, f64, Option<f64>)> {
+        let metrics = self.manifest.get("metrics")?;
+        let own = metrics.get("ranking")?.as_object()?;
+        // In the order of the names ndcg comes before recall, and "users" is none.
+        let name = own
+            .keys()
+            .find(|name| name.starts_with("ndcg"))
+            .or_else(|| own.keys().find(|name| name.contains('@') || *name == "auc"))?;
+        let popular = self.number(&["metrics", "baselines", "popularity", name]);
+        Some((name, own.get(name)?.as_f64()?, popular))
     }
 
     /// Its id.
@@ -53,6 +70,22 @@ impl Record {
     }
 }
 
+/// The figures of a manifest that are compared from run to run.
+fn measured(manifest: &Value) -> Value {
+    let metrics = &manifest["metrics"];
+    if metrics.is_null() {
+        return Value::Null;
+    }
+    serde_json::json!({
+        "n_ratings": manifest["data"]["n_ratings"],
+        "sweeps": manifest["model"]["sweeps"],
+        "holdout_rmse": metrics["holdout_rmse"],
+        "bias_only_rmse": metrics["baselines"]["bias_only"]["rmse"],
+        "ranking": metrics["ranking"],
+        "popularity": metrics["baselines"]["popularity"],
+    })
+}
+
 /// Reads the record of a run.
 pub(super) fn read(path: &Path) -> Result<Record> {
     let manifest = path.join(MANIFEST);
@@ -62,7 +95,9 @@ pub(super) fn read(path: &Path) -> Result<Record> {
     let value: Value =
         serde_json::from_slice(&text).map_err(|e| wrong(format!("not a manifest: {e}")))?;
     let run = serde_json::from_value(value.clone()).ok();
-    Ok(Record { path: path.to_owned(), served: false, run, damaged: None, manifest: value })
+    let measured = measured(&value);
+    let path = path.to_owned();
+    Ok(Record { path, served: false, run, damaged: None, measured, manifest: value })
 }
 
 /// All complete runs and all rejected ones, oldest first; those whose manifest cannot be read say so.
@@ -81,6 +116,7 @@ fn all(directory: &RunDirectory) -> Vec<Record> {
             served: false,
             run: None,
             damaged: Some(error.to_string()),
+            measured: Value::Null,
             manifest: Value::Null,
         });
         Record { path: directory.shown(place, id), ..found }

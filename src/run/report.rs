@@ -62,6 +62,15 @@ pub struct RmseReport {
     pub beside_previous: Option<f64>,
 }
 
+/// A ranking metric of the model and of the most popular items.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct RankingReport {
+    /// Of the model.
+    pub model: Option<f64>,
+    /// Of the items with the most training ratings, the same for everyone.
+    pub popularity: Option<f64>,
+}
+
 /// What is known of a run at its end.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RunReport {
@@ -91,6 +100,9 @@ pub struct RunReport {
     pub counts: Counts,
     /// Errors.
     pub rmse: RmseReport,
+    /// Ranking metrics on the holdout, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ranking: BTreeMap<String, RankingReport>,
     /// Gates, in the order in which they were looked at.
     pub gates: Vec<GateEntry>,
     /// Earlier runs that it depends on.
@@ -133,6 +145,37 @@ impl RunReport {
             };
             self.durations_s = stages.iter().filter_map(seconds).collect();
         }
+    }
+
+    /// Errors and rankings as they stand in a manifest's metrics.
+    pub(super) fn measured(&mut self, metrics: &serde_json::Value) {
+        let number =
+            |path: &[&str]| path.iter().try_fold(metrics, |value, key| value.get(key))?.as_f64();
+        self.rmse.train = number(&["train_rmse"]);
+        self.rmse.holdout = number(&["holdout_rmse"]);
+        self.rmse.global_mean = number(&["baselines", "global_mean", "rmse"]);
+        self.rmse.bias_only = number(&["baselines", "bias_only", "rmse"]);
+        let ranking = metrics.get("ranking").and_then(serde_json::Value::as_object);
+        let names = ranking.into_iter().flat_map(|values| values.keys());
+        let metrics_of = |name: &String| RankingReport {
+            model: number(&["ranking", name]),
+            popularity: number(&["baselines", "popularity", name]),
+        };
+        self.ranking = names
+            .filter(|name| name.contains('@') || *name == "auc")
+            .map(|name| (name.clone(), metrics_of(name)))
+            .collect();
+    }
+
+    /// The figures of the run that stays served where there is nothing new.
+    pub(super) fn recall(&mut self, manifest: &Manifest) {
+        self.describe(manifest);
+        self.durations_s.clear();
+        self.measured(&manifest.metrics);
+        self.counts.users = Some(manifest.data.n_users);
+        self.counts.items = Some(manifest.data.n_items);
+        self.counts.train = Some(manifest.split.n_train);
+        self.counts.holdout = Some(manifest.split.n_holdout);
     }
 
     /// How it ended.

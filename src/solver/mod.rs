@@ -4,6 +4,7 @@ mod cholesky;
 mod conjugate;
 mod gibbs;
 mod nonnegative;
+mod shared_covariance;
 mod subspace;
 mod variational;
 
@@ -11,6 +12,7 @@ pub use cholesky::Cholesky;
 pub use conjugate::ConjugateGradient;
 pub use gibbs::Gibbs;
 pub use nonnegative::Nonnegative;
+pub use shared_covariance::{Classes, Expected, SharedCovariance};
 pub use subspace::Subspace;
 pub use variational::{Layout, Variational};
 

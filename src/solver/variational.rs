@@ -59,6 +59,8 @@ pub struct Variational<'a> {
     pub layout: Layout,
     /// Precision `α` of the noise.
     pub precision: f64,
+    /// How much of the covariance of each row of the other side counts.
+    pub shares: &'a [f32],
     /// `Λ/α` and `Λm/α`, row-major.
     pub prior: (&'a [f64], &'a [f64]),
 }
@@ -72,6 +74,7 @@ pub struct Scratch {
     part: Vec<f32>,
     nothing: Vec<f32>,
     dots: Vec<f32>,
+    shares: Vec<f32>,
     data: Vec<f64>,
     inverse: Vec<f64>,
     right: Vec<f64>,
@@ -89,6 +92,7 @@ impl Solver for Variational<'_> {
             part: vec![0.0; stride],
             nothing: vec![0.0; stride],
             dots: vec![0.0; CHUNK],
+            shares: Vec::with_capacity(CHUNK),
             data: vec![0.0; order * order],
             inverse: vec![0.0; order * order],
             right: vec![0.0; order],
@@ -132,17 +136,20 @@ impl Variational<'_> {
     /// solution explains, the variance of the other side's biases.
     fn expected_sums(&self, problem: &RowProblem<'_>, scratch: &mut Scratch) -> f64 {
         let Layout { rank, biases } = self.layout;
-        let Scratch { system, rows, part, nothing, dots, data, right, .. } = scratch;
+        let Scratch { system, rows, part, nothing, dots, shares, data, right, .. } = scratch;
         let RowProblem { fixed, indices, weights, targets, .. } = *problem;
         system.set_columns(self.kernels, (fixed, 0), indices, weights, targets);
         system.write_dense(biases, data, right);
         rows.fill(0.0);
         for (nth, chunk) in indices.chunks(CHUNK).enumerate() {
             part.fill(0.0);
-            let weights = weights.map(|w| &w[nth * CHUNK..][..chunk.len()]);
+            let weight = |at: usize| weights.map_or(1.0, |w| w[nth * CHUNK + at]);
+            shares.clear();
+            let share = |(at, &row): (usize, &u32)| weight(at) * self.shares[row as usize];
+            shares.extend(chunk.iter().enumerate().map(share));
             // With the vector zero and a shift of one, the sum of the rows.
             let (zero, kernels) = ((&nothing[..], 1.0), self.kernels);
-            kernels.combine(zero, fixed, chunk, weights, None, dots, part);
+            kernels.combine(zero, fixed, chunk, Some(shares), None, dots, part);
             rows.iter_mut().zip(&*part).for_each(|(sum, &v)| *sum += f64::from(v));
         }
         let order = self.layout.order();

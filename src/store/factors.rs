@@ -107,9 +107,7 @@ impl FactorTable<'_> {
         ];
         let mut keys: Vec<(String, String)> =
             keys.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-        if self.lists == Lists::Plain {
-            keys.extend(plain_lists(frame.schema()));
-        }
+        keys.extend(arrow_schema(frame.schema(), self.lists));
         ParquetWriter::new(to)
             .with_compression(ParquetCompression::Zstd(None))
             .with_row_group_size(Some(ROW_GROUP))
@@ -153,7 +151,7 @@ pub fn write_spark_factors(ids: &[i32], vectors: &Matrix, to: impl Write) -> io:
         DataFrame::new(vectors.rows(), vec![ids, features.into_column()])
     };
     let mut frame = build().map_err(into_io)?;
-    let keys = plain_lists(frame.schema()).into_iter().collect();
+    let keys = arrow_schema(frame.schema(), Lists::Plain).into_iter().collect();
     ParquetWriter::new(to)
         .with_compression(ParquetCompression::Snappy)
         .with_key_value_metadata(Some(KeyValueMetadata::from_static(keys)))
@@ -171,11 +169,19 @@ fn id_series(name: &'static str, ids: &Ids) -> Series {
     }
 }
 
-/// The `ARROW:schema` of a table with its lists and texts as the oldest readers know them; where a caller
-/// gives this key, Polars leaves out its own.
-fn plain_lists(schema: &Schema) -> Option<(String, String)> {
+/// A writer of a table whose Arrow types old readers know.
+pub(crate) fn parquet_writer<W: Write>(to: W, schema: &Schema) -> ParquetWriter<W> {
+    let keys = arrow_schema(schema, Lists::Fixed).into_iter().collect();
+    ParquetWriter::new(to).with_key_value_metadata(Some(KeyValueMetadata::from_static(keys)))
+}
+
+/// The `ARROW:schema` of a table with its texts, and with [`Lists::Plain`] its lists, as the oldest readers know
+/// them (Arrow before version 15 has no string views); where a caller gives this key, Polars leaves out its own.
+fn arrow_schema(schema: &Schema, lists: Lists) -> Option<(String, String)> {
     let plain = |dtype: ArrowDataType| match dtype {
-        ArrowDataType::FixedSizeList(field, _) | ArrowDataType::LargeList(field) => {
+        ArrowDataType::FixedSizeList(field, _) | ArrowDataType::LargeList(field)
+            if lists == Lists::Plain =>
+        {
             ArrowDataType::List(field)
         }
         ArrowDataType::LargeUtf8 | ArrowDataType::Utf8View => ArrowDataType::Utf8,

@@ -8,7 +8,7 @@ use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::InputEntry;
-use super::factors::into_io;
+use super::factors::{into_io, parquet_writer};
 use super::ranked::ids;
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id};
@@ -76,7 +76,7 @@ impl FoldedRatings<'_> {
             ];
             let mut frame = DataFrame::new(self.values.len(), columns).map_err(into_io)?;
             let file = File::create(path)?;
-            ParquetWriter::new(&file).finish(&mut frame).map_err(into_io)?;
+            parquet_writer(&file, frame.schema()).finish(&mut frame).map_err(into_io)?;
             file.sync_all()
         };
         write().map_err(|source| Error::Write { path: shown.to_owned(), source })

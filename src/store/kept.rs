@@ -6,7 +6,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::factors::into_io;
+use super::factors::{into_io, parquet_writer};
 use super::ranked::ids;
 use crate::error::{Error, Result};
 use crate::ids::{Id, Ids};
@@ -52,7 +52,7 @@ pub fn write_ratings(
     let write = || -> std::io::Result<()> {
         let file = File::create(path)?;
         let empty = frame(&[]).map_err(into_io)?;
-        let mut writer = ParquetWriter::new(&file)
+        let mut writer = parquet_writer(&file, empty.schema())
             .with_compression(ParquetCompression::Zstd(None))
             .batched(empty.schema())
             .map_err(into_io)?;

@@ -256,6 +256,12 @@ pub struct ModelEntry {
     pub lambda_items: f64,
     /// λ of the biases.
     pub lambda_biases: f64,
+    /// Damping of the biases, in ratings.
+    #[serde(default)]
+    pub bias_damping: f64,
+    /// α₀, the weight of pairs that are not observed (ials).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unobserved_weight: Option<f64>,
     /// `s`: standard deviation of the training ratings (1 with `--no-mean`, which fits raw ratings).
     pub scale: f64,
     /// λ s: the λ of the vectors in units of the ratings.

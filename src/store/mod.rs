@@ -5,6 +5,7 @@
 //!   user_factors.parquet   item_factors.parquet   one row per trained id, sorted by id
 //!   manifest.json          what was trained from what, checksums of the files
 //!   metrics.json           errors per iteration and at the end
+//!   posterior.safetensors  what a Bayesian fit knows beside the factors
 //!   rejected_rows.csv      only if rows were set aside
 //!   train_user_factors.parquet  train_item_factors.parquet   only after --refit
 //! ```
@@ -15,6 +16,7 @@ mod folded;
 mod kept;
 mod manifest;
 mod outdir;
+mod posterior;
 mod ranked;
 mod run_entry;
 mod table;
@@ -33,6 +35,7 @@ pub use manifest::{
 };
 pub use outdir::{DirKind, OutDir, REJECTED, SUCCESS};
 pub(crate) use outdir::{files_below, unlisted_files, wrong_manifest};
+pub use posterior::{POSTERIOR, read_posterior, write_posterior};
 pub use ranked::{Reason, RowFormat, RowShape, RowWriter, Rows};
 pub use run_entry::{Alignment, GateEntry, Lineage, RunEntry, Severity, Status, Trigger};
 pub use table::{RatingsWriter, write_predictions};
@@ -155,7 +158,12 @@ fn read_factor_files(path: &Path, prefix: &str, manifest: &Manifest) -> Result<M
     let rank = manifest.model.k as usize;
     let (users, p) = read_factors(&user_file, Axis::User, rank)?;
     let (items, q) = read_factors(&item_file, Axis::Item, rank)?;
+    let posterior = format!("{prefix}{POSTERIOR}");
+    let posterior = manifest.outputs.iter().find(|entry| entry.path == posterior);
+    let read = |entry| read_posterior(&verify(path, entry)?, (rank, manifest.model.biases));
+    let uncertainty = posterior.map(read).transpose()?;
     Ok(Model {
+        uncertainty,
         factors: Factors { users: p, items: q },
         users,
         items,

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::factors::into_io;
+use super::factors::{into_io, parquet_writer};
 use super::table::OutFile;
 use super::{json_id, json_number};
 use crate::error::{Error, Result};
@@ -161,7 +161,7 @@ impl RowWriter {
         let sink = match format {
             RowFormat::Parquet => {
                 let empty = frame(&shape, &Rows::default()).map_err(|e| failed(into_io(e)))?;
-                let writer = ParquetWriter::new(handle)
+                let writer = parquet_writer(handle, empty.schema())
                     .with_compression(ParquetCompression::Snappy)
                     .batched(empty.schema())
                     .map_err(|e| failed(into_io(e)))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use polars::prelude::*;
 use tempfile::NamedTempFile;
 
-use super::factors::into_io;
+use super::factors::{into_io, parquet_writer};
 use crate::error::{Error, Result};
 use crate::load::pairs::Pairs;
 use crate::synthetic::Block;
@@ -82,7 +82,7 @@ impl RatingsWriter {
         let handle = file.temporary.reopen().map_err(failed)?;
         let sink = if is_parquet(path) {
             let empty = frame(&Block::default()).map_err(|e| failed(into_io(e)))?;
-            let writer = ParquetWriter::new(handle)
+            let writer = parquet_writer(handle, empty.schema())
                 .with_compression(ParquetCompression::Zstd(None))
                 .batched(empty.schema())
                 .map_err(|e| failed(into_io(e)))?;
@@ -193,7 +193,7 @@ pub fn write_predictions(
     };
     let mut file = OutFile::create(path, replace)?;
     if is_parquet(path) {
-        let writer = ParquetWriter::new(file.temporary.as_file_mut());
+        let writer = parquet_writer(file.temporary.as_file_mut(), frame.schema());
         writer.with_compression(ParquetCompression::Snappy).finish(&mut frame).map_err(failed)?;
     } else {
         CsvWriter::new(file.temporary.as_file_mut()).finish(&mut frame).map_err(failed)?;

@@ -18,7 +18,7 @@ use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::factors::into_io;
+use super::factors::{into_io, parquet_writer};
 use super::table::OutFile;
 use crate::error::{Error, Result};
 
@@ -230,7 +230,7 @@ impl TrialsDir {
         let failed = |e: PolarsError| Error::Write { path: target.clone(), source: into_io(e) };
         let mut frame = frame(trials, given).map_err(failed)?;
         let mut file = OutFile::create(&target, true)?;
-        ParquetWriter::new(file.writer()).finish(&mut frame).map_err(failed)?;
+        parquet_writer(file.writer(), frame.schema()).finish(&mut frame).map_err(failed)?;
         file.publish()
     }
 }

@@ -113,6 +113,7 @@ impl<O: Objective, S: Solver> Process for Sweeps<'_, O, S> {
             train_rmse_raw: rated
                 .then(|| (loss.squared / self.cells).sqrt() * self.scale.deviation),
             sample: None,
+            comparable: true,
         })
     }
 

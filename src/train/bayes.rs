@@ -91,7 +91,12 @@ impl Process for Sampler<'_> {
         let cells = ratings.len() as f64;
         let known = cells > 0.0 && ratings.by_user.weights.is_none();
         let rmse = || (loss.objective / cells).sqrt() * chain.scale.deviation;
-        Ok(Step { total: loss.objective, train_rmse_raw: known.then(rmse), sample })
+        Ok(Step {
+            total: loss.objective,
+            train_rmse_raw: known.then(rmse),
+            sample,
+            comparable: true,
+        })
     }
 
     fn scorer(&self) -> Scorer<'_> {
@@ -122,7 +127,8 @@ impl<'a> Chain<'a> {
         let ratings = problem.ratings;
         let scale = Scale::ratings(problem.moments, true, settings.biases);
         // Its regularisation does not count.
-        let none = Regularization { users: 0.0, items: 0.0, biases: 0.0, exponent: 0.0 };
+        let none =
+            Regularization { users: 0.0, items: 0.0, biases: 0.0, damping: 0.0, exponent: 0.0 };
         let explicit = Explicit::new(ratings, (scale.mean, scale.deviation), none, scale.biases);
         let partitions = (
             Partitions::new(&ratings.by_user, settings.rank),
@@ -306,6 +312,7 @@ impl Average {
             noise: (self.noise / count).sqrt() * scale.deviation,
             kept: self.kept,
             spread: None,
+            uncertainty: None,
         };
         (factors, Some(averaged))
     }

@@ -25,6 +25,8 @@ pub(super) struct Step {
     pub total: f64,
     pub train_rmse_raw: Option<f64>,
     pub sample: Option<Sample>,
+    /// Whether the objective is that of the iteration before, so that its improvement says something.
+    pub comparable: bool,
 }
 
 /// Most iterations, and the relative improvement below which they end (0 never does).
@@ -49,12 +51,13 @@ pub(super) fn run(
     let mut previous = f64::INFINITY;
     let (mut done, mut last) = (0, None);
     if let Some(state) = problem.start.state() {
-        let [number, before, total, rmse, sample, noise] = state.some(COURSE)?;
+        let [number, before, total, rmse, sample, noise, comparable] = state.some(COURSE)?;
         (done, previous) = (number as u32, before);
         last = Some(Step {
             total,
             train_rmse_raw: (!rmse.is_nan()).then_some(rmse),
             sample: (sample > 0.0).then_some(Sample { number: sample as u32, noise }),
+            comparable: comparable != 0.0,
         });
     }
     loop {
@@ -71,7 +74,9 @@ pub(super) fn run(
             let mut state = State::default();
             let sample = step.sample.map_or([0.0; 2], |s| [f64::from(s.number), s.noise]);
             let rmse = step.train_rmse_raw.unwrap_or(f64::NAN);
-            let course = vec![f64::from(done), previous, step.total, rmse, sample[0], sample[1]];
+            let comparable = f64::from(u8::from(step.comparable));
+            let own = [f64::from(done), previous, step.total, rmse];
+            let course = own.into_iter().chain(sample).chain([comparable]).collect();
             state.put_numbers(COURSE, course);
             process.save(&mut state);
             state
@@ -88,7 +93,8 @@ pub(super) fn run(
             return Ok((done, StopReason::Observer));
         }
         check_stop(problem.stop)?;
-        if limits.tolerance > 0.0 && previous - step.total < limits.tolerance * step.total {
+        let judged = limits.tolerance > 0.0 && step.comparable;
+        if judged && previous - step.total < limits.tolerance * step.total {
             return Ok((done, StopReason::Tolerance));
         }
         previous = step.total;

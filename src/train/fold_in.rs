@@ -14,7 +14,7 @@
 //! let cells = [cell(0, 0, 5.0), cell(0, 1, 1.0), cell(1, 0, 4.0), cell(1, 2, 2.0), cell(2, 1, 5.0)];
 //! let ratings = Ratings::from_sorted(3, 3, &cells);
 //! let (users, items) = (Ids::range(3), Ids::range(3));
-//! let regularization = Regularization { users: 0.1, items: 0.1, biases: 0.1, exponent: 0.5 };
+//! let regularization = Regularization { users: 0.1, items: 0.1, biases: 0.1, damping: 0.0, exponent: 0.5 };
 //! let als = Als {
 //!     rank: 2, iterations: 20, tolerance: 0.0, regularization, biases: true, mean: true,
 //!     solver: SolverChoice::Cholesky, seed: 42,
@@ -42,6 +42,7 @@
 //! # Ok::<(), lacuna::error::Error>(())
 //! ```
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicBool;
 
 use super::sweep::{HalfSweep, Partitions};
@@ -49,13 +50,13 @@ use super::{Algorithm, Share, SolverChoice};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
-use crate::model::{Embedding, Factors, Model, Scale};
+use crate::model::{Embedding, Factors, Model, Scale, Uncertainty};
 use crate::objective::Objective;
 use crate::ratings::{Ratings, Side};
 use crate::solver::{Cholesky, Nonnegative, Solver};
 
 /// What a fit left behind, which new rows are solved against.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Fitted<'a> {
     /// The factors.
     pub factors: &'a Factors,
@@ -69,6 +70,10 @@ pub struct Fitted<'a> {
     pub mean_counts: (f64, f64),
     /// Users and items with training ratings.
     pub rows: (usize, usize),
+    /// Number of training ratings of every user and of every item.
+    pub counts: (Cow<'a, [u32]>, Cow<'a, [u32]>),
+    /// What a Bayesian fit knows beside the factors.
+    pub uncertainty: Option<&'a Uncertainty>,
     /// The instruction set to use.
     pub kernels: Kernels,
     /// Set from outside to end at the next unit of work.
@@ -86,15 +91,24 @@ impl<'a> Fitted<'a> {
         stop: &'a AtomicBool,
     ) -> Self {
         let Ratings { by_user, by_item } = ratings;
+        let counts = |side: &Side| (0..side.rows()).map(|row| side.count(row) as u32).collect();
         Self {
             factors,
             published: 1.0,
             scale,
             mean_counts: (by_user.mean_count(), by_item.mean_count()),
             rows: (by_user.rows_with_cells(), by_item.rows_with_cells()),
+            counts: (Cow::Owned(counts(by_user)), Cow::Owned(counts(by_item))),
+            uncertainty: None,
             kernels,
             stop,
         }
+    }
+
+    /// With what a Bayesian fit knows beside the factors.
+    #[must_use]
+    pub fn with_uncertainty(self, uncertainty: Option<&'a Uncertainty>) -> Self {
+        Self { uncertainty, ..self }
     }
 
     /// Solves the rows of `side`, users or items as `axis` says, exactly: what a half-sweep would give.
@@ -201,6 +215,11 @@ impl<'a> Stored<'a> {
             scale: Scale { deviation: self.deviation, ..self.model.scale },
             mean_counts: self.mean_counts,
             rows: (self.model.users.ids.len(), self.model.items.ids.len()),
+            counts: (
+                Cow::Borrowed(&self.model.users.counts),
+                Cow::Borrowed(&self.model.items.counts),
+            ),
+            uncertainty: self.model.uncertainty.as_ref(),
             kernels: self.kernels,
             stop: self.stop,
         }

@@ -107,7 +107,7 @@ impl Process for Steps<'_> {
         self.best = self.best.min(squares);
         let known = !ratings.is_empty() && ratings.by_user.weights.is_none();
         let train_rmse_raw = known.then(|| (squares / ratings.len() as f64).sqrt());
-        Ok(Step { total: squares, train_rmse_raw, sample: None })
+        Ok(Step { total: squares, train_rmse_raw, sample: None, comparable: true })
     }
 
     fn scorer(&self) -> Scorer<'_> {

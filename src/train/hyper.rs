@@ -92,6 +92,22 @@ impl Prior {
         Ok(Self { precision, mean: DVector::from_column_slice(mean) })
     }
 
+    /// `mᵀΛm`.
+    pub(super) fn constant(&self) -> f64 {
+        self.mean.dot(&(&self.precision * &self.mean))
+    }
+
+    /// `Λ`, row-major, and `m`.
+    pub(super) fn numbers(&self) -> (Vec<f64>, Vec<f64>) {
+        (self.precision.as_slice().to_vec(), self.mean.as_slice().to_vec())
+    }
+
+    /// The inverse of [`Prior::numbers`].
+    pub(super) fn from_numbers(precision: &[f64], mean: &[f64]) -> Self {
+        let precision = DMatrix::from_row_slice(mean.len(), mean.len(), precision);
+        Self { precision, mean: DVector::from_column_slice(mean) }
+    }
+
     /// `Λ` and `Λ m`, row-major, divided by the precision of the noise.
     pub(super) fn over(&self, noise_precision: f64) -> (Vec<f64>, Vec<f64>) {
         let matrix = &self.precision / noise_precision;

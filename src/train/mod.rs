@@ -5,15 +5,15 @@
 //! | [`Als`] | squared error of the observed cells, [`crate::objective::Explicit`] | `2 N k (k + 1)` flops and a factorisation per row; `8 N k` per step of conjugate gradients |
 //! | [`Ials`] | squared error of all pairs with confidences, [`crate::objective::Implicit`] | the same, and `k²` per row |
 //! | [`Bayes`] | the posterior of the observed cells, [`crate::objective::Posterior`] | that of exact ALS and one draw per row |
-//! | [`Variational`] | the same, approximated by independent normal distributions of the rows | `2 N k (3 k + 1)` flops and an inverse per row |
+//! | [`Variational`] | the same, approximated by independent normal distributions of the rows | that of exact ALS and some `20 k²` flops per row |
 //! | [`Sgd`] | as [`Als`] | `14 N k` |
 //! | [`Gd`] | squared error of the observed cells, raw ratings | `8 N k` |
 //!
 //! # Which to use
 //!
-//! `als` is fast and exact, and its rows can be folded in. `bayes` is the most accurate on ratings and has
-//! nothing to tune; it takes fifteen dearer passes by variational inference ([`Variational`]), some two hundred by
-//! sampling. `sgd` has the cheapest pass and
+//! `bayes` is the most accurate on ratings and has nothing to tune; by variational inference ([`Variational`],
+//! the default) a pass costs about as much as one of `als`, by sampling it takes some two hundred. `als` is exact
+//! least squares with a choice of solvers. `sgd` has the cheapest pass and
 //! reaches the error of `als` in about ten. `ials` is for counts and events, where what was not observed
 //! says something too. The README has the figures.
 //!
@@ -89,12 +89,12 @@ pub use ials::Ials;
 pub use sgd::{Schedule, Sgd};
 pub use start::start;
 pub use state::{Array, Start, State};
-pub use variational::{Spread, Variational};
+pub use variational::{Covariances, Spread, Variational};
 
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
-use crate::model::{Embedding, Factors, Scale, Scorer};
+use crate::model::{Embedding, Factors, Scale, Scorer, Uncertainty};
 use crate::ratings::{Moments, Ratings, Side};
 
 /// What an algorithm fits.
@@ -179,8 +179,32 @@ pub struct Averaged {
     pub noise: f64,
     /// Samples kept whole, on the scale of the fit's factors.
     pub kept: Vec<Factors>,
-    /// The variances of the predictions, where they are known without samples.
+    /// The covariances of all rows, where every row has its own.
     pub spread: Option<Spread>,
+    /// What is known of the rows beside their means.
+    pub uncertainty: Option<Uncertainty>,
+}
+
+impl Averaged {
+    /// The variance of `b_u + b_i + p_u·q_i` on standardised ratings, the noise of a rating left out, for
+    /// factors that were fitted to `ratings`; none where it is not known without samples.
+    #[must_use]
+    pub fn variance(
+        &self,
+        factors: &Factors,
+        ratings: &Ratings,
+        (user, item): (usize, usize),
+    ) -> Option<f64> {
+        if let Some(spread) = &self.spread {
+            return Some(spread.variance(user, item));
+        }
+        let (users, items) = (&ratings.by_user, &ratings.by_item);
+        let of = |u: &Uncertainty| {
+            let user = (&factors.users, user, users.count(user));
+            u.variance(user, (&factors.items, item, items.count(item)))
+        };
+        self.uncertainty.as_ref().map(of)
+    }
 }
 
 /// Called after each iteration; `Break` ends the fit with the factors as they stand.

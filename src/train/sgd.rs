@@ -138,7 +138,7 @@ impl Process for Epochs<'_> {
         let cells = problem.ratings.len() as f64;
         let rmse = || (squares / cells).sqrt() * self.scale.deviation;
         let train_rmse_raw = (cells > 0.0 && !grid.weighted).then(rmse);
-        Ok(Step { total, train_rmse_raw, sample: None })
+        Ok(Step { total, train_rmse_raw, sample: None, comparable: true })
     }
 
     fn scorer(&self) -> Scorer<'_> {

@@ -1,31 +1,90 @@
 //! Bayesian matrix factorisation by variational inference.
 //!
 //! The model of [`super::Bayes`], its posterior approximated by independent normal distributions of the
-//! users' and the items' rows, `q(p_u, b_u) q(q_i, b_i)`, each with a full covariance (Lim and Teh 2007).
-//! Each side in turn is set to the best distributions given the other side's, the rows' priors and the noise
-//! by empirical Bayes. Deterministic but for its start, it needs tens of iterations instead of hundreds,
-//! and its means are the published vectors, with nothing to compress.
+//! users' and the items' rows, `q(p_u, b_u) q(q_i, b_i)` (Lim and Teh 2007). Each side in turn is set to
+//! the best distributions given the other side's, the rows' priors and the noise by empirical Bayes.
+//! Deterministic but for its start, it needs tens of iterations instead of hundreds, and its means are
+//! the published vectors, with nothing to compress.
 //!
-//! An iteration costs `2 N (k (k + 1) + 2 k²)` flops and about `(m + n) k³`, and reads `k²/2` numbers of
-//! covariance per cell; memory holds as many per user and item.
+//! A row's system holds the sum of the covariances of the rows that its cells name. With
+//! [`Covariances::Own`] every row has its own one: an iteration costs `2 N (k (k + 1) + 2 k²)` flops and
+//! about `(m + n) k³`, and reads `k²/2` numbers of covariance per cell; memory holds as many per row.
+//! With [`Covariances::Shared`] rows with similar numbers of cells share one
+//! ([`crate::model::covariance_class`]): the sum then goes over some twenty classes instead of all cells,
+//! and an iteration costs that of exact [`super::Als`] and `C k²` flops a row for `C` classes.
 
-use rand_distr::{Distribution, StandardNormal};
-use rayon::prelude::*;
-
-use super::alternate::start_items;
-use super::bayes::failed;
-use super::course::{self, Limits, Process, Step};
+use super::course::{self, Limits};
 use super::hyper::Prior;
 use super::sums::Sums;
-use super::sweep::{HalfSweep, Partitions};
-use super::{Algorithm, Averaged, Fit, Observer, Problem, SolverChoice, Start, State};
+use super::{Algorithm, Averaged, Fit, Fitted, Observer, Problem, Share, Start, State};
 use crate::error::Result;
 use crate::ids::Axis;
-use crate::linalg::{Matrix, NormalEquations};
-use crate::model::{Embedding, Factors, Scale, Scorer};
-use crate::objective::{Explicit, Posterior, Regularization, RowLoss};
-use crate::rng::{Stream, generator};
-use crate::solver::{Layout, Variational as RowSolver};
+use crate::model::{Embedding, Scale};
+use crate::objective::{Explicit, Regularization};
+use crate::ratings::{Ratings, Side};
+
+mod fold_in;
+mod own;
+mod shared;
+
+use own::Rows;
+pub use own::Spread;
+use shared::SharedRows;
+
+/// Which rows have which covariance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covariances {
+    /// Rows with similar numbers of cells share one.
+    Shared,
+    /// Every row has its own.
+    Own,
+}
+
+/// Iterations of a cold start that take the other side's vectors for exact. Vectors that begin near 0 are
+/// mostly variance, and what has no structure yet would be shrunk back to 0.
+const COLD: u32 = 3;
+
+/// Whether covariances count in an iteration.
+const fn counted(cold: bool, iteration: u32) -> bool {
+    !cold || iteration > COLD
+}
+
+/// How far a fit has come.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    /// Whether it began at random vectors.
+    cold: bool,
+    /// The expected squared error after the last iteration.
+    error: f64,
+}
+
+impl Progress {
+    fn of(problem: &Problem<'_>) -> Result<Self> {
+        match problem.start {
+            Start::Random => Ok(Self { cold: true, error: f64::INFINITY }),
+            Start::Factors(_) => Ok(Self { cold: false, error: f64::INFINITY }),
+            Start::State(state) => {
+                let [cold, error] = state.some("progress")?;
+                Ok(Self { cold: cold != 0.0, error })
+            }
+        }
+    }
+
+    fn save(self, state: &mut State) {
+        state.put_numbers("progress", vec![f64::from(u8::from(self.cold)), self.error]);
+    }
+
+    /// Whether an iteration may be the last one by its error: not before covariances count, and not while
+    /// the error rises, for then entries that hold nothing are still being shrunk.
+    fn may_end(&mut self, iteration: u32, error: f64, tolerance: f64) -> bool {
+        let rises = error > self.error * (1.0 + tolerance / 4.0);
+        self.error = error;
+        (!self.cold || iteration > COLD + 1) && !rises
+    }
+}
+
+/// Variance of `p·q` under the prior of a cold start, on standardised ratings.
+const PRODUCT_VARIANCE: f64 = 0.2;
 
 /// The algorithm's settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +97,10 @@ pub struct Variational {
     pub keep: u32,
     /// Fit a bias per user and item.
     pub biases: bool,
+    /// Which rows have which covariance.
+    pub covariances: Covariances,
+    /// Ends when the expected squared error's relative improvement falls below this; 0 never does.
+    pub tolerance: f64,
     /// Seed of the starting vectors and the samples.
     pub seed: u64,
 }
@@ -48,304 +111,79 @@ impl Algorithm for Variational {
     }
 
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
-        let mut rows = Rows::new(self, problem)?;
-        let limits = Limits { iterations: self.iterations, tolerance: 0.0 };
+        let limits = Limits { iterations: self.iterations, tolerance: self.tolerance };
+        if self.covariances == Covariances::Own {
+            return self.fit_own(problem, limits, observer);
+        }
+        let mut rows = SharedRows::new(self, problem)?;
         let (iterations, stop_reason) = course::run(&mut rows, problem, limits, observer)?;
         let averaged = Averaged {
             samples: 0,
             noise: rows.scale.deviation / rows.precision.sqrt(),
             kept: (0..self.keep).map(|number| rows.draw(number)).collect(),
             spread: None,
+            uncertainty: Some(rows.uncertainty()),
         };
-        let (factors, scale) = (rows.means, rows.scale);
-        let spread = Spread { layout: rows.layout, factors: rows.factors };
-        let averaged = Averaged { spread: Some(spread), ..averaged };
+        let (factors, scale) = (rows.factors, rows.scale);
         Ok(Fit { factors, scale, iterations, stop_reason, averaged: Some(averaged) })
     }
+
+    fn fold_in(&self, fitted: &Fitted<'_>, rows: (Axis, &Side)) -> Result<Embedding> {
+        Self::fold_in_rows(fitted, rows)
+    }
+
+    fn explain(
+        &self,
+        fitted: &Fitted<'_>,
+        users: &Side,
+        wanted: (&[Vec<u32>], usize),
+    ) -> Result<Vec<Vec<Vec<Share>>>> {
+        Self::explain_rows(fitted, users, wanted)
+    }
 }
 
-/// The distributions of all rows, for the variances of predictions.
-#[derive(Debug, Clone)]
-pub struct Spread {
-    layout: Layout,
-    factors: Factors,
-}
-
-impl Spread {
-    /// The variance of `b_u + b_i + p_u·q_i` on standardised ratings, the noise of a rating left out:
-    /// `q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T)` for covariances `S` and `T`, where a bias's 1 has none.
-    #[must_use]
-    pub fn variance(&self, user: usize, item: usize) -> f64 {
-        let Layout { rank, biases } = self.layout;
-        let order = self.layout.order();
-        let wide = |side: &Embedding, row: usize| -> Vec<f64> {
-            side.vectors.row(row).iter().map(|&v| f64::from(v)).collect()
+impl Variational {
+    fn fit_own(
+        &self,
+        problem: &Problem<'_>,
+        limits: Limits,
+        observer: &mut Observer<'_>,
+    ) -> Result<Fit> {
+        let mut rows = Rows::new(self, problem)?;
+        let (iterations, stop_reason) = course::run(&mut rows, problem, limits, observer)?;
+        let scale = rows.scale;
+        let averaged = Averaged {
+            samples: 0,
+            noise: scale.deviation / rows.precision.sqrt(),
+            kept: (0..self.keep).map(|number| rows.draw(number)).collect(),
+            spread: None,
+            uncertainty: Some(rows.uncertainty()),
         };
-        let (p, q) = (wide(&self.factors.users, user), wide(&self.factors.items, item));
-        let (s, t) = (symmetric(self.layout, &p), symmetric(self.layout, &q));
-        let entry =
-            |row: &[f64], i: usize| if i < rank { row[i] } else { f64::from(u8::from(biases)) };
-        let mut variance = 0.0;
-        for i in 0..order {
-            for j in 0..order {
-                let (own, other) = (s[i * order + j], t[i * order + j]);
-                variance += own * entry(&q, i) * entry(&q, j) + other * entry(&p, i) * entry(&p, j);
-                if i < rank && j < rank {
-                    variance += own * other;
-                }
-            }
-        }
-        variance
+        let (spread, factors) = rows.into_spread();
+        let averaged = Some(Averaged { spread: Some(spread), ..averaged });
+        Ok(Fit { factors, scale, iterations, stop_reason, averaged })
     }
 }
 
-/// The distributions as they stand.
-struct Rows<'a> {
-    settings: &'a Variational,
-    problem: &'a Problem<'a>,
-    layout: Layout,
-    scale: Scale,
-    explicit: Explicit,
-    partitions: (Partitions, Partitions),
-    /// Means and covariances, laid out as `layout` says.
-    factors: Factors,
-    /// The means alone.
-    means: Factors,
-    priors: (Prior, Prior),
-    /// Precision `α` of the noise.
-    precision: f64,
+/// The explicit objective without regularisation, which a prior replaces.
+fn unregularised(ratings: &Ratings, scale: &Scale) -> Explicit {
+    let none = Regularization { users: 0.0, items: 0.0, biases: 0.0, damping: 0.0, exponent: 0.0 };
+    Explicit::new(ratings, (scale.mean, scale.deviation), none, scale.biases)
 }
 
-impl<'a> Rows<'a> {
-    fn new(settings: &'a Variational, problem: &'a Problem<'a>) -> Result<Self> {
-        let ratings = problem.ratings;
-        let layout = Layout { rank: settings.rank, biases: settings.biases };
-        let scale = Scale::ratings(problem.moments, true, settings.biases);
-        // Its regularisation does not count.
-        let none = Regularization { users: 0.0, items: 0.0, biases: 0.0, exponent: 0.0 };
-        let explicit = Explicit::new(ratings, (scale.mean, scale.deviation), none, scale.biases);
-        let cols = layout.cols();
-        let factors = match problem.start {
-            Start::State(state) => state.factors("factors", problem.shape(), cols)?,
-            _ => {
-                let start =
-                    start_items(problem, settings.seed, settings.rank, SolverChoice::Cholesky)?;
-                let of = |side: Embedding| Embedding {
-                    vectors: widened(&side.vectors, cols),
-                    biases: side.biases,
-                };
-                Factors { users: of(start.users), items: of(start.items) }
-            }
-        };
-        let prior = |name| match problem.start {
-            Start::State(state) => Prior::restored(state, name, layout.order()),
-            _ => Ok(Prior::isotropic(layout.order(), 1.0)),
-        };
-        let priors = (prior("prior.users")?, prior("prior.items")?);
-        let [precision] = problem.start.state().map_or(Ok([1.0]), |s| s.some("precision"))?;
-        let partitions = (
-            Partitions::new(&ratings.by_user, settings.rank),
-            Partitions::new(&ratings.by_item, settings.rank),
-        );
-        let means = means(layout, &factors);
-        Ok(Self {
-            settings,
-            problem,
-            layout,
-            scale,
-            explicit,
-            partitions,
-            factors,
-            means,
-            priors,
-            precision,
-        })
-    }
-
-    /// One side's distributions, then its prior; the expected squared error of all cells.
-    fn half(&mut self, axis: Axis) -> Result<RowLoss> {
-        let Self { problem, layout, factors, precision, explicit, .. } = self;
-        let (kernels, ratings) = (problem.kernels, problem.ratings);
-        let Factors { users, items } = factors;
-        let (side, partitions, fixed, own, prior) = match axis {
-            Axis::User => {
-                (&ratings.by_user, &self.partitions.0, &*items, users, &mut self.priors.0)
-            }
-            Axis::Item => {
-                (&ratings.by_item, &self.partitions.1, &*users, items, &mut self.priors.1)
-            }
-        };
-        let (matrix, rhs) = prior.over(*precision);
-        let shared = NormalEquations::from_dense(&matrix, &rhs, layout.biases);
-        let half = HalfSweep {
-            axis,
-            side,
-            partitions,
-            objective: &Posterior::new(explicit, shared),
-            solver: &RowSolver {
-                kernels,
-                layout: *layout,
-                precision: *precision,
-                prior: (&matrix, &rhs),
-            },
-            kernels,
-            stop: problem.stop,
-            losses: axis == Axis::Item,
-        };
-        let loss = half.run(fixed, own)?;
-        let rows = side.rows_with_cells();
-        let sums = Sums::of_columns(kernels, own, layout.rank, rows, layout.biases);
-        let fitted = Prior::fitted(&sums, &total_covariance(*layout, &own.vectors));
-        *prior = fitted.ok_or_else(|| failed(axis, &"the factors are not finite"))?;
-        Ok(loss)
-    }
-
-    /// One sample of all rows.
-    fn draw(&self, number: u32) -> Factors {
-        let of = |axis, side: &Embedding, keys: &[u64], cells: &dyn Fn(usize) -> usize| {
-            let mut drawn = Embedding::zeros(side.vectors.rows(), self.layout.rank);
-            let known: Vec<bool> = (0..keys.len()).map(|row| cells(row) > 0).collect();
-            let stride = drawn.vectors.stride();
-            let rows = drawn.vectors.padded_rows_mut().par_chunks_mut(stride);
-            rows.zip(&mut drawn.biases).enumerate().filter(|(row, _)| known[*row]).for_each(
-                |(row, (x, bias))| {
-                    let mut rng =
-                        generator(self.settings.seed, Stream::Row(axis, number, keys[row]));
-                    let noise = (0..self.layout.order()).map(|_| StandardNormal.sample(&mut rng));
-                    let noise: Vec<f64> = noise.collect();
-                    draw_row(
-                        self.layout,
-                        (side.vectors.row(row), side.biases[row]),
-                        &noise,
-                        x,
-                        bias,
-                    );
-                },
-            );
-            drawn
-        };
-        let Problem { ratings, user_keys, item_keys, .. } = *self.problem;
-        Factors {
-            users: of(Axis::User, &self.factors.users, user_keys, &|r| ratings.by_user.count(r)),
-            items: of(Axis::Item, &self.factors.items, item_keys, &|r| ratings.by_item.count(r)),
-        }
-    }
-}
-
-impl Process for Rows<'_> {
-    fn step(&mut self, _number: u32) -> Result<Step> {
-        self.half(Axis::User)?;
-        let loss = self.half(Axis::Item)?;
-        if loss.objective > 0.0 {
-            self.precision = self.problem.ratings.len() as f64 / loss.objective;
-        }
-        self.means = means(self.layout, &self.factors);
-        Ok(Step { total: loss.objective, train_rmse_raw: None, sample: None })
-    }
-
-    fn scorer(&self) -> Scorer<'_> {
-        Scorer { factors: &self.means, scale: self.scale }
-    }
-
-    fn save(&self, state: &mut State) {
-        state.put_factors("factors", &self.factors);
-        self.priors.0.save(state, "prior.users");
-        self.priors.1.save(state, "prior.items");
-        state.put_numbers("precision", vec![self.precision]);
-    }
-}
-
-/// The means of the rows, without their covariances.
-fn means(layout: Layout, factors: &Factors) -> Factors {
-    let of = |side: &Embedding| Embedding {
-        vectors: narrowed(&side.vectors, layout.rank),
-        biases: side.biases.clone(),
-    };
-    Factors { users: of(&factors.users), items: of(&factors.items) }
-}
-
-/// The covariance in the numbers of a row, row-major.
-fn symmetric(layout: Layout, row: &[f64]) -> Vec<f64> {
-    let (rank, order) = (layout.rank, layout.order());
-    let mut matrix = vec![0.0; order * order];
-    let mut set = |i: usize, j: usize, value: f64| {
-        (matrix[i * order + j], matrix[j * order + i]) = (value, value);
-    };
-    let mut at = layout.covariance();
-    for i in 0..rank {
-        for j in i..rank {
-            set(i, j, row[at]);
-            at += 1;
-        }
-    }
-    if layout.biases {
-        (0..=rank).for_each(|i| set(i, rank, row[at + i]));
-    }
-    matrix
-}
-
-/// Writes mean + L z, where S = L Lᵀ is the row's covariance.
-fn draw_row(
-    layout: Layout,
-    (row, mean_bias): (&[f32], f32),
-    noise: &[f64],
-    x: &mut [f32],
-    bias: &mut f32,
-) {
-    let (rank, order) = (layout.rank, layout.order());
-    let wide: Vec<f64> = row.iter().map(|&v| f64::from(v)).collect();
-    let matrix = nalgebra::DMatrix::from_row_slice(order, order, &symmetric(layout, &wide));
-    // In single precision a covariance can lose its last positive eigenvalue: the row then stays put.
-    let Some(factor) = nalgebra::Cholesky::new(matrix) else {
-        x[..rank].copy_from_slice(&row[..rank]);
-        *bias = mean_bias;
-        return;
-    };
-    let step = factor.l() * nalgebra::DVector::from_column_slice(noise);
-    for (i, x) in x[..rank].iter_mut().enumerate() {
-        *x = (f64::from(row[i]) + step[i]) as f32;
-    }
-    *bias = if layout.biases { (f64::from(mean_bias) + step[rank]) as f32 } else { 0.0 };
-}
-
-/// The sum of all rows' covariances, row-major; in double precision over chunks fixed by the data.
-fn total_covariance(layout: Layout, vectors: &Matrix) -> Vec<f64> {
-    const ROWS: usize = 4096;
-    let chunks = vectors.rows().div_ceil(ROWS);
-    let sums: Vec<Vec<f64>> = (0..chunks)
-        .into_par_iter()
-        .map(|chunk| {
-            let mut sum = vec![0.0; layout.cols()];
-            for row in chunk * ROWS..vectors.rows().min((chunk + 1) * ROWS) {
-                let row = vectors.row(row);
-                sum.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
-            }
-            sum
-        })
-        .collect();
-    let mut total = vec![0.0; layout.cols()];
-    for sum in &sums {
-        total.iter_mut().zip(sum).for_each(|(total, v)| *total += v);
-    }
-    symmetric(layout, &total)
-}
-
-/// The matrix with more columns, of zeros.
-fn widened(matrix: &Matrix, cols: usize) -> Matrix {
-    let mut wide = Matrix::zeros(matrix.rows(), cols);
-    for row in 0..matrix.rows() {
-        wide.row_mut(row)[..matrix.cols()].copy_from_slice(matrix.row(row));
-    }
-    wide
-}
-
-/// The first columns.
-fn narrowed(matrix: &Matrix, cols: usize) -> Matrix {
-    let mut narrow = Matrix::zeros(matrix.rows(), cols);
-    for row in 0..matrix.rows() {
-        narrow.row_mut(row).copy_from_slice(&matrix.row(row)[..cols]);
-    }
-    narrow
+/// The prior of a side before it is first solved: wide, or that of the vectors of a warm start.
+fn start_prior(
+    problem: &Problem<'_>,
+    (side, own): (&Side, &Embedding),
+    settings: &Variational,
+) -> Prior {
+    let order = settings.rank + usize::from(settings.biases);
+    let rows = side.rows_with_cells();
+    let sums = || Sums::of_columns(problem.kernels, own, settings.rank, rows, settings.biases);
+    let warm = matches!(problem.start, Start::Factors(_));
+    let fitted = warm.then(sums).and_then(|sums| Prior::fitted(&sums, &vec![0.0; order * order]));
+    let precision = (settings.rank as f64 / PRODUCT_VARIANCE).sqrt();
+    fitted.unwrap_or_else(|| Prior::isotropic(order, precision))
 }
 
 #[cfg(test)]

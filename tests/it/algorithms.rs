@@ -6,12 +6,13 @@ use std::sync::atomic::AtomicBool;
 use lacuna::error::Error;
 use lacuna::ids::{Axis, Ids};
 use lacuna::linalg::simd::Kernels;
+use lacuna::model::Embedding;
 use lacuna::objective::{Confidence, Regularization};
-use lacuna::ratings::{Cell, Ratings};
+use lacuna::ratings::{Cell, Ratings, Side};
 use lacuna::split::mix;
 use lacuna::train::{
-    Algorithm, Als, Bayes, Fit, Fitted, Gd, Ials, Problem, Schedule, Sgd, SolverChoice, Start,
-    State, StopReason, Variational,
+    Algorithm, Als, Bayes, Covariances, Fit, Fitted, Gd, Ials, Problem, Schedule, Sgd,
+    SolverChoice, Start, State, StopReason, Variational,
 };
 
 use crate::support::{bits, cell, fit, fit_with_keys};
@@ -22,7 +23,13 @@ fn als() -> Als {
         rank: 12,
         iterations: 3,
         tolerance: 0.0,
-        regularization: Regularization { users: 0.1, items: 0.1, biases: 0.1, exponent: 0.5 },
+        regularization: Regularization {
+            users: 0.1,
+            items: 0.1,
+            biases: 0.1,
+            damping: 0.0,
+            exponent: 0.5,
+        },
         biases: true,
         mean: true,
         solver: SolverChoice::Cholesky,
@@ -43,6 +50,11 @@ fn ials() -> Ials {
         solver: SolverChoice::Cholesky,
         seed: 5,
     }
+}
+
+fn variational(rank: usize, covariances: Covariances, biases: bool) -> Variational {
+    // Beyond the iterations of a cold start.
+    Variational { rank, iterations: 5, keep: 2, biases, covariances, tolerance: 0.0, seed: 5 }
 }
 
 fn algorithms() -> Vec<Box<dyn Algorithm>> {
@@ -78,8 +90,10 @@ fn algorithms() -> Vec<Box<dyn Algorithm>> {
         Box::new(Ials { solver: nonnegative, ..ials }),
         Box::new(bayes.clone()),
         Box::new(Bayes { rank: 17, biases: false, burn_in: 0, ..bayes }),
-        Box::new(Variational { rank: 6, iterations: 3, keep: 2, biases: true, seed: 5 }),
-        Box::new(Variational { rank: 9, iterations: 2, keep: 0, biases: false, seed: 5 }),
+        Box::new(variational(6, Covariances::Shared, true)),
+        Box::new(variational(9, Covariances::Shared, false)),
+        Box::new(variational(6, Covariances::Own, true)),
+        Box::new(variational(9, Covariances::Own, false)),
         Box::new(sgd.clone()),
         Box::new(Sgd { rank: 0, ..sgd.clone() }),
         Box::new(Sgd { schedule: Schedule::Decay, biases: false, rate: 0.01, ..sgd }),
@@ -148,7 +162,13 @@ fn the_seed_matters_and_nothing_else_random_does() {
             rank: 6,
             iterations: 2,
             tolerance: 0.0,
-            regularization: Regularization { users: 0.1, items: 0.1, biases: 0.1, exponent: 0.5 },
+            regularization: Regularization {
+                users: 0.1,
+                items: 0.1,
+                biases: 0.1,
+                damping: 0.0,
+                exponent: 0.5,
+            },
             biases: true,
             mean: true,
             solver: SolverChoice::Cholesky,
@@ -356,11 +376,61 @@ fn folding_in_is_a_half_sweep() {
     exact(&ials).unwrap();
     exact(&Ials { solver: nonnegative, ..ials }).unwrap();
     // Others say that they cannot.
+    let solves = ["als", "ials", "variational"];
     let refused: Vec<Box<dyn Algorithm>> =
-        algorithms().into_iter().filter(|a| !["als", "ials"].contains(&a.name())).collect();
+        algorithms().into_iter().filter(|a| !solves.contains(&a.name())).collect();
     assert!(refused.len() >= 3);
     for algorithm in refused {
         let error = exact(&*algorithm).unwrap_err();
         assert!(matches!(&error, Error::Usage(m) if m.contains(algorithm.name())), "{error}");
+    }
+}
+
+/// The next iteration begins with the users' posterior given the items' distributions, the prior and the noise
+/// as they stand: which is what is folded in, bit for bit.
+#[test]
+fn bayes_folds_in_what_the_next_iteration_gives() {
+    let ratings = ratings(300);
+    for biases in [true, false] {
+        let settings = Variational { keep: 0, ..variational(3, Covariances::Shared, biases) };
+        let fit = |iterations| {
+            let settings = Variational { iterations, ..settings.clone() };
+            fit(&settings, &ratings, None, &mut |_| ControlFlow::Continue(())).unwrap()
+        };
+        let (fitted, next) = (fit(5), fit(6));
+        let stop = AtomicBool::new(false);
+        let averaged = fitted.averaged.as_ref().unwrap();
+        let basis = Fitted::new(&fitted.factors, fitted.scale, &ratings, Kernels::detect(), &stop)
+            .with_uncertainty(averaged.uncertainty.as_ref());
+        let users = settings.fold_in(&basis, (Axis::User, &ratings.by_user)).unwrap();
+        // No ratings, no fold-in: the prior's mean there, zero after training.
+        let known = |user: &usize| ratings.by_user.count(*user) > 0;
+        for user in (0..ratings.users()).filter(known) {
+            assert_eq!(users.vectors.row(user), next.factors.users.vectors.row(user));
+            assert_eq!(users.biases[user], next.factors.users.biases[user]);
+        }
+        assert!(users != fitted.factors.users, "an iteration changes something");
+        // A score is what the ratings carry, and a part of the prior that depends on which items were rated
+        // alone: with other values of the same ratings, it moves as the shares' sum does.
+        let row = ratings.by_user.row(0);
+        let cells: Vec<Cell> = (0..row.len())
+            .map(|n| cell(0, row.indices[n], row.values[n] + 0.5 * (n % 3) as f32))
+            .collect();
+        let (old, new) = (&ratings.by_user, &Ratings::from_sorted(1, 300, &cells).by_user);
+        let of = |side: &Side, users: &Embedding, item: usize| {
+            let wanted: Vec<Vec<u32>> = (0..side.rows()).map(|_| vec![item as u32]).collect();
+            let shares = settings.explain(&basis, side, (&wanted, usize::MAX)).unwrap();
+            assert_eq!(shares[0][0].len(), row.len());
+            let (p, q) = (users.vectors.row(0), fitted.factors.items.vectors.row(item));
+            let dot: f64 = p.iter().zip(q).map(|(a, b)| f64::from(a * b)).sum();
+            let sum: f64 = shares[0][0].iter().map(|share| share.share).sum();
+            (dot + f64::from(users.biases[0]), sum)
+        };
+        let moved = settings.fold_in(&basis, (Axis::User, new)).unwrap();
+        for item in [0, 1, 299] {
+            let (before, after) = (of(old, &users, item), of(new, &moved, item));
+            let (score, shares) = (after.0 - before.0, after.1 - before.1);
+            assert!(shares.abs() > 0.01 && (score - shares).abs() < 1e-3, "{score} {shares}");
+        }
     }
 }

@@ -79,9 +79,9 @@ fn what_makes_no_sense_is_refused() {
         let (code, _, err) = run(&[&base[..], extra].concat());
         assert!(code == 2 && err.contains(part), "{extra:?}: {err}");
     }
-    json(&["train", &sample(), "-o", &model, "-k", "2", "-i", "1"]);
+    json(&["train", &sample(), "-o", &model, "-a", "als", "-k", "2", "-i", "1"]);
     let (code, _, err) = run(&["predict", &model, "--user", "1", "--item", "1", "--interval"]);
-    assert!(code == 2 && err.contains("--keep-samples"), "{err}");
+    assert!(code == 2 && err.contains("train it with --algorithm bayes"), "{err}");
 }
 
 #[test]

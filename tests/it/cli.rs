@@ -72,7 +72,7 @@ fn flags_go_before_environment_before_file_before_defaults() {
     )
     .unwrap();
     let config = ["--config", file.to_str().unwrap()];
-    assert_eq!(trained(&dir, &[&sample()], &[]), (64, 42));
+    assert_eq!(trained(&dir, &[&sample()], &[]), (32, 42));
     assert_eq!(trained(&dir, &config, &[]), (3, 7));
     assert_eq!(trained(&dir, &config, &[("LACUNA_FACTORS", "4")]), (4, 7));
     assert_eq!(
@@ -129,10 +129,10 @@ fn the_summary_is_short_and_narrow() {
         assert!(line.chars().count() <= 80, "{line}");
     }
     assert!(
-        out.contains("bias-only") && out.contains("global mean") && out.contains("als k=2"),
+        out.contains("bias-only") && out.contains("global mean") && out.contains("bayes k=2"),
         "{out}"
     );
-    assert!(err.contains("iteration 2/2: rmse"), "{err}");
+    assert!(err.contains("iteration 2/2: objective"), "{err}");
     let (_, out, err) = run(&[
         "train",
         &sample(),

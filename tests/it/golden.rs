@@ -42,6 +42,7 @@ fn algorithm(case: &Value, iterations: u32) -> Als {
             users: lambda,
             items: lambda,
             biases: number("bias_reg"),
+            damping: 0.0,
             exponent: number("exponent"),
         },
         biases: case["biases"].as_bool().unwrap_or(true),

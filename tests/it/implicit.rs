@@ -58,7 +58,7 @@ fn events_without_ratings_are_counted() {
         (&"ials".into(), &"preferences".into())
     );
     assert!(a["model"]["objective"].as_str().unwrap().contains("ln(1 + r / epsilon)"));
-    assert_eq!(a["config"]["unobserved_weight"], 1.0);
+    assert_eq!(a["model"]["unobserved_weight"], 1.0);
     assert_eq!(a["metrics"]["curve"].as_array().unwrap().len(), 3);
     // The same counts, the same vectors.
     let vectors = |m: &Value| m["metrics"]["curve"][2]["objective"].as_f64().unwrap();
@@ -84,7 +84,7 @@ fn scores_are_preferences() {
         seen += score(cells.next().unwrap(), cells.next().unwrap());
         n += 1.0;
     }
-    assert!(seen / n > 0.2, "{}", seen / n);
+    assert!(seen / n > 0.1, "{}", seen / n);
 }
 
 #[test]

@@ -23,6 +23,8 @@ mod cli;
 #[cfg(all(feature = "cli", feature = "cloud"))]
 mod cloud;
 #[cfg(feature = "cli")]
+mod defaults;
+#[cfg(feature = "cli")]
 mod evaluate;
 #[cfg(feature = "cli")]
 mod formats;

@@ -30,7 +30,9 @@ impl Case {
         case.write("old.csv", &case.old);
         case.write("new.csv", &case.new);
         let (ratings, model) = (case.path("old.csv"), case.path("m"));
-        json(&[&["train", &ratings, "-o", &model, "-k", "8", "-i", "10"], extra].concat());
+        let algorithm: &[&str] = if extra.contains(&"-a") { &[] } else { &["-a", "als"] };
+        let flags = ["train", &ratings, "-o", &model, "-k", "8", "-i", "10"];
+        json(&[&flags, algorithm, extra].concat());
         case
     }
 
@@ -115,7 +117,7 @@ fn touched_rows_are_solved_from_their_full_history_and_others_stay() {
 
 #[test]
 fn updates_follow_each_other_and_say_when_to_train_again() {
-    let case = Case::new(6, &["--refit"]);
+    let case = Case::new(6, &["--refit", "-r", "0.2"]);
     let middle = case.new.len() / 2;
     case.write("first.csv", &case.new[..middle]);
     case.write("second.csv", &case.new[middle..]);
@@ -207,7 +209,7 @@ fn what_is_held_out_stays_held_out() {
 
 #[test]
 fn updates_that_cannot_be_are_refused() {
-    let case = Case::new(3, &[]);
+    let case = Case::new(3, &["--drop-ratings"]);
     let (model, new) = (case.path("m"), case.path("new.csv"));
     let refused = |arguments: &[&str], code: i32, words: &str| {
         let (found, _, err) = run(arguments);
@@ -217,8 +219,8 @@ fn updates_that_cannot_be_are_refused() {
     refused(&["update", &case.path("none"), &new, "-o", &case.path("x")], 3, "no such model");
     refused(&["update", &model, &case.path("none.csv"), "-o", &case.path("x")], 3, "none.csv");
     let bayes = case.path("bayes");
-    json(&["train", &case.path("old.csv"), "-o", &bayes, "-a", "bayes", "-k", "4", "-i", "2"]);
-    refused(&["update", &bayes, &new, "--add", "-o", &case.path("x")], 2, "bayes has none");
+    json(&["train", &case.path("old.csv"), "-o", &bayes, "-a", "sgd", "-k", "4", "-i", "2"]);
+    refused(&["update", &bayes, &new, "--add", "-o", &case.path("x")], 2, "sgd has none");
     // The ratings of the training have changed, or moved.
     fs::rename(case.path("old.csv"), case.path("moved.csv")).unwrap();
     refused(&["update", &model, &new, "--add", "-o", &case.path("x")], 3, "old.csv");

@@ -43,7 +43,8 @@ fn predictions_and_reconstruction_of_given_vectors() {
 /// range, or near it.
 #[test]
 fn three_by_three_with_missing_cells() {
-    let weak = Regularization { users: 1e-3, items: 1e-3, biases: 1e-3, exponent: 0.5 };
+    let weak =
+        Regularization { users: 1e-3, items: 1e-3, biases: 1e-3, damping: 0.0, exponent: 0.5 };
     let als = Als {
         rank: 2,
         iterations: 200,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::super::reading::LoadConfig;
 use crate::metric::ranking::RankingMetric;
+use crate::model::RankBy;
 use crate::param::{Count, Threads};
 
 /// What is measured unless something else is asked for.
@@ -25,7 +26,7 @@ pub struct EvaluateConfig {
     /// model's manifest says, and their checksums compared.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub seen: Vec<String>,
-    /// Files of ratings that users are folded in from (strong generalisation, als and ials): only the
+    /// Files of ratings that users are folded in from (strong generalisation; als, ials, bayes): only the
     /// users in them are measured, by vectors solved from these ratings.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", requires = "input"))]
     pub fold_in: Vec<String>,
@@ -36,6 +37,10 @@ pub struct EvaluateConfig {
         arg(long, value_name = "NAMES", value_delimiter = ',', default_value = METRICS)
     )]
     pub metrics: Vec<RankingMetric>,
+    /// What lists of a model of ratings are ordered by, and their scores: the predicted rating and the
+    /// popularity of the item together, or the predicted rating alone. [default: relevance]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "WHAT"))]
+    pub rank_by: Option<RankBy>,
     /// Test ratings below this are not relevant to ranking metrics; all are by default.
     #[cfg_attr(feature = "cli", arg(long, value_name = "R", allow_negative_numbers = true))]
     pub relevant_from: Option<f64>,
@@ -63,6 +68,7 @@ impl EvaluateConfig {
             seen: Vec::new(),
             fold_in: Vec::new(),
             metrics: METRICS.split(',').filter_map(|name| name.parse().ok()).collect(),
+            rank_by: None,
             relevant_from: None,
             sample_users: None,
             seed: 42,

@@ -24,7 +24,8 @@ pub struct RatingMetrics {
     pub rmse_warm: Option<f64>,
     /// Ratings whose user or item has no training rating.
     pub n_cold: u64,
-    /// Slope of ratings on predictions; 1 is calibrated, less is overfitted.
+    /// Slope of ratings on predictions; 1 is calibrated, below 1 predictions spread too far (too little
+    /// regularised), above 1 too little (too strongly regularised).
     pub calibration_slope: Option<f64>,
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::super::lists::TitleConfig;
 use super::super::reading::LoadConfig;
+use crate::model::RankBy;
 use crate::param::{Count, Natural, Threads};
 
 /// For whom, from what, and what is left out.
@@ -38,6 +39,10 @@ pub struct RecommendConfig {
     /// File of items that may not be recommended.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub deny: Option<PathBuf>,
+    /// What lists of a model of ratings are ordered by, and their scores: the predicted rating and the
+    /// popularity of the item together, or the predicted rating alone. [default: relevance]
+    #[cfg_attr(feature = "cli", arg(long, value_name = "WHAT"))]
+    pub rank_by: Option<RankBy>,
     /// Recommend only items with at least so many training ratings.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = Natural::literal(0)))]
     pub min_support: Natural,
@@ -55,7 +60,7 @@ pub struct RecommendConfig {
     /// category ...) where not given.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", requires = "max_per_category"))]
     pub category_col: Option<String>,
-    /// Say which K of the user's ratings carried each score (als and ials).
+    /// Say which K of the user's ratings carried each score (als, ials, bayes).
     #[cfg_attr(feature = "cli", arg(long, value_name = "K", num_args = 0..=1, default_missing_value = "3", require_equals = true))]
     pub explain: Option<Count>,
     /// Threads; all cores by default. The result does not depend on it.
@@ -84,6 +89,7 @@ impl RecommendConfig {
             include_seen: false,
             allow: None,
             deny: None,
+            rank_by: None,
             min_support: Natural::literal(0),
             max_per_category: None,
             item_table: None,

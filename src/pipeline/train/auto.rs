@@ -1,42 +1,97 @@
-//! `--regularization auto`: λ by the errors on ratings set aside.
+//! `--regularization auto`, and what `ials` chooses by default: settings by what they are worth on ratings
+//! set aside.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use super::super::Event;
+use super::super::checkpoint::Checkpoints;
+use super::super::laws::{RATIO, significant, unobserved};
+use super::super::names::{AlgorithmName, ConfidenceName};
+use super::super::{Criterion, Event, TrainConfig};
 use super::{Sets, Training};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
-use crate::metric::{holdout_errors, rmse};
+use crate::metric::ranking::RankingMetric;
 use crate::model::Factors;
-use crate::objective::Regularization;
-use crate::param::NonNegative;
+use crate::param::{Automatic, Count, NonNegative, Rank};
 use crate::ratings::{Cell, Ratings};
 use crate::split::{Parts, Split};
-use crate::train::{Algorithm, Als, Problem, Start};
+use crate::train::{Problem, Start};
 
-/// Where λ is looked for, on standardised ratings.
-const RANGE: (f64, f64) = (0.01, 1.0);
+/// Trials at most.
+const TRIALS: usize = 5;
 
-/// λ is tried this many times: the bracket then spans a sixth of its logarithm's unit.
-const TRIALS: usize = 8;
+/// The most factors of a trial: the best settings hardly depend on their number.
+const RANK: u32 = 32;
 
-/// Sweeps of the first trial, and of the others, which begin where the one before ended.
-const SWEEPS: (u32, u32) = (10, 5);
+/// What is looked for, and how.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Sought {
+    /// λ of als, sgd, or of ials where its α₀ is given.
+    Lambda,
+    /// The weight of all unobserved pairs of ials, in observed cells; λ follows it.
+    Ratio,
+}
 
-/// The most factors of a trial: the best λ hardly depends on their number.
-const RANK: usize = 32;
+impl Sought {
+    fn of(config: &TrainConfig) -> Option<Self> {
+        let free = config.unobserved_weight.is_none()
+            && config.confidence.is_none_or(|form| form == ConfidenceName::Unit);
+        let overridden = config.user_reg.is_some() || config.item_reg.is_some();
+        match (config.algorithm_name(), config.regularization) {
+            (AlgorithmName::Ials, Some(Automatic::Auto)) if !free => Some(Self::Lambda),
+            (AlgorithmName::Ials, Some(Automatic::Auto)) => Some(Self::Ratio),
+            (AlgorithmName::Ials, None) if free && !overridden => Some(Self::Ratio),
+            (_, Some(Automatic::Auto)) => Some(Self::Lambda),
+            _ => None,
+        }
+    }
+
+    /// From one trial to the next.
+    const fn step(self) -> f64 {
+        match self {
+            Self::Lambda => 1.6,
+            Self::Ratio => 4.0,
+        }
+    }
+
+    /// A neighbour must be better by this share to be taken. Rankings are noisier than errors.
+    const fn margin(self) -> f64 {
+        match self {
+            Self::Lambda => 0.0,
+            Self::Ratio => 0.01,
+        }
+    }
+}
 
 impl Training<'_> {
-    /// Golden-section search on the logarithm of λ (Kiefer 1953) for the least RMSE on a part of the
-    /// training ratings that is set aside by a salt of its own.
-    pub(super) fn choose_regularization(
+    /// Chooses what the settings leave to the ratings and a law does not give, and puts it in place.
+    pub(super) fn choose(&mut self, training: &[Cell], users: &Ids, items: &Ids) -> Result<()> {
+        let Some(sought) = Sought::of(&self.config) else { return Ok(()) };
+        let kept = self.setup.checkpoints.as_ref().and_then(Checkpoints::chosen);
+        let chosen = match kept {
+            Some(kept) => Some(kept),
+            None => self.search(sought, training, users, items)?,
+        };
+        if let (Some(checkpoints), Some(chosen)) = (&self.setup.checkpoints, chosen) {
+            checkpoints.choose(chosen);
+        }
+        let ratings = Ratings::from_sorted(users.len(), items.len(), training);
+        self.config = with(&self.config, sought, chosen, &ratings)?;
+        Ok(())
+    }
+
+    /// Climbs from the law's value to the best one on a part of the training ratings that is set aside by a
+    /// salt of its own; none where there are too few ratings and the law's value has to do.
+    fn search(
         &mut self,
+        sought: Sought,
         training: &[Cell],
         users: &Ids,
         items: &Ids,
-    ) -> Result<NonNegative> {
+    ) -> Result<Option<f64>> {
         let since = Instant::now();
+        let asked = self.config.regularization == Some(Automatic::Auto);
         (self.observer)(&Event::Phase("choosing the regularisation"));
         let split = Split::Hash {
             ratio: self.config.test_ratio.get(),
@@ -44,6 +99,9 @@ impl Training<'_> {
         };
         let Parts { training, holdout: aside, .. } = split.apply(training.to_vec(), users, items);
         if training.is_empty() || aside.is_empty() {
+            if !asked {
+                return Ok(None);
+            }
             let message = "--regularization auto: too few ratings to set some aside; give a number";
             return Err(Error::Usage(message.into()));
         }
@@ -61,58 +119,104 @@ impl Training<'_> {
             user_keys: &users.keys("user"),
             item_keys: &items.keys("item"),
         };
-        let given = self.config.als();
-        let mut warm: Option<Factors> = None;
-        let mut error = |lambda: f64| -> Result<f64> {
-            let regularization =
-                Regularization { users: lambda, items: lambda, ..given.regularization };
-            let als = Als {
-                rank: given.rank.min(RANK),
-                iterations: if warm.is_some() { SWEEPS.1 } else { SWEEPS.0 },
-                tolerance: 0.0,
-                regularization,
-                ..given.clone()
-            };
-            let problem = Problem {
-                start: warm.as_ref().map_or(Start::Random, Start::Factors),
-                ..self.problem(&sets)
-            };
-            let fit = als.fit(&problem, &mut |_| ControlFlow::Continue(()))?;
-            let errors = holdout_errors(&fit.scorer(), sets.ratings.known(), sets.validation);
-            warm = Some(fit.factors);
-            Ok(rmse(&errors.clipped).unwrap_or(f64::INFINITY))
+        let silent = |_: &Event| {};
+        let mut base = self.config.clone();
+        base.factors = base.factors.map(|k| Rank::literal(k.get().min(RANK)));
+        let implicit = base.algorithm_name() == AlgorithmName::Ials;
+        let criterion = match implicit {
+            true => Criterion::Ranking(RankingMetric::literal("ndcg", 10)),
+            false => Criterion::Rmse,
         };
-        let best = golden_section((RANGE.0.ln(), RANGE.1.ln()), |at| error(at.exp()))?;
+        base.criterion = Some(criterion);
+        let sweeps = match base.algorithm_name() {
+            AlgorithmName::Ials => (5, 5),
+            _ => (8, 4),
+        };
+        let mut warm: Option<Factors> = None;
+        let value = |at: f64| -> Result<f64> {
+            let mut config = with(&base, sought, Some(at), &ratings)?;
+            let iterations = if warm.is_some() { sweeps.1 } else { sweeps.0 };
+            config.iterations = Some(Count::literal(iterations));
+            let algorithm = config.algorithm(Some(iterations));
+            let trial = Training::new(config, self.stop, &silent);
+            let start = match warm.as_ref().filter(|_| !implicit) {
+                Some(factors) => Start::Factors(factors),
+                None => Start::Random,
+            };
+            let problem = Problem { start, ..trial.problem(&sets) };
+            let fit = algorithm.fit(&problem, &mut |_| ControlFlow::Continue(()))?;
+            let found = trial.validate(&sets, &fit.scorer())?.filter(|value| value.is_finite());
+            warm = Some(fit.factors);
+            let worst = if implicit { 0.0 } else { f64::INFINITY };
+            let found = found.unwrap_or(worst);
+            // Less is better.
+            Ok(if implicit { -found } else { found })
+        };
+        let law = match sought {
+            Sought::Ratio => RATIO,
+            Sought::Lambda => {
+                let free = TrainConfig { regularization: None, ..base.clone() };
+                let lambda = free.settled(&ratings).regularization.and_then(Automatic::value);
+                lambda.map_or(1.0, NonNegative::get)
+            }
+        };
+        let best = climb(law, sought, value)?;
         self.durations.train += since.elapsed().as_secs_f64();
-        // Two digits: more would only look exact.
-        let scale = 10_f64.powi(1 - best.exp().log10().floor() as i32);
-        let lambda = NonNegative::new((best.exp() * scale).round() / scale);
-        lambda.map_err(|e| Error::Internal(e.to_string()))
+        Ok(Some(significant(best)))
     }
 }
 
-/// The tried position of the least value.
-fn golden_section(
-    (mut low, mut high): (f64, f64),
-    mut value: impl FnMut(f64) -> Result<f64>,
-) -> Result<f64> {
-    let share = (5.0_f64.sqrt() - 1.0) / 2.0;
-    let mut inner = [high - share * (high - low), low + share * (high - low)];
-    let mut values = [value(inner[0])?, value(inner[1])?];
-    for _ in 2..TRIALS {
-        if values[0] <= values[1] {
-            high = inner[1];
-            (inner[1], values[1]) = (inner[0], values[0]);
-            inner[0] = high - share * (high - low);
-            values[0] = value(inner[0])?;
-        } else {
-            low = inner[0];
-            (inner[0], values[0]) = (inner[1], values[1]);
-            inner[1] = low + share * (high - low);
-            values[1] = value(inner[1])?;
+/// The settings with a chosen value in place.
+fn with(
+    config: &TrainConfig,
+    sought: Sought,
+    chosen: Option<f64>,
+    ratings: &Ratings,
+) -> Result<TrainConfig> {
+    let number = |value: f64| NonNegative::new(value).map_err(|e| Error::Internal(e.to_string()));
+    let mut config = config.clone();
+    if config.regularization == Some(Automatic::Auto) {
+        config.regularization = None;
+    }
+    match (sought, chosen) {
+        (Sought::Lambda, Some(lambda)) => {
+            config.regularization = Some(Automatic::Value(number(lambda)?));
+        }
+        (Sought::Ratio, Some(ratio)) => {
+            config.unobserved_weight = Some(number(unobserved(ratio, ratings))?);
+        }
+        (_, None) => {}
+    }
+    Ok(config.settled(ratings))
+}
+
+/// The best of a value and its neighbours, each `step` times the one before, as long as they are better by
+/// the margin: the vertex of the parabola through the last three (in logarithms), or the best one where
+/// that does not lie between them.
+fn climb(start: f64, sought: Sought, mut value: impl FnMut(f64) -> Result<f64>) -> Result<f64> {
+    let (step, margin) = (sought.step(), sought.margin());
+    let mut known = std::collections::BTreeMap::from([(0_i32, value(start)?)]);
+    let at = |n: i32| start * step.powi(n);
+    let mut best = 0;
+    while known.len() < TRIALS {
+        // Upwards first.
+        let next = [best + 1, best - 1].into_iter().find(|n| !known.contains_key(n));
+        let Some(next) = next else { break };
+        let found = value(at(next))?;
+        known.insert(next, found);
+        if found < known[&best] - margin * known[&best].abs() {
+            best = next;
         }
     }
-    Ok(if values[0] <= values[1] { inner[0] } else { inner[1] })
+    let around = [best - 1, best, best + 1].map(|n| known.get(&n).copied());
+    if let [Some(low), Some(middle), Some(high)] = around {
+        let curvature = low - 2.0 * middle + high;
+        let shift = (low - high) / (2.0 * curvature);
+        if curvature > 0.0 && shift.abs() <= 1.0 {
+            return Ok(at(best) * step.powf(shift));
+        }
+    }
+    Ok(at(best))
 }
 
 #[cfg(test)]
@@ -120,15 +224,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_minimum_is_bracketed() {
-        for least in [-4.0, -2.0, -0.3] {
+    fn the_minimum_is_found_within_the_trials() {
+        for least in [0.4, 0.9, 1.0, 1.7, 2.5] {
             let mut calls = 0;
-            let found = golden_section((RANGE.0.ln(), RANGE.1.ln()), |at| {
+            let found = climb(1.0, Sought::Lambda, |at| {
                 calls += 1;
-                Ok((at - least).powi(2))
+                Ok(1.0 + (at.ln() - f64::ln(least)).powi(2))
             });
             let found = found.expect("no error");
-            assert!(calls == TRIALS && (found - least).abs() < 0.17, "{least}: {found}");
+            assert!(calls <= TRIALS && (found / least).ln().abs() < 0.01, "{least}: {found}");
         }
+        // Noise moves nothing far.
+        let flat = climb(1.0, Sought::Ratio, |at| Ok(1.0 - 1e-4 * at.min(1.0))).expect("no error");
+        assert!((0.25..=4.0).contains(&flat));
     }
 }

@@ -14,13 +14,17 @@ use crate::metric::ranking::RankingMetric;
 use crate::metric::{
     HoldoutErrors, PosteriorMean, RatingErrors, TrainingErrors, mae, rmse, training_errors,
 };
-use crate::model::{Factors, Scorer};
+use crate::model::{Factors, RankBy, Scorer};
 use crate::param::Count;
 use crate::ratings::{Cell, Moments, Ratings, Side};
 use crate::train::{Algorithm, Fit, Iteration, Problem, Start, State};
 
 /// Most users that a ranking criterion looks at after an iteration.
 const VALIDATION_USERS: usize = 10_000;
+
+/// Most held-out ratings whose predictive intervals are computed: shares of them are known to a tenth of
+/// a per cent.
+const MOST_INTERVALS: usize = 200_000;
 
 /// Stages of a training whose state is kept.
 const FIT: &str = "train";
@@ -185,7 +189,7 @@ impl Training<'_> {
         }
         self.durations.train += before + since.elapsed().as_secs_f64() - evaluation;
         self.durations.eval += evaluation;
-        let posterior = averaged(&mut fit, posterior);
+        let posterior = averaged(&mut fit, sets.ratings, posterior);
         if let Some(aside) = aside.as_ref().filter(|_| !fit.iterations.is_multiple_of(every)) {
             // The last iteration was not due.
             let now = self.criterion_of(aside, &fit.scorer())?;
@@ -322,7 +326,8 @@ impl Training<'_> {
             Aside::Errors(held) => Ok(rmse(&held.errors(scorer).clipped)),
             Aside::Ranking(ranked, metric) => {
                 let Factors { users, items } = scorer.factors;
-                let vectors = (&users.vectors, items);
+                let ranked_by = ranked.items(items, &scorer.scale);
+                let vectors = (&users.vectors, ranked_by.as_ref().unwrap_or(items));
                 let ranking = ranked.measure(vectors, &[*metric], self.kernels, self.stop)?;
                 Ok(ranking.values.first().and_then(|(_, value)| *value))
             }
@@ -340,7 +345,11 @@ impl Training<'_> {
             return Ok(HoldoutErrors::default());
         }
         let held = sets.held();
-        let fitted = (scorer.factors, scorer.scale);
+        // What bayes folds in by is known at the end of the fit.
+        if held.fold_in.is_some() && algorithm.name() == "variational" {
+            return Ok(HoldoutErrors::default());
+        }
+        let fitted = (scorer.factors, scorer.scale, None);
         let folded = held.folded(algorithm, fitted, self.kernels, self.stop)?;
         let factors = folded.as_ref().unwrap_or(scorer.factors);
         Ok(held.errors(&Scorer { factors, ..*scorer }))
@@ -356,7 +365,9 @@ impl Training<'_> {
         let since = Instant::now();
         (self.observer)(&Event::Phase("measuring"));
         let held = sets.held();
-        let folded = held.folded(algorithm, (&fit.factors, fit.scale), self.kernels, self.stop)?;
+        let uncertainty = fit.averaged.as_ref().and_then(|a| a.uncertainty.as_ref());
+        let fitted = (&fit.factors, fit.scale, uncertainty);
+        let folded = held.folded(algorithm, fitted, self.kernels, self.stop)?;
         let factors = folded.as_ref().unwrap_or(&fit.factors);
         let holdout = held.errors(&Scorer { factors, scale: fit.scale });
         let rates = fit.scale.rates();
@@ -380,10 +391,13 @@ impl Training<'_> {
             let [users, items] = Segments::of_holdout(&held, &scorer);
             (metrics.by_activity_decile, metrics.by_popularity_decile) = (users, items);
         }
-        if !self.config.metrics.is_empty() {
-            let relevance = Relevance { from: self.config.relevant_from, sample: None };
+        if !self.config.metrics.is_empty() && !sets.holdout.is_empty() {
+            // Measured unasked, on a sample.
+            let sample = self.unasked_metrics.then_some((VALIDATION_USERS, sets.user_keys));
+            let relevance = Relevance { from: self.config.relevant_from, sample };
             let ranked = Ranked::new(held, &relevance);
-            let vectors = (&factors.users.vectors, &factors.items);
+            let items = held.ranked_items(&factors.items, &fit.scale, RankBy::Relevance);
+            let vectors = (&factors.users.vectors, items.as_ref().unwrap_or(&factors.items));
             let (wanted, kernels) = (&self.config.metrics, self.kernels);
             let own = ranked.measure(vectors, wanted, kernels, self.stop)?;
             let popular = ranked.popular(wanted, kernels, self.stop)?;
@@ -396,14 +410,22 @@ impl Training<'_> {
 }
 
 /// What the predictions averaged over samples are worth, or those of known variance.
-fn averaged(fit: &mut Fit, mut posterior: PosteriorMean<'_>) -> Option<PosteriorMetrics> {
-    if let Some(averaged) = &mut fit.averaged
-        && let Some(spread) = averaged.spread.take()
-    {
+fn averaged(
+    fit: &mut Fit,
+    ratings: &Ratings,
+    mut posterior: PosteriorMean<'_>,
+) -> Option<PosteriorMetrics> {
+    if let Some(averaged) = fit.averaged.as_ref().filter(|a| a.uncertainty.is_some()) {
         let scale = fit.scale.deviation * fit.scale.deviation;
-        let variance = |user, item| scale * spread.variance(user, item);
+        let variance = |user, item| {
+            averaged.variance(&fit.factors, ratings, (user, item)).map_or(0.0, |v| scale * v)
+        };
         let scorer = Scorer { factors: &fit.factors, scale: fit.scale };
+        posterior.thin(MOST_INTERVALS);
         posterior.set(&scorer, variance, averaged.noise);
+    }
+    if let Some(averaged) = &mut fit.averaged {
+        averaged.spread = None;
     }
     fit.averaged.as_ref().map(|averaged| {
         PosteriorMetrics::new(averaged, &posterior.errors(&fit.scorer()), posterior.coverage())

@@ -8,7 +8,6 @@ use super::super::dataset::{Dataset, all_cells};
 use super::super::report::{FoldMetrics, Metrics, Spread};
 use super::{Sets, Training, looked_at, name_row, set_aside};
 use crate::error::{Error, Result};
-use crate::param::Automatic;
 use crate::ratings::Ratings;
 use crate::split::{Parts, Split};
 
@@ -33,11 +32,11 @@ impl Training<'_> {
                 )));
             }
             let named = |error| name_row(error, users, items);
-            let mut config = self.config.clone();
-            if config.regularization == Some(Automatic::Auto) {
-                let chosen = self.choose_regularization(&training, users, items).map_err(named)?;
-                config.regularization = Some(Automatic::Value(chosen));
-            }
+            let config = self.config.clone();
+            // A fold chooses for itself, whatever the model's training has chosen.
+            let mut chooser = Training::new(config, self.stop, self.observer);
+            chooser.choose(&training, users, items).map_err(named)?;
+            let config = chooser.config;
             let (training, validation) = set_aside(&config, training, users, items);
             let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
             let looked_at = looked_at(&config, &training, &validation, (users, items));
@@ -52,9 +51,11 @@ impl Training<'_> {
                 user_keys: &user_keys,
                 item_keys: &item_keys,
             };
+            let config = config.settled(&ratings);
             let algorithm = config.algorithm(None);
             let silent = |_: &Event| {};
             let mut run = Training::new(config, self.stop, &silent);
+            run.unasked_metrics = self.unasked_metrics;
             let fitted = run.fit(&sets, &*algorithm).map_err(named)?;
             let metrics = run.measure(&sets, &*algorithm, &fitted.fit).map_err(named)?;
             (self.observer)(&Event::Fold(number + 1, folds, metrics.holdout_rmse));

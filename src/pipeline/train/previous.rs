@@ -110,17 +110,19 @@ impl Training<'_> {
             };
             (outcome.previous, outcome.new) = (errors(&previous), errors(new));
         }
-        if !self.config.metrics.is_empty() && !shared.is_empty() {
+        if !self.unasked_metrics && !shared.is_empty() {
             let held = Held { cells: &shared, ..sets.held() };
             let relevance = Relevance { from: self.config.relevant_from, sample: None };
             let ranked = Ranked::new(held, &relevance);
-            let measured = |factors: &Factors| {
-                let vectors = (&factors.users.vectors, &factors.items);
+            let measured = |scorer: &Scorer<'_>| {
+                let Factors { users, items } = scorer.factors;
+                let by = ranked.items(items, &scorer.scale);
+                let vectors = (&users.vectors, by.as_ref().unwrap_or(items));
                 let ranking =
                     ranked.measure(vectors, &self.config.metrics, self.kernels, self.stop)?;
                 Ok(Some(ranked.summary(&ranking)))
             };
-            (outcome.ranking, outcome.new_ranking) = (measured(&factors)?, measured(new.factors)?);
+            (outcome.ranking, outcome.new_ranking) = (measured(&previous)?, measured(new)?);
         }
         Ok(outcome)
     }

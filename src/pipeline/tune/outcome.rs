@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::super::dataset::{Dataset, fold_in_side};
 use super::super::train::{Sets, Training};
-use super::super::{Criterion, Event, Metrics, TrainConfig, digest};
+use super::super::{AlgorithmName, Criterion, Event, Metrics, TrainConfig, digest};
 use crate::error::{Error, Result};
 use crate::ratings::Ratings;
 use crate::store::{Trial, TrialsDir};
@@ -58,6 +58,18 @@ pub(super) fn fingerprint(data: &mut Dataset) -> Result<String> {
     Ok(digest(sums.iter().map(String::as_str)))
 }
 
+/// The settings that are not tuned, of `ials` with the laws' numbers in place of what was not set, so that
+/// best.toml says them all.
+pub(super) fn settled(base: &TrainConfig, data: &Dataset) -> TrainConfig {
+    match base.algorithm_name() {
+        AlgorithmName::Ials => {
+            let (users, items) = (data.users.len(), data.items.len());
+            base.settled(&Ratings::from_sorted(users, items, &data.parts.training))
+        }
+        _ => base.clone(),
+    }
+}
+
 /// The settings that trial 0 runs with.
 pub(super) fn given(base: &TrainConfig) -> BTreeMap<String, Value> {
     match serde_json::to_value(base.resolved()) {
@@ -83,7 +95,7 @@ pub(super) fn score(
     drop(training);
     let fold_in = fold_in_side(&parts.fold_in, &ratings);
     let moments = ratings.moments();
-    run.config = resolved;
+    run.config = resolved.settled(&ratings);
     let sets = Sets {
         start: None,
         ratings: &ratings,
@@ -122,7 +134,8 @@ pub(super) fn write_best(
     let (own, defaults) = (of(config), of(&TrainConfig::default()));
     let mut table = toml::Table::new();
     for (key, value) in own {
-        let here = ["input", "output", "force", "threads", "folds"].contains(&key.as_str());
+        let here = ["input", "output", "force", "threads", "folds", "drop_ratings"]
+            .contains(&key.as_str());
         // Without patience the criterion is tune's own.
         let foreign = key == "criterion" && config.patience.is_none();
         if here || foreign || defaults.get(&key) == Some(&value) {

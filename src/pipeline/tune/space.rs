@@ -1,7 +1,7 @@
 //! What is tuned: a TOML file of settings and the values they may take.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rand::RngExt;
 use serde::Deserialize;
@@ -13,12 +13,13 @@ use crate::param::{Automatic, Count};
 use crate::rng::{Stream, generator};
 
 /// Settings that can be tuned: those of the fit.
-const TUNABLE: [&str; 25] = [
+const TUNABLE: [&str; 27] = [
     "algorithm",
     "factors",
     "iterations",
     "regularization",
     "reg_exponent",
+    "bias_damping",
     "bias_reg",
     "user_reg",
     "item_reg",
@@ -37,6 +38,7 @@ const TUNABLE: [&str; 25] = [
     "unobserved_weight",
     "seed",
     "inference",
+    "covariance",
     "burn_in",
     "samples",
 ];
@@ -147,6 +149,21 @@ fn rounded(value: f64) -> f64 {
 }
 
 impl Space {
+    /// The standard one of the algorithm.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the settings given do not go with it.
+    pub(super) fn standard(base: &TrainConfig) -> Result<Self> {
+        let algorithm = base.algorithm_name();
+        let path: PathBuf = format!("the standard space of {}", algorithm.name()).into();
+        let wrong = |message: String| Error::Config { path: path.clone(), message };
+        let space: Self =
+            toml::from_str(super::standard::space(algorithm)).map_err(|e| wrong(e.to_string()))?;
+        let message = |m: String| wrong(format!("{m}; give a space of your own by --space FILE"));
+        space.check(base).map_err(message)?;
+        Ok(space)
+    }
+
     /// Reads a file; every value that it lists, and the ends of its ranges, go with `base`.
     ///
     /// # Errors
@@ -198,7 +215,7 @@ impl Space {
                 if config.regularization == Some(Automatic::Auto) {
                     return Err(at("auto chooses by itself, so it is nothing to tune"));
                 }
-                let kind = |c: &TrainConfig| c.algorithm == AlgorithmName::Ials;
+                let kind = |c: &TrainConfig| c.algorithm_name() == AlgorithmName::Ials;
                 if kind(&config) != kind(base) {
                     return Err(at(
                         "ials is tuned on its own: its scores are preferences, not ratings",
@@ -351,6 +368,21 @@ mod tests {
         // Even on the logarithm: half of the draws below the geometric mean, 16.
         let below = many.iter().filter(|p| p["factors"].as_f64() < Some(16.0)).count();
         assert!((75..125).contains(&below), "{below}");
+    }
+
+    #[test]
+    fn every_algorithm_has_a_standard_space() {
+        use AlgorithmName::{Als, Bayes, Gd, Ials, Sgd};
+        for algorithm in [Als, Bayes, Gd, Ials, Sgd] {
+            let base = TrainConfig { algorithm: Some(algorithm), ..TrainConfig::default() };
+            let space = Space::standard(&base).expect("a space");
+            for point in space.points() {
+                apply(&base, &point, None).expect("settings");
+            }
+        }
+        let fixed = TrainConfig { nonnegative: true, ..TrainConfig::default() };
+        let message = Space::standard(&fixed).map_err(|e| e.to_string());
+        assert!(matches!(&message, Err(m) if m.contains("--space FILE")), "{message:?}");
     }
 
     #[test]

@@ -31,7 +31,13 @@ fn als(rank: usize) -> Als {
         rank,
         iterations: 8,
         tolerance: 0.0,
-        regularization: Regularization { users: 0.05, items: 0.05, biases: 0.05, exponent: 0.5 },
+        regularization: Regularization {
+            users: 0.05,
+            items: 0.05,
+            biases: 0.05,
+            damping: 0.0,
+            exponent: 0.5,
+        },
         biases: true,
         mean: true,
         solver: SolverChoice::Cholesky,
@@ -169,7 +175,7 @@ fn steps_end_where_nothing_is_left() {
         }
     }
     let ratings = Ratings::from_sorted(60, 50, &cells);
-    let none = Regularization { users: 0.0, items: 0.0, biases: 0.0, exponent: 0.5 };
+    let none = Regularization { users: 0.0, items: 0.0, biases: 0.0, damping: 0.0, exponent: 0.5 };
     for steps in [3, 10] {
         for biases in [true, false] {
             let solver = SolverChoice::ConjugateGradient { steps };

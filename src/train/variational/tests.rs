@@ -2,11 +2,16 @@ use std::sync::atomic::AtomicBool;
 
 use std::ops::ControlFlow;
 
+use super::own::symmetric;
 use super::*;
 use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
+use crate::linalg::{Matrix, NormalEquations};
+use crate::model::{Factors, covariance_share};
 use crate::ratings::{Cell, Ratings};
-use crate::solver::{RowProblem, Solver};
+use crate::solver::{
+    Classes, Expected, Layout, RowProblem, SharedCovariance, Solver, Variational as RowSolver,
+};
 use crate::split::mix;
 
 /// Numbers in [-1, 1).
@@ -63,7 +68,13 @@ fn a_row_equals_the_formulas() {
             (0..order * order).map(|at| f64::from(u8::from(at % (order + 1) == 0)) * 0.8).collect();
         let rhs: Vec<f64> = (0..order).map(|i| 0.1 * noise(i)).collect();
         let kernels = Kernels::detect();
-        let solver = RowSolver { kernels, layout, precision, prior: (&matrix, &rhs) };
+        let solver = RowSolver {
+            kernels,
+            layout,
+            precision,
+            shares: &vec![1.0; items],
+            prior: (&matrix, &rhs),
+        };
         let problem = RowProblem {
             row: 0,
             fixed: &fixed,
@@ -146,9 +157,128 @@ fn a_row_equals_the_formulas() {
     }
 }
 
+fn fit_of(problem: &Problem<'_>, covariances: Covariances) -> Fit {
+    let settings = Variational {
+        rank: 5,
+        iterations: 30,
+        keep: 400,
+        biases: true,
+        covariances,
+        tolerance: 0.0,
+        seed: 3,
+    };
+    settings.fit(problem, &mut |_| ControlFlow::Continue(())).expect("fits")
+}
+
+/// One row's update and expected error where covariances are shared, term by term, in double precision.
+#[test]
+fn a_row_with_shared_covariances_equals_the_formulas() {
+    for (rank, biases, cells, weighted) in
+        [(1, true, 3, false), (5, true, 40, true), (7, false, 9, false), (17, true, 9000, false)]
+    {
+        let (items, order, precision) = (23, rank + usize::from(biases), 1.7);
+        let counts: Vec<usize> = (0..items).map(|item| 1 + item * item).collect();
+        let classes = Classes::by_counts(counts.iter().copied());
+        let covariance = |class: usize| -> Vec<f64> {
+            let m = |i: usize, l: usize| 0.3 * noise(7000 + class * 1000 + i * 30 + l);
+            let entry = |at: usize| (0..order).map(|l| m(at / order, l) * m(at % order, l)).sum();
+            (0..order * order).map(entry).collect()
+        };
+        let covariances: Vec<Vec<f64>> = (0..classes.rows.len()).map(covariance).collect();
+        let values: Vec<f32> = (0..items * rank).map(|at| noise(at) as f32).collect();
+        let fixed = Matrix::from_rows(items, rank, &values);
+        let indices: Vec<u32> = (0..cells).map(|c| (c * 7 % items) as u32).collect();
+        let weights: Vec<f32> = (0..cells).map(|c| 1.5 + noise(c + 9) as f32).collect();
+        let weight = |c: usize| if weighted { f64::from(weights[c]) } else { 1.0 };
+        let target = |c: usize| 2.0 * noise(c + 31);
+        let targets: Vec<f32> = (0..cells).map(|c| (weight(c) * target(c)) as f32).collect();
+        let at_zero: f64 = (0..cells).map(|c| weight(c) * target(c).powi(2)).sum();
+        let diagonal = |at: usize| if at.is_multiple_of(order + 1) { 0.8 } else { 0.0 };
+        let matrix: Vec<f64> = (0..order * order).map(diagonal).collect();
+        let rhs: Vec<f64> = (0..order).map(|i| 0.1 * noise(i)).collect();
+        let expected = Expected::new(&classes, &covariances, (rank, biases));
+        let own = Classes::by_counts([cells].into_iter());
+        let sample = own.sample();
+        let kernels = Kernels::detect();
+        let solver = SharedCovariance {
+            kernels,
+            expected: Some(&expected),
+            precision,
+            constant: 0.3,
+            sample: Some((&own, &sample)),
+        };
+        let prior = NormalEquations::from_dense(&matrix, &rhs, biases);
+        let problem = RowProblem {
+            row: 0,
+            fixed: &fixed,
+            indices: &indices,
+            following: &[],
+            weights: weighted.then_some(&weights),
+            targets: &targets,
+            shared: Some(&crate::solver::Shared::new(prior)),
+            ridge: crate::objective::Ridge { vector: 0.0, bias: biases.then_some(0.0) },
+            at_zero,
+            bias: 0.0,
+        };
+        let mut x = vec![0.0; rank];
+        let solved = solver.solve(&problem, &mut solver.scratch(rank), &mut x);
+        let solution = solved.expect("solves").expect("at once");
+
+        let mut data = nalgebra::DMatrix::zeros(order, order);
+        let (mut right, mut constant) = (nalgebra::DVector::zeros(order), at_zero + 0.3);
+        for (c, &item) in indices.iter().enumerate() {
+            let item = item as usize;
+            let mut y: Vec<f64> = fixed.row(item).iter().map(|&v| f64::from(v)).collect();
+            y.resize(order, 1.0);
+            let class = crate::model::covariance_class(counts[item]);
+            let share = weight(c) * covariance_share(crate::model::class_count(class));
+            let t = &covariances[class];
+            for i in 0..order {
+                right[i] += weight(c) * y[i] * target(c);
+                for j in 0..order {
+                    data[(i, j)] += weight(c) * y[i] * y[j];
+                    if i < rank && j < rank {
+                        data[(i, j)] += share * t[i * order + j];
+                    }
+                }
+                if i < rank && biases {
+                    right[i] -= share * t[i * order + rank];
+                }
+            }
+            if biases {
+                constant += share * t[order * order - 1];
+            }
+        }
+        let system = &data + nalgebra::DMatrix::from_row_slice(order, order, &matrix);
+        let right = right + nalgebra::DVector::from_column_slice(&rhs);
+        let inverse = system.clone().try_inverse().expect("regular");
+        let mean = &inverse * &right;
+        let scale = mean.amax();
+        for i in 0..rank {
+            assert!((f64::from(x[i]) - mean[i]).abs() < 1e-4 * scale, "{i}: {} {}", x[i], mean[i]);
+        }
+        if biases {
+            assert!((f64::from(solution.bias) - mean[rank]).abs() < 1e-4 * scale);
+        }
+        let minimum = constant + mean.dot(&(&system * &mean)) - 2.0 * mean.dot(&right);
+        let found = solution.minimum.expect("a minimum");
+        assert!((found - minimum).abs() < 1e-4 * constant, "{found} {minimum}");
+        let kept = sample[0].get().expect("sampled");
+        for (got, want) in kept.iter().zip(inverse.iter()) {
+            assert!((got * precision - want).abs() < 1e-4 * inverse.amax());
+        }
+    }
+}
+
 /// Samples kept have the means and the covariances of their rows, and the noise is the truth's.
 #[test]
 fn the_noise_is_found_and_samples_spread_as_the_posterior() {
+    for covariances in [Covariances::Own, Covariances::Shared] {
+        noise_is_found(covariances);
+    }
+}
+
+fn noise_is_found(covariances: Covariances) {
     let (users, items, deviation) = (200, 150, 0.5);
     let normal = |at: usize| (0..12).map(|i| noise(at * 12 + i)).sum::<f64>() / 2.0;
     let p = |user: usize, f: usize| normal(user * 4 + f);
@@ -176,9 +306,8 @@ fn the_noise_is_found_and_samples_spread_as_the_posterior() {
         stop: &stop,
         kernels: Kernels::detect(),
     };
-    let settings = Variational { rank: 5, iterations: 30, keep: 400, biases: true, seed: 3 };
-    let fit = settings.fit(&problem, &mut |_| ControlFlow::Continue(())).expect("fits");
-    let averaged = fit.averaged.expect("kept");
+    let fit = fit_of(&problem, covariances);
+    let averaged = fit.averaged.clone().expect("kept");
     // About 10000 cells for 2100 parameters; mean field takes a little of their spread for noise.
     assert!((averaged.noise / deviation - 1.0).abs() < 0.06, "{}", averaged.noise);
     // The mean of 400 samples lies within 4 of 20 deviations of the mean.
@@ -189,7 +318,6 @@ fn the_noise_is_found_and_samples_spread_as_the_posterior() {
     };
     // The variance of a prediction is that over the samples, within four deviations of an empirical
     // variance of 400.
-    let distributions = averaged.spread.expect("distributions");
     for (user, item) in [(0, 0), (57, 100), (199, 3)] {
         let score = |f: &Factors| {
             let dot: f32 = f
@@ -203,7 +331,7 @@ fn the_noise_is_found_and_samples_spread_as_the_posterior() {
             f64::from(f.users.biases[user] + f.items.biases[item] + dot)
         };
         let scores: Vec<f64> = averaged.kept.iter().map(score).collect();
-        let found = distributions.variance(user, item);
+        let found = averaged.variance(&fit.factors, &ratings, (user, item)).expect("known");
         let want = spread(&scores).1.powi(2);
         assert!((found / want - 1.0).abs() < 0.3, "{found} {want}");
     }

@@ -1,0 +1,59 @@
+//! What a list of recommendations is ordered by.
+//!
+//! A model of ratings predicts how a user rates an item, not whether the user ever meets it: its highest
+//! predictions are of items that few people chose. What a user chooses next is, roughly, an item's
+//! popularity times a factor that grows with the rating,
+//!
+//! ```text
+//! ln P(user chooses item) = ln n_i + r̂_ui / s + constant,
+//! ```
+//!
+//! so lists go by `r̂_ui + s ln((n_i + 1) / (n_max + 1))`: the predicted rating, less what the item is less
+//! popular than the most popular one, with `s` the standard deviation of the ratings.
+
+use serde::{Deserialize, Serialize};
+
+use super::Embedding;
+
+/// What lists of a model of ratings are ordered by; scores of preferences are relevance already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum RankBy {
+    /// Predicted rating and popularity together.
+    #[default]
+    Relevance,
+    /// The predicted rating alone.
+    Rating,
+}
+
+/// The items with what their popularity adds to their scores: `deviation` times the logarithm of their
+/// share in the training ratings of the most popular one.
+#[must_use]
+pub fn by_relevance(items: &Embedding, counts: &[u32], deviation: f64) -> Embedding {
+    let most = f64::from(counts.iter().copied().max().unwrap_or(0)) + 1.0;
+    let shifted = |(&bias, &count): (&f32, &u32)| {
+        (f64::from(bias) + deviation * ((f64::from(count) + 1.0) / most).ln()) as f32
+    };
+    Embedding {
+        vectors: items.vectors.clone(),
+        biases: items.biases.iter().zip(counts).map(shifted).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::Matrix;
+
+    #[test]
+    fn popularity_is_taken_off_what_is_less_popular() {
+        let items = Embedding { vectors: Matrix::zeros(3, 2), biases: vec![0.5, 0.5, 1.0] };
+        let ranked = by_relevance(&items, &[99, 9, 0], 2.0);
+        let ln10 = 10.0_f64.ln();
+        for (got, want) in ranked.biases.iter().zip([0.5, 0.5 - 2.0 * ln10, 1.0 - 4.0 * ln10]) {
+            assert!((f64::from(*got) - want).abs() < 1e-6);
+        }
+        assert_eq!(ranked.vectors, items.vectors);
+    }
+}

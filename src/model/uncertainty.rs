@@ -1,0 +1,204 @@
+//! What a Bayesian fit knows of its rows beside their means.
+//!
+//! The covariance of a row's vector and bias is, up to small fluctuations, a function of the row's number
+//! of ratings. So rows fall into classes by that number, and a class has one covariance, the mean of its
+//! rows' own ones. A class covers one number up to 4, half an octave up to 64, an octave above.
+
+use super::{Embedding, Rotation};
+
+/// The class of rows with `count` ratings, at least 1.
+#[must_use]
+pub const fn covariance_class(count: usize) -> usize {
+    let octave = count.ilog2() as usize;
+    match octave {
+        0 => 0,
+        1..=5 => 2 * octave - 1 + (count >> (octave - 1) & 1),
+        _ => octave + 5,
+    }
+}
+
+/// How much of the covariance of a row with `count` ratings counts for the rows that it is a term of:
+/// `n / (n + 6)`.
+///
+/// Independent distributions of users and items (mean field) take the errors of `p` and `q` for unrelated. A
+/// rating ties those of its user and its item, the more the fewer ratings the row has: all of the covariance
+/// would shrink the vectors of sparse data too much. The form is that of a correction of the order `1 / n`, its
+/// constant was chosen on sets of different density (`benches/README.md`).
+#[must_use]
+pub fn covariance_share(count: usize) -> f64 {
+    count as f64 / (count as f64 + 6.0)
+}
+
+/// The number of ratings in the middle of a class.
+#[must_use]
+pub fn class_count(class: usize) -> usize {
+    let first = |class: usize| match class {
+        0 => 1,
+        1..=10 => {
+            let octave = class.div_ceil(2);
+            (1 << octave) + (1 << (octave - 1)) * ((class + 1) % 2)
+        }
+        _ => 1_usize << (class - 5),
+    };
+    usize::midpoint(first(class), first(class + 1) - 1)
+}
+
+/// The distributions of all rows around their means, on standardised ratings. The unknowns of a row are
+/// the `rank` entries of its vector and, with biases, its bias; matrices are row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Uncertainty {
+    /// Whether biases are fitted.
+    pub biases: bool,
+    /// Precision of the noise: one over the variance of a rating around its prediction.
+    pub precision: f64,
+    /// The users' prior and covariances.
+    pub users: Beliefs,
+    /// The items' prior and covariances.
+    pub items: Beliefs,
+}
+
+/// The prior of one side's rows, and what is left of it once their ratings are known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Beliefs {
+    /// Mean of the prior, one number per unknown.
+    pub mean: Vec<f64>,
+    /// Precision matrix of the prior.
+    pub precision: Vec<f64>,
+    /// Covariance of a row given its ratings, by [`covariance_class`]; a class without rows has that of
+    /// the nearest class with rows.
+    pub covariances: Vec<Vec<f64>>,
+}
+
+impl Beliefs {
+    /// The covariance of a row with `count` ratings; that of no ratings is none.
+    #[must_use]
+    pub fn covariance(&self, count: usize) -> Option<&[f64]> {
+        let last = self.covariances.len().checked_sub(1)?;
+        (count > 0).then(|| &self.covariances[covariance_class(count).min(last)][..])
+    }
+
+    fn turn(&mut self, rotation: &Rotation, rank: usize) {
+        rotation.turn_vector(&mut self.mean[..rank]);
+        let order = self.mean.len();
+        for matrix in self.covariances.iter_mut().chain([&mut self.precision]) {
+            // Rᵀ S R: the rows, then the columns.
+            for row in 0..order {
+                rotation.turn_vector(&mut matrix[row * order..][..rank]);
+            }
+            for column in 0..order {
+                let mut turned: Vec<f64> = (0..rank).map(|i| matrix[i * order + column]).collect();
+                rotation.turn_vector(&mut turned);
+                (0..rank).for_each(|i| matrix[i * order + column] = turned[i]);
+            }
+        }
+    }
+}
+
+impl Uncertainty {
+    /// Entries of a vector.
+    #[must_use]
+    pub const fn rank(&self) -> usize {
+        self.users.mean.len() - self.biases as usize
+    }
+
+    /// Follows vectors that were turned.
+    pub fn turn(&mut self, rotation: &Rotation) {
+        let rank = self.rank();
+        self.users.turn(rotation, rank);
+        self.items.turn(rotation, rank);
+    }
+
+    /// The variance of `b_u + b_i + p_u·q_i`, the noise of a rating left out:
+    /// `q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T)` for covariances `S` of the user and `T` of the item, where a bias's 1
+    /// has none. A row is its side, its position there and its number of ratings.
+    #[must_use]
+    pub fn variance(
+        &self,
+        user: (&Embedding, usize, usize),
+        item: (&Embedding, usize, usize),
+    ) -> f64 {
+        let covariances = (self.users.covariance(user.2), self.items.covariance(item.2));
+        let (Some(s), Some(t)) = covariances else { return 0.0 };
+        let (p, q) = (user.0.vectors.row(user.1), item.0.vectors.row(item.1));
+        variance(self.biases, (p, s), (q, t))
+    }
+}
+
+/// See [`Uncertainty::variance`]: of a user's mean vector and covariance, and an item's.
+#[must_use]
+pub(crate) fn variance(biases: bool, (p, s): (&[f32], &[f64]), (q, t): (&[f32], &[f64])) -> f64 {
+    let rank = p.len();
+    let order = rank + usize::from(biases);
+    let entry = |row: &[f32], i: usize| row.get(i).map_or(1.0, |&v| f64::from(v));
+    let mut variance = 0.0;
+    for i in 0..order {
+        for j in 0..order {
+            let (own, other) = (s[i * order + j], t[i * order + j]);
+            variance += own * entry(q, i) * entry(q, j) + other * entry(p, i) * entry(p, j);
+            if i < rank && j < rank {
+                variance += own * other;
+            }
+        }
+    }
+    variance
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::Matrix;
+
+    #[test]
+    fn classes_rise_with_the_count_and_grow_wider() {
+        let first: Vec<usize> = (1..=13).map(covariance_class).collect();
+        assert_eq!(first, [0, 1, 2, 3, 3, 4, 4, 5, 5, 5, 5, 6, 6]);
+        let from = |count| (covariance_class(count - 1), covariance_class(count));
+        assert_eq!(
+            [from(48), from(64), from(128), from(1 << 20)],
+            [(9, 10), (10, 11), (11, 12), (24, 25)]
+        );
+        assert!((1..100_000).all(|n| covariance_class(n + 1) - covariance_class(n) <= 1));
+        assert!((0..30).all(|class| covariance_class(class_count(class)) == class));
+        assert_eq!([0, 1, 2, 3, 9, 10, 11].map(class_count), [1, 2, 3, 4, 39, 55, 95]);
+    }
+
+    /// A rotation of vectors and covariances alike leaves every variance as it is.
+    #[test]
+    fn a_rotation_changes_no_variance() {
+        let (rank, order) = (3, 4);
+        let noise = |i: usize| ((i * 7919 % 1013) as f64 / 1013.0 - 0.5) * 2.0;
+        let symmetric = |seed: usize| -> Vec<f64> {
+            let root = |i: usize, l: usize| noise(seed + i * order + l);
+            let entry =
+                |at: usize| (0..order).map(|l| root(at / order, l) * root(at % order, l)).sum();
+            (0..order * order).map(entry).collect()
+        };
+        let beliefs = |seed: usize| Beliefs {
+            mean: (0..order).map(|i| noise(seed + i)).collect(),
+            precision: symmetric(seed + 50),
+            covariances: vec![symmetric(seed + 100), symmetric(seed + 200)],
+        };
+        let mut uncertainty =
+            Uncertainty { biases: true, precision: 2.0, users: beliefs(1), items: beliefs(1000) };
+        let side = |seed: usize| {
+            let values: Vec<f32> = (0..2 * rank).map(|i| noise(seed + i) as f32).collect();
+            Embedding { vectors: Matrix::from_rows(2, rank, &values), biases: vec![0.1, 0.2] }
+        };
+        let (mut users, mut items) = (side(7), side(31));
+        let before = uncertainty.variance((&users, 0, 1), (&items, 1, 2));
+        let shared = [(0, 0), (1, 1)];
+        let target = side(99);
+        let rotation = Rotation::procrustes(&items.vectors, &target.vectors, &shared);
+        let rotation = rotation.expect("finite");
+        rotation.turn(&mut users.vectors);
+        rotation.turn(&mut items.vectors);
+        let moved = uncertainty.variance((&users, 0, 1), (&items, 1, 2));
+        uncertainty.turn(&rotation);
+        let after = uncertainty.variance((&users, 0, 1), (&items, 1, 2));
+        assert!((moved - before).abs() > 1e-3, "the rotation does something");
+        assert!((after - before).abs() < 1e-5 * before, "{before} {after}");
+        // Rows without ratings, and counts beyond the classes.
+        assert_eq!(uncertainty.users.covariance(0), None);
+        assert_eq!(uncertainty.users.covariance(500), uncertainty.users.covariance(2));
+    }
+}
