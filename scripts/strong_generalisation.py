@@ -42,7 +42,7 @@ def recall(model, rows, k=20):
     table = pq.read_table(model / "item_factors.parquet")
     ids = {str(i): n for n, i in enumerate(table["item_id"].to_pylist())}
     q = np.array(table["embedding"].to_pylist(), dtype=np.float64)
-    alpha_0 = config["unobserved_weight"]
+    alpha_0 = fitted["unobserved_weight"]
     gram = alpha_0 * q.T @ q
     given, relevant = collections.defaultdict(list), collections.defaultdict(list)
     users = {u for u, _, _ in rows if share(mix(key(f"{SALT}/held-out-user", u))) < RATIO}

@@ -107,7 +107,9 @@ impl Server {
 
     fn command(&self, models: &str, extra: &[&str]) -> Command {
         let mut command = self.lacuna(&["run", "s3://bucket/in/ratings.csv", "-o"]);
-        command.args([&format!("s3://bucket/{models}"), "--json", "-k", "8"]).args(extra);
+        command
+            .args([&format!("s3://bucket/{models}"), "--json", "-k", "8", "-a", "als"])
+            .args(extra);
         command
     }
 
