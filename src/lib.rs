@@ -4,7 +4,7 @@
 //! and biases `b_u`, `b_i` that minimise, on standardised ratings `z = (r − μ) / s`,
 //!
 //! ```text
-//! Σ w (z_ui − b_u − b_i − p_u·q_i)² + λ Σ ρ(n) |vector|² + λ_b Σ ρ(n) bias²,   ρ(n) = n̄ (n / n̄)^e
+//! Σ w (z_ui − b_u − b_i − p_u·q_i)² + λ Σ ρ(n) |vector|² + Σ (d + λ_b ρ(n)) bias²,   ρ(n) = n̄ (n / n̄)^e
 //! ```
 //!
 //! over the observed cells (or, for implicit feedback and by sampling, what [`train`] lists), and predicts `r̂_ui = μ + b_u + b_i + p_u·q_i` (on the rating scale) for

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The damping `d` of the biases counts in ratings, whatever the density (as in the baselines of Koren
-//! 2008, section 2.1): the bias of a row with few ratings stays near 0. `λ_b` is the form of releases
-//! before 0.2.
+//! 2008, section 2.1): the bias of a row with few ratings stays near 0. `λ_b` scales with the
+//! count instead, as the vectors' `λ` does.
 //!
 //! `e = 1` is ALS-WR (Zhou, Wilkinson, Schreiber, Pan 2008, eq. 3), `e = 0` plain ridge, between the
 //! two the frequency scaling of Rendle, Krichene, Zhang, Koren 2021. `n̄`, a side's mean number of
