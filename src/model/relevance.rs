@@ -14,17 +14,36 @@
 use serde::{Deserialize, Serialize};
 
 use super::Embedding;
+use crate::error::{Error, Result};
 
 /// What lists of a model of ratings are ordered by; scores of preferences are relevance already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum RankBy {
     /// Predicted rating and popularity together.
-    #[default]
     Relevance,
-    /// The predicted rating alone.
+    /// The predicted rating alone; a preference as it is.
     Rating,
+}
+
+impl RankBy {
+    /// What lists go by: what was asked for, or the default. Nothing can be asked of a model whose scores are
+    /// preferences.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where something is.
+    pub fn chosen(asked: Option<Self>, rates: bool) -> Result<Self> {
+        match (asked, rates) {
+            (Some(_), false) => Err(Error::Usage(
+                "--rank-by goes with models of ratings: the scores of ials are relevance already"
+                    .into(),
+            )),
+            (Some(asked), true) => Ok(asked),
+            (None, true) => Ok(Self::Relevance),
+            (None, false) => Ok(Self::Rating),
+        }
+    }
 }
 
 /// The items with what their popularity adds to their scores: `deviation` times the logarithm of their

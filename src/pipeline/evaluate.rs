@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 use crate::linalg::simd::Kernels;
 use crate::metric::RatingErrors;
-use crate::model::{Factors, Model, Scorer};
+use crate::model::{Factors, Model, RankBy, Scorer};
 use crate::ratings::{Cell, Ratings, Side};
 use crate::store::{Manifest, read_measured, read_model};
 use crate::train::{Algorithm, Problem, Start};
@@ -266,7 +266,7 @@ impl<'a> Evaluator<'a> {
         };
         let ranked = Ranked::new(held, &relevance);
         let metrics = &self.config.metrics;
-        let rank_by = self.config.rank_by.unwrap_or_default();
+        let rank_by = RankBy::chosen(self.config.rank_by, self.model.scale.rates())?;
         let items = held.ranked_items(&factors.items, &self.model.scale, rank_by);
         let vectors = (&factors.users.vectors, items.as_ref().unwrap_or(&factors.items));
         let ranking = ranked.measure(vectors, metrics, self.kernels, self.stop)?;

@@ -70,7 +70,7 @@ pub enum InferenceName {
 pub enum CovarianceName {
     /// Users (or items) with similar numbers of ratings share one.
     Shared,
-    /// Every user and item has its own: five times the time, k²/2 numbers of memory each.
+    /// Every user and item has its own: several times the time, k²/2 numbers of memory each.
     Own,
 }
 

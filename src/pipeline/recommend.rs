@@ -97,13 +97,8 @@ pub fn recommend(
 
 /// The model whose scores lists are ordered by, where they are not its own.
 fn ranked(config: &RecommendConfig, model: &Model, manifest: &Manifest) -> Result<Option<Model>> {
-    let rates = model.scale.rates();
-    if config.rank_by == Some(RankBy::Relevance) && !rates {
-        let message = "--rank-by goes with models of ratings: the scores of ials are relevance";
-        return Err(Error::Usage(message.into()));
-    }
-    let wanted = rates && config.rank_by.unwrap_or_default() == RankBy::Relevance;
-    Ok(wanted.then(|| {
+    let rank_by = RankBy::chosen(config.rank_by, model.scale.rates())?;
+    Ok((rank_by == RankBy::Relevance).then(|| {
         let mut ranked = model.clone();
         let items = &model.factors.items;
         ranked.factors.items = by_relevance(items, &model.items.counts, manifest.data.std);

@@ -54,7 +54,7 @@ pub fn train_summary(report: &Report, verbose: bool) -> String {
     if model.scores == "ratings" {
         lines.extend(errors(report));
     } else {
-        let chosen = |value: Option<f64>| value.map_or_else(|| "-".into(), |v| format!("{v:.3e}"));
+        let chosen = |value: Option<f64>| value.map_or_else(|| "-".into(), |v| v.to_string());
         lines.push(format!(
             "settings   λ {}, weight of unobserved pairs α₀ {}",
             chosen(Some(model.lambda)),

@@ -58,6 +58,11 @@ fn without_a_rating_column_rows_are_events() {
     assert!(manifest["model"]["unobserved_weight"].as_f64().unwrap() > 0.0);
     let value = |path: &str| line.pointer(path).and_then(Value::as_f64).unwrap();
     assert!(value("/ranking/ndcg@10") > 1.5 * value("/baselines/popularity/ndcg@10"), "{line}");
+    // Its scores are relevance: there is nothing to rank by instead.
+    for command in ["recommend", "evaluate"] {
+        let (code, _, err) = run(&[command, &place.path("m"), "--rank-by", "rating"]);
+        assert!(code == 2 && err.contains("--rank-by goes with"), "{command}: {err}");
+    }
     let (code, text, _) = run(&["inspect", &events]);
     assert!(code == 0 && text.contains("train takes ials"), "{text}");
     // Whoever asks for ratings is told of the other way.

@@ -315,6 +315,9 @@ fn what_cannot_be_evaluated_says_why() {
     json(&["train", &sample(), "-o", path(&model), "-k", "2", "-i", "1"]);
     let m = path(&model);
     let s = sample();
+    // Were one of them to train, then not into the working directory.
+    let x = dir.path().join("x");
+    let x = path(&x);
     let none = dir.path().join("none");
     let none = path(&none).to_owned();
     json(&["train", &s, "-o", &none, "-k", "2", "-i", "1", "--holdout", "none"]);
@@ -326,19 +329,19 @@ fn what_cannot_be_evaluated_says_why() {
         (&["evaluate", m, "--fold-in", &s], "<RATINGS>"),
         (&["evaluate", m, &s, "--relevant-from", "nan"], "needs a number"),
         (&["evaluate", m, &s, "--sample-users", "0"], "at least 1"),
-        (&["train", &s, "-o", "x", "--holdout", "user", "-a", "sgd"], "als or ials or bayes"),
-        (&["train", &s, "-o", "x", "--fold-in-ratio", "0.5"], "--holdout user"),
-        (&["train", &s, "-o", "x", "--criterion", "ndcg@10"], "--patience"),
+        (&["train", &s, "-o", x, "--holdout", "user", "-a", "sgd"], "als or ials or bayes"),
+        (&["train", &s, "-o", x, "--fold-in-ratio", "0.5"], "--holdout user"),
+        (&["train", &s, "-o", x, "--criterion", "ndcg@10"], "--patience"),
         (
-            &["train", &s, "-o", "x", "--patience", "2", "--criterion", "gini@10"],
+            &["train", &s, "-o", x, "--patience", "2", "--criterion", "gini@10"],
             "how lists are composed",
         ),
         (
-            &["train", &s, "-o", "x", "-a", "ials", "--patience", "2", "--criterion", "rmse"],
+            &["train", &s, "-o", x, "-a", "ials", "--patience", "2", "--criterion", "rmse"],
             "preferences",
         ),
-        (&["train", &s, "-o", "x", "--folds", "1"], "from 2 to 100"),
-        (&["train", &s, "-o", "x", "--eval-every", "0"], "at least 1"),
+        (&["train", &s, "-o", x, "--folds", "1"], "from 2 to 100"),
+        (&["train", &s, "-o", x, "--eval-every", "0"], "at least 1"),
     ] {
         let (code, out, err) = run(arguments);
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
