@@ -1,5 +1,6 @@
 //! The algorithm that the settings name: its defaults, what goes with it, and what it is built from.
 
+use super::laws::MOST_FACTORS;
 use super::names::{
     AlgorithmName, ConfidenceName, CovarianceName, InferenceName, ScheduleName, SolverName,
 };
@@ -77,14 +78,12 @@ impl TrainConfig {
         // Counts add up, weighted ones cannot.
         let sum = self.reads_counts() && c.load.weight_col.is_none();
         fill(&mut c.load.duplicates, if sum { Duplicates::Sum } else { Duplicates::Last });
-        fill(
-            &mut c.factors,
-            Rank::literal(match name {
-                AlgorithmName::Bayes => 32,
-                AlgorithmName::Gd => 10,
-                _ => 64,
-            }),
-        );
+        match name {
+            // By the law of density.
+            AlgorithmName::Bayes => {}
+            AlgorithmName::Gd => fill(&mut c.factors, Rank::literal(10)),
+            _ => fill(&mut c.factors, Rank::literal(64)),
+        }
         if implicit && c.metrics.is_empty() {
             c.metrics = Self::unasked_metrics();
         }
@@ -214,9 +213,9 @@ impl TrainConfig {
         c.iterations.map_or(sampling, Count::get)
     }
 
-    /// Entries of a vector.
+    /// Entries of a vector; at most, where the rank follows the density and the ratings are not known yet.
     pub(crate) fn rank(&self) -> usize {
-        self.resolved().factors.map_or(0, |k| k.get() as usize)
+        self.resolved().factors.map_or(MOST_FACTORS, |k| k.get() as usize)
     }
 
     /// The regularisation with its overrides.

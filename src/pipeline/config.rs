@@ -124,7 +124,7 @@ pub struct TrainConfig {
     /// Ratings of R and more are events, the others are left out: trains ials.
     #[cfg_attr(feature = "cli", arg(long, value_name = "R", help_heading = "Training"))]
     pub positive_from: Option<f64>,
-    /// Number of factors (the rank): 1 to 4096; for als and sgd also 0, biases alone. [default: 64; bayes: 32; gd: 10]
+    /// Number of factors (the rank): 1 to 4096; for als and sgd also 0, biases alone. [default: 64; bayes: 16, 24 or 32, more where users and items have more ratings; gd: 10]
     #[cfg_attr(
         feature = "cli",
         arg(short = 'k', long, alias = "rank", value_name = "K", help_heading = "Training")

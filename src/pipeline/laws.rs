@@ -2,7 +2,7 @@
 
 use super::TrainConfig;
 use super::names::{AlgorithmName, ConfidenceName, InferenceName};
-use crate::param::{Automatic, Exponent, NonNegative};
+use crate::param::{Automatic, Exponent, NonNegative, Rank};
 use crate::ratings::Ratings;
 
 /// `λ √n̄` of als and sgd, with `n̄` the geometric mean of both sides' mean numbers of ratings. With
@@ -25,13 +25,20 @@ const IMPLICIT_PENALTY: f64 = 0.16;
 /// noise, the sooner the more unknowns there are.
 const SETTLED: f64 = 0.02;
 
+/// The rank of bayes follows the mean number of ratings, in steps of 8 between these.
+const FEWEST_FACTORS: usize = 16;
+/// See [`FEWEST_FACTORS`].
+pub(super) const MOST_FACTORS: usize = 32;
+
 /// What was not set and depends on the ratings.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Laws {
     /// `λ` of the vectors; none for algorithms without one.
     pub lambda: Option<NonNegative>,
     /// `α₀` of ials.
     pub unobserved: Option<NonNegative>,
+    /// Rank of bayes.
+    pub rank: Option<Rank>,
     /// `--tol` of bayes by variational inference.
     pub tolerance: Option<NonNegative>,
 }
@@ -41,11 +48,11 @@ impl Laws {
     pub(super) fn new(config: &TrainConfig, ratings: &Ratings) -> Self {
         let number = |value: f64| NonNegative::new(significant(value)).ok();
         let (users, items) = (&ratings.by_user, &ratings.by_item);
+        let mean_count = (users.mean_count() * items.mean_count()).sqrt().max(1.0);
         match config.algorithm_name() {
             AlgorithmName::Als | AlgorithmName::Sgd => {
-                let mean_count = (users.mean_count() * items.mean_count()).sqrt().max(1.0);
                 let lambda = number(LAMBDA / mean_count.sqrt());
-                Self { lambda, unobserved: None, tolerance: None }
+                Self { lambda, ..Self::default() }
             }
             AlgorithmName::Ials => {
                 let unit = config.confidence.is_none_or(|form| form == ConfidenceName::Unit);
@@ -54,24 +61,30 @@ impl Laws {
                     (None, true) => unobserved(RATIO, ratings),
                     (None, false) => UNOBSERVED_BESIDE_CONFIDENCES,
                 };
-                let mean_count = (users.mean_count() * items.mean_count()).sqrt().max(1.0);
                 let all = mean_count * (1.0 + weight / unobserved(1.0, ratings).max(1e-12));
                 let exponent = config.reg_exponent.map_or(1.0, Exponent::get);
                 let lambda = IMPLICIT_PENALTY * mean_count / all.powf(exponent);
                 let unobserved = NonNegative::new(weight).ok();
-                Self { lambda: number(lambda), unobserved, tolerance: None }
+                Self { lambda: number(lambda), unobserved, ..Self::default() }
             }
-            AlgorithmName::Bayes if config.resolved().inference == Some(InferenceName::Vb) => {
+            AlgorithmName::Bayes => {
+                let rank = config.factors.map_or_else(|| rank(mean_count), |k| k.get() as usize);
                 let rows = (users.rows_with_cells() + items.rows_with_cells()) as f64;
-                let unknowns = rows * config.rank() as f64 / ratings.len().max(1) as f64;
-                let tolerance = number(SETTLED * unknowns.min(1.0));
-                Self { lambda: None, unobserved: None, tolerance }
+                let unknowns = rows * rank as f64 / ratings.len().max(1) as f64;
+                let settles = config.resolved().inference == Some(InferenceName::Vb);
+                let tolerance = settles.then(|| number(SETTLED * unknowns.min(1.0))).flatten();
+                Self { rank: Rank::new(rank as u32).ok(), tolerance, ..Self::default() }
             }
-            AlgorithmName::Bayes | AlgorithmName::Gd => {
-                Self { lambda: None, unobserved: None, tolerance: None }
-            }
+            AlgorithmName::Gd => Self::default(),
         }
     }
+}
+
+/// The rank of bayes for this geometric mean of both sides' mean numbers of ratings: a vector should not have
+/// more entries than that, or sparse ratings end in noise.
+fn rank(mean_count: f64) -> usize {
+    let entries = 8 * (mean_count / 8.0).ceil().min(64.0) as usize;
+    entries.clamp(FEWEST_FACTORS, MOST_FACTORS)
 }
 
 /// `α₀` where all unobserved pairs together weigh `ratio` times the observed cells.
@@ -99,6 +112,7 @@ impl TrainConfig {
             config.regularization = Some(Automatic::Value(lambda));
         }
         config.unobserved_weight = config.unobserved_weight.or(laws.unobserved);
+        config.factors = config.factors.or(laws.rank);
         config.tol = config.tol.or(laws.tolerance);
         config
     }
@@ -138,9 +152,12 @@ mod tests {
             ..of(AlgorithmName::Als)
         };
         assert_eq!(given.settled(&ratings), given, "what was set stays");
-        // 24 rows of 32 unknowns for 32 ratings.
+        // 24 rows of 16 unknowns for 32 ratings.
         let bayes = of(AlgorithmName::Bayes).settled(&ratings);
         assert_eq!(bayes.tol.map(NonNegative::get), Some(0.02));
+        assert_eq!(bayes.factors.map(Rank::get), Some(16));
+        let ranks = [0.0, 8.0, 14.3, 17.0, 21.6, 28.5, 38.0, 1e9].map(rank);
+        assert_eq!(ranks, [16, 16, 16, 24, 24, 32, 32, 32]);
         assert_eq!(of(AlgorithmName::Gd).settled(&ratings), of(AlgorithmName::Gd));
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn estimate(
     (ratings, holdout): (usize, usize),
 ) -> Estimate {
     let settings = config.train.resolved();
-    let rank = settings.factors.unwrap_or(Rank::literal(64));
+    let rank = Rank::literal(settings.rank() as u32);
     let cost = cost(rank, users, items, ratings);
     let rows = (users + items) as u64;
     let vector = 4 * (u64::from(rank.get()).next_multiple_of(16) + 1);

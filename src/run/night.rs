@@ -122,7 +122,9 @@ impl Night<'_> {
             (self.observer)(event);
         };
         let config = self.config;
-        let mut training = Training::new(config.train.clone(), self.stop, &observer);
+        let mut settings = config.train.clone();
+        settings.factors = settings.factors.or_else(|| previous?.rank_to_keep(&config.train));
+        let mut training = Training::new(settings, self.stop, &observer);
         let data = self.read(&mut training, &inputs, previous)?;
         self.take_warnings(&mut training);
         let mut gates = self.data_gates(config, &data, previous);

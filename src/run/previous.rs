@@ -9,6 +9,7 @@ use super::inputs::identity;
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::model::Model;
+use crate::param::Rank;
 use crate::pipeline::{TrainConfig, recorded};
 use crate::split::Split;
 use crate::store::{
@@ -69,9 +70,17 @@ impl Previous {
     pub(super) fn seconds(&self, settings: &TrainConfig, ratings: usize) -> Option<f64> {
         let Manifest { model, data, durations_s, .. } = &self.manifest;
         let same = model.algorithm == settings.algorithm_name().name()
-            && settings.factors.is_some_and(|rank| rank.get() == model.k);
+            && settings.factors.is_none_or(|rank| rank.get() == model.k);
         let train = durations_s.get("train")?.as_f64()?;
         same.then(|| train * ratings as f64 / data.n_ratings.max(1) as f64)
+    }
+
+    /// The rank of its vectors, where the algorithm is the same: readers count on one width, so a rank that
+    /// follows the density is chosen in the first run alone.
+    pub(super) fn rank_to_keep(&self, settings: &TrainConfig) -> Option<Rank> {
+        let Manifest { model, .. } = &self.manifest;
+        let same = model.algorithm == settings.algorithm_name().name();
+        same.then(|| Rank::new(model.k).ok()).flatten()
     }
 
     /// Why the model is of another kind than the settings ask for, where it is.
@@ -81,12 +90,11 @@ impl Previous {
         (users, items): (&Ids, &Ids),
     ) -> Option<String> {
         let Manifest { model, data, .. } = &self.manifest;
-        let rank = settings.rank() as u32;
         if model.algorithm != settings.algorithm_name().name() {
             let (now, then) = (settings.algorithm_name().name(), &model.algorithm);
             return Some(format!("the algorithm is {now} and was {then}"));
         }
-        if model.k != rank {
+        if let Some(rank) = settings.factors.map(Rank::get).filter(|&rank| rank != model.k) {
             return Some(format!("the rank is {rank} and was {}", model.k));
         }
         for (side, now, then) in [("user", users, &data.user_ids), ("item", items, &data.item_ids)]

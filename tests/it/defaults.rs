@@ -267,3 +267,26 @@ fn auto_says_what_it_chose_for_every_algorithm() {
         run(&["train", &sample(), "-o", &place.path("x"), "-a", "bayes", "-r", "auto"]);
     assert!(code == 2 && err.contains("--regularization goes with"), "{err}");
 }
+
+#[test]
+fn the_rank_follows_the_density_and_stays_over_nights() {
+    let place = Place::new();
+    let all = fs::read_to_string(sample()).unwrap();
+    let (runs, ratings) = (place.path("runs"), place.path("ratings.csv"));
+    let night = |rows: usize, more: &[&str]| {
+        let step = all.lines().count() / rows;
+        let few: Vec<&str> =
+            all.lines().enumerate().filter(|(n, _)| n % step == 0).map(|(_, line)| line).collect();
+        fs::write(&ratings, few.join("\n") + "\n").unwrap();
+        json(&[&["run", &ratings, "-o", &runs, "--allow-gate-failure"], more].concat());
+        let manifest = place.read("runs/latest/manifest.json");
+        manifest["model"]["k"].as_u64().unwrap()
+    };
+    let full = all.lines().count() - 1;
+    // Sparse ratings first, sixteen times as many the next night, in an index of the same width.
+    assert_eq!([night(full / 16, &[]), night(full, &[])], [16, 16]);
+    assert_eq!(night(full, &["-k", "24"]), 24);
+    // A directory that begins with all of them.
+    json(&["run", &ratings, "-o", &place.path("others")]);
+    assert_eq!(place.read("others/latest/manifest.json")["model"]["k"], 32);
+}

@@ -310,7 +310,7 @@ fn an_empty_holdout_gives_null_metrics_and_a_warning() {
     let (code, out, err) = run(&args);
     assert_eq!(code, 0);
     assert!(err.contains("warning: the holdout is empty: its metrics are null"), "{err}");
-    assert!(out.contains("bayes k=32"), "{out}");
+    assert!(out.contains("bayes k=16"), "{out}");
     let metrics = read(&model.join("metrics.json"));
     assert!(
         metrics["holdout_rmse"].is_null() && metrics["baselines"]["bias_only"]["rmse"].is_null()

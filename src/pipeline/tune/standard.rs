@@ -23,7 +23,7 @@ factors = [32, 64, 128]"
         AlgorithmName::Bayes => {
             "method = \"grid\"
 [space]
-factors = [8, 16, 32, 64, 128]
+factors = [8, 16, 24, 32, 48, 64]
 iterations = [8, 12, 20]"
         }
         AlgorithmName::Sgd => {
