@@ -58,8 +58,8 @@
 //! # Architecture
 //!
 //! Modules in reading order; each names only modules above it here (a test holds that):
-//! [`error`], [`param`]; [`linalg`]; [`ids`], [`ratings`]; [`rng`], [`model`], [`objective`]; [`split`],
-//! [`metric`], [`solver`]; [`train`], [`synthetic`]; `remote`; `load`; `store`; `export`; `pipeline`; `run`; `report`; `cli`.
+//! [`error`], [`param`], `system`; [`linalg`]; [`ids`], [`ratings`]; [`rng`], [`model`], [`objective`]; [`split`],
+//! [`metric`], [`solver`]; [`train`], [`synthetic`]; `remote`, `job`; `load`; `store`; `export`; `pipeline`; `run`; `report`; `cli`.
 //!
 //! What never happens: Polars outside `load` and `store`; external ids below `load`; a clock, the
 //! environment or printing below `pipeline`; an allocation in a kernel; a floating-point sum whose order
@@ -67,6 +67,11 @@
 
 pub mod error;
 pub mod param;
+#[cfg(feature = "files")]
+mod system;
+
+#[cfg(feature = "files")]
+pub mod job;
 
 pub mod linalg;
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Context, layers, terminal};
 use crate::error::{Error, Result};
 use crate::run::RunConfig;
+use crate::store::json;
 
 #[derive(Debug, Args)]
 pub(super) struct ConfigArgs {
@@ -71,7 +72,7 @@ fn toml_value(value: &Value) -> Result<String> {
 pub(super) fn example(command: &clap::Command) -> Result<String> {
     let defaults =
         RunConfig { train: RunConfig::default().train.resolved(), ..RunConfig::default() };
-    let defaults = serde_json::to_value(&defaults).unwrap_or_default();
+    let defaults = json::value(&defaults);
     let Some(run) = command.find_subcommand("run") else { return Ok(String::new()) };
     let mut text = String::from(
         "# Settings of lacuna run, each with its default. Flags and LACUNA_* variables overrule this\n\

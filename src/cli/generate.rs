@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::Context;
 use crate::error::{Error, Result};
+use crate::job::with_threads;
 use crate::param::{Count, NonNegative, Rank, Threads};
-use crate::pipeline::with_threads;
 use crate::store::RatingsWriter;
 use crate::synthetic::{Generator, Synthetic};
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::{OutputArgs, terminal};
-use crate::pipeline::{CurvePoint, Destination, Event};
+use crate::job::{CurvePoint, Event};
+use crate::pipeline::Destination;
 
 /// Shows the events of the pipeline on standard error.
 pub(super) struct Progress {

@@ -104,7 +104,7 @@ fn once(config: &RunConfig, mode: Mode, args: &Common, context: &Context) -> Res
         true => drop(writeln!(std::io::stderr().lock(), "{}", line.json)),
         false => tell(line, &progress, &args.output),
     };
-    let show = |event: &crate::pipeline::Event| {
+    let show = |event: &crate::job::Event| {
         if !json {
             progress.show(event);
         }

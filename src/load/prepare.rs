@@ -117,7 +117,7 @@ pub fn prepare(
         return Err(Error::NothingLeft { after: "leaving out counts of 0".into() });
     }
     let before = cells.len();
-    k_core(&mut cells, preparation.minimum, users.len(), items.len());
+    core::k_core(&mut cells, preparation.minimum, users.len(), items.len());
     let below_minimum = (before - cells.len()) as u64;
     if cells.is_empty() {
         return Err(Error::NothingLeft {
@@ -350,31 +350,6 @@ pub fn merge(same: &[Cell], duplicates: Duplicates) -> Cell {
     }
 }
 
-/// Leaves out users and items with too few cells until none is left that has.
-fn k_core(cells: &mut Vec<Cell>, minimum: MinimumCounts, users: usize, items: usize) {
-    if minimum.user <= 1 && minimum.item <= 1 {
-        return;
-    }
-    loop {
-        let (mut by_user, mut by_item) = (vec![0_u32; users], vec![0_u32; items]);
-        let mut previous = None;
-        for cell in cells.iter() {
-            // A cell on both sides of a boundary in time counts once.
-            if previous.replace(key(cell)) != Some(key(cell)) {
-                by_user[cell.user as usize] += 1;
-                by_item[cell.item as usize] += 1;
-            }
-        }
-        let before = cells.len();
-        cells.retain(|c| {
-            by_user[c.user as usize] >= minimum.user && by_item[c.item as usize] >= minimum.item
-        });
-        if cells.len() == before {
-            return;
-        }
-    }
-}
-
 /// Drops the ids that have no cells left.
 fn compact(sets: [&mut Vec<Cell>; 2], users: Ids, items: Ids) -> (Ids, Ids) {
     let (mut user_used, mut item_used) = (vec![false; users.len()], vec![false; items.len()]);
@@ -404,5 +379,6 @@ fn compact(sets: [&mut Vec<Cell>; 2], users: Ids, items: Ids) -> (Ids, Ids) {
     (users.select(|i| user_used[i]), items.select(|i| item_used[i]))
 }
 
+mod core;
 #[cfg(test)]
 mod tests;

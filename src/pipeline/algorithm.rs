@@ -56,7 +56,7 @@ impl TrainConfig {
 
     /// The ranking metrics that are measured where none are asked for.
     pub(super) fn unasked_metrics() -> Vec<RankingMetric> {
-        vec![RankingMetric::literal("ndcg", 10), RankingMetric::literal("recall", 20)]
+        vec![RankingMetric::ndcg(10), RankingMetric::recall(20)]
     }
 
     /// Whether values are counts of events; ratings otherwise, also where the high ones become events.
@@ -159,7 +159,7 @@ impl TrainConfig {
     #[must_use]
     pub fn criterion(&self) -> Criterion {
         self.criterion.unwrap_or_else(|| match self.algorithm_name() {
-            AlgorithmName::Ials => Criterion::Ranking(RankingMetric::literal("ndcg", 10)),
+            AlgorithmName::Ials => Criterion::Ranking(RankingMetric::ndcg(10)),
             _ => Criterion::Rmse,
         })
     }

@@ -4,17 +4,31 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::report::CurvePoint;
-use super::{Event, Observer};
+use crate::error::{Error, Result};
+use crate::job::{CurvePoint, Event, Observer};
 use crate::store::CheckpointDir;
 use crate::train::{Iteration, State};
+
+/// What becomes of the checkpoint of an interrupted run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Resume {
+    /// Go on from it where it is of the same ratings and settings.
+    #[default]
+    Auto,
+    /// Start anew.
+    Never,
+    /// Go on from it, or fail.
+    Require,
+}
 
 /// Checkpoints of one training.
 pub(crate) struct Checkpoints {
     dir: CheckpointDir,
     every: Duration,
     /// Whether fits go on from what is there.
-    resume: bool,
+    resume: Resume,
     written: Instant,
     held: Option<Held>,
     /// Whether it was said that nothing can be written.
@@ -43,24 +57,38 @@ pub(super) struct Beside {
 
 impl Checkpoints {
     /// In a directory; `resume` says whether fits go on from what is there.
-    pub(crate) fn new(dir: CheckpointDir, every: Duration, resume: bool) -> Self {
+    pub(crate) fn new(dir: CheckpointDir, every: Duration, resume: Resume) -> Self {
         Self { dir, every, resume, written: Instant::now(), held: None, told: false }
     }
 
-    /// Where a fit was interrupted, if it was.
+    /// Where a fit was interrupted, if it was. A checkpoint that cannot be used is warned of.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for one whose record cannot be read, where it is required.
     pub(super) fn interrupted(
         &self,
         stage: &str,
         observer: &Observer<'_>,
-    ) -> Option<(Beside, State)> {
-        if !self.resume {
-            return None;
+    ) -> Result<Option<(Beside, State)>> {
+        if self.resume == Resume::Never {
+            return Ok(None);
         }
         let damaged = |path: &std::path::Path, why: &str| {
             observer(&Event::Warning(format!("{}: {why}", path.display())));
         };
-        let (beside, state) = self.dir.latest(stage, damaged)?;
-        Some((serde_json::from_str(&beside).ok()?, state))
+        let Some((beside, state)) = self.dir.latest(stage, damaged) else { return Ok(None) };
+        match serde_json::from_str(&beside) {
+            Ok(beside) => Ok(Some((beside, state))),
+            Err(error) if self.resume == Resume::Require => {
+                Err(Error::Checkpoint(format!("its record cannot be read: {error}")))
+            }
+            Err(error) => {
+                observer(&Event::Warning(format!(
+                    "the fit starts anew: the record of its checkpoint cannot be read: {error}"
+                )));
+                Ok(None)
+            }
+        }
     }
 
     /// Keeps the state after an iteration, and writes it if that is due. That it cannot be written does
@@ -118,13 +146,43 @@ impl Checkpoints {
 
     /// The regularisation that was chosen from the data before the fit was interrupted.
     pub(super) fn chosen(&self) -> Option<f64> {
-        let kept = self.resume.then(|| self.dir.latest("chosen", |_, _| {}));
-        kept.flatten().and_then(|(text, _)| text.parse().ok())
+        let kept = || self.dir.latest("chosen", |_, _| {});
+        (self.resume != Resume::Never).then(kept).flatten().and_then(|(text, _)| text.parse().ok())
     }
 
     /// Keeps the regularisation that was chosen.
     pub(super) fn choose(&self, regularization: f64) {
         // Without it, it is chosen again.
         let _ = self.dir.write("chosen", 0, &regularization.to_string(), &State::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_told_of() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let of = |resume| {
+            let place = CheckpointDir::new(dir.path().to_owned());
+            Checkpoints::new(place, Duration::ZERO, resume)
+        };
+        let written = of(Resume::Auto).dir.write("train", 3, r#"{"best":null}"#, &State::default());
+        written.expect("writes");
+        let told = Mutex::new(Vec::new());
+        let observer = |event: &Event| {
+            if let Event::Warning(text) = event {
+                told.lock().expect("a lock").push(text.clone());
+            }
+        };
+        let found = |resume| of(resume).interrupted("train", &observer);
+        assert!(matches!(found(Resume::Never), Ok(None)));
+        assert!(told.lock().expect("a lock").is_empty());
+        assert!(matches!(found(Resume::Auto), Ok(None)));
+        assert!(told.lock().expect("a lock")[0].contains("the fit starts anew"));
+        assert!(matches!(found(Resume::Require), Err(Error::Checkpoint(_))));
     }
 }

@@ -18,6 +18,7 @@ use crate::param::{
     Automatic, Count, Exponent, Folds, Fraction, Natural, NonNegative, Positive, Rank, Threads,
 };
 use crate::split::{Last, Split};
+use crate::store::json;
 
 /// How the holdout is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -404,7 +405,7 @@ impl TrainConfig {
     /// The settings that affect the factors, for the model's identity.
     #[must_use]
     pub fn identity(&self) -> serde_json::Value {
-        let mut value = serde_json::to_value(self).unwrap_or_default();
+        let mut value = json::value(self);
         if let Some(map) = value.as_object_mut() {
             for key in ["input", "output", "force", "threads", "folds", "drop_ratings"] {
                 map.remove(key);

@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::{Durations, Event, Observer, TrainConfig};
+use super::{Durations, TrainConfig};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::job::{Event, Observer};
 use crate::load::prepare::{Duplicates, Preparation, Prepared, merge, prepare};
 use crate::load::{Fingerprint, InputReport, LoadOptions, Reject, fingerprint, load};
 use crate::ratings::{Cell, Ratings, Side};

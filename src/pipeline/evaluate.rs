@@ -14,6 +14,7 @@ pub use predicted::RatingMetrics;
 use serde::Serialize;
 use sources::Sources;
 
+use super::TrainConfig;
 use super::basis::Basis;
 use super::dataset::fold_in_side;
 use super::history::{drop_rows, replace};
@@ -21,9 +22,9 @@ use super::measure::{Held, Ranked, RankingMetrics, Relevance};
 use super::record::{Numbers, recorded, translate};
 use super::report::{Baselines, Errors};
 use super::segments::{Segment, Segments};
-use super::{Observer, TrainConfig, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
+use crate::job::{Observer, with_threads};
 use crate::linalg::simd::Kernels;
 use crate::metric::RatingErrors;
 use crate::model::{Factors, Model, RankBy, Scorer};

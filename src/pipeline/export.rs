@@ -8,16 +8,17 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::publish::tool;
-use super::{now, pretty};
 use crate::error::{Error, Result};
 use crate::export::{Content, Dtype, Export, Files, Format};
 use crate::ids::Axis;
 use crate::load::{hex, time};
 use crate::model::{Layout, MIPS_HEADROOM, Model, largest_norm};
+use crate::store::json::pretty;
 use crate::store::{
     DirKind, ExportManifest, FORMAT_VERSION, Flavor, MANIFEST, Manifest, OutDir, OutputEntry,
     Stamp, read_model, verify,
 };
+use crate::system::now;
 
 /// What is exported, and where.
 #[derive(Debug, Clone)]
@@ -216,7 +217,7 @@ pub fn export(config: &ExportConfig, stop: &AtomicBool) -> Result<Exported> {
                 }
                 other => other,
             });
-            out?.hold()
+            out?.hold(stop)?
         }
     };
     let (model, mut manifest) = read_model(&path)?;
@@ -260,7 +261,7 @@ fn apart(
         outputs: outputs.clone(),
     };
     out.write(MANIFEST, &pretty(&own)?)?;
-    let output = out.publish()?;
+    let output = out.publish(stop)?;
     Ok(Exported { output, model_version: own.model_version, flavor, outputs })
 }
 
@@ -289,7 +290,7 @@ fn within(
     manifest.outputs.extend(outputs.iter().cloned());
     manifest.flavors.insert(name, flavor.clone());
     out.write(MANIFEST, &pretty(&manifest)?)?;
-    let output = out.publish()?.join(directory);
+    let output = out.publish(stop)?.join(directory);
     Ok(Exported { output, model_version: manifest.model_version, flavor, outputs })
 }
 

@@ -13,17 +13,19 @@ use super::given::{Given, read_given};
 use super::publish::{input_entry, output_entry, tool, write_model};
 use super::reading::LoadConfig;
 use super::record::{Numbers, Source, recorded, replay_folded, solves_rows, translate};
-use super::{digest, now, pretty, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id, Ids};
+use crate::job::with_threads;
 use crate::load::{fingerprint, time};
 use crate::model::{Embedding, Model, Trained};
 use crate::param::Threads;
 use crate::ratings::{Cell, Ratings, Side};
+use crate::store::json::{self, digest, pretty};
 use crate::store::{
     DirKind, FoldedEntry, FoldedRatings, MANIFEST, Manifest, OutDir, OutputEntry, Stamp,
     folded_file, read_model,
 };
+use crate::system::now;
 use crate::train::Algorithm;
 
 /// What is folded in, and where the new version goes.
@@ -98,7 +100,7 @@ pub struct FoldInSeconds {
 /// reading and writing.
 pub fn fold_in(config: &FoldInConfig, stop: &AtomicBool) -> Result<FoldedIn> {
     let since = Instant::now();
-    let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold();
+    let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold(stop)?;
     let (model, manifest) = read_model(&config.model)?;
     solves_rows((&model, &manifest), "fold-in")?;
     let mut durations =
@@ -122,7 +124,7 @@ pub fn fold_in(config: &FoldInConfig, stop: &AtomicBool) -> Result<FoldedIn> {
         let earlier = replay_folded(config.side, (&config.model, &manifest), &settings, stop)?;
         let ratings = kept_ratings(config.side, &new, &folded, earlier.as_ref());
         let of = (config.side, config.model.as_path());
-        let output = write(of, out, (&folded, &ratings), next.0, &next.1)?;
+        let output = write(of, out, (&folded, &ratings), next.0, &next.1, stop)?;
         durations.write = since.elapsed().as_secs_f64();
         if new.unknown > 0 {
             let other = if config.side == Axis::User { "items" } else { "users" };
@@ -321,7 +323,7 @@ pub(super) fn next_manifest(
         let print = report.file.as_deref().map(fingerprint).transpose()?;
         inputs.push(input_entry(report, print, "folded-in")?);
     }
-    let reading = serde_json::to_value(&new.given.reading).unwrap_or_default();
+    let reading = json::value(&new.given.reading);
     let (replaced, added) = new.known();
     let side = axis.name().to_owned();
     let mut parts = vec![manifest.model_version.clone(), side, operation.to_owned()];
@@ -402,6 +404,7 @@ pub(super) fn write(
     (model, ratings): (&Model, &FoldedRatings<'_>),
     mut manifest: Manifest,
     version: &str,
+    stop: &AtomicBool,
 ) -> Result<PathBuf> {
     let stamp = Stamp {
         model_version: version.to_owned(),
@@ -429,5 +432,5 @@ pub(super) fn write(
     }
     manifest.outputs = outputs;
     out.write(MANIFEST, &pretty(&manifest)?)?;
-    out.publish()
+    out.publish(stop)
 }

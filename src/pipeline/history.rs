@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 
+use super::TrainConfig;
 use super::dataset::all_cells;
 use super::given::read_given;
 use super::reading::LoadConfig;
@@ -13,9 +14,9 @@ use super::record::{
     Numbers, Place, Source, fitted_on, keeps_ratings, located, recorded, replay, replay_folded,
     same_files, translate,
 };
-use super::{Observer, TrainConfig};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
+use crate::job::Observer;
 use crate::model::Model;
 use crate::ratings::Cell;
 use crate::split::Parts;

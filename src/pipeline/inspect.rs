@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Event, LoadConfig, Observer, with_threads};
+use super::LoadConfig;
 use crate::error::{Error, Result};
+use crate::job::{Event, Observer, with_threads};
 use crate::linalg::simd::Kernels;
 use crate::linalg::{Matrix, NormalEquations};
 use crate::load::prepare::{Duplicates, Preparation, prepare};

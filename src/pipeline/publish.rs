@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::BufWriter;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::TrainConfig;
 use super::dataset::{Dataset, Inputs};
 use super::report::{Durations, Metrics, Report};
-use super::{TrainConfig, digest, now, pretty, resources};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
@@ -16,11 +17,13 @@ use crate::model::{Embedding, MIPS_HEADROOM, Model, Trained, largest_norm};
 use crate::param::{Automatic, NonNegative};
 use crate::ratings::Moments;
 use crate::split::{HASH_NAME, Split};
+use crate::store::json::{self, digest, pretty};
 use crate::store::{
     Data, FORMAT_VERSION, HOLDOUT_RATINGS, ITEM_FACTORS, InputEntry, MANIFEST, METRICS, Manifest,
     MeasuredScale, ModelEntry, OutDir, OutputEntry, POSTERIOR, SplitEntry, Stamp, TRAINING_RATINGS,
     Tool, USER_FACTORS, sample_prefix, write_factors, write_posterior, write_ratings,
 };
+use crate::system::{now, resources};
 use crate::train::StopReason;
 
 /// Everything that is published besides the metrics.
@@ -53,7 +56,7 @@ pub(crate) struct Outcome {
 /// Writes the files, the manifest last, and moves them into place.
 pub(super) fn publish(
     config: &TrainConfig,
-    (out, kept): (OutDir, Vec<OutputEntry>),
+    (out, kept, stop): (OutDir, Vec<OutputEntry>, &AtomicBool),
     mut outcome: Outcome,
     metrics: Metrics,
     warnings: Vec<String>,
@@ -65,9 +68,9 @@ pub(super) fn publish(
     manifest.outputs.extend(kept);
     durations.export = since.elapsed().as_secs_f64();
     durations.total = started.elapsed().as_secs_f64();
-    manifest.durations_s = serde_json::to_value(durations).unwrap_or_default();
+    manifest.durations_s = json::value(&durations);
     out.write(MANIFEST, &pretty(&manifest)?)?;
-    let output = out.publish()?;
+    let output = out.publish(stop)?;
     durations.total = started.elapsed().as_secs_f64();
     Ok(Report { output, manifest, metrics, durations, warnings })
 }
@@ -113,7 +116,7 @@ pub(crate) fn write_files(
         run: None,
         started_at: time::iso(started_at),
         finished_at: time::iso(finished_at),
-        config: serde_json::to_value(config).unwrap_or_default(),
+        config: json::value(config),
         config_sha256,
         seed: config.seed,
         threads: rayon::current_num_threads(),
@@ -127,7 +130,7 @@ pub(crate) fn write_files(
         data: data(config, outcome),
         split: split(config, outcome, metrics),
         model: model_entry(&outcome.config, outcome),
-        metrics: serde_json::to_value(metrics).unwrap_or_default(),
+        metrics: json::value(metrics),
         durations_s: serde_json::Value::Null,
         resources: resources(),
         outputs,
@@ -160,7 +163,8 @@ pub(crate) fn keep_ratings(
 }
 
 /// Cargo features, and whether this build has them.
-const FEATURES: [(&str, bool); 2] = [("files", true), ("cli", cfg!(feature = "cli"))];
+const FEATURES: [(&str, bool); 3] =
+    [("files", true), ("cli", cfg!(feature = "cli")), ("cloud", cfg!(feature = "cloud"))];
 
 /// This program.
 pub(crate) fn tool() -> Tool {

@@ -1,6 +1,6 @@
 //! The ratings of a stored model, read again, and other ratings under the model's numbers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -9,9 +9,10 @@ use super::given::read_given;
 use super::reading::LoadConfig;
 use super::report::Durations;
 use super::train::set_aside;
-use super::{Holdout, Observer, TrainConfig};
+use super::{Holdout, TrainConfig};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id, Ids};
+use crate::job::Observer;
 use crate::load::prepare::Duplicates;
 use crate::load::{self, expand, fingerprint};
 use crate::model::Model;
@@ -19,7 +20,7 @@ use crate::param::{Automatic, NonNegative};
 use crate::ratings::Cell;
 use crate::remote::is_url;
 use crate::split::Parts;
-use crate::store::{HOLDOUT_RATINGS, Manifest, TRAINING_RATINGS, folded_file, verify};
+use crate::store::{HOLDOUT_RATINGS, InputEntry, Manifest, TRAINING_RATINGS, folded_file, verify};
 
 /// Numbers for ids: positions in the model, then unknown ids in the order they come.
 pub(super) struct Numbers<'m> {
@@ -123,13 +124,25 @@ pub(super) fn same_files(files: &[String], manifest: &Manifest, stop: &AtomicBoo
         }
         found.push(fingerprint(path)?.sha256);
     }
-    let ratings = manifest.inputs.iter().filter(|input| input.role == "ratings");
-    let mut recorded: Vec<String> = ratings.map(|input| input.sha256.clone()).collect();
-    // An archive stands in the record once per member.
-    recorded.dedup();
+    let mut recorded = recorded_files(&manifest.inputs);
     found.sort_unstable();
     recorded.sort_unstable();
     Ok(found == recorded)
+}
+
+/// The checksums of the rating files, each file once: an archive stands in the record once per member.
+fn recorded_files(inputs: &[InputEntry]) -> Vec<String> {
+    let archive = |input: &InputEntry| {
+        let (archive, member) = input.uri.rsplit_once(':')?;
+        (!member.starts_with("//")).then(|| archive.to_owned())
+    };
+    let mut archives = HashSet::new();
+    let ratings = inputs.iter().filter(|input| input.role == "ratings");
+    let once = ratings.filter(|input| match archive(input) {
+        Some(archive) => archives.insert((archive, &input.sha256)),
+        None => true,
+    });
+    once.map(|input| input.sha256.clone()).collect()
 }
 
 /// The settings that read the ratings that a run kept, if it did.

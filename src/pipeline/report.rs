@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::RankingMetrics;
 use super::segments::Segment;
 use super::train::Comparison;
+use crate::job::CurvePoint;
 use crate::metric::{Coverage, HoldoutErrors, RatingErrors, TrainingErrors, mae, rmse};
 use crate::store::Manifest;
 use crate::train::Averaged;
@@ -25,26 +26,6 @@ impl From<&RatingErrors> for Errors {
     fn from(errors: &RatingErrors) -> Self {
         Self { rmse: rmse(errors), mae: mae(errors) }
     }
-}
-
-/// One iteration.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct CurvePoint {
-    /// From 1.
-    pub iteration: u32,
-    /// The objective per training cell, on standardised ratings.
-    pub objective: f64,
-    /// RMSE on the training ratings, predictions as they are.
-    pub train_rmse_raw: Option<f64>,
-    /// Clipped errors on the holdout, cold cells included.
-    pub holdout_rmse: Option<f64>,
-    /// See `holdout_rmse`.
-    pub holdout_mae: Option<f64>,
-    /// The criterion on the validation part, with `--patience`: clipped RMSE, or a ranking metric.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation: Option<f64>,
-    /// Seconds of solving.
-    pub seconds: f64,
 }
 
 /// What simpler models reach on the same holdout.

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use super::lists::{Destination, List, Taker, TitleConfig, keys_per_chunk};
-use super::{Event, Observer, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
+use crate::job::{Event, Observer, with_threads};
 use crate::model::{Neighbours, Similarity};
 use crate::param::{Count, Threads};
 use crate::store::{RowShape, Rows, read_model};

@@ -13,13 +13,14 @@ use previous::start_from;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::TrainConfig;
 use super::checkpoint::Checkpoints;
 use super::dataset::{Dataset, Reading, all_cells, fold_in_side, union, values};
 use super::publish::{Outcome, keep_ratings, publish};
 use super::report::{Durations, Metrics, Report};
-use super::{Event, Observer, TrainConfig, now, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::job::{Event, Observer, with_threads};
 use crate::linalg::simd::Kernels;
 use crate::load::prepare::Duplicates;
 use crate::metric::histogram;
@@ -27,6 +28,7 @@ use crate::model::Model;
 use crate::ratings::{Cell, Ratings, Side};
 use crate::split::{Parts, Split};
 use crate::store::{DirKind, OutDir};
+use crate::system::now;
 use crate::train::Fit;
 
 /// Trains a model as `config` says and publishes it.
@@ -55,7 +57,7 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
         observer(&Event::Phase("writing"));
         publish(
             &settings,
-            (out, kept),
+            (out, kept, stop),
             outcome,
             metrics,
             run.warnings,

@@ -15,13 +15,15 @@ use std::time::{Duration, Instant};
 pub use outcome::{Chosen, Tuning};
 use space::{Method, Point, Space, apply};
 
+use super::TrainConfig;
 use super::dataset::Dataset;
 use super::train::{Sets, Training, validation_rule};
-use super::{Event, Observer, TrainConfig, digest, with_threads};
 use crate::error::{Error, Result};
+use crate::job::{Event, Observer, with_threads};
 use crate::param::{Automatic, Count, Folds};
 use crate::ratings::{Cell, Ratings};
 use crate::split::{Parts, Split};
+use crate::store::json::digest;
 use crate::store::{Trial, TrialsDir};
 
 /// A round of successive halving keeps one of this many trials, with this many times the iterations.
@@ -177,8 +179,8 @@ impl Search<'_> {
             .max()
             .unwrap_or_else(|| self.base.bytes_per_row());
         let bytes = largest * (self.data.users.len() + self.data.items.len());
-        let fitting =
-            super::available_memory().map_or(threads, |free| (free / 2) as usize / bytes.max(1));
+        let fitting = crate::system::available_memory()
+            .map_or(threads, |free| (free / 2) as usize / bytes.max(1));
         asked.map_or(threads, |n| n.get() as usize).min(fitting).max(1)
     }
 

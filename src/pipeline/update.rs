@@ -18,9 +18,9 @@ use serde::Serialize;
 use super::fold_in::{New, kept_ratings, merged, next_manifest, write};
 use super::reading::LoadConfig;
 use super::record::{recorded, replay_folded, solves_rows};
-use super::{Observer, with_threads};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
+use crate::job::{Observer, with_threads};
 use crate::model::Model;
 use crate::param::Threads;
 use crate::store::{DirKind, OutDir, read_model};
@@ -97,7 +97,7 @@ pub fn update(
     stop: &AtomicBool,
     observer: &Observer<'_>,
 ) -> Result<Updated> {
-    let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold();
+    let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold(stop)?;
     let (model, manifest) = read_model(&config.model)?;
     solves_rows((&model, &manifest), "update")?;
     with_threads(config.threads.map(|t| t.get() as usize), || {
@@ -157,7 +157,7 @@ pub fn update(
         }
         warnings.extend(retrain.clone());
         let of = (Axis::User, config.model.as_path());
-        let output = write(of, out, (&model, &ratings), next, &version)?;
+        let output = write(of, out, (&model, &ratings), next, &version, stop)?;
         let writing = since.elapsed().as_secs_f64();
         Ok(Updated {
             output,

@@ -5,8 +5,8 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::with_threads;
 use crate::error::{Error, Result};
+use crate::job::with_threads;
 use crate::param::Threads;
 use crate::store::{MANIFEST, listed_outputs, unlisted_files, verify, wrong_manifest};
 

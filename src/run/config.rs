@@ -8,9 +8,11 @@ use super::gates::{GateName, GateSetting};
 use super::units::{Memory, Span};
 use crate::error::{Error, Result};
 use crate::param::{Fraction, Natural, NonNegative};
+pub use crate::pipeline::Resume;
 use crate::pipeline::{ExportSpec, TrainConfig};
 use crate::remote::{Location, check_slashes, is_url_path, local};
 use crate::store::Severity;
+use crate::store::json;
 
 /// Where a fit begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,20 +35,6 @@ pub enum Align {
     Procrustes,
     /// Nothing.
     Off,
-}
-
-/// What becomes of the checkpoint of an interrupted run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum Resume {
-    /// Go on from it where it is of the same ratings and settings.
-    #[default]
-    Auto,
-    /// Start anew.
-    Never,
-    /// Go on from it, or fail.
-    Require,
 }
 
 /// Everything that run can be told.
@@ -325,7 +313,7 @@ impl RunConfig {
     /// Every setting that has a value, as configuration files hold it.
     #[must_use]
     pub fn settings(&self) -> serde_json::Map<String, serde_json::Value> {
-        let value = serde_json::to_value(self).unwrap_or_default();
+        let value = json::value(self);
         let serde_json::Value::Object(mut map) = value else { return serde_json::Map::new() };
         map.retain(|_, value| !value.is_null());
         for key in ["since", "until", "split_time"] {

@@ -6,8 +6,9 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::load::{Source, expand, fingerprint};
-use crate::pipeline::{TrainConfig, digest};
+use crate::pipeline::TrainConfig;
 use crate::store::InputEntry;
+use crate::store::json::digest;
 
 /// Files with their checksums.
 pub(super) struct Inputs {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::remote::{Put, Remote, Version};
+use crate::system;
 
 /// Name of the object.
 pub(super) const LEASE: &str = "lock.json";
@@ -87,9 +88,9 @@ impl Lease {
         let content = json!({
             "run_id": run_id,
             "pid": std::process::id(),
-            "host": super::host(),
+            "host": system::host(),
             "started_at": super::timestamp(),
-            "processes": processes(),
+            "processes": system::processes(),
         });
         let text = content.to_string();
         let path = || remote.location().join(LEASE).to_string().into();
@@ -180,35 +181,15 @@ impl Drop for Lease {
     }
 }
 
-/// What tells processes with the same number apart: the start of the machine and the space of its processes.
-fn processes() -> Option<String> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    Some(format!("{} {}", boot.trim(), space.display()))
-}
-
 /// Whether the holder was a process of this machine that is not there any more.
 fn is_gone(holder: &Value) -> bool {
-    let here = processes();
+    let here = system::processes();
     let there = holder["processes"].as_str();
     let pid = holder["pid"].as_u64();
     match (here, there, pid) {
-        (Some(here), Some(there), Some(pid)) if here == there => !is_alive(pid),
+        (Some(here), Some(there), Some(pid)) if here == there => !system::is_alive(pid),
         _ => false,
     }
-}
-
-/// Whether a process of this machine is at work; one that has ended and was not asked how is not.
-fn is_alive(pid: u64) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    let Some(pid) = pid else { return false };
-    if rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
-        return false;
-    }
-    let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    let ended =
-        |stat: String| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']));
-    !state.is_ok_and(ended)
 }
 
 #[cfg(all(test, feature = "cloud"))]
@@ -255,8 +236,7 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().expect("a process");
         let pid = child.id();
         child.wait().expect("ended");
-        let dead =
-            json!({ "run_id": "dead", "pid": pid, "host": "here", "processes": processes() });
+        let dead = json!({ "run_id": "dead", "pid": pid, "host": "here", "processes": system::processes() });
         remote.put(LEASE, dead.to_string().as_bytes(), Put::Always, WITHIN).expect("written");
         let second = take(&remote, "second").expect("taken over");
         assert!(matches!(first.check(), Err(Error::Locked { .. })));

@@ -59,7 +59,7 @@ impl Lock {
         }
         let holder = json!({
             "pid": std::process::id(),
-            "host": super::host(),
+            "host": crate::system::host(),
             "run_id": run_id,
             "started_at": super::timestamp(),
         });

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::pipeline::Event;
+use crate::job::Event;
 
 /// How serious an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,8 +13,10 @@ use super::report::RunResult;
 use super::units::Memory;
 use super::{Mode, RunConfig, checks, records, resume};
 use crate::error::{Error, Result};
-use crate::pipeline::{Dataset, Training, now};
+use crate::pipeline::{Dataset, Training};
+use crate::store::json;
 use crate::store::{Lineage, MANIFEST, Manifest, Severity};
+use crate::system::now;
 
 impl Night<'_> {
     /// The run that is served; where it cannot be read, the newest one before it that can be.
@@ -161,7 +163,7 @@ impl Night<'_> {
             };
             let state = if gate.passed { "passed" } else { "not passed" };
             let message = format!("{} {state}: {}", gate.name, gate.message);
-            self.log.event(level, "gate", &message, serde_json::to_value(gate).unwrap_or_default());
+            self.log.event(level, "gate", &message, json::value(gate));
         }
         self.report.gates.clone_from(&gates.entries);
     }

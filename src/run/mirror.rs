@@ -19,8 +19,8 @@ use super::directory::{LOCK, OWN, POINTER, Pointer, REJECTS, RUNS, RunDirectory}
 use super::lease::LEASE;
 use super::lock::Lock;
 use crate::error::{Error, Result};
-use crate::pipeline::digest;
 use crate::remote::{Object, Put, Remote, Version};
+use crate::store::json::digest;
 use crate::store::{MANIFEST, OutputEntry, REJECTED, SUCCESS, files_below, listed_outputs};
 
 /// Names the object store whose runs a directory works at.

@@ -35,7 +35,7 @@ mod units;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 pub use config::{Align, Resume, RunConfig, WarmStart};
@@ -54,8 +54,10 @@ use serde_json::json;
 pub use units::{Memory, NoAmount, Span};
 
 use crate::error::Error;
-use crate::pipeline::{Event, Observer, digest, now, peak_memory, with_threads};
+use crate::job::{Event, Observer, with_threads};
 use crate::store::Trigger;
+use crate::store::json::digest;
+use crate::system::{self, now, peak_memory};
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +91,8 @@ pub fn run(
 ) -> Ended {
     let started = Instant::now();
     let trigger = trigger();
-    let run_id = new_id();
+    let started_at = system::clock();
+    let run_id = new_id(started_at);
     let log = Log::new(run_id.clone(), trigger.traceparent.clone(), sink);
     let mut report = RunReport { run_id: run_id.clone(), ..RunReport::default() };
     let outcome = config.check().and_then(|root| {
@@ -101,10 +104,7 @@ pub fn run(
         log.info("run_start", &format!("run {run_id} in {}", root.display()), numbers);
         let threads = config.train.threads.map(|t| t.get() as usize);
         let timed_out = AtomicBool::new(false);
-        let limited = |work: &mut (dyn FnMut() -> crate::error::Result<()> + Send)| {
-            within(config.time_limit, stop, &timed_out, work)
-        };
-        let outcome = limited(&mut || {
+        let outcome = within(config.time_limit, stop, &timed_out, &mut |stop| {
             with_threads(threads, || {
                 let both = |event: &Event| {
                     observer(event);
@@ -121,7 +121,7 @@ pub fn run(
                     run_id: run_id.clone(),
                     trigger: trigger.clone(),
                     started,
-                    started_at: now(),
+                    started_at: started_at.timestamp(),
                 };
                 night.go(mode, root)
             })
@@ -178,23 +178,38 @@ fn chain(error: &Error) -> String {
     message
 }
 
-/// Does the work, and asks it to stop when the time is up.
+/// How often the caller's wish to stop is passed on while there is a time limit.
+const STOP_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Does the work, and asks it to stop when the time is up, or the caller wants it to. The caller's `stop`
+/// stays the caller's: it is read and not written.
 fn within(
     limit: Option<Span>,
     stop: &AtomicBool,
     timed_out: &AtomicBool,
-    work: &mut (dyn FnMut() -> crate::error::Result<()> + Send),
+    work: &mut (dyn FnMut(&AtomicBool) -> crate::error::Result<()> + Send),
 ) -> crate::error::Result<()> {
-    let Some(Span(limit)) = limit else { return work() };
+    let Some(Span(limit)) = limit else { return work(stop) };
     let (done, wait) = mpsc::channel::<()>();
+    let own = AtomicBool::new(false);
+    let since = Instant::now();
     std::thread::scope(|scope| {
-        scope.spawn(move || {
-            if wait.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                timed_out.store(true, Ordering::Relaxed);
-                stop.store(true, Ordering::Relaxed);
+        scope.spawn(|| {
+            // By move: the channel ends with this thread.
+            let wait = wait;
+            loop {
+                let left = limit.saturating_sub(since.elapsed());
+                timed_out.store(left.is_zero(), Ordering::Relaxed);
+                if left.is_zero() || stop.load(Ordering::Relaxed) {
+                    return own.store(true, Ordering::Relaxed);
+                }
+                let ended = wait.recv_timeout(left.min(STOP_INTERVAL));
+                if ended != Err(mpsc::RecvTimeoutError::Timeout) {
+                    return;
+                }
             }
         });
-        let outcome = work();
+        let outcome = work(&own);
         drop(done);
         outcome
     })
@@ -224,14 +239,12 @@ fn is_traceparent(text: &str) -> bool {
     lengths.starts_with(&[2, 32, 16, 2]) && parts.iter().all(|part| hex(part))
 }
 
-/// The start in UTC and six hexadecimal digits: five of the microseconds, so that ids sort by time, and one
-/// more that is anything.
-fn new_id() -> String {
-    let clock = Utc::now();
-    let parts = [host(), std::process::id().to_string(), clock.to_rfc3339()];
+/// An id of a run that begins now: the start in UTC and six hexadecimal digits, five of the microseconds, so
+/// that ids sort by time, and one more that is anything.
+fn new_id(start: DateTime<Utc>) -> String {
+    let parts = [system::host(), std::process::id().to_string(), start.to_rfc3339()];
     let any = digest(parts.iter().map(String::as_str));
-    let start = DateTime::from_timestamp(now(), 0).unwrap_or_default();
-    format!("{}-{:05x}{}", start.format(ID_TIME), clock.timestamp_subsec_micros(), &any[..1])
+    format!("{}-{:05x}{}", start.format(ID_TIME), start.timestamp_subsec_micros(), &any[..1])
 }
 
 /// The time at the beginning of a run's id.
@@ -242,11 +255,6 @@ fn began(id: &str) -> Option<i64> {
     let (time, _) = id.split_once('-')?;
     let time = chrono::NaiveDateTime::parse_from_str(time, ID_TIME).ok()?;
     Some(time.and_utc().timestamp())
-}
-
-/// Name of this machine.
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Now, in seconds.
@@ -265,10 +273,11 @@ mod tests {
 
     #[test]
     fn ids_tell_when_the_run_began_and_differ() {
-        let (first, second) = (new_id(), new_id());
-        assert!(first < second || first[..22] == second[..22], "{first} {second}");
+        let clock = system::clock();
+        let (first, second) = (new_id(clock), new_id(clock + Duration::from_micros(1)));
+        assert!(first < second, "{first} {second}");
         assert_eq!(first.len(), "20261121T020003Z-3f9c2a".len());
-        assert!(began(&first).is_some_and(|at| (at - now()).abs() < 5));
+        assert!(began(&first).is_some_and(|at| at == clock.timestamp()));
         assert_eq!(began("20261121T020003Z-3f9c2a"), Some(1_795_226_403));
         assert_eq!(began("latest"), None);
     }
@@ -285,10 +294,10 @@ mod tests {
     #[test]
     fn the_time_limit_asks_for_a_stop() {
         let (stop, timed_out) = (AtomicBool::new(false), AtomicBool::new(false));
-        let limit = |millis| Some(Span(std::time::Duration::from_millis(millis)));
-        let outcome = within(limit(60_000), &stop, &timed_out, &mut || Ok(()));
+        let limit = |millis| Some(Span(Duration::from_millis(millis)));
+        let outcome = within(limit(60_000), &stop, &timed_out, &mut |_| Ok(()));
         assert!(outcome.is_ok() && !timed_out.load(Ordering::Relaxed));
-        let mut wait = || {
+        let mut wait = |stop: &AtomicBool| {
             while !stop.load(Ordering::Relaxed) {
                 std::thread::yield_now();
             }
@@ -296,5 +305,10 @@ mod tests {
         };
         assert!(within(limit(1), &stop, &timed_out, &mut wait).is_err());
         assert!(timed_out.load(Ordering::Relaxed));
+        // What the caller gave is as it was, and serves for another run.
+        assert!(!stop.load(Ordering::Relaxed));
+        stop.store(true, Ordering::Relaxed);
+        assert!(within(limit(60_000), &stop, &timed_out, &mut wait).is_err());
+        assert!(!timed_out.load(Ordering::Relaxed));
     }
 }

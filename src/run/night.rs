@@ -18,9 +18,12 @@ use super::report::{RankingReport, RunReport, RunResult};
 use super::units::Span;
 use super::{Mode, RunConfig, align, began, checks, resume, retention};
 use crate::error::{Error, Result};
+use crate::job::{Event, Observer};
 use crate::model::Model;
-use crate::pipeline::{Dataset, Event, Metrics, Observer, Setup, Training, keep_ratings, now};
+use crate::pipeline::{Dataset, Metrics, Setup, Training, keep_ratings};
+use crate::store::json;
 use crate::store::{Alignment, Lineage, OutDir, RunEntry, Status, Trigger};
+use crate::system::now;
 
 /// One run, with its settings resolved.
 pub(super) struct Night<'a> {
@@ -70,11 +73,11 @@ impl Night<'_> {
     }
 
     pub(super) fn config_sha256(&self) -> String {
-        crate::pipeline::digest([self.config.train.identity().to_string().as_str()])
+        json::digest([self.config.train.identity().to_string().as_str()])
     }
 
     pub(super) fn publish_sha256(&self) -> String {
-        crate::pipeline::digest([self.config.published().to_string().as_str()])
+        json::digest([self.config.published().to_string().as_str()])
     }
 
     pub(super) fn take_warnings(&mut self, training: &mut Training<'_>) {
@@ -227,7 +230,7 @@ impl Night<'_> {
             number(moved.median_cosine_after),
             number(moved.overlap_at_10)
         );
-        self.log.info("aligned", &message, serde_json::to_value(moved).unwrap_or_default());
+        self.log.info("aligned", &message, json::value(&moved));
         Some(moved)
     }
 
@@ -285,7 +288,7 @@ impl Night<'_> {
     /// Tells what the model is worth.
     fn measured(&mut self, metrics: &Metrics) {
         let compared = metrics.baselines.previous_model.as_ref();
-        self.report.measured(&serde_json::to_value(metrics).unwrap_or_default());
+        self.report.measured(&json::value(metrics));
         self.report.rmse.previous_model = compared.and_then(|c| c.previous.rmse);
         self.report.rmse.beside_previous = compared.and_then(|c| c.new.rmse);
         let ranking = self.report.ranking.iter().next();
@@ -319,7 +322,7 @@ impl Night<'_> {
             run_id: self.run_id.clone(),
             status,
             reason,
-            host: super::host(),
+            host: crate::system::host(),
             trigger: self.trigger.clone(),
             resumed_from_sweep: None,
             gates: gates.entries.clone(),

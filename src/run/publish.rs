@@ -16,12 +16,14 @@ use super::previous::Previous;
 use crate::error::{Error, Result};
 use crate::load::{hex, time};
 use crate::pipeline::{
-    Dataset, Durations, Metrics, Outcome, add_export, mips_norm, now, output_entry, pretty,
-    reject_entry, tool, write_files,
+    Dataset, Durations, Metrics, Outcome, add_export, mips_norm, output_entry, reject_entry, tool,
+    write_files,
 };
+use crate::store::json::{self, pretty};
 use crate::store::{
     FORMAT_VERSION, MANIFEST, Manifest, OutDir, OutputEntry, REJECTED, RunEntry, SUCCESS, Status,
 };
+use crate::system::now;
 
 /// The settings as they were, for another run with them.
 const SETTINGS: &str = "config.resolved.toml";
@@ -78,7 +80,7 @@ pub(super) fn publish(
     let export = since.elapsed().as_secs_f64();
     manifest.outputs.push(write_settings(&out, config)?);
     let (status, reason) = (entry.status, entry.reason.clone());
-    let mut seconds = serde_json::to_value(durations).unwrap_or_default();
+    let mut seconds = json::value(&durations);
     seconds["scan"] = candidate.scan.into();
     seconds["export"] = export.into();
     seconds["total"] = started.elapsed().as_secs_f64().into();
@@ -214,7 +216,7 @@ pub(super) fn reject_data(
         },
         "outputs": outputs,
     });
-    let described = serde_json::to_value(entry).unwrap_or_default();
+    let described = json::value(entry);
     if let (Some(record), Value::Object(described)) = (record.as_object_mut(), described) {
         record.extend(described);
     }

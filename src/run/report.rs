@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{Estimate, Mode};
 use crate::error::Error;
 use crate::pipeline::Dataset;
+use crate::store::json;
 use crate::store::{GateEntry, Lineage, Manifest};
 
 /// How a run ended.
@@ -117,8 +118,25 @@ pub struct RunReport {
     pub warnings: Vec<String>,
 }
 
-/// Warnings in the line, and characters of each: it stays below 4 KiB.
-const WARNINGS: (usize, usize) = (4, 160);
+/// The line is shorter than this.
+const LINE_BYTES: usize = 4096;
+
+/// How much of the texts stands in the line.
+struct Budget {
+    warnings: usize,
+    /// Bytes of a warning, of a gate's message.
+    text: usize,
+    /// Bytes of the reason.
+    reason: usize,
+}
+
+/// The first one with which the line is short enough holds.
+const BUDGETS: [Budget; 4] = [
+    Budget { warnings: 4, text: 160, reason: 600 },
+    Budget { warnings: 2, text: 80, reason: 600 },
+    Budget { warnings: 1, text: 40, reason: 300 },
+    Budget { warnings: 0, text: 0, reason: 150 },
+];
 
 impl RunReport {
     /// What the ratings are.
@@ -220,34 +238,51 @@ impl RunReport {
         }
     }
 
-    /// The report as one line of JSON below 4 KiB, which also fits where schedulers read it: what was passed
-    /// loses its message, and long lists their end.
+    /// The report as one line of JSON below 4 KiB, which also fits where schedulers read it: passed gates
+    /// lose their messages, long lists their end, and long texts are cut. `reason` stays longest.
     #[must_use]
     pub fn line(&self) -> String {
-        let shorten = |text: &str| text.chars().take(WARNINGS.1).collect::<String>();
+        let shortened = BUDGETS.iter().map(|budget| self.shortened(budget).to_string());
+        let mut lines = shortened.filter(|line| line.len() < LINE_BYTES);
+        lines.next().unwrap_or_else(|| {
+            // Long paths and ids.
+            let reason = self.reason.as_deref().map(|text| cut(text, 600));
+            serde_json::json!({
+                "result": self.result,
+                "exit_code": self.exit_code,
+                "run_id": cut(&self.run_id, 100),
+                "reason": reason,
+            })
+            .to_string()
+        })
+    }
+
+    fn shortened(&self, budget: &Budget) -> serde_json::Value {
         let mut short = self.clone();
-        short.warnings = self.warnings.iter().take(WARNINGS.0).map(|text| shorten(text)).collect();
-        short.reason = self.reason.as_deref().map(|text| text.chars().take(600).collect());
+        let warnings = self.warnings.iter().take(budget.warnings);
+        short.warnings = warnings.map(|text| cut(text, budget.text)).collect();
+        short.reason = self.reason.as_deref().map(|text| cut(text, budget.reason));
         short.counts.rejected.clear();
         let rejected: u64 = self.counts.rejected.values().sum();
-        let value = |report: &Self| {
-            let mut value = serde_json::to_value(report).unwrap_or_default();
-            value["counts"]["rejected"] = rejected.into();
-            if let Some(gates) = value["gates"].as_array_mut() {
-                for gate in gates {
-                    let text = gate["message"].as_str().map(shorten);
-                    gate["message"] = text.into();
-                    if gate["passed"] == true
-                        && let Some(gate) = gate.as_object_mut()
-                    {
-                        gate.remove("message");
-                    }
-                }
+        let mut value = json::value(&short);
+        value["counts"]["rejected"] = rejected.into();
+        for gate in value["gates"].as_array_mut().into_iter().flatten() {
+            let text = gate["message"].as_str().map(|text| cut(text, budget.text));
+            gate["message"] = text.into();
+            if gate["passed"] == true
+                && let Some(gate) = gate.as_object_mut()
+            {
+                gate.remove("message");
             }
-            value
-        };
-        value(&short).to_string()
+        }
+        value
     }
+}
+
+/// The beginning of a text, at most so many bytes.
+fn cut(text: &str, bytes: usize) -> String {
+    let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= bytes;
+    text.char_indices().take_while(fits).map(|(_, c)| c).collect()
 }
 
 #[cfg(test)]
@@ -274,8 +309,18 @@ mod tests {
         for number in 0..1000 {
             report.counts.rejected.insert(format!("reason {number}"), 1);
         }
-        let line = report.line();
-        assert!(!line.contains('\n') && serde_json::from_str::<serde_json::Value>(&line).is_ok());
-        assert!(line.len() < 6000, "{}", line.len());
+        // Texts of several bytes a character, and texts that JSON writes longer than they are.
+        for unit in ["z", "\u{304b}", "\u{1f3ac}", "\u{1}"] {
+            report.reason = Some(unit.repeat(5000));
+            report.warnings = vec![unit.repeat(5000); 50];
+            report.gates.iter_mut().for_each(|gate| gate.message = unit.repeat(500));
+            let line = report.line();
+            assert!(line.len() < 4096 && !line.contains('\n'), "{unit}: {}", line.len());
+            let read: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            assert!(read["reason"].as_str().is_some_and(|reason| reason.starts_with(unit)));
+            assert_eq!(read["gates"].as_array().map(Vec::len), Some(11));
+        }
+        report.path = Some("p".repeat(4000).into());
+        assert!(report.line().len() < 4096);
     }
 }

@@ -12,8 +12,9 @@ use super::log::Log;
 use super::previous::Previous;
 use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
-use crate::pipeline::{Checkpoints, TrainConfig, digest};
+use crate::pipeline::{Checkpoints, TrainConfig};
 use crate::store::CheckpointDir;
+use crate::store::json::digest;
 
 /// All that the states of a training depend on.
 pub(super) fn about(settings: &TrainConfig, inputs: &Inputs, warm: Option<&Previous>) -> Value {
@@ -117,7 +118,7 @@ pub(super) fn checkpoints(
         log.warn(&format!("no checkpoints: {}", super::chain(&error)));
     }
     let every = Duration::from_secs(u64::from(config.checkpoint_every.get()));
-    Ok(Checkpoints::new(own, every, config.resume != Resume::Never))
+    Ok(Checkpoints::new(own, every, config.resume))
 }
 
 /// Removes the checkpoints of these ratings and settings, which are served: the run that left them was killed

@@ -11,7 +11,7 @@ use super::directory::{REJECTS, RUNS, RunDirectory};
 use super::units::Span;
 use super::{RunConfig, began, records};
 use crate::error::Result;
-use crate::pipeline::now;
+use crate::system::now;
 
 /// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -64,7 +64,8 @@ fn remove(
     let needed: HashSet<String> = needed.into_iter().flatten().collect();
     // What began later than now, by a clock that was set back, is not old.
     let recent = |id: &str| {
-        began(id).is_none_or(|began| now.saturating_sub(began) <= within.as_secs() as i64)
+        let age = |began| u64::try_from(now.saturating_sub(began)).unwrap_or(0);
+        began(id).is_none_or(|began| age(began) <= within.as_secs())
     };
     let mut pruned = Pruned::default();
     for (ids, place) in [(directory.runs(), RUNS), (directory.rejects(), REJECTS)] {

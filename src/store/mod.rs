@@ -13,6 +13,7 @@
 mod checkpoint;
 mod factors;
 mod folded;
+pub(crate) mod json;
 mod kept;
 mod manifest;
 mod outdir;

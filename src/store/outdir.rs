@@ -3,15 +3,19 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use std::os::unix::fs::MetadataExt;
-
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use self::files::{
+    exchange, lock, make_temporary, open_to_readers, rename_new, sweep_leftovers, sync_dir,
+    sync_dirs,
+};
 use super::{MANIFEST, OutputEntry, verify};
 use crate::error::{Error, Result};
+
+mod files;
 
 /// Files are written beside the target and moved into place together by [`OutDir::publish`]; dropped
 /// before that, nothing remains and nothing that was there has changed.
@@ -21,6 +25,8 @@ pub struct OutDir {
     kind: DirKind,
     replace: bool,
     temporary: TempDir,
+    /// Keeps the temporary directory from being swept while this process lives.
+    _alive: Option<File>,
     held: Option<File>,
 }
 
@@ -43,15 +49,14 @@ impl OutDir {
         // A target without a name, as `.`, is what it stands for.
         let resolved = target.file_name().is_none().then(|| target.canonicalize().ok()).flatten();
         let target = resolved.as_deref().unwrap_or(target);
-        check_target(target, replace, kind)?;
         let parent = existing_ancestor(target);
         let name = target.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy());
         let prefix = format!(".{name}.lacuna-");
-        sweep_leftovers(&parent, &prefix);
-        let own = format!("{prefix}{}-", std::process::id());
-        let temporary = tempfile::Builder::new().prefix(&own).tempdir_in(&parent);
-        let temporary = temporary.map_err(|source| Error::Write { path: parent, source })?;
-        Ok(Self { target: target.to_owned(), kind, replace, temporary, held: None })
+        sweep_leftovers(&parent, &prefix, target);
+        check_target(target, replace, kind)?;
+        let created = make_temporary(&parent, &format!("{prefix}{}-", std::process::id()));
+        let (temporary, alive) = created.map_err(|source| Error::Write { path: parent, source })?;
+        Ok(Self { target: target.to_owned(), kind, replace, temporary, _alive: alive, held: None })
     }
 
     /// Prepares a directory of this name within `within`, on the same file system as the target that
@@ -64,7 +69,8 @@ impl OutDir {
         let failed = |source| Error::Write { path: within.to_owned(), source };
         let temporary = temporary.map_err(failed)?;
         let target = within.join(name);
-        Ok(Self { target, kind: DirKind::Model, replace: false, temporary, held: None })
+        let kind = DirKind::Model;
+        Ok(Self { target, kind, replace: false, temporary, _alive: None, held: None })
     }
 
     /// Moves the directory to a place where nothing is.
@@ -77,11 +83,16 @@ impl OutDir {
     }
 
     /// Keeps others from replacing the target until this is published or dropped: for what is made out of
-    /// what the target holds. Waits for those who hold it.
-    #[must_use]
-    pub fn hold(mut self) -> Self {
-        self.held = self.held.or_else(|| lock(&self.target));
-        self
+    /// what the target holds. Waits for those who hold it. On a file system without locks nobody is kept out:
+    /// the target still is replaced as a whole, by the last one.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] while it waits.
+    pub fn hold(mut self, stop: &AtomicBool) -> Result<Self> {
+        if self.held.is_none() {
+            self.held = lock(&self.target, stop)?;
+        }
+        Ok(self)
     }
 
     /// Where a file of this name is to be written.
@@ -150,10 +161,9 @@ impl OutDir {
     /// that.
     ///
     /// # Errors
-    /// [`Error::Write`]; what was there before is still there then.
-    pub fn publish(self) -> Result<PathBuf> {
-        let this = self.hold();
-        this.move_into_place()
+    /// [`Error::Write`], [`Error::Stopped`]; what was there before is still there then.
+    pub fn publish(self, stop: &AtomicBool) -> Result<PathBuf> {
+        self.hold(stop)?.move_into_place()
     }
 
     fn move_into_place(self) -> Result<PathBuf> {
@@ -175,20 +185,6 @@ impl OutDir {
         // The new model is in place: that this cannot be made durable at once is no reason to fail.
         let _ = sync_dir(&parent);
         Ok(self.target)
-    }
-}
-
-/// Waits for a lock on a directory, which the kernel gives back when the process ends; none where there is no
-/// directory, or the file system has no locks.
-fn lock(target: &Path) -> Option<File> {
-    loop {
-        let directory = File::open(target).ok()?;
-        flock(&directory, FlockOperation::LockExclusive).ok()?;
-        let (held, there) = (directory.metadata().ok()?, fs::metadata(target).ok()?);
-        // Another one may have been put in its place while this one was waited for.
-        if (held.dev(), held.ino()) == (there.dev(), there.ino()) {
-            return Some(directory);
-        }
     }
 }
 
@@ -304,73 +300,11 @@ fn existing_ancestor(path: &Path) -> PathBuf {
     ancestor
 }
 
-/// Removes what runs that were killed left behind: their process is gone.
-fn sweep_leftovers(parent: &Path, prefix: &str) {
-    let processes = Path::new("/proc");
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for entry in entries.flatten().filter(|_| processes.join("self").exists()) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let process =
-            name.strip_prefix(prefix).and_then(|rest| rest.split_once('-')).map(|(pid, _)| pid);
-        if process.is_some_and(|pid| pid.parse::<u32>().is_ok() && !processes.join(pid).exists()) {
-            // What cannot be removed now is tried again by the next run.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// A temporary directory is private to its owner; a published one is as the umask wants it.
-fn open_to_readers(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let probe =
-        tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o777)).tempdir_in(path)?;
-    let mode = fs::metadata(probe.path())?.permissions();
-    drop(probe);
-    fs::set_permissions(path, mode)
-}
-
-/// A directory and those in it.
-fn sync_dirs(path: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            sync_dirs(&entry.path())?;
-        }
-    }
-    sync_dir(path)
-}
-
-fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Renames onto a name that must be free.
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // File systems without this flag (some network ones) get the plain rename.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::rename(from, to),
-        other => other.map_err(io::Error::from),
-    }
-}
-
-/// Swaps two directories, in one step where the file system can.
-fn exchange(new: &Path, old: &Path) -> io::Result<()> {
-    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            let aside = new.with_extension("old");
-            fs::rename(old, &aside)?;
-            if let Err(error) = fs::rename(new, old) {
-                fs::rename(&aside, old)?;
-                return Err(error);
-            }
-            fs::rename(&aside, new)
-        }
-        other => other.map_err(io::Error::from),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{FlockOperation, flock};
+
+    use super::files::{REPLACED, exchange_in_steps};
     use super::*;
 
     #[test]
@@ -380,7 +314,7 @@ mod tests {
         let out = OutDir::create(&target, false, DirKind::Model).expect("creates");
         out.write("a", b"1").expect("writes");
         assert!(!target.exists());
-        out.publish().expect("publishes");
+        out.publish(&AtomicBool::new(false)).expect("publishes");
         assert_eq!(fs::read(target.join("a")).expect("reads"), b"1");
         assert!(matches!(
             OutDir::create(&target, false, DirKind::Model),
@@ -402,7 +336,7 @@ mod tests {
         let out = OutDir::create(&target, true, DirKind::Model).expect("creates");
         out.write("b", b"2").expect("writes");
         assert!(target.join("a").exists());
-        out.publish().expect("publishes");
+        out.publish(&AtomicBool::new(false)).expect("publishes");
         assert!(!target.join("a").exists() && target.join("b").exists());
         // Nothing temporary is left over.
         assert_eq!(fs::read_dir(dir.path().join("deep/er")).expect("lists").count(), 1);
@@ -410,14 +344,52 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_killed_runs_are_swept_and_those_of_living_ones_are_not() {
+    fn leftovers_of_killed_processes_are_swept_and_those_of_living_ones_are_not() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        // No process has this number: it is above the kernel's limit.
-        let dead = dir.path().join(".model.lacuna-4194305-x");
-        let alive = dir.path().join(format!(".model.lacuna-{}-y", std::process::id()));
+        let target = dir.path().join("model");
+        // The number of a process says nothing: it may be one of another container.
+        let dead = dir.path().join(format!(".model.lacuna-{}-x", std::process::id()));
+        let alive = dir.path().join(".model.lacuna-4194305-y");
         fs::create_dir(&dead).and_then(|()| fs::create_dir(&alive)).expect("creates");
-        drop(OutDir::create(&dir.path().join("model"), false, DirKind::Model).expect("creates"));
+        let lock = File::open(&alive).expect("opens");
+        flock(&lock, FlockOperation::LockExclusive).expect("locks");
+        let first = OutDir::create(&target, false, DirKind::Model).expect("creates");
         assert!(!dead.exists() && alive.exists());
+        drop(OutDir::create(&target, false, DirKind::Model).expect("creates"));
+        assert!(first.file("").exists());
+        drop(lock);
+        drop(OutDir::create(&target, false, DirKind::Model).expect("creates"));
+        assert!(!alive.exists() && first.file("").exists());
+    }
+
+    #[test]
+    fn a_model_that_was_moved_aside_goes_back() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (old, new) = (dir.path().join("model"), dir.path().join(".model.lacuna-7-x"));
+        fs::create_dir(&old).and_then(|()| fs::create_dir(&new)).expect("creates");
+        fs::write(old.join(MANIFEST), br#"{"outputs":[]}"#).expect("writes");
+        // Several exchanges do not meet.
+        exchange_in_steps(&new, &old).and_then(|()| exchange_in_steps(&new, &old)).expect("swaps");
+        assert!(old.join(MANIFEST).exists());
+        // Killed between its renames.
+        let aside = dir.path().join(format!(".model.lacuna-7-x{REPLACED}"));
+        fs::rename(&old, &aside).expect("moves");
+        let refused = OutDir::create(&old, false, DirKind::Model);
+        assert!(matches!(refused, Err(Error::OutputExists { .. })));
+        assert!(old.join(MANIFEST).exists() && !aside.exists() && !new.exists());
+    }
+
+    #[test]
+    fn who_waits_for_a_lock_can_be_stopped() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let target = dir.path().join("model");
+        fs::create_dir(&target).expect("creates");
+        let create = || OutDir::create(&target, true, DirKind::Model).expect("creates");
+        let holder = create().hold(&AtomicBool::new(false)).expect("holds");
+        let stopped = create().hold(&AtomicBool::new(true));
+        assert!(matches!(stopped, Err(Error::Stopped)));
+        drop(holder);
+        create().hold(&AtomicBool::new(true)).expect("nothing to wait for");
     }
 
     #[test]

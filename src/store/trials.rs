@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 
 const TUNING: &str = "tuning.json";
 const TRIALS: &str = "trials";
+const LOCK: &str = ".lock";
 
 /// Version of the directory's format.
 const FORMAT_VERSION: u32 = 1;
@@ -99,54 +100,50 @@ impl TrialsDir {
         let mut directory = Self { path: path.to_owned(), lock: None };
         let wanted = Identity { format_version: FORMAT_VERSION, identity: identity.to_owned() };
         let failed = |source| Error::Write { path: path.to_owned(), source };
+        let identity = || -> Option<Identity> {
+            serde_json::from_slice(&fs::read(path.join(TUNING)).ok()?).ok()
+        };
         if path.exists() {
-            let entries = fs::read_dir(path).map_err(|_| Error::NotOurs {
-                path: path.to_owned(),
-                reason: "is not a directory".into(),
-            })?;
-            let empty = entries.count() == 0;
-            let found: Option<Identity> =
-                fs::read(path.join(TUNING)).ok().and_then(|t| serde_json::from_slice(&t).ok());
-            match found {
-                None if empty => {}
-                None => {
-                    let reason = "is no directory of lacuna tune".to_owned();
-                    return Err(Error::NotOurs { path: path.to_owned(), reason });
-                }
-                Some(_) if anew => {
-                    directory.lock()?;
-                    directory.clear().map_err(failed)?;
-                }
-                Some(found) if found == wanted => {
-                    directory.lock()?;
-                    let trials = directory.read()?;
-                    return Ok((directory, trials));
-                }
-                Some(_) => {
-                    return Err(Error::Usage(format!(
-                        "{} holds a tuning of other ratings or other settings: give another --output, \
-                         or --force to start anew there",
-                        path.display()
-                    )));
-                }
+            let not_ours = |reason: &str| {
+                Err(Error::NotOurs { path: path.to_owned(), reason: reason.to_owned() })
+            };
+            let Ok(entries) = fs::read_dir(path) else {
+                return not_ours("is not a directory");
+            };
+            // The lock alone is of a search that was killed before its first file.
+            if entries.flatten().any(|entry| entry.file_name() != LOCK) && identity().is_none() {
+                return not_ours("is no directory of lacuna tune");
             }
         }
         fs::create_dir_all(path).map_err(failed)?;
+        // Only the holder of the lock looks at the rest, and changes it.
+        directory.lock()?;
+        match identity() {
+            None => {}
+            Some(_) if anew => directory.clear().map_err(failed)?,
+            Some(found) if found == wanted => {
+                let trials = directory.read()?;
+                return Ok((directory, trials));
+            }
+            Some(_) => {
+                return Err(Error::Usage(format!(
+                    "{} holds a tuning of other ratings or other settings: give another --output, \
+                     or --force to start anew there",
+                    path.display()
+                )));
+            }
+        }
         let text =
             serde_json::to_vec_pretty(&wanted).map_err(|e| Error::Internal(e.to_string()))?;
         // First of all files: from here on the directory is known for what it is.
         directory.write(TUNING, &text)?;
-        directory.lock()?;
         fs::create_dir_all(path.join(TRIALS)).map_err(failed)?;
         Ok((directory, Vec::new()))
     }
 
     /// Keeps other searches out of the directory.
     fn lock(&mut self) -> Result<()> {
-        if self.lock.is_some() {
-            return Ok(());
-        }
-        let path = self.file(".lock");
+        let path = self.file(LOCK);
         let failed = |source| Error::Write { path: path.clone(), source };
         let file = fs::File::create(&path).map_err(failed)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(
@@ -274,4 +271,29 @@ fn frame(trials: &[Trial], given: &BTreeMap<String, Value>) -> PolarsResult<Data
     let failures: Vec<Option<String>> = trials.iter().map(|t| t.failure.clone()).collect();
     columns.push(Column::new("failure".into(), failures));
     DataFrame::new(trials.len(), columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loser_of_a_race_changes_nothing() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("t");
+        // Another search has made the directory and holds it, its first file is not there yet.
+        fs::create_dir(&path).expect("creates");
+        let lock = fs::File::create(path.join(LOCK)).expect("creates");
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locks");
+        let lost = TrialsDir::open(&path, "b", false).map(|_| ());
+        assert!(lost.is_err_and(|e| e.to_string().contains("another lacuna tune is at work")));
+        assert!(!path.join(TUNING).exists());
+        drop(lock);
+        let held = TrialsDir::open(&path, "b", false).expect("opens");
+        assert!(TrialsDir::open(&path, "b", true).is_err(), "not even with --force");
+        drop(held);
+        let other = TrialsDir::open(&path, "c", false).map(|_| ());
+        assert!(other.is_err_and(|e| e.to_string().contains("other ratings or other settings")));
+        TrialsDir::open(&path, "c", true).expect("starts anew");
+    }
 }

@@ -231,7 +231,10 @@ fn signals_end_cleanly_and_leave_nothing() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(700));
+        // From its first file on it is to stop cleanly; by itself it would not end for hours.
+        while fs::read_dir(dir.path()).unwrap().count() == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let sent = Command::new("kill")
             .args([&format!("-{signal}"), &child.id().to_string()])
             .status()

@@ -85,6 +85,13 @@ const REGISTRY: [Entry; 11] = [
     Entry { name: "gini", value: Value::OverLists(gini::gini) },
 ];
 
+/// Positions of the metrics that are measured where none are asked for.
+#[cfg(feature = "files")]
+const NDCG: usize = 3;
+/// See [`NDCG`].
+#[cfg(feature = "files")]
+const RECALL: usize = 1;
+
 /// A ranking metric with its cut-off: `recall@20`, `auc`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RankingMetric {
@@ -95,11 +102,16 @@ pub struct RankingMetric {
 }
 
 impl RankingMetric {
-    /// A default written in the source (a test parses all of them). Unknown names give the first.
+    /// `ndcg@cutoff`.
     #[cfg(feature = "files")]
-    pub(crate) fn literal(name: &str, cutoff: u32) -> Self {
-        let entry = REGISTRY.iter().position(|e| e.name == name).unwrap_or(0);
-        Self { entry, cutoff: Some(cutoff) }
+    pub(crate) const fn ndcg(cutoff: u32) -> Self {
+        Self { entry: NDCG, cutoff: Some(cutoff) }
+    }
+
+    /// `recall@cutoff`.
+    #[cfg(feature = "files")]
+    pub(crate) const fn recall(cutoff: u32) -> Self {
+        Self { entry: RECALL, cutoff: Some(cutoff) }
     }
 
     /// Length of the list; none for a metric of the whole order.
@@ -188,6 +200,12 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_parse_to_themselves() {
+        #[cfg(feature = "files")]
+        for (metric, name) in
+            [(RankingMetric::ndcg(10), "ndcg@10"), (RankingMetric::recall(20), "recall@20")]
+        {
+            assert_eq!(metric.to_string(), name);
+        }
         for entry in &REGISTRY {
             assert_eq!(REGISTRY.iter().filter(|e| e.name == entry.name).count(), 1);
             assert!(entry.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'));

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::AtomicBool;
 
+use super::super::TrainConfig;
 use super::super::dataset::all_cells;
 use super::super::given::read_given;
 use super::super::record::{Place, Source, fitted_on, replay, replay_folded, same_files};
-use super::super::{Observer, TrainConfig};
 use super::EvaluateConfig;
 use crate::error::{Error, Result};
 use crate::ids::Axis;
+use crate::job::Observer;
 use crate::ratings::Cell;
 use crate::store::Manifest;
 

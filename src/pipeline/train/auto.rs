@@ -7,10 +7,11 @@ use std::time::Instant;
 use super::super::checkpoint::Checkpoints;
 use super::super::laws::{RATIO, significant, unobserved};
 use super::super::names::{AlgorithmName, ConfidenceName};
-use super::super::{Criterion, Event, TrainConfig};
+use super::super::{Criterion, TrainConfig};
 use super::{Sets, Training};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::job::Event;
 use crate::metric::ranking::RankingMetric;
 use crate::model::Factors;
 use crate::param::{Automatic, Count, NonNegative, Rank};
@@ -124,7 +125,7 @@ impl Training<'_> {
         base.factors = base.factors.map(|k| Rank::literal(k.get().min(RANK)));
         let implicit = base.algorithm_name() == AlgorithmName::Ials;
         let criterion = match implicit {
-            true => Criterion::Ranking(RankingMetric::literal("ndcg", 10)),
+            true => Criterion::Ranking(RankingMetric::ndcg(10)),
             false => Criterion::Rmse,
         };
         base.criterion = Some(criterion);

@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use super::super::Criterion;
 use super::super::checkpoint::{Beside, Checkpoints};
 use super::super::measure::{Held, Ranked, Relevance};
-use super::super::report::{Baselines, CurvePoint, Errors, Metrics, PosteriorMetrics};
+use super::super::report::{Baselines, Errors, Metrics, PosteriorMetrics};
 use super::super::segments::Segments;
-use super::super::{Criterion, Event};
 use super::Training;
 use crate::error::{Error, Result};
+use crate::job::{CurvePoint, Event};
 use crate::metric::ranking::RankingMetric;
 use crate::metric::{
     HoldoutErrors, PosteriorMean, RatingErrors, TrainingErrors, mae, rmse, training_errors,
@@ -116,7 +117,8 @@ impl Training<'_> {
         let since = Instant::now();
         let (mut evaluation, mut solving) = (0.0, 0.0);
         let mut checkpoints = self.setup.checkpoints.take();
-        let interrupted = checkpoints.as_ref().and_then(|c| c.interrupted(FIT, self.observer));
+        let found = |c: &Checkpoints| c.interrupted(FIT, self.observer);
+        let interrupted = checkpoints.as_ref().map(found).transpose()?.flatten();
         let mut posterior = PosteriorMean::new(sets.ratings.known(), sets.holdout);
         let mut problem = self.problem(sets);
         let Watched { mut curve, mut best, seconds: before } = match &interrupted {
@@ -254,7 +256,8 @@ impl Training<'_> {
     /// The fit that is published after another one was measured.
     pub(super) fn refitted(&mut self, sets: &Sets<'_>, algorithm: &dyn Algorithm) -> Result<Fit> {
         let mut checkpoints = self.setup.checkpoints.take();
-        let interrupted = checkpoints.as_ref().and_then(|c| c.interrupted(REFIT, self.observer));
+        let found = |c: &Checkpoints| c.interrupted(REFIT, self.observer);
+        let interrupted = checkpoints.as_ref().map(found).transpose()?.flatten();
         let mut problem = self.problem(sets);
         if let Some((_, state)) = &interrupted {
             problem.start = Start::State(state);

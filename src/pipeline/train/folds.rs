@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::super::Event;
 use super::super::dataset::{Dataset, all_cells};
 use super::super::report::{FoldMetrics, Metrics, Spread};
 use super::{Sets, Training, looked_at, name_row, set_aside};
 use crate::error::{Error, Result};
+use crate::job::Event;
 use crate::ratings::Ratings;
 use crate::split::{Parts, Split};
 

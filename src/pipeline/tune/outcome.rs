@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 
 use super::super::dataset::{Dataset, fold_in_side};
 use super::super::train::{Sets, Training};
-use super::super::{AlgorithmName, Criterion, Event, Metrics, TrainConfig, digest};
+use super::super::{AlgorithmName, Criterion, Metrics, TrainConfig};
 use crate::error::{Error, Result};
+use crate::job::Event;
 use crate::ratings::Ratings;
+use crate::store::json::digest;
 use crate::store::{Trial, TrialsDir};
 
 /// The outcome of a search.

@@ -3,14 +3,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 
+use super::super::TrainConfig;
 use super::super::dataset::{Dataset, all_cells};
 use super::super::given::{Given, read_given};
 use super::super::history::{filters, replace};
 use super::super::record::{Place, Source, fitted_on, replay, replay_folded, translate};
-use super::super::{Observer, TrainConfig};
 use super::UpdateConfig;
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id, Ids};
+use crate::job::Observer;
 use crate::load::prepare::merge;
 use crate::model::Model;
 use crate::ratings::Cell;
