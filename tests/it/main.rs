@@ -37,6 +37,8 @@ mod nights;
 #[cfg(feature = "cli")]
 mod serve;
 #[cfg(feature = "cli")]
+mod snapshots;
+#[cfg(feature = "cli")]
 mod tune;
 #[cfg(feature = "cli")]
 mod update;

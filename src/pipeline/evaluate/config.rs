@@ -31,10 +31,17 @@ pub struct EvaluateConfig {
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", requires = "input"))]
     pub fold_in: Vec<String>,
     /// Ranking metrics: precision@K, recall@K, recall-min@K, ndcg@K, map@K, mrr@K, hit-rate@K, auc,
-    /// coverage@K, popularity-rank@K, gini@K.
+    /// coverage@K, popularity-rank@K, gini@K. [default: precision, ndcg, map, mrr, hit-rate, coverage,
+    /// popularity-rank and gini @10, recall @10, @20 and @50, ndcg@100, auc]
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "NAMES", value_delimiter = ',', default_value = METRICS)
+        arg(
+            long,
+            value_name = "NAMES",
+            value_delimiter = ',',
+            default_value = METRICS,
+            hide_default_value = true
+        )
     )]
     pub metrics: Vec<RankingMetric>,
     /// What lists of a model of ratings are ordered by, and their scores: the predicted rating and the
