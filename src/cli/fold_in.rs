@@ -14,7 +14,7 @@ what is new) from its ratings, the items fixed: what the next half-sweep of
 training would give. Users that the model has are replaced, others added. The
 new version has an identity of its own and keeps the ratings, so that they are
 not recommended; metrics are those of the training. Exports are not taken over.
-Exact for models of als and ials; other algorithms refuse.
+Exact for models of als, ials and bayes (vb); other algorithms refuse.
 
 Examples:
   lacuna fold-in model new-users.csv -o model-today

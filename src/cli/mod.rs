@@ -53,7 +53,7 @@ const LONG_ABOUT: &str = "\
 Factorises large sparse rating data and publishes the factors as Parquet.
 
 lacuna reads rating files (MovieLens-style CSV, TSV, .dat, Parquet, compressed or zipped), trains
-factors in parallel by alternating least squares, measures them on a holdout beside baselines, and
+factors in parallel (five algorithms), measures them on a holdout beside baselines, and
 writes user and item vectors that databases, vector indexes and feature stores read.";
 
 const AFTER_HELP: &str = "\

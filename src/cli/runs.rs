@@ -160,7 +160,12 @@ fn compare(args: &DiffArgs, stop: &AtomicBool) -> Result<()> {
             let served = records.iter().find(|r| r.served && r.id() != second.id());
             let before = || records.iter().rev().find(|r| !r.is_rejected() && r.id() < second.id());
             let first = served.or_else(before).cloned();
-            first.ok_or_else(|| Error::Usage("there is only one run yet".into()))?
+            first.ok_or_else(|| {
+                Error::Usage(
+                    "there are not two published runs yet: name them, as in runs diff RUNS OLD NEW"
+                        .into(),
+                )
+            })?
         }
     };
     let found = diff(&first, &second);

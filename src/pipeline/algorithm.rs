@@ -24,23 +24,41 @@ impl TrainConfig {
         match self.algorithm {
             Some(name) => name,
             None if self.positive_from.is_some() => AlgorithmName::Ials,
-            None if self.speaks_of_als() => AlgorithmName::Als,
+            None if self.setting_of_als().is_some() => AlgorithmName::Als,
             None => AlgorithmName::Bayes,
         }
     }
 
-    fn speaks_of_als(&self) -> bool {
-        let numbers = [self.bias_damping, self.bias_reg, self.user_reg, self.item_reg];
-        self.regularization.is_some()
-            || self.reg_exponent.is_some()
-            || numbers.iter().any(Option::is_some)
-            || self.solver.is_some()
-            || self.cg_steps.is_some()
-            || self.block.is_some()
-            || self.patience.is_some()
-            || self.no_mean
-            || self.nonnegative
-            || self.factors.is_some_and(|k| k.get() == 0)
+    /// The first setting that als has and bayes has not.
+    fn setting_of_als(&self) -> Option<&'static str> {
+        let given = [
+            ("regularization", self.regularization.is_some()),
+            ("reg-exponent", self.reg_exponent.is_some()),
+            ("bias-damping", self.bias_damping.is_some()),
+            ("bias-reg", self.bias_reg.is_some()),
+            ("user-reg", self.user_reg.is_some()),
+            ("item-reg", self.item_reg.is_some()),
+            ("solver", self.solver.is_some()),
+            ("cg-steps", self.cg_steps.is_some()),
+            ("block", self.block.is_some()),
+            ("patience", self.patience.is_some()),
+            ("no-mean", self.no_mean),
+            ("nonnegative", self.nonnegative),
+            ("factors 0", self.factors.is_some_and(|k| k.get() == 0)),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+
+    /// What is to be said where a setting decides for another algorithm than the default.
+    #[must_use]
+    pub fn implied_algorithm(&self) -> Option<String> {
+        let setting = self.setting_of_als()?;
+        (self.algorithm.is_none() && self.positive_from.is_none()).then(|| {
+            format!(
+                "als is trained, because --{setting} is a setting of als and not of the default, bayes: -a als \
+                 says so without this warning"
+            )
+        })
     }
 
     /// Whether rows without ratings may be taken for events: nothing was said of it.
@@ -162,6 +180,13 @@ impl TrainConfig {
             AlgorithmName::Ials => Criterion::Ranking(RankingMetric::ndcg(10)),
             _ => Criterion::Rmse,
         })
+    }
+
+    /// Whether a warm start needs the distributions of the model before, beside its vectors: from the means
+    /// alone, variational inference would come to a worse fit, night by night.
+    pub(crate) fn begins_at_distributions(&self) -> bool {
+        let c = self.resolved();
+        c.algorithm_name() == AlgorithmName::Bayes && c.inference == Some(InferenceName::Vb)
     }
 
     /// Whether the fit is to standardised ratings.
@@ -323,7 +348,7 @@ impl TrainConfig {
         }
     }
 
-    fn owns_covariances(&self) -> bool {
+    pub(crate) fn owns_covariances(&self) -> bool {
         self.covariance == Some(CovarianceName::Own)
     }
 

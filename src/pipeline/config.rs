@@ -141,7 +141,8 @@ pub struct TrainConfig {
     /// ρ(n) = n̄ (n/n̄)^e for a row of n ratings. ials: λ (n + α₀ N)^e |p|², N the rows of the other
     /// side. A larger λ draws predictions to the mean: less noise, less detail. auto: chosen on ratings
     /// set aside from the training ones, which then count again. [default: 1.2 over the fourth root of
-    /// mean ratings per user times mean ratings per item; ials: 0.01]
+    /// mean ratings per user times mean ratings per item; ials: 0.16 / (1 + R), with R the
+    /// weight of all unobserved pairs over that of the observed ones]
     #[cfg_attr(
         feature = "cli",
         arg(short, long, alias = "lambda", value_name = "L", help_heading = "Training")
@@ -245,7 +246,8 @@ pub struct TrainConfig {
     )]
     pub epsilon: Option<NonNegative>,
     /// Weight α₀ of every pair that is not observed. A larger one draws scores to 0 and favours what is
-    /// popular. [default: with unit 15 ratings / (users × items), else 1]
+    /// popular. [default: with unit chosen on ratings set aside, from 15 ratings / (users × items) on;
+    /// else 1]
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "A", help_heading = "Implicit feedback (ials)")

@@ -4,6 +4,7 @@ mod config;
 mod predicted;
 mod sources;
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -17,7 +18,7 @@ use sources::Sources;
 use super::TrainConfig;
 use super::basis::Basis;
 use super::dataset::fold_in_side;
-use super::history::{drop_rows, replace};
+use super::history::replace;
 use super::measure::{Held, Ranked, RankingMetrics, Relevance};
 use super::record::{Numbers, recorded, translate};
 use super::report::{Baselines, Errors};
@@ -185,7 +186,7 @@ impl<'a> Evaluator<'a> {
         }
         let (known_users, known_items) = (model.users.ids.len(), model.items.ids.len());
         let foreign = |c: &Cell| c.user as usize >= known_users || c.item as usize >= known_items;
-        let mut of_folded_rows = 0;
+        let mut folded_from = HashSet::new();
         // Factors that were fitted for measuring are as they were before anything was folded in.
         let folded = if measured { Vec::new() } else { folded };
         for (axis, mut source) in folded {
@@ -194,10 +195,7 @@ impl<'a> Evaluator<'a> {
             if let Some(looked_at) = &mut looked_at {
                 replace(&mut looked_at.cells, &source.cells, axis);
             }
-            // These rows have seen their own holdout.
-            if own_holdout {
-                of_folded_rows += drop_rows(&mut test.cells, &source.cells, axis);
-            }
+            folded_from.extend(source.cells.iter().map(|c| (c.user, c.item)));
         }
         if fitted.cells.iter().any(foreign) {
             let message = "--seen holds users or items that the model was not trained on: give its training ratings";
@@ -218,8 +216,12 @@ impl<'a> Evaluator<'a> {
         let folding = !config.fold_in.is_empty() || !given.cells.is_empty();
         let fold_in = folding.then(|| by_user(&given.cells, known_items));
         let (mut cells, mut left_out) = (test.cells, LeftOut::default());
-        left_out.seen = of_folded_rows;
-        if !own_holdout {
+        if own_holdout {
+            // What rows were folded in from may hold some of the holdout.
+            let before = cells.len();
+            cells.retain(|c| !folded_from.contains(&(c.user, c.item)));
+            left_out.seen = before - cells.len();
+        } else {
             let excluded = fold_in.as_ref().or(looked_at.as_ref()).unwrap_or(&training.by_user);
             left_out = LeftOut::from(&mut cells, excluded, fold_in.is_some());
         }

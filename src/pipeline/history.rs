@@ -63,6 +63,8 @@ impl<'m> History<'m> {
         let mut users = Numbers::new(&model.users.ids);
         let mut items = Numbers::new(&model.items.ids);
         let mut pairs = Pairs { pairs: Vec::new(), items: model.items.ids.len() };
+        // Of rows that were solved from other ratings since, too.
+        let mut lasting = Pairs { pairs: Vec::new(), items: model.items.ids.len() };
         let mut fitted = Vec::new();
         let known = |c: &Cell| {
             (c.user as usize) < model.users.ids.len() && (c.item as usize) < model.items.ids.len()
@@ -89,10 +91,11 @@ impl<'m> History<'m> {
             let (u, i) = (users.of(&data.users), items.of(&data.items));
             let parts = std::mem::take(&mut data.parts);
             let Parts { training, fold_in, holdout } = &parts;
-            pairs.reserve(training.len() + fold_in.len() + holdout.len());
-            for cells in [training, fold_in, holdout] {
-                pairs.add(cells, &u, &i);
-            }
+            pairs.reserve(training.len());
+            pairs.add(training, &u, &i);
+            lasting.reserve(fold_in.len() + holdout.len());
+            lasting.add(fold_in, &u, &i);
+            lasting.add(holdout, &u, &i);
             if seen.fitted {
                 let cells = fitted_cells(&settings, manifest, &parts, &data);
                 fitted = translate(&cells, &u, &i);
@@ -113,7 +116,7 @@ impl<'m> History<'m> {
                 if known {
                     let given = read_given(&files, &all, &settings, stop, &mut Vec::new())?;
                     let Source { cells, users: u, items: i } = given.source;
-                    pairs.add(&cells, &users.of(&u), &items.of(&i));
+                    lasting.add(&cells, &users.of(&u), &items.of(&i));
                 }
             }
             for axis in [Axis::User, Axis::Item] {
@@ -131,6 +134,7 @@ impl<'m> History<'m> {
             }
         }
         fitted.retain(known);
+        pairs.pairs.append(&mut lasting.pairs);
         let (offsets, items) = pairs.lists(users.len());
         Ok(Self { users, offsets, items, fitted })
     }
@@ -172,7 +176,7 @@ fn fitted_cells(
 }
 
 /// Takes out all cells of the rows that other cells have; says how many.
-pub(super) fn drop_rows(cells: &mut Vec<Cell>, of: &[Cell], axis: Axis) -> usize {
+fn drop_rows(cells: &mut Vec<Cell>, of: &[Cell], axis: Axis) -> usize {
     let row = |c: &Cell| if axis == Axis::User { c.user } else { c.item };
     let rows: HashSet<u32> = of.iter().map(row).collect();
     let before = cells.len();

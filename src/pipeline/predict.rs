@@ -40,7 +40,8 @@ impl Intervals {
         match (samples.is_empty() && posterior.is_none(), manifest.model.noise) {
             (false, Some(noise)) => Ok(Self { samples, posterior, noise }),
             _ => Err(Error::Usage(format!(
-                "--interval: {} keeps no posterior; train it with --algorithm bayes",
+                "--interval: {} keeps no posterior; train it by bayes, and with --inference gibbs keep \
+                 samples (--keep-samples N)",
                 path.display()
             ))),
         }

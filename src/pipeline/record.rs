@@ -16,7 +16,7 @@ use crate::job::Observer;
 use crate::load::prepare::Duplicates;
 use crate::load::{self, expand, fingerprint};
 use crate::model::Model;
-use crate::param::{Automatic, NonNegative};
+use crate::param::{Automatic, NonNegative, Rank};
 use crate::ratings::Cell;
 use crate::remote::is_url;
 use crate::split::Parts;
@@ -315,6 +315,9 @@ pub(crate) fn recorded(manifest: &Manifest) -> Result<TrainConfig> {
             .ok()
             .filter(|_| matches!(manifest.model.algorithm.as_str(), "als" | "ials" | "sgd"))
             .map(Automatic::Value);
+    }
+    if config.factors.is_none() {
+        config.factors = Rank::new(manifest.model.k).ok();
     }
     if let (None, Some(weight)) = (config.unobserved_weight, manifest.model.unobserved_weight) {
         config.unobserved_weight = NonNegative::new(weight).ok();

@@ -13,23 +13,23 @@ use previous::start_from;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use super::TrainConfig;
 use super::checkpoint::Checkpoints;
 use super::dataset::{Dataset, Reading, all_cells, fold_in_side, union, values};
 use super::publish::{Outcome, keep_ratings, publish};
 use super::report::{Durations, Metrics, Report};
+use super::{TrainConfig, laws};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::job::{Event, Observer, with_threads};
 use crate::linalg::simd::Kernels;
 use crate::load::prepare::Duplicates;
 use crate::metric::histogram;
-use crate::model::Model;
+use crate::model::{Factors, Model};
 use crate::ratings::{Cell, Ratings, Side};
 use crate::split::{Parts, Split};
 use crate::store::{DirKind, OutDir};
 use crate::system::now;
-use crate::train::Fit;
+use crate::train::{Fit, Start};
 
 /// Trains a model as `config` says and publishes it.
 ///
@@ -40,6 +40,7 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
     let threads = config.threads.map(|t| t.get() as usize);
     with_threads(threads, || {
         let mut run = Training::new(config.resolved(), stop, observer);
+        run.warnings.extend(config.implied_algorithm());
         let started_at = now();
         let data = match run.dataset() {
             Err(Error::MissingColumn { role: "rating", .. }) if config.may_be_events() => {
@@ -67,6 +68,23 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
     })
 }
 
+/// Where a fit begins: at an earlier model's vectors, with all that it knows where the algorithm goes on
+/// from that.
+fn beginning<'s>(
+    config: &TrainConfig,
+    warm: Option<&'s Factors>,
+    model: Option<&'s Model>,
+) -> Start<'s> {
+    let known = model.and_then(|model| model.uncertainty.as_ref());
+    match (warm, known) {
+        (Some(factors), Some(known)) if config.begins_at_distributions() => {
+            Start::Posterior(factors, known)
+        }
+        (Some(factors), _) => Start::Factors(factors),
+        (None, _) => Start::Random,
+    }
+}
+
 /// What is said where there is no rating column.
 const NO_RATINGS: &str = "no rating column, so every row is an event: training ials. If a column holds \
                           ratings, name it: --rating-col NAME (-a bayes)";
@@ -79,6 +97,8 @@ pub(crate) struct Setup<'a> {
     /// An earlier model, fitted without today's holdout, to compare with.
     pub previous: Option<&'a Model>,
     pub checkpoints: Option<Checkpoints>,
+    /// Whether the rank is that of the run before, and no setting.
+    pub keeps_rank: bool,
 }
 
 /// One training from start to end.
@@ -147,6 +167,9 @@ impl<'a> Training<'a> {
         let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
         let looked_at = looked_at(&self.config, &training, &validation, (&users, &items));
         drop(training);
+        if self.setup.keeps_rank {
+            self.warnings.extend(laws::other_rank(&self.config, &ratings));
+        }
         self.config = self.config.settled(&ratings);
         let moments = ratings.moments();
         let fold_in = fold_in_side(&fold_in, &ratings);
@@ -162,7 +185,7 @@ impl<'a> Training<'a> {
             start_from(model, ids, &ratings, keys, (deviation, self.config.seed))
         });
         let sets = Sets {
-            start: warm.as_ref(),
+            start: beginning(&self.config, warm.as_ref(), self.setup.warm),
             ratings: &ratings,
             moments: &moments,
             holdout: &holdout,
@@ -241,7 +264,7 @@ impl<'a> Training<'a> {
             start_from(&outcome.model, ids, &ratings, keys, (deviation, self.config.seed))
         });
         let sets = Sets {
-            start: warm.as_ref(),
+            start: beginning(&self.config, warm.as_ref(), Some(&outcome.model)),
             ratings: &ratings,
             moments: &moments,
             holdout: &[],

@@ -23,8 +23,7 @@ use crate::job::{Event, Observer, with_threads};
 use crate::param::{Automatic, Count, Folds};
 use crate::ratings::{Cell, Ratings};
 use crate::split::{Parts, Split};
-use crate::store::json::digest;
-use crate::store::{Trial, TrialsDir};
+use crate::store::{Trial, TrialsDir, json::digest};
 
 /// A round of successive halving keeps one of this many trials, with this many times the iterations.
 const HALVING: u32 = 3;
@@ -111,8 +110,7 @@ pub fn tune(config: &TuneConfig, stop: &AtomicBool, observer: &Observer<'_>) -> 
             "method = \"halving\" compares few iterations: sampling needs them all; use \"random\"";
         return Err(Error::Usage(message.into()));
     }
-    let threads = base.threads.map(|t| t.get() as usize);
-    with_threads(threads, || {
+    with_threads(base.threads.map(|t| t.get() as usize), || {
         let mut run = Training::new(base.resolved(), stop, observer);
         let mut data = run.dataset()?;
         let bad = data.inputs.rejects.len();
@@ -360,7 +358,7 @@ impl Search<'_> {
         let config = &config.settled(&part.ratings);
         let mut run = Training::new(config.clone(), self.stop, &silent);
         let sets = Sets {
-            start: None,
+            start: crate::train::Start::Random,
             fold_in: None,
             ratings: &part.ratings,
             moments: &part.ratings.moments(),

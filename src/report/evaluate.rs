@@ -40,7 +40,7 @@ pub fn evaluation(e: &Evaluation) -> String {
             lines.push(format!("{:<22}{:>8}{:>12}{others}", "", number(rating.rmse_warm), ""));
         }
         lines.push(format!(
-            "  slope of ratings on predictions {} (below 1: overfit, above: too much λ)",
+            "  slope of ratings on predictions {} (below 1: overfit, above: underfit)",
             number(rating.calibration_slope)
         ));
     }

@@ -112,6 +112,10 @@ pub fn run(
                 };
                 let mut resolved = config.clone();
                 resolved.train = config.train.resolved();
+                if let Some(warning) = config.train.implied_algorithm() {
+                    log.warn(&warning);
+                    report.warnings.push(warning);
+                }
                 let mut night = Night {
                     config: &resolved,
                     log: &log,

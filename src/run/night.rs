@@ -140,6 +140,7 @@ impl Night<'_> {
             warm: previous.filter(|_| lineage.warm_start_from.is_some()).map(Previous::honest),
             previous: previous.filter(|_| no_comparison.is_none()).map(Previous::honest),
             checkpoints: Some(resume::checkpoints(directory, config, &about, self.log)?),
+            keeps_rank: config.train.factors.is_none() && training.config.factors.is_some(),
         };
         let new_share = previous.map(|previous| {
             let (users, items) = checks::new_shares(&data, previous);

@@ -145,6 +145,22 @@ impl Previous {
         every > 0 && self.entry.lineage.runs_since_cold + 1 >= every
     }
 
+    /// Why variational inference cannot go on from it, where it cannot.
+    fn lacks_distributions(&self, settings: &TrainConfig) -> Option<String> {
+        if !settings.begins_at_distributions() {
+            return None;
+        }
+        if settings.owns_covariances() {
+            return Some("with --covariance own a fit of bayes begins anew".into());
+        }
+        let known = self.honest().uncertainty.as_ref();
+        if known.is_some_and(|known| known.biases == settings.no_biases) {
+            return Some("one of the models has no biases".into());
+        }
+        let none = "the measured model of a run with --refit keeps no distributions to begin at";
+        known.is_none().then(|| none.into())
+    }
+
     /// Why a fit does not begin at this model, where it does not; `due` says whether a cold start is.
     pub(super) fn no_start(
         &self,
@@ -160,7 +176,9 @@ impl Previous {
             return Some(format!("one run in {} starts cold", config.cold_every));
         }
         let settings = &config.train;
-        self.differs(settings, ids).or_else(|| self.leaks(settings, tests))
+        self.differs(settings, ids)
+            .or_else(|| self.leaks(settings, tests))
+            .or_else(|| self.lacks_distributions(settings))
     }
 }
 

@@ -135,7 +135,7 @@ pub(super) fn start_items(
     choice: SolverChoice,
 ) -> Result<Factors> {
     match problem.start {
-        Start::Factors(start) => return Ok(start.clone()),
+        Start::Factors(start) | Start::Posterior(start, _) => return Ok(start.clone()),
         Start::State(state) => return state.factors("factors", problem.shape(), rank),
         Start::Random => {}
     }

@@ -11,6 +11,11 @@ pub(super) trait Process {
     /// Does the iteration of this number, from 1.
     fn step(&mut self, number: u32) -> Result<Step>;
 
+    /// The objective before the first iteration, where it is known.
+    fn before(&self) -> f64 {
+        f64::INFINITY
+    }
+
     /// Predicts with the factors as they stand.
     fn scorer(&self) -> Scorer<'_>;
 
@@ -48,7 +53,7 @@ pub(super) fn run(
     observer: &mut Observer<'_>,
 ) -> Result<(u32, StopReason)> {
     let cells = problem.ratings.len().max(1) as f64;
-    let mut previous = f64::INFINITY;
+    let mut previous = process.before();
     let (mut done, mut last) = (0, None);
     if let Some(state) = problem.start.state() {
         let [number, before, total, rmse, sample, noise, comparable] = state.some(COURSE)?;

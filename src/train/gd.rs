@@ -48,7 +48,7 @@ impl Algorithm for Gd {
         let ratings = problem.ratings;
         let scale = Scale::ratings(problem.moments, false, false);
         let factors = match problem.start {
-            Start::Factors(start) => start.clone(),
+            Start::Factors(start) | Start::Posterior(start, _) => start.clone(),
             Start::State(state) => state.factors("factors", problem.shape(), self.rank)?,
             Start::Random => Factors {
                 users: self.start(Axis::User, problem.user_keys, &ratings.by_user),

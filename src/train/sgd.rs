@@ -91,7 +91,7 @@ impl Algorithm for Sgd {
             Rows::new(&ratings.by_item, Axis::Item, &explicit, unit),
         ];
         let factors = match problem.start {
-            Start::Factors(start) => start.clone(),
+            Start::Factors(start) | Start::Posterior(start, _) => start.clone(),
             Start::State(state) => state.factors("factors", problem.shape(), self.rank)?,
             Start::Random => self.start(problem),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
-use crate::model::{Embedding, Factors};
+use crate::model::{Embedding, Factors, Uncertainty};
 
 /// Where a fit begins.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,6 +14,9 @@ pub enum Start<'a> {
     Random,
     /// At these, on the scale of standardised ratings: a warm start.
     Factors(&'a Factors),
+    /// At these means, with what an earlier fit by variational inference knows beside them: the next iteration
+    /// goes on from there, on other ratings. Other algorithms begin at the means.
+    Posterior(&'a Factors, &'a Uncertainty),
     /// After the iteration that this was captured at: the outcome is the same, bit for bit, as without
     /// interruption.
     State(&'a State),
@@ -25,6 +28,14 @@ impl<'a> Start<'a> {
         match *self {
             Self::State(state) => Some(state),
             _ => None,
+        }
+    }
+
+    /// The vectors of a warm start.
+    pub(super) const fn factors(&self) -> Option<&'a Factors> {
+        match *self {
+            Self::Factors(factors) | Self::Posterior(factors, _) => Some(factors),
+            Self::Random | Self::State(_) => None,
         }
     }
 }

@@ -63,6 +63,11 @@ impl Progress {
         match problem.start {
             Start::Random => Ok(Self { cold: true, error: f64::INFINITY }),
             Start::Factors(_) => Ok(Self { cold: false, error: f64::INFINITY }),
+            // The noise is the mean of the expected squared errors.
+            Start::Posterior(_, known) => {
+                let error = problem.ratings.len() as f64 / known.precision;
+                Ok(Self { cold: false, error })
+            }
             Start::State(state) => {
                 let [cold, error] = state.some("progress")?;
                 Ok(Self { cold: cold != 0.0, error })
@@ -180,8 +185,9 @@ fn start_prior(
     let order = settings.rank + usize::from(settings.biases);
     let rows = side.rows_with_cells();
     let sums = || Sums::of_columns(problem.kernels, own, settings.rank, rows, settings.biases);
-    let warm = matches!(problem.start, Start::Factors(_));
-    let fitted = warm.then(sums).and_then(|sums| Prior::fitted(&sums, &vec![0.0; order * order]));
+    let warm = problem.start.factors();
+    let fitted =
+        warm.map(|_| sums()).and_then(|sums| Prior::fitted(&sums, &vec![0.0; order * order]));
     let precision = (settings.rank as f64 / PRODUCT_VARIANCE).sqrt();
     fitted.unwrap_or_else(|| Prior::isotropic(order, precision))
 }

@@ -81,7 +81,7 @@ fn what_makes_no_sense_is_refused() {
     }
     json(&["train", &sample(), "-o", &model, "-a", "als", "-k", "2", "-i", "1"]);
     let (code, _, err) = run(&["predict", &model, "--user", "1", "--item", "1", "--interval"]);
-    assert!(code == 2 && err.contains("train it with --algorithm bayes"), "{err}");
+    assert!(code == 2 && err.contains("train it by bayes"), "{err}");
 }
 
 #[test]

@@ -273,24 +273,94 @@ fn the_rank_follows_the_density_and_stays_over_nights() {
     let place = Place::new();
     let all = fs::read_to_string(sample()).unwrap();
     let (runs, ratings) = (place.path("runs"), place.path("ratings.csv"));
-    let night = |rows: usize, more: &[&str]| {
+    let night = |rows: usize, more: &[&str], keeps: bool| {
         let step = all.lines().count() / rows;
         let few: Vec<&str> =
             all.lines().enumerate().filter(|(n, _)| n % step == 0).map(|(_, line)| line).collect();
         fs::write(&ratings, few.join("\n") + "\n").unwrap();
-        json(&[&["run", &ratings, "-o", &runs, "--allow-gate-failure"], more].concat());
+        let line = json(&[&["run", &ratings, "-o", &runs, "--allow-gate-failure"], more].concat());
+        let warnings = line["warnings"].to_string();
+        assert_eq!(warnings.contains("vectors keep"), keeps, "{warnings}");
         let manifest = place.read("runs/latest/manifest.json");
         manifest["model"]["k"].as_u64().unwrap()
     };
     let full = all.lines().count() - 1;
     // Sparse ratings first. A rank that was chosen is no new setting.
-    assert_eq!(night(full / 16, &[]), 16);
+    assert_eq!(night(full / 16, &[], false), 16);
     let again = json(&["run", &ratings, "-o", &runs]);
     assert_eq!(again["result"], "noop", "{again}");
     // Sixteen times as many the next night, in an index of the same width.
-    assert_eq!(night(full, &[]), 16);
-    assert_eq!(night(full, &["-k", "24"]), 24);
+    assert_eq!(night(full, &[], true), 16);
+    assert_eq!(night(full, &["-k", "24"], false), 24);
     // A directory that begins with all of them.
     json(&["run", &ratings, "-o", &place.path("others")]);
     assert_eq!(place.read("others/latest/manifest.json")["model"]["k"], 32);
+}
+
+/// Nights of the default algorithm go on where the one before ended, distributions and all: from its means
+/// alone they would be worse every night.
+#[test]
+fn warm_nights_of_bayes_stay_as_good() {
+    let place = Place::new();
+    let Some(ratings) = movielens() else { return };
+    let ratings = ratings.to_str().unwrap();
+    let runs = place.path("runs");
+    let night = || json(&["run", ratings, "-o", &runs, "--force"]);
+    let value = |line: &Value, path: &str| line.pointer(path).and_then(Value::as_f64).unwrap();
+    let first = night();
+    for _ in 0..3 {
+        let next = night();
+        assert_eq!(next["lineage"]["warm_start_from"].is_null(), false, "{next}");
+        assert!(value(&next, "/iterations") <= 2.0, "{next}");
+        let ratio = value(&next, "/rmse/holdout") / value(&first, "/rmse/holdout");
+        assert!(ratio < 1.004, "{ratio}");
+        let gates = next["gates"].as_array().unwrap();
+        let cosine = gates.iter().find(|gate| gate["name"] == "item-cosine").unwrap();
+        assert!(cosine["observed"].as_f64().unwrap() > 0.99, "{cosine}");
+    }
+    // Distributions of every row its own are not kept: such a night begins anew, and says so.
+    let own = json(&["run", ratings, "-o", &runs, "--covariance", "own", "--allow-gate-failure"]);
+    assert!(own["lineage"]["warm_start_from"].is_null(), "{own}");
+    assert!(own["lineage"].to_string().contains("--covariance own"), "{own}");
+}
+
+/// An update solves rows from all their ratings but the held-out ones, which stay test ratings and stay known.
+#[test]
+fn an_update_keeps_the_holdout() {
+    let place = Place::new();
+    let model = place.path("m");
+    json(&["train", &sample(), "-o", &model, "-i", "4"]);
+    let before = json(&["evaluate", &model, "--metrics", "ndcg@10"]);
+    let user = fs::read_to_string(sample()).unwrap().lines().nth(1).unwrap().to_owned();
+    let user = user.split(',').next().unwrap().to_owned();
+    let lists = |model: &str| {
+        let line = json(&["recommend", model, "--user", &user, "-n", "10000"]);
+        line["lists"][0]["items"].as_array().unwrap().len()
+    };
+    let added =
+        place.file("new.csv", &format!("userId,movieId,rating,timestamp\n{user},999999,4,1\n"));
+    let known = lists(&model);
+    let updated = place.path("u");
+    json(&["update", &model, &added, "--add", "-o", &updated]);
+    let after = json(&["evaluate", &updated, "--metrics", "ndcg@10"]);
+    assert_eq!(before["n_ratings"], after["n_ratings"], "{before} {after}");
+    // The new item is rated by the user, and no other becomes a candidate.
+    assert_eq!(lists(&updated), known);
+}
+
+#[test]
+fn a_setting_of_als_decides_aloud() {
+    let place = Place::new();
+    for (more, said) in [
+        (&["--patience", "3"][..], "--patience is a setting of als"),
+        (&["--patience", "3", "-a", "als"], ""),
+        (&["--positive-from", "4", "--patience", "3"], ""),
+    ] {
+        let model = place.path("m");
+        let base = ["train", &sample(), "-o", &model, "--force", "-k", "4", "-i", "4"];
+        let line = json(&[&base[..], more].concat());
+        let warnings = line["warnings"].to_string();
+        let told = warnings.contains("a setting of als");
+        assert!(told != said.is_empty() && warnings.contains(said), "{warnings}");
+    }
 }

@@ -110,7 +110,7 @@ impl Training<'_> {
         drop(training);
         let moments = ratings.moments();
         let sets = Sets {
-            start: None,
+            start: Start::Random,
             ratings: &ratings,
             moments: &moments,
             holdout: &[],

@@ -39,7 +39,7 @@ const BEST: &str = "measured.best";
 #[derive(Clone, Copy)]
 pub(in crate::pipeline) struct Sets<'a> {
     /// Where the fit begins, random vectors without.
-    pub start: Option<&'a Factors>,
+    pub start: Start<'a>,
     pub ratings: &'a Ratings,
     pub moments: &'a Moments,
     pub holdout: &'a [Cell],
@@ -102,7 +102,7 @@ impl Training<'_> {
             moments: sets.moments,
             user_keys: sets.user_keys,
             item_keys: sets.item_keys,
-            start: sets.start.map_or(Start::Random, Start::Factors),
+            start: sets.start,
             stop: self.stop,
             kernels: self.kernels,
         }

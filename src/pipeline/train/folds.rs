@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::job::Event;
 use crate::ratings::Ratings;
 use crate::split::{Parts, Split};
+use crate::train::Start;
 
 impl Training<'_> {
     /// Fits once per fold on the other folds, as the published model is fitted, and measures on it; it only
@@ -41,7 +42,7 @@ impl Training<'_> {
             let ratings = Ratings::from_sorted(users.len(), items.len(), &training);
             let looked_at = looked_at(&config, &training, &validation, (users, items));
             let sets = Sets {
-                start: None,
+                start: Start::Random,
                 ratings: &ratings,
                 moments: &ratings.moments(),
                 holdout: &holdout,

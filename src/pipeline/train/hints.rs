@@ -39,8 +39,8 @@ pub(super) fn of_fit(config: &TrainConfig, metrics: &Metrics) -> Option<String> 
         let (own, simple) = (metrics.holdout_rmse?, metrics.baselines.bias_only.rmse?);
         return (own > simple && config.factors.is_some_and(|k| k.get() > 0)).then(|| {
             format!(
-                "the holdout RMSE {own:.4} is above the {simple:.4} of biases alone: the factors only add noise; \
-                 use fewer, or -k 0 with -a als"
+                "the holdout RMSE {own:.4} is above the {simple:.4} of biases alone: these ratings are too few or too \
+                 noisy for vectors; -a als -k 0 fits biases alone"
             )
         });
     }

@@ -14,6 +14,7 @@ use crate::job::Event;
 use crate::ratings::Ratings;
 use crate::store::json::digest;
 use crate::store::{Trial, TrialsDir};
+use crate::train::Start;
 
 /// The outcome of a search.
 #[derive(Debug, Clone, Serialize)]
@@ -99,7 +100,7 @@ pub(super) fn score(
     let moments = ratings.moments();
     run.config = resolved.settled(&ratings);
     let sets = Sets {
-        start: None,
+        start: Start::Random,
         ratings: &ratings,
         moments: &moments,
         holdout: &parts.holdout,

@@ -47,7 +47,11 @@ fn is_at(directory: &File, path: &Path) -> bool {
 pub(super) fn make_temporary(parent: &Path, prefix: &str) -> io::Result<(TempDir, Option<File>)> {
     loop {
         let temporary = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
-        let directory = File::open(temporary.path())?;
+        let directory = match File::open(temporary.path()) {
+            // Swept by another process already.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened?,
+        };
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) if is_at(&directory, temporary.path()) => {
                 return Ok((temporary, Some(directory)));

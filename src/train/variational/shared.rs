@@ -66,6 +66,14 @@ impl<'a> SharedRows<'a> {
                     let name = format!("prior.{}", axis.name());
                     (Prior::restored(state, &name, order)?, covariances)
                 }
+                Start::Posterior(_, known) => {
+                    let beliefs = match axis {
+                        Axis::User => &known.users,
+                        Axis::Item => &known.items,
+                    };
+                    let prior = Prior::from_numbers(&beliefs.precision, &beliefs.mean);
+                    (prior, beliefs.covariances.clone())
+                }
                 _ => (start_prior(problem, (side, own), settings), Vec::new()),
             };
             let partitions = Partitions::new(side, settings.rank);
@@ -73,7 +81,11 @@ impl<'a> SharedRows<'a> {
         };
         let users = one(Axis::User, &ratings.by_user, &factors.users)?;
         let items = one(Axis::Item, &ratings.by_item, &factors.items)?;
-        let [precision] = problem.start.state().map_or(Ok([1.0]), |s| s.some("precision"))?;
+        let [precision] = match problem.start {
+            Start::State(state) => state.some("precision")?,
+            Start::Posterior(_, known) => [known.precision],
+            Start::Random | Start::Factors(_) => [1.0],
+        };
         let progress = Progress::of(problem)?;
         Ok(Self { settings, problem, scale, explicit, factors, users, items, precision, progress })
     }
@@ -203,6 +215,10 @@ impl Process for SharedRows<'_> {
         }
         let may_end = self.progress.may_end(number, error, self.settings.tolerance);
         Ok(Step { total: error, train_rmse_raw: None, sample: None, comparable: may_end })
+    }
+
+    fn before(&self) -> f64 {
+        self.progress.error
     }
 
     fn scorer(&self) -> Scorer<'_> {
