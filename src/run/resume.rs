@@ -1,5 +1,6 @@
 //! Checkpoints of interrupted runs: which belong to this one.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -30,6 +31,12 @@ pub(super) fn about(settings: &TrainConfig, inputs: &Inputs, warm: Option<&Previ
 fn of(directory: &RunDirectory, about: &Value) -> CheckpointDir {
     let fingerprint = &digest([about.to_string().as_str()])[..16];
     CheckpointDir::new(directory.checkpoints().join(fingerprint))
+}
+
+/// Whether a directory has a name as [`of`] gives them.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// The checkpoints of all trainings.
@@ -135,7 +142,13 @@ pub(super) fn remove_all(directory: &RunDirectory) {
 
 /// Removes the checkpoints of some trainings; what is no checkpoint stays.
 fn remove(directory: &RunDirectory, of: impl Fn(&Value) -> bool) {
-    for dir in all(directory).filter(|dir| dir.about().is_some_and(|then| of(&then))) {
-        dir.remove();
+    for dir in all(directory) {
+        match dir.about() {
+            Some(then) if of(&then) => dir.remove(),
+            Some(_) => {}
+            // Left by one that was killed while it removed it.
+            None if is_ours(dir.path()) => dir.remove_empty(),
+            None => {}
+        }
     }
 }

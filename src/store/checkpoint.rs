@@ -116,8 +116,20 @@ impl CheckpointDir {
 
     /// Removes the directory.
     pub fn remove(&self) {
-        // What cannot be removed only takes room.
-        let _ = fs::remove_dir_all(&self.path);
+        // What cannot be removed only takes room. What says whose it is goes last: a process that is killed
+        // here leaves what the next one knows.
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if entry.file_name() != ABOUT {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let _ = fs::remove_file(self.path.join(ABOUT));
+        self.remove_empty();
+    }
+
+    /// Removes the directory if nothing is in it.
+    pub fn remove_empty(&self) {
+        let _ = fs::remove_dir(&self.path);
     }
 
     /// The checkpoints of a stage, of all where it is empty, by iteration.
@@ -295,5 +307,17 @@ mod tests {
             let _ = parse_checkpoint(&bytes);
         }
         assert!(parse_checkpoint(b"").is_err());
+    }
+
+    #[test]
+    fn what_says_whose_it_is_goes_last() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let checkpoints = CheckpointDir::new(dir.path().join("c"));
+        checkpoints.describe(&serde_json::json!({})).expect("writes");
+        checkpoints.write("train", 1, "{}", &state(&[])).expect("writes");
+        checkpoints.remove_empty();
+        assert!(checkpoints.about().is_some(), "it is not empty");
+        checkpoints.remove();
+        assert!(!checkpoints.path().exists());
     }
 }

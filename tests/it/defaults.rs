@@ -310,7 +310,7 @@ fn warm_nights_of_bayes_stay_as_good() {
     let first = night();
     for _ in 0..3 {
         let next = night();
-        assert_eq!(next["lineage"]["warm_start_from"].is_null(), false, "{next}");
+        assert!(next["lineage"]["warm_start_from"].is_string(), "{next}");
         assert!(value(&next, "/iterations") <= 2.0, "{next}");
         let ratio = value(&next, "/rmse/holdout") / value(&first, "/rmse/holdout");
         assert!(ratio < 1.004, "{ratio}");

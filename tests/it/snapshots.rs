@@ -69,6 +69,9 @@ fn summaries() {
         // The log of a run has other lines on other machines.
         let err = if arguments[0] == "run" { "" } else { &err };
         let text = format!("{out}{err}").replace(dir.path().to_str().unwrap(), "DIR");
+        // How fast an iteration was decides the unit.
+        let lines = text.lines().filter(|line| !line.starts_with("iteration "));
+        let text: String = lines.flat_map(|line| [line, "\n"]).collect();
         without_numbers(&text.replace(&sample(), "sample.csv"))
     };
     let (model, runs) = (path("model"), path("runs"));
