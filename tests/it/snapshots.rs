@@ -24,7 +24,7 @@ fn without_numbers(text: &str) -> String {
     let mut shown = String::new();
     for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
         let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-        let number = bare.chars().all(|c| c.is_ascii_digit());
+        let number = bare.chars().all(|c| c.is_ascii_digit() || "TZ".contains(c));
         let id = bare.len() >= 6 && bare.chars().all(|c| c.is_ascii_hexdigit());
         let time = bare.len() == 16 && bare.ends_with('Z');
         match number || id || time {
