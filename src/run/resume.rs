@@ -145,10 +145,9 @@ fn remove(directory: &RunDirectory, of: impl Fn(&Value) -> bool) {
     for dir in all(directory) {
         match dir.about() {
             Some(then) if of(&then) => dir.remove(),
-            Some(_) => {}
             // Left by one that was killed while it removed it.
             None if is_ours(dir.path()) => dir.remove_empty(),
-            None => {}
+            _ => {}
         }
     }
 }
