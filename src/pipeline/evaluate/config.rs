@@ -43,6 +43,7 @@ pub struct EvaluateConfig {
             hide_default_value = true
         )
     )]
+    #[allow(rustdoc::broken_intra_doc_links, reason = "a default in brackets is no link")]
     pub metrics: Vec<RankingMetric>,
     /// What lists of a model of ratings are ordered by, and their scores: the predicted rating and the
     /// popularity of the item together, or the predicted rating alone. [default: relevance]
