@@ -58,11 +58,11 @@
 //! # Architecture
 //!
 //! Modules in reading order; each names only modules above it here (a test holds that):
-//! [`error`], [`param`], `system`; [`linalg`]; [`ids`], [`ratings`]; [`rng`], [`model`], [`objective`]; [`split`],
-//! [`metric`], [`solver`]; [`train`], [`synthetic`]; `remote`, `job`; `load`; `store`; `export`; `pipeline`; `run`; `report`; `cli`.
+//! [`error`], [`param`], `system`; `job`, [`linalg`]; [`ids`], [`ratings`]; [`rng`], [`model`],
+//! [`objective`]; [`split`], [`metric`], [`solver`]; [`train`], [`synthetic`]; `remote`; `load`; `store`; `export`; `pipeline`; `run`; `report`; `cli`.
 //!
 //! What never happens: Polars outside `load` and `store`; external ids below `load`; a clock, the
-//! environment or printing below `pipeline`; an allocation in a kernel; a floating-point sum whose order
+//! environment or printing below `pipeline`, `system` apart; an allocation in a kernel; a floating-point sum whose order
 //! depends on the number of threads; a panic on user data; unsafe code outside `linalg::simd`.
 
 pub mod error;

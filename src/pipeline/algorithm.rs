@@ -49,14 +49,14 @@ impl TrainConfig {
         given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 
-    /// What is to be said where a setting decides for another algorithm than the default.
+    /// The warning for a setting that selects als where no algorithm is named.
     #[must_use]
     pub fn implied_algorithm(&self) -> Option<String> {
         let setting = self.setting_of_als()?;
         (self.algorithm.is_none() && self.positive_from.is_none()).then(|| {
             format!(
-                "als is trained, because --{setting} is a setting of als and not of the default, bayes: -a als \
-                 says so without this warning"
+                "--{setting} is a setting of als, so als is trained instead of the default, bayes: give \
+                 -a als if that is meant"
             )
         })
     }

@@ -195,7 +195,9 @@ impl<'a> Evaluator<'a> {
             if let Some(looked_at) = &mut looked_at {
                 replace(&mut looked_at.cells, &source.cells, axis);
             }
-            folded_from.extend(source.cells.iter().map(|c| (c.user, c.item)));
+            if own_holdout {
+                folded_from.extend(source.cells.iter().map(|c| (c.user, c.item)));
+            }
         }
         if fitted.cells.iter().any(foreign) {
             let message = "--seen holds users or items that the model was not trained on: give its training ratings";

@@ -63,7 +63,7 @@ impl<'m> History<'m> {
         let mut users = Numbers::new(&model.users.ids);
         let mut items = Numbers::new(&model.items.ids);
         let mut pairs = Pairs { pairs: Vec::new(), items: model.items.ids.len() };
-        // Of rows that were solved from other ratings since, too.
+        // Ratings that no fit has used: they stay known when a row is solved again from other ratings.
         let mut lasting = Pairs { pairs: Vec::new(), items: model.items.ids.len() };
         let mut fitted = Vec::new();
         let known = |c: &Cell| {
@@ -175,18 +175,11 @@ fn fitted_cells(
     }
 }
 
-/// Takes out all cells of the rows that other cells have; says how many.
-fn drop_rows(cells: &mut Vec<Cell>, of: &[Cell], axis: Axis) -> usize {
-    let row = |c: &Cell| if axis == Axis::User { c.user } else { c.item };
-    let rows: HashSet<u32> = of.iter().map(row).collect();
-    let before = cells.len();
-    cells.retain(|c| !rows.contains(&row(c)));
-    before - cells.len()
-}
-
 /// Puts other cells in the place of all cells of their rows; sorted again.
 pub(super) fn replace(cells: &mut Vec<Cell>, by: &[Cell], axis: Axis) {
-    drop_rows(cells, by, axis);
+    let row = |c: &Cell| if axis == Axis::User { c.user } else { c.item };
+    let rows: HashSet<u32> = by.iter().map(row).collect();
+    cells.retain(|c| !rows.contains(&row(c)));
     cells.extend(by);
     cells.sort_unstable_by_key(|c| (c.user, c.item));
 }

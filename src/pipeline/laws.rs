@@ -87,13 +87,13 @@ fn rank(mean_count: f64) -> usize {
     entries.clamp(FEWEST_FACTORS, MOST_FACTORS)
 }
 
-/// What is to be said where a rank that is kept is not the one that the ratings would get.
+/// The warning for a kept rank that is not the one that these ratings would get.
 pub(super) fn other_rank(config: &TrainConfig, ratings: &Ratings) -> Option<String> {
     let free = TrainConfig { factors: None, ..config.clone() };
     let (kept, own) = (config.factors?.get(), Laws::new(&free, ratings).rank?.get());
     (kept != own).then(|| {
         format!(
-            "vectors keep the {kept} entries of the run before, so that readers find the same width; these \
+            "the rank stays {kept}, as in the run before, so that vectors keep their width; by default these \
              ratings would get {own}: -k {own} changes it, -k {kept} keeps it without this warning"
         )
     })

@@ -374,3 +374,15 @@ fn model_entry(config: &TrainConfig, outcome: &Outcome) -> ModelEntry {
         untrained_items: outcome.n_items - model.items.ids.len(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_names_the_features() {
+        for (name, on) in [("cli", cfg!(feature = "cli")), ("cloud", cfg!(feature = "cloud"))] {
+            assert_eq!(tool().features.iter().any(|feature| feature == name), on, "{name}");
+        }
+    }
+}

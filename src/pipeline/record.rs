@@ -324,3 +324,28 @@ pub(crate) fn recorded(manifest: &Manifest) -> Result<TrainConfig> {
     }
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_files_are_two_and_members_of_an_archive_one() {
+        let input = |role: &str, uri: &str, sha256: &str| InputEntry {
+            uri: uri.to_owned(),
+            role: role.to_owned(),
+            sha256: sha256.to_owned(),
+            ..InputEntry::default()
+        };
+        let inputs = [
+            input("ratings", "a.csv", "1"),
+            input("ratings", "copy-of-a.csv", "1"),
+            input("ratings", "s3://bucket/b.csv", "1"),
+            input("ratings", "z.zip:u.csv", "2"),
+            input("ratings", "z.zip:v.csv", "2"),
+            input("ratings", "copy-of-z.zip:u.csv", "2"),
+            input("test", "t.csv", "3"),
+        ];
+        assert_eq!(recorded_files(&inputs), ["1", "1", "1", "2", "2"]);
+    }
+}

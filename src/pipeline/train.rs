@@ -40,7 +40,6 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
     let threads = config.threads.map(|t| t.get() as usize);
     with_threads(threads, || {
         let mut run = Training::new(config.resolved(), stop, observer);
-        run.warnings.extend(config.implied_algorithm());
         let started_at = now();
         let data = match run.dataset() {
             Err(Error::MissingColumn { role: "rating", .. }) if config.may_be_events() => {
@@ -50,7 +49,10 @@ pub fn train(config: &TrainConfig, stop: &AtomicBool, observer: &Observer<'_>) -
                 run.warnings.push(NO_RATINGS.into());
                 run.dataset()?
             }
-            data => data?,
+            data => {
+                run.warnings.extend(config.implied_algorithm());
+                data?
+            }
         };
         let settings = run.config.clone();
         let kept = keep_ratings(&settings, &out, &data)?;

@@ -304,7 +304,7 @@ fn previous_model(gates: &mut Gates<'_>, config: &RunConfig, metrics: &Metrics, 
         _ => (None, none.to_owned()),
     };
     // Rankings of the same quality differ by some per cent from night to night, errors by tenths of one.
-    let ranked = rmse.is_none();
+    let ranked = !config.train.algorithm_name().rates();
     let most = config.max_worse.get() * if ranked { RANKING } else { 1.0 };
     let limits = [limit(Severity::Error, most, worse.unwrap_or(0.0) <= most)];
     gates.check(GateName::PreviousModel, worse, &message, &limits);

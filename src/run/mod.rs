@@ -112,10 +112,6 @@ pub fn run(
                 };
                 let mut resolved = config.clone();
                 resolved.train = config.train.resolved();
-                if let Some(warning) = config.train.implied_algorithm() {
-                    log.warn(&warning);
-                    report.warnings.push(warning);
-                }
                 let mut night = Night {
                     config: &resolved,
                     log: &log,
@@ -127,6 +123,9 @@ pub fn run(
                     started,
                     started_at: started_at.timestamp(),
                 };
+                if let Some(warning) = config.train.implied_algorithm() {
+                    night.warn(warning);
+                }
                 night.go(mode, root)
             })
         });

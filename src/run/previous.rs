@@ -145,19 +145,20 @@ impl Previous {
         every > 0 && self.entry.lineage.runs_since_cold + 1 >= every
     }
 
-    /// Why variational inference cannot go on from it, where it cannot.
+    /// Why variational inference cannot start from its distributions, where it cannot.
     fn lacks_distributions(&self, settings: &TrainConfig) -> Option<String> {
         if !settings.begins_at_distributions() {
             return None;
         }
         if settings.owns_covariances() {
-            return Some("with --covariance own a fit of bayes begins anew".into());
+            return Some("a fit with --covariance own always starts cold".into());
         }
         let known = self.honest().uncertainty.as_ref();
         if known.is_some_and(|known| known.biases == settings.no_biases) {
             return Some("one of the models has no biases".into());
         }
-        let none = "the measured model of a run with --refit keeps no distributions to begin at";
+        let none =
+            "the run before keeps no distributions to start from (--refit, --inference gibbs)";
         known.is_none().then(|| none.into())
     }
 

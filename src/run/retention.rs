@@ -49,6 +49,11 @@ pub(super) fn keep(
     remove(directory, config.keep_last.get() as usize, config.keep_within, now, Some(stop))
 }
 
+/// Seconds since then. What began later than now, by a clock that was set back, is not old.
+fn age(began: i64, now: i64) -> u64 {
+    u64::try_from(now.saturating_sub(began)).unwrap_or(0)
+}
+
 fn remove(
     directory: &RunDirectory,
     last: usize,
@@ -62,11 +67,7 @@ fn remove(
     let pointed = directory.pointer().map(|pointer| pointer.run_id);
     let needed = [latest, pointed, lineage.warm_start_from, lineage.aligned_to];
     let needed: HashSet<String> = needed.into_iter().flatten().collect();
-    // What began later than now, by a clock that was set back, is not old.
-    let recent = |id: &str| {
-        let age = |began| u64::try_from(now.saturating_sub(began)).unwrap_or(0);
-        began(id).is_none_or(|began| age(began) <= within.as_secs())
-    };
+    let recent = |id: &str| began(id).is_none_or(|began| age(began, now) <= within.as_secs());
     let mut pruned = Pruned::default();
     for (ids, place) in [(directory.runs(), RUNS), (directory.rejects(), REJECTS)] {
         let old = ids.len().saturating_sub(last);
@@ -81,4 +82,16 @@ fn remove(
         }
     }
     pruned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_compare_with_any_span() {
+        assert_eq!([age(10, 25), age(25, 10), age(i64::MIN, i64::MAX)], [15, 0, i64::MAX as u64]);
+        // A span beyond what the clock counts keeps everything.
+        assert!(age(0, 4_102_444_800) <= std::time::Duration::MAX.as_secs());
+    }
 }

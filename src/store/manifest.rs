@@ -134,7 +134,7 @@ pub struct Tool {
 }
 
 /// One input file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputEntry {
     /// Path or URL as given; `archive:member` for a member of an archive.
     pub uri: String,

@@ -35,7 +35,7 @@ fn pairs(cells: &[Cell]) -> impl Iterator<Item = (usize, usize)> {
     cells.iter().filter(new).map(|cell| (cell.user as usize, cell.item as usize))
 }
 
-/// The same, one row after the other: every cell is looked at twice, and takes 8 bytes.
+/// The same result, by removing one row after the other. It looks at every cell twice and takes 8 bytes for each.
 fn peel(cells: &mut Vec<Cell>, minimum: MinimumCounts, users: usize, items: usize) {
     // Users, then items.
     let least = |row: usize| if row < users { minimum.user } else { minimum.item };
@@ -44,7 +44,7 @@ fn peel(cells: &mut Vec<Cell>, minimum: MinimumCounts, users: usize, items: usiz
         counts[user] += 1;
         counts[users + item] += 1;
     }
-    // Behind its neighbours begin those of the next row.
+    // Where the neighbours of each row begin; the next loop moves it to where they end.
     let mut ends: Vec<usize> =
         counts.iter().scan(0, |end, count| Some(std::mem::replace(end, *end + count))).collect();
     let mut neighbours = vec![0_u32; counts.iter().sum()];

@@ -38,7 +38,7 @@ const BEST: &str = "measured.best";
 /// The ratings that one fit works on and is measured with.
 #[derive(Clone, Copy)]
 pub(in crate::pipeline) struct Sets<'a> {
-    /// Where the fit begins, random vectors without.
+    /// Where the fit begins.
     pub start: Start<'a>,
     pub ratings: &'a Ratings,
     pub moments: &'a Moments,

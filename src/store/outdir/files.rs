@@ -72,7 +72,7 @@ pub(super) fn sweep_leftovers(parent: &Path, prefix: &str, target: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // To open something else, as a pipe, can take for ever.
+        // Opening a pipe could block for ever.
         if !name.starts_with(prefix) || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
