@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::pair::Axis;
+
 /// The result of an operation that can fail with an [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -42,10 +44,10 @@ pub enum Error {
     },
 
     /// An id that the model does not know where no fallback exists.
-    #[error("unknown {side} \"{id}\"; the model knows {known} {side}s")]
+    #[error("unknown {} \"{id}\"; the model knows {known} {}s", axis.name(), axis.name())]
     UnknownId {
-        /// `user` or `item`.
-        side: &'static str,
+        /// The side of the id.
+        axis: Axis,
         /// The id.
         id: String,
         /// How many ids the model has on that side.
@@ -118,12 +120,12 @@ pub enum Error {
 
     /// A column that holds integers in one typed file and text in another.
     #[error(
-        "the {side} ids are integers in {} and text in {}; use --id-type int or --id-type text",
-        integers.display(), texts.display()
+        "the {} ids are integers in {} and text in {}; use --id-type int or --id-type text",
+        axis.name(), integers.display(), texts.display()
     )]
     MixedIds {
-        /// `user` or `item`.
-        side: &'static str,
+        /// The side of the ids.
+        axis: Axis,
         /// A file with integers.
         integers: PathBuf,
         /// A file with text.
@@ -232,15 +234,18 @@ pub enum Error {
         iteration: u32,
     },
 
-    /// A row whose system could not be solved, or factors that are not finite.
+    /// A row whose system could not be solved.
     #[error(
-        "numeric failure at {side} {row}: {message}; try another --regularization (or weights closer to 1)"
+        "numeric failure at {} {}: {message}; try another --regularization (or weights closer to 1)",
+        axis.name(), id.as_ref().map_or_else(|| position.to_string(), |id| format!("\"{id}\""))
     )]
     Numeric {
-        /// `user` or `item`.
-        side: &'static str,
-        /// The row: its id, or its position among the sorted ids below the pipeline.
-        row: String,
+        /// The side of the row.
+        axis: Axis,
+        /// Its position among the sorted ids.
+        position: usize,
+        /// Its id, where the ids are known.
+        id: Option<String>,
         /// What failed.
         message: String,
     },
@@ -279,6 +284,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// The failure and its causes as one message.
+    pub(crate) fn chain(&self) -> String {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            message += &format!(": {source}");
+            cause = source.source();
+        }
+        message
+    }
+
+    /// A row that could not be solved, by its position; see [`Error::Numeric`].
+    pub(crate) fn numeric(axis: Axis, position: usize, message: impl Into<String>) -> Self {
+        Self::Numeric { axis, position, id: None, message: message.into() }
+    }
+
     /// The exit code of the program for this failure.
     ///
     /// | code | meaning |

@@ -1,49 +1,16 @@
-//! External ids and the dense positions that stand for them inside.
+//! External ids, and the dense positions that replace them internally.
 
 use std::borrow::Cow;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// One of the two sides of the matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Axis {
-    /// Rows of the ratings matrix.
-    User,
-    /// Columns of the ratings matrix.
-    Item,
-}
-
-impl Axis {
-    /// `user` or `item`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Item => "item",
-        }
-    }
-}
-
-/// The name of neither side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there are the sides user and item")]
-pub struct UnknownSide;
-
-impl std::str::FromStr for Axis {
-    type Err = UnknownSide;
-
-    fn from_str(name: &str) -> Result<Self, UnknownSide> {
-        [Self::User, Self::Item].into_iter().find(|axis| axis.name() == name).ok_or(UnknownSide)
-    }
-}
+pub use crate::pair::{Axis, UnknownSide};
 
 /// The external ids of one side, sorted and unique: position `i` is the dense index of `ids[i]`.
 ///
-/// Integers sort by value, text by its UTF-8 bytes. External ids enter here and come back at export;
-/// everything between works on positions.
+/// Integers are sorted by value, and text is sorted by its UTF-8 bytes. External ids are converted
+/// to positions on input and back on export. Everything in between works on positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ids {
@@ -90,7 +57,7 @@ impl Default for Ids {
 }
 
 impl Ids {
-    /// The integers `0..n`.
+    /// Creates the integer ids `0..n`.
     #[must_use]
     pub fn range(n: usize) -> Self {
         Self::Int((0..n as i64).collect())
@@ -132,7 +99,9 @@ impl Ids {
         }
     }
 
-    /// The position of an id given as text, as a person types it: integers in any form that parses.
+    /// Finds the position of an id in the form a person types it.
+    ///
+    /// For integer ids, surrounding whitespace is ignored and any text that parses is accepted.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<usize> {
         match self {
@@ -141,7 +110,7 @@ impl Ids {
         }
     }
 
-    /// The position of an integer id.
+    /// Finds the position of an integer id. Text ids are searched for its decimal form.
     #[must_use]
     pub fn find_int(&self, id: i64) -> Option<usize> {
         match self {
@@ -150,7 +119,7 @@ impl Ids {
         }
     }
 
-    /// For each id its position among others, where it is one of them.
+    /// The position of each id among `others`, or `None` if it is not one of them.
     #[must_use]
     pub fn rows_among(&self, others: &Self) -> Vec<Option<u32>> {
         let find = |at: usize| match self.get(at) {
@@ -173,8 +142,10 @@ impl Ids {
         }
     }
 
-    /// A stable 64-bit key per id: the first 8 bytes, big-endian, of SHA-256 over `domain`, a zero
-    /// byte and the id's text. Integer 42 and text "42" have the same key.
+    /// A stable 64-bit key per id.
+    ///
+    /// It consists of the first 8 bytes, big-endian, of SHA-256 over `domain`, a zero byte and the
+    /// id's text. Integer 42 and text "42" have the same key.
     #[must_use]
     pub fn keys(&self, domain: &str) -> Vec<u64> {
         let prefix = Sha256::new().chain_update(domain.as_bytes()).chain_update([0]);

@@ -1,8 +1,12 @@
-//! What every long command gets beside its settings: threads, and somebody who is told how it goes.
+//! What every long command gets in addition to its settings: threads, a stop flag, an observer.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::linalg::simd::Kernels;
+use crate::param::Threads;
 
 /// What is told while a command runs.
 #[derive(Debug, Clone)]
@@ -35,15 +39,71 @@ pub enum Event {
 /// Receives the events.
 pub type Observer<'o> = dyn Fn(&Event) + Sync + 'o;
 
+/// What every long call gets in addition to its settings.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// Set from outside to end the call at the next unit of work.
+    pub stop: &'a AtomicBool,
+    /// Told about the progress.
+    pub observer: &'a Observer<'a>,
+    /// The instruction set to use.
+    pub kernels: Kernels,
+}
+
+impl<'a> Job<'a> {
+    /// A job on the best instruction set of this machine.
+    #[must_use]
+    pub fn new(stop: &'a AtomicBool, observer: &'a Observer<'a>) -> Self {
+        Self { stop, observer, kernels: Kernels::detect() }
+    }
+
+    /// The same job, which tells nobody.
+    #[must_use]
+    pub fn silent(self) -> Self {
+        Self { observer: &|_| {}, ..self }
+    }
+
+    /// Tells the observer.
+    pub fn tell(&self, event: &Event) {
+        (self.observer)(event);
+    }
+
+    /// Tells the observer that a phase begins.
+    pub fn phase(&self, phase: &'static str) {
+        self.tell(&Event::Phase(phase));
+    }
+
+    /// Whether a stop was asked for.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Ends the call if a stop was asked for.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub fn check_stop(&self) -> Result<()> {
+        if self.is_stopped() { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
+impl std::fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("stop", self.stop).finish_non_exhaustive()
+    }
+}
+
 /// Runs `work` on a pool of the given number of threads, all cores if none is given.
 ///
 /// # Errors
 /// Those of `work`; [`Error::Internal`] if no thread can be started.
 pub fn with_threads<T: Send>(
-    threads: Option<usize>,
+    threads: Option<Threads>,
     work: impl FnOnce() -> Result<T> + Send,
 ) -> Result<T> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
+    let threads = threads.map_or(0, |threads| threads.get() as usize);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.map_err(|e| Error::Internal(format!("no threads: {e}")))?.install(work)
 }
 

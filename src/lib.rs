@@ -57,25 +57,44 @@
 //!
 //! # Architecture
 //!
-//! Modules in reading order; each names only modules above it here (a test holds that):
-//! [`error`], [`param`], `system`; `job`, [`linalg`]; [`ids`], [`ratings`]; [`rng`], [`model`],
-//! [`objective`]; [`split`], [`metric`], [`solver`]; [`train`], [`synthetic`]; `remote`; `load`; `store`; `export`; `pipeline`; `run`; `report`; `cli`.
+//! Modules in reading order; each names only modules above its line (a test holds that):
+//!
+//! ```text
+//! pair
+//! error
+//! param  system
+//! remote  linalg
+//! job  ids  ratings
+//! rng  model  objective
+//! split  metric  solver
+//! train  synthetic
+//! load
+//! store
+//! export
+//! settings
+//! training
+//! tuning  replay
+//! serving
+//! run
+//! cli
+//! ```
 //!
 //! What never happens: Polars outside `load` and `store`; external ids below `load`; a clock, the
-//! environment or printing below `pipeline`, `system` apart; an allocation in a kernel; a floating-point sum whose order
-//! depends on the number of threads; a panic on user data; unsafe code outside `linalg::simd`.
+//! environment or printing below `settings`, `system` apart; an allocation in a kernel; a floating-point
+//! sum whose order depends on the number of threads; a panic on user data; unsafe code outside
+//! `linalg::simd`.
 
 pub mod error;
+pub mod pair;
 pub mod param;
 #[cfg(feature = "files")]
 mod system;
 
-#[cfg(feature = "files")]
-pub mod job;
-
 pub mod linalg;
 
 pub mod ids;
+#[cfg(feature = "files")]
+pub mod job;
 pub mod ratings;
 
 pub mod model;
@@ -101,13 +120,21 @@ pub mod store;
 pub mod export;
 
 #[cfg(feature = "files")]
-pub mod pipeline;
+pub mod settings;
+
+#[cfg(feature = "files")]
+pub mod training;
+
+#[cfg(feature = "files")]
+mod replay;
+#[cfg(feature = "files")]
+pub mod tuning;
+
+#[cfg(feature = "files")]
+pub mod serving;
 
 #[cfg(feature = "files")]
 pub mod run;
-
-#[cfg(feature = "files")]
-pub mod report;
 
 #[cfg(feature = "cli")]
 pub mod cli;

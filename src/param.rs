@@ -1,7 +1,6 @@
 //! Parameter types that cannot hold an invalid value.
 //!
-//! Each type states its range once; parsing from text, display and serialisation all go through
-//! that one check, so a value that exists is a value that is allowed.
+//! Each type states its range once. `new`, parsing from text and deserialisation all check it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,7 +36,8 @@ macro_rules! parameter {
                 }
             }
 
-            /// A default written in the source, not checked (a test checks all of them).
+            /// Wraps a value without a check: for defaults in the source and values known to be in
+            /// range.
             #[must_use]
             #[allow(dead_code, reason = "not every parameter has a default")]
             pub(crate) const fn literal(value: $inner) -> Self {
@@ -82,7 +82,7 @@ macro_rules! parameter {
     };
 }
 
-/// A number as configuration files and manifests hold it.
+/// A number as configuration files and manifests store it.
 #[derive(Debug, Clone, Copy, Deserialize)]
 struct Raw(f64);
 
@@ -112,7 +112,7 @@ parameter!(
 );
 
 parameter!(
-    /// A number of parts of a partition: 2 to 100.
+    /// The number of parts of a partition: 2 to 100.
     Folds(u32), "a whole number from 2 to 100", |v| (2..=100).contains(&v)
 );
 
@@ -126,17 +126,17 @@ parameter!(
     Threads(u32), "a whole number from 1 to 1024", |v| (1..=1024).contains(&v)
 );
 
-/// A [`NonNegative`] number, or `auto`: to be chosen from the data.
+/// A [`NonNegative`] number, or `auto` if it is to be chosen from the data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Automatic {
     /// Chosen from the data.
     Auto,
-    /// As given.
+    /// The specified number.
     Value(NonNegative),
 }
 
 impl Automatic {
-    /// The number, if one is given.
+    /// The specified number, or `None` for `auto`.
     #[must_use]
     pub const fn value(self) -> Option<NonNegative> {
         match self {

@@ -1,4 +1,4 @@
-//! The observed cells as two compressed sparse row matrices: by user and by item.
+//! The observed cells as two compressed sparse row matrices, by user and by item.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,18 +15,18 @@ pub struct Cell {
     pub item: u32,
     /// The rating.
     pub value: f32,
-    /// The weight, 1 where the input has none.
+    /// The weight; 1 if the input has none.
     pub weight: f32,
-    /// Seconds since 1970 in UTC, 0 where the input has none.
+    /// Seconds since 1970 in UTC; 0 if the input has none.
     pub time: i64,
 }
 
-/// One orientation of the ratings: rows of cells, the weights parallel to the values.
+/// One orientation of the ratings: rows of cells, with weights parallel to the values.
 #[derive(Debug, Clone)]
 pub struct Side {
-    /// The values; row and column positions as 32-bit, row offsets as 64-bit integers.
+    /// The values. Row and column positions are 32-bit integers, row offsets 64-bit.
     pub values: CsMatI<f32, u32, usize>,
-    /// One weight per value, or none if all are 1.
+    /// One weight per value, or `None` if all are 1.
     pub weights: Option<Vec<f32>>,
 }
 
@@ -37,7 +37,7 @@ pub struct Row<'a> {
     pub indices: &'a [u32],
     /// The values.
     pub values: &'a [f32],
-    /// The weights, or none if all are 1.
+    /// The weights, or `None` if all are 1.
     pub weights: Option<&'a [f32]>,
 }
 
@@ -93,7 +93,7 @@ impl Side {
         self.offsets().windows(2).filter(|w| w[0] < w[1]).count()
     }
 
-    /// Mean number of cells over the rows that have any (0 without cells).
+    /// Mean number of cells over the rows that have any; 0 without cells.
     #[must_use]
     pub fn mean_count(&self) -> f64 {
         let rows = self.rows_with_cells();
@@ -101,7 +101,7 @@ impl Side {
     }
 }
 
-/// The same cells by user and by item.
+/// The same cells, by user and by item.
 #[derive(Debug, Clone)]
 pub struct Ratings {
     /// One row per user (`users x items`).
@@ -110,7 +110,7 @@ pub struct Ratings {
     pub by_item: Side,
 }
 
-/// Which rows have ratings that a model could learn from.
+/// The users and items that have ratings to learn from.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
     users: &'a [usize],
@@ -118,13 +118,13 @@ pub struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// The rows with cells in either side.
+    /// Takes the rows with cells on each side as known.
     #[must_use]
     pub fn new(users: &'a Side, items: &'a Side) -> Self {
         Self { users: users.offsets(), items: items.offsets() }
     }
 
-    /// The user and the item of a cell, each where it is known.
+    /// The user and the item of a cell; `None` for one that is unknown.
     #[must_use]
     pub fn rows(&self, cell: &Cell) -> (Option<usize>, Option<usize>) {
         let known = |offsets: &[usize], row: u32| {
@@ -135,11 +135,13 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Cells per unit of work in passes over all cells: fixed, so that sums do not depend on threads.
+/// Cells per unit of work in a pass over all cells. The number is fixed so that sums do not depend
+/// on the number of threads.
 pub const CELLS_PER_CHUNK: usize = 1 << 16;
 
 impl Ratings {
-    /// Builds both orientations from cells that are sorted by user, then item, without repetition.
+    /// Builds both orientations from cells that are sorted by user, then by item, without
+    /// duplicates.
     ///
     /// `O(cells)` time, in parallel over ranges of rows.
     #[must_use]
@@ -192,8 +194,27 @@ impl Ratings {
         self.len() == 0
     }
 
-    /// Weighted mean and standard deviation of the values, and their smallest and largest, in double
-    /// precision over chunks fixed by the data. The deviation is 1 where it would be 0.
+    /// All cells, sorted by user, then by item. Times are not stored, so they are 0.
+    #[must_use]
+    pub fn cells(&self) -> Vec<Cell> {
+        let mut cells = Vec::with_capacity(self.len());
+        for user in 0..self.users() {
+            let row = self.by_user.row(user);
+            cells.extend((0..row.len()).map(|p| Cell {
+                user: user as u32,
+                item: row.indices[p],
+                value: row.values[p],
+                weight: row.weights.map_or(1.0, |weights| weights[p]),
+                time: 0,
+            }));
+        }
+        cells
+    }
+
+    /// Weighted mean and standard deviation of the values, and their range.
+    ///
+    /// Sums are in double precision over chunks that the data alone determines. The deviation is 1
+    /// where it would be 0.
     #[must_use]
     pub fn moments(&self) -> Moments {
         let values = self.by_user.values.data();
@@ -238,7 +259,7 @@ pub struct Moments {
     pub max: f32,
 }
 
-/// The cells of one chunk out of `len`.
+/// The range of cells in one chunk, out of `len` cells.
 #[must_use]
 pub fn chunk_range(chunk: usize, len: usize) -> Range<usize> {
     chunk * CELLS_PER_CHUNK..len.min((chunk + 1) * CELLS_PER_CHUNK)
@@ -252,7 +273,7 @@ fn prefix_sum(offsets: &mut [usize]) {
     }
 }
 
-/// A side from raw arrays whose rows are sorted.
+/// Builds a side from raw arrays with sorted rows.
 fn assemble(
     shape: (usize, usize),
     offsets: Vec<usize>,
@@ -260,18 +281,20 @@ fn assemble(
     values: Vec<f32>,
     weights: Option<Vec<f32>>,
 ) -> Side {
-    // The structure is right by construction; sprs checks it once more, in one pass.
+    // The structure is right by construction; sprs checks it again in one pass.
     Side { values: CsMatI::new(shape, offsets, indices, values), weights }
 }
 
-/// Row ranges of a transposition: enough for many cores, few enough for a table of counts each.
+/// Row ranges of a transposition: enough for many cores, few enough for a table of counts per
+/// range.
 const ROW_RANGES: usize = 32;
 
-/// The other orientation.
+/// Builds the other orientation.
 ///
-/// Ranges of rows with about equal cells are handled in parallel. Each first counts its cells per
-/// column; sums over the ranges then give every range its own places in every column, so that the
-/// second pass writes without coordination and each column lists its rows in order.
+/// Ranges of rows with about equal numbers of cells are processed in parallel. Each range first
+/// counts its cells per column. Sums over the ranges then give every range its own places in every
+/// column. The second pass therefore writes without coordination, and each column lists its rows in
+/// order.
 fn transpose(side: &Side) -> Side {
     let (rows, cols) = (side.values.rows(), side.values.cols());
     let (indices, values) = (side.values.indices(), side.values.data());
@@ -296,7 +319,7 @@ fn transpose(side: &Side) -> Side {
         }
     }
     offsets.push(total);
-    // Relaxed stores are plain stores, and make writing to scattered places safe to share.
+    // Relaxed stores are plain stores, and they make scattered writes safe to share.
     let blank = || (0..cells).into_par_iter().map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
     let (out_indices, out_values) = (blank(), blank());
     let out_weights = side.weights.as_ref().map(|_| blank());

@@ -1,39 +1,42 @@
-//! Seeded random generators, one stream per purpose.
+//! Seeded random generators, with one stream per purpose.
 //!
-//! `ChaCha` with 8 rounds: the same numbers on every platform and in every release.
+//! The generator is `ChaCha` with 8 rounds. It produces the same numbers on every platform and in
+//! every release.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::ids::Axis;
 
-/// What random numbers are for. Streams of different purposes never overlap.
+/// The purpose of a random stream. Streams of different purposes never overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// Drawing a random holdout.
+    /// The draw of a random holdout.
     Split,
     /// The starting vector of the row with this key.
     Start(Axis, u64),
     /// The n-th block of a synthetic data set.
     Synthetic(u64),
-    /// A draw of the row with this key in one iteration.
+    /// The draw for the row with this key. The number is that of the iteration or of the posterior
+    /// draw.
     Row(Axis, u32, u64),
-    /// What all rows of a side share in one iteration.
+    /// The parameters that all rows of a side share in one iteration.
     Hyper(Axis, u32),
     /// The precision of the noise in one iteration.
     Precision(u32),
-    /// The order of one epoch.
+    /// The order of the blocks in one epoch.
     Epoch(u32),
     /// The n-th resample of a bootstrap.
     Bootstrap(u32),
-    /// The n-th point of a search for settings.
+    /// The n-th trial of a search over settings.
     Search(u32),
 }
 
-/// The generator of one seed and purpose.
+/// Creates the generator for a seed and a purpose.
 #[must_use]
 pub fn generator(seed: u64, stream: Stream) -> impl Rng {
-    // The purpose and the iteration go into the key, the row or block into the 64-bit stream number.
+    // The key contains the seed, the purpose and the iteration. The row or block is the 64-bit
+    // stream number.
     let (purpose, iteration, number) = match stream {
         Stream::Split => (1, 0, 0),
         Stream::Start(Axis::User, key) => (2, 0, key),

@@ -1,7 +1,7 @@
-//! Which cells are held out of training.
+//! Splits cells into training and holdout cells.
 //!
-//! Every rule is a function of the cells alone: the same cells give the same holdout on every machine
-//! and for any number of threads.
+//! A split depends only on the cells, their ids and its own settings. The same input gives the same
+//! holdout on every machine and for any number of threads.
 
 use rand::RngExt;
 use rayon::prelude::*;
@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 use crate::ids::Ids;
 use crate::ratings::Cell;
 
-/// Name of the hash behind [`Split::Hash`], recorded so that it is never changed silently.
+/// Name of the hash of [`Split::Hash`]. It is recorded so that the hash is never changed silently.
 pub const HASH_NAME: &str = "sha256-splitmix64";
 
 /// How the holdout is chosen.
 ///
-/// | split | keeps apart | leaks |
+/// | split | holdout | leaks |
 /// |---|---|---|
 /// | `Hash` | the same cells every night | the future of a user into the past |
-/// | `Random` | an exact share, drawn by seed | as `Hash`; differs when cells come or go |
+/// | `Random` | an exact share, drawn by seed; differs when cells change | as `Hash` |
 /// | `Last` | each user's latest cells | other users' future |
 /// | `Time` | everything from a date on | nothing |
-/// | `User` | users that training never sees; they are folded in from a part of their cells | as `Hash` |
+/// | `User` | users unseen in training, folded in from a part of their cells | as `Hash` |
 /// | `Fold` | one of several parts that together are all cells | as `Hash` |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "kebab-case")]
@@ -29,9 +29,9 @@ pub const HASH_NAME: &str = "sha256-splitmix64";
 pub enum Split {
     /// A cell is held out if a stable hash of user, item and salt falls below the share.
     ///
-    /// With `u`, `i` the keys of [`Ids::keys`] under the domains `SALT/user` and `SALT/item` and
-    /// `mix` the finaliser of SplitMix64 (Steele, Lea, Flood 2014), the hash is `mix(u ^ mix(i))`;
-    /// its upper 53 bits, divided by 2⁵³, are compared with `ratio`.
+    /// `u` and `i` are the keys of [`Ids::keys`] under the domains `SALT/user` and `SALT/item`.
+    /// `mix` is the finaliser of SplitMix64 (Steele, Lea, Flood 2014). The hash is
+    /// `mix(u ^ mix(i))`. Its upper 53 bits, divided by 2⁵³, are compared with `ratio`.
     Hash {
         /// Expected share of the cells.
         #[serde(rename = "fraction")]
@@ -47,28 +47,30 @@ pub enum Split {
         /// Seed of the draw.
         seed: u64,
     },
-    /// Of each user's cells the latest (equal times: the larger item id), at least one stays.
+    /// The latest cells of each user (at equal times, the larger item id). At least one cell stays.
     Last(Last),
-    /// Every cell at or after a time.
+    /// Every cell at or after a point in time.
     Time {
         /// Seconds since 1970 in UTC.
         at: i64,
     },
-    /// Whole users (strong generalisation: Marlin 2004). A user is held out if a stable hash of its key
-    /// falls below `ratio`; of its cells those whose hash falls below `fold_in_ratio` are given to fold it
-    /// in, and the others are held out.
+    /// Whole users (strong generalisation: Marlin 2004).
+    ///
+    /// A user is held out if a stable hash of its key falls below `ratio`. Cells of a held-out user
+    /// are fold-in cells if their hash falls below `fold_in_ratio`. The other cells of that user
+    /// are held out.
     User {
         /// Expected share of the users.
         #[serde(rename = "fraction")]
         ratio: f64,
-        /// Expected share of a held-out user's cells that it is folded in from.
+        /// Expected share of a held-out user's cells that are fold-in cells.
         fold_in_ratio: f64,
         /// Distinguishes independent splits.
         salt: String,
     },
     /// One part of a partition into `folds` parts, by the hash of [`Split::Hash`].
     Fold {
-        /// From 0.
+        /// Number of the part, from 0.
         number: u32,
         /// Number of parts.
         folds: u32,
@@ -79,19 +81,19 @@ pub enum Split {
     None,
 }
 
-/// What a split makes of the cells, each part in their order.
+/// The result of a split. Each part keeps the order of the cells.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Parts {
     /// Cells to train on.
     pub training: Vec<Cell>,
-    /// Cells of held-out users, to fold them in from ([`Split::User`] alone).
+    /// Cells of held-out users for fold-in ([`Split::User`] only).
     pub fold_in: Vec<Cell>,
     /// Held-out cells.
     pub holdout: Vec<Cell>,
 }
 
 impl Split {
-    /// What a holdout of this kind does and does not keep from training.
+    /// Describes what a holdout of this kind keeps from training, and what leaks.
     #[must_use]
     pub const fn leaks(&self) -> &'static str {
         match self {
@@ -160,7 +162,7 @@ impl Split {
     }
 }
 
-/// Splits cells by a mask, keeping order; the training cells stay in place.
+/// Splits cells by a mask and keeps their order. The training cells stay in place.
 fn partition(mut cells: Vec<Cell>, held_out: &[bool]) -> (Vec<Cell>, Vec<Cell>) {
     let count = held_out.iter().filter(|&&h| h).count();
     let mut holdout = Vec::with_capacity(count);
@@ -175,7 +177,7 @@ fn partition(mut cells: Vec<Cell>, held_out: &[bool]) -> (Vec<Cell>, Vec<Cell>) 
     (cells, holdout)
 }
 
-/// The first 53 bits of a hash as a number from 0 to below 1.
+/// The upper 53 bits of a hash, as a number from 0 to below 1.
 const fn share(hash: u64) -> f64 {
     (hash >> 11) as f64 / (1_u64 << 53) as f64
 }
@@ -224,7 +226,7 @@ fn latest(cells: &[Cell], last: Last) -> Vec<bool> {
         let user = cells[start].user;
         let len = cells[start..].partition_point(|c| c.user == user);
         let count = match last {
-            // 0.29 x 100 is a little less than 29 in binary.
+            // In binary, 0.29 x 100 is slightly less than 29.
             Last::Ratio(ratio) => (ratio * len as f64 + 1e-9) as usize,
             Last::Count(count) => count as usize,
         };
@@ -302,7 +304,7 @@ mod tests {
     fn the_hash_is_what_the_documentation_says() {
         let (_, holdout) = apply(&Split::Hash { ratio: 0.3, salt: "s".into() }, 4, 5);
         let held: Vec<_> = holdout.iter().map(|c| (c.user, c.item)).collect();
-        // Printed by scripts/reference.py hash.
+        // Values printed by `scripts/reference.py hash`.
         assert_eq!(held, [(0, 2), (1, 0), (2, 4), (3, 0), (3, 2)]);
     }
 
@@ -311,7 +313,7 @@ mod tests {
         let split = Split::Hash { ratio: 0.1, salt: "a".into() };
         let (_, small) = apply(&split, 300, 300);
         let share = small.len() as f64 / 90_000.0;
-        // Three standard deviations of a binomial share.
+        // The tolerance is three standard deviations of a binomial share.
         assert!((share - 0.1).abs() < 0.003, "{share}");
         let (_, large) = apply(&split, 301, 310);
         let of_small: Vec<_> = large.into_iter().filter(|c| c.user < 300 && c.item < 300).collect();
@@ -327,7 +329,7 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, grid(40, 50).iter().map(|c| (c.user, c.item)).collect::<Vec<_>>());
         assert_eq!(fold(0), apply(&Split::Hash { ratio: 0.2, salt: "s".into() }, 40, 50).1);
-        // Three standard deviations of a binomial share.
+        // The tolerance is three standard deviations of a binomial share.
         assert!((0..5).all(|n| (fold(n).len() as f64 / 2000.0 - 0.2).abs() < 0.027));
     }
 
@@ -341,7 +343,8 @@ mod tests {
         assert!(users(&training).is_disjoint(&users(&fold_in)));
         assert!(users(&training).is_disjoint(&users(&holdout)));
         assert_eq!(users(&fold_in), users(&holdout));
-        // Three standard deviations of binomial shares: of 200 users, of some 2400 cells.
+        // The tolerances are three standard deviations of binomial shares: of 200 users, of some
+        // 2400 cells.
         assert!((users(&holdout).len() as f64 / 200.0 - 0.3).abs() < 0.1);
         let given = fold_in.len() as f64 / (fold_in.len() + holdout.len()) as f64;
         assert!((given - 0.8).abs() < 0.025, "{given}");
@@ -358,7 +361,7 @@ mod tests {
     #[test]
     fn last_takes_the_latest_and_leaves_one() {
         let (_, holdout) = apply(&Split::Last(Last::Count(2)), 1, 5);
-        // Times of items 0..5 are 0 2 4 1 3.
+        // Items 0 to 4 have the times 0 2 4 1 3.
         assert_eq!(holdout.iter().map(|c| c.item).collect::<Vec<_>>(), [2, 4]);
         let (train, _) = apply(&Split::Last(Last::Count(9)), 3, 5);
         assert_eq!(train.len(), 3);

@@ -1,12 +1,13 @@
-//! Rating data with a known truth, of any size.
+//! Generates rating data of any size with a known ground truth.
 //!
 //! ```text
 //! r = clip(round((μ + b_u + b_i + p_u·q_i + noise) / step) step),   μ the middle of the range
 //! ```
 //!
-//! Activity of users is log-normal, popularity of items a power law, nobody rates an item twice.
-//! Rows come user by user, block by block: memory grows with users and items, not with ratings.
-//! A block depends on the settings and its number alone, so blocks may be made in parallel.
+//! The activity of users is log-normal, and the popularity of items follows a power law. No user
+//! rates an item twice. Rows come user by user, in blocks. Memory grows with users and items, not
+//! with ratings. A block depends only on the settings and its number, so blocks may be generated in
+//! parallel.
 
 use rand::RngExt;
 use rand_distr::weighted::WeightedAliasIndex;
@@ -17,20 +18,20 @@ use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::rng::{Stream, generator};
 
-/// What to generate.
+/// The settings of the generator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Synthetic {
     /// Number of users; their ids are `1..=users`.
     pub users: u32,
-    /// Number of items; their ids are `1..=items`, in no order of popularity.
+    /// Number of items; their ids are `1..=items`, not ordered by popularity.
     pub items: u32,
-    /// Number of ratings, exactly.
+    /// Exact number of ratings.
     pub ratings: u64,
-    /// Rank of the truth.
+    /// Rank of the ground truth.
     pub rank: u32,
     /// Standard deviation of the noise, on the rating scale.
     pub noise: f64,
-    /// Distance between two possible ratings; 0 for any number.
+    /// Distance between two possible ratings; 0 allows any number.
     pub step: f64,
     /// Smallest and largest rating.
     pub range: (f64, f64),
@@ -38,7 +39,7 @@ pub struct Synthetic {
     pub seed: u64,
 }
 
-/// Some consecutive users' ratings as columns.
+/// The ratings of some consecutive users, as columns.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Block {
     /// User ids, ascending.
@@ -51,7 +52,7 @@ pub struct Block {
     pub times: Vec<i64>,
 }
 
-/// A generator whose truth is drawn.
+/// A generator with its ground truth.
 #[derive(Debug)]
 pub struct Generator {
     spec: Synthetic,
@@ -76,14 +77,14 @@ const MOST_OF_ITEMS: f64 = 0.5;
 const BIAS_SPREAD: f64 = 0.2;
 const PRODUCT_SPREAD: f64 = 0.25;
 
-/// Streams of the truth, apart from those of the blocks.
+/// First random stream of the ground truth; the streams of the blocks are below it.
 const TRUTH: u64 = 1 << 40;
 
 impl Generator {
-    /// Draws the truth.
+    /// Draws the ground truth.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the numbers do not fit together.
+    /// [`Error::Usage`] if the settings contradict each other.
     pub fn new(spec: Synthetic) -> Result<Self> {
         let cap = ((f64::from(spec.items) * MOST_OF_ITEMS) as u64).max(1);
         let Synthetic { users, items, ratings, noise, step, range: (min, max), .. } = spec;
@@ -105,7 +106,7 @@ impl Generator {
             .map_err(|e| Error::Internal(format!("item popularity: {e}")))?;
         let half = (max - min) / 2.0;
         let rank = spec.rank as usize;
-        // Entries of spread a give products of spread a² √rank.
+        // Entries with spread a give products with spread a² √rank.
         let spread = (PRODUCT_SPREAD * half / f64::from(spec.rank.max(1)).sqrt()).sqrt();
         let vectors = |rows: u32, stream| {
             Matrix::from_rows(
@@ -133,7 +134,7 @@ impl Generator {
         self.counts.len().div_ceil(BLOCK_USERS)
     }
 
-    /// Several blocks, made in parallel, in order.
+    /// Generates several blocks in parallel and returns them in order.
     #[must_use]
     pub fn make(&self, blocks: std::ops::Range<usize>) -> Vec<Block> {
         blocks.into_par_iter().map(|b| self.block(b)).collect()
@@ -153,11 +154,12 @@ impl Generator {
         let mut taken = vec![u32::MAX; self.weights.len()];
         for user in first..last {
             let count = self.counts[user] as usize;
-            // A user joins some time in twenty years, and rates an item every minute or so.
+            // A user joins at some time in twenty years, and rates an item about every minute.
             let mut time = 946_684_800 + rng.random_range(0..630_000_000_i64);
             let start = block.items.len();
             if count * 8 > self.weights.len() {
-                // Weighted sampling without replacement by exponential keys (Efraimidis, Spirakis 2006).
+                // Weighted sampling without replacement by exponential keys (Efraimidis, Spirakis
+                // 2006).
                 let mut keys: Vec<(f32, i64)> = self
                     .weights
                     .iter()
@@ -205,14 +207,14 @@ impl Generator {
 
 fn normals(spec: &Synthetic, stream: u64, len: usize, spread: f64) -> Vec<f32> {
     let mut rng = generator(spec.seed, Stream::Synthetic(stream));
-    // A spread is finite and not negative here, so the distribution exists.
+    // The spread is finite and not negative here, so the distribution exists.
     Normal::new(0.0, spread).map_or_else(
         |_| vec![0.0; len],
         |normal| (0..len).map(|_| normal.sample(&mut rng) as f32).collect(),
     )
 }
 
-/// Ratings per user: log-normal, at least 1, at most `cap`, in total exactly what was asked for.
+/// Ratings per user: log-normal, at least 1 and at most `cap`, with the exact total `spec.ratings`.
 fn activity(spec: &Synthetic, cap: u64) -> Vec<u32> {
     let weights: Vec<f64> = normals(spec, TRUTH, spec.users as usize, 1.2)
         .iter()
@@ -220,7 +222,7 @@ fn activity(spec: &Synthetic, cap: u64) -> Vec<u32> {
         .collect();
     let share = |scale: f64, w: f64| (1.0 + scale * w).min(cap as f64);
     let total = |scale: f64| weights.iter().map(|&w| share(scale, w)).sum::<f64>();
-    // Bisection on the scale; the total grows with it up to the room that was checked.
+    // Bisects the scale. The total grows with the scale, up to the maximum that was checked before.
     let (mut low, mut high) = (0.0, 1.0);
     while total(high) < spec.ratings as f64 && high < 1e12 {
         high *= 2.0;
@@ -230,7 +232,7 @@ fn activity(spec: &Synthetic, cap: u64) -> Vec<u32> {
         if total(middle) < spec.ratings as f64 { low = middle } else { high = middle }
     }
     let mut counts: Vec<u32> = weights.iter().map(|&w| share(low, w) as u32).collect();
-    // Rounding down leaves fewer than one rating per user to hand out.
+    // Rounding down leaves ratings to distribute, fewer than one per user.
     let mut missing = spec.ratings - counts.iter().map(|&n| u64::from(n)).sum::<u64>();
     while missing > 0 {
         for count in counts.iter_mut().filter(|n| u64::from(**n) < cap) {
@@ -244,7 +246,7 @@ fn activity(spec: &Synthetic, cap: u64) -> Vec<u32> {
     counts
 }
 
-/// Power-law weights of the items, shuffled.
+/// Power-law weights of the items, in random order.
 fn popularity(spec: &Synthetic) -> Vec<f32> {
     let head = 2.0 + spec.items as f32 / 1000.0;
     let mut weights: Vec<f32> =

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{Context, layers, terminal};
 use crate::error::{Error, Result};
 use crate::run::RunConfig;
+use crate::settings::TrainConfig;
 use crate::store::json;
 
 #[derive(Debug, Args)]
@@ -47,7 +48,7 @@ pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<()> {
 /// The settings as they would be used, one line each.
 fn shown(args: &ShowArgs, context: &Context) -> Result<String> {
     let mut config = args.config.clone();
-    config.train = config.train.resolved();
+    config.train = config.train.plan()?.record;
     let settings = config.settings();
     let mut text = String::new();
     for (key, value) in &settings {
@@ -70,8 +71,8 @@ fn toml_value(value: &Value) -> Result<String> {
 
 /// A configuration file made from the definitions of the flags.
 pub(super) fn example(command: &clap::Command) -> Result<String> {
-    let defaults =
-        RunConfig { train: RunConfig::default().train.resolved(), ..RunConfig::default() };
+    let record = TrainConfig::default().plan()?.record;
+    let defaults = RunConfig { train: record, ..RunConfig::default() };
     let defaults = json::value(&defaults);
     let Some(run) = command.find_subcommand("run") else { return Ok(String::new()) };
     let mut text = String::from(

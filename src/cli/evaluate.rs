@@ -3,10 +3,9 @@
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Context, OutputArgs};
+use super::{Context, OutputArgs, show};
 use crate::error::Result;
-use crate::pipeline::{EvaluateConfig, evaluate};
-use crate::report;
+use crate::serving::{EvaluateConfig, evaluate};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -32,8 +31,8 @@ pub(super) struct EvaluateArgs {
 
 pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);
-    let outcome = evaluate(&args.config, &context.stop, &|event| progress.show(event));
+    let outcome = evaluate(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();
     let evaluation = outcome?;
-    args.output.print(&evaluation, &evaluation.warnings, report::evaluation)
+    args.output.print(&evaluation, &evaluation.warnings, show::evaluation)
 }

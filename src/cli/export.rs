@@ -2,12 +2,11 @@
 
 use clap::Args;
 
-use super::{Context, OutputArgs, terminal};
+use super::{Context, OutputArgs, show, terminal};
 use crate::error::Result;
 use crate::export::Format;
 use crate::model::Layout;
-use crate::pipeline::{ExportConfig, export};
-use crate::report;
+use crate::serving::{ExportConfig, export};
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
@@ -46,7 +45,7 @@ Examples:
 }
 
 pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<()> {
-    let outcome = export(&args.config, &context.stop)?;
+    let outcome = export(&args.config, &context.job(&|_| {}))?;
     let flavor = &outcome.flavor;
     if flavor.left_out > 0 {
         terminal::warning(&format!(
@@ -55,7 +54,7 @@ pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<()> {
         ));
     }
     if args.output.json {
-        return terminal::print(&format!("{}\n", report::json(&outcome)));
+        return terminal::print(&format!("{}\n", show::json(&outcome)));
     }
     if args.output.quiet {
         return Ok(());
@@ -64,5 +63,5 @@ pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<()> {
         terminal::note(&format!("score = {}", flavor.score));
     }
     let bytes = outcome.outputs.iter().map(|file| file.bytes).sum();
-    terminal::print(&report::exported(&outcome, bytes))
+    terminal::print(&show::exported(&outcome, bytes))
 }

@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use super::{Context, OutputArgs};
+use super::{Context, OutputArgs, show};
 use crate::error::Result;
-use crate::pipeline::{FoldInConfig, fold_in};
-use crate::report;
+use crate::serving::{FoldInConfig, fold_in};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -28,6 +27,6 @@ pub(super) struct FoldInArgs {
 }
 
 pub(super) fn run(args: &FoldInArgs, context: &Context) -> Result<()> {
-    let outcome = fold_in(&args.config, &context.stop)?;
-    args.output.print(&outcome, &outcome.warnings, report::folded_in)
+    let outcome = fold_in(&args.config, &context.job(&|_| {}))?;
+    args.output.print(&outcome, &outcome.warnings, show::folded_in)
 }

@@ -63,7 +63,7 @@ pub(super) struct GenerateArgs {
 const AT_ONCE: usize = 64;
 
 pub(super) fn run(args: &GenerateArgs, context: &Context) -> Result<()> {
-    with_threads(args.threads.map(|t| t.get() as usize), || {
+    with_threads(args.threads, || {
         let generator = Generator::new(Synthetic {
             users: args.users.get(),
             items: args.items.get(),

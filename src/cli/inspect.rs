@@ -3,10 +3,9 @@
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Context, OutputArgs, terminal};
+use super::{Context, OutputArgs, show, terminal};
 use crate::error::{Error, Result};
-use crate::pipeline::{InspectConfig, inspect};
-use crate::report;
+use crate::serving::{InspectConfig, inspect};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -23,7 +22,7 @@ pub(super) struct InspectArgs {
 
 pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);
-    let outcome = inspect(&args.config, &context.stop, &|event| progress.show(event));
+    let outcome = inspect(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();
     let inspection = outcome?;
     if args.output.json {
@@ -31,5 +30,5 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<()> {
             serde_json::to_string(&inspection).map_err(|e| Error::Internal(e.to_string()))?;
         return terminal::print(&format!("{json}\n"));
     }
-    terminal::print(&report::inspection(&inspection))
+    terminal::print(&show::inspection(&inspection))
 }

@@ -12,7 +12,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::error::{Error, Result};
-use crate::pipeline::suggestion;
+use crate::settings::suggestion;
 
 /// Settings that belong to another one: where a higher layer sets the first, a lower layer's second
 /// would only contradict it.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::error::{Error, Result};
-use crate::pipeline::Destination;
-use crate::store::RowFormat;
+use crate::serving::Destination;
+use crate::store::{RowFormat, RowTarget};
 
 /// Where the lists are written.
 #[derive(Debug, Clone, Args)]
@@ -35,13 +35,17 @@ impl ListArgs {
                     );
                     return Err(Error::Usage(message));
                 };
-                Ok(Destination::File(path.clone(), self.force, format))
+                let target = RowTarget::File { path: path.clone(), replace: self.force };
+                Ok(Destination::Rows(target, format))
             }
             (None, None) if few && self.to.is_none() => Ok(Destination::Memory),
             (None, _) if json => {
                 Err(Error::Usage("--json with all rows needs --output FILE".into()))
             }
-            (None, format) => Ok(Destination::Standard(format.unwrap_or(RowFormat::Csv))),
+            (None, format) => {
+                let target = RowTarget::Stream(Box::new(std::io::stdout()));
+                Ok(Destination::Rows(target, format.unwrap_or(RowFormat::Csv)))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod definition;
 mod evaluate;
 mod export;
 mod fold_in;
@@ -16,6 +17,7 @@ mod recommend;
 mod reconstruct;
 mod run;
 mod runs;
+mod show;
 mod similar;
 mod terminal;
 mod train;
@@ -30,10 +32,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use definition::command;
+
 use crate::error::{Error, Result};
+use crate::job::{Job, Observer};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -135,7 +140,7 @@ impl OutputArgs {
             terminal::warning(warning);
         }
         match (self.json, self.quiet) {
-            (true, _) => terminal::print(&format!("{}\n", crate::report::json(outcome))),
+            (true, _) => terminal::print(&format!("{}\n", show::json(outcome))),
             (false, true) => Ok(()),
             (false, false) => terminal::print(&text(outcome)),
         }
@@ -152,6 +157,11 @@ struct Context {
 }
 
 impl Context {
+    /// A job that the signals stop.
+    fn job<'c>(&'c self, observer: &'c Observer<'c>) -> Job<'c> {
+        Job::new(&self.stop, observer)
+    }
+
     /// The program's answer to a failure.
     fn exit_code(&self, error: &Error) -> u8 {
         match error {
@@ -225,38 +235,6 @@ fn watch_signals(stop: &Arc<AtomicBool>, which: &Arc<AtomicUsize>) -> std::io::R
         signal_hook::flag::register(signal, stop.clone())?;
     }
     Ok(())
-}
-
-/// The command line, with what the settings of train mean to tune.
-fn command() -> clap::Command {
-    let help = |name: &'static str, text: &'static str| {
-        move |command: clap::Command| command.mut_arg(name, |arg| arg.help(text).long_help(text))
-    };
-    let cli = Cli::command();
-    let cli = cli.mut_subcommand("export", |export| export.after_help(export::after_help()));
-    let of_runs = |command: clap::Command| {
-        let command = help(
-            "output",
-            "Directory of all runs; DIR/latest leads to what is served. Or its URL: s3://, gs://, az:// (feature cloud)",
-        )(command);
-        let text = "Rating files, as for train: CSV, TSV, .dat, Parquet, compressed or zipped; directories, patterns, URLs";
-        let command = help("input", text)(command);
-        help("force", "Run even if ratings and settings are those of the latest run")(command)
-    };
-    let cli = cli.mut_subcommand("run", of_runs).mut_subcommand("validate", of_runs);
-    let cli = cli.mut_subcommand("config", |config| config.mut_subcommand("show", of_runs));
-    cli.mut_subcommand("tune", |tune| {
-        let tune = help(
-            "output",
-            "Directory of the search: trials, best.toml, report.json. A search there goes on",
-        )(tune);
-        let tune = help("force", "Start anew where --output holds another search")(tune);
-        let tune = help(
-            "folds",
-            "Compare trials on K parts of the training ratings in turn, instead of on one",
-        )(tune);
-        tune.mut_arg("refit", |arg| arg.hide(true))
-    })
 }
 
 fn run(arguments: Vec<OsString>, context: &mut Context) -> Result<ExitCode> {

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Context, OutputArgs, terminal};
+use super::{Context, OutputArgs, show, terminal};
 use crate::error::{Error, Result};
-use crate::linalg::simd::Kernels;
-use crate::load::pairs::Pairs;
-use crate::pipeline::{Intervals, predict_pairs};
-use crate::store::read_model;
+use crate::job::Job;
+use crate::serving::{PairsConfig, PredictConfig, predict, predict_pairs};
+use crate::store::RowTarget;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -60,58 +59,64 @@ pub(super) struct PredictArgs {
 }
 
 pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<()> {
-    let (model, manifest) = read_model(&args.model)?;
-    if args.clip && !model.scale.rates() {
-        let message = "--clip: the scores of this model are preferences, not ratings";
-        return Err(Error::Usage(message.into()));
+    match &args.pairs {
+        Some(pairs) => run_pairs(args, pairs.clone(), context),
+        None => run_one(args),
     }
-    let intervals =
-        args.interval.then(|| Intervals::read(&args.model, &model, &manifest)).transpose()?;
-    if let Some(path) = &args.pairs {
-        if args.output.json && args.to.is_none() {
-            return Err(Error::Usage("--json with --pairs needs --output FILE".into()));
-        }
-        let pairs = Pairs::read(path, args.user_col.as_deref(), args.item_col.as_deref())?;
-        let to = args.to.as_deref().map(|to| (to, args.force));
-        let outcome =
-            predict_pairs(&model, &pairs, args.clip, intervals.as_ref(), to, &context.stop)?;
-        if args.output.json {
-            return terminal::print(&format!("{}\n", serde_json::json!(outcome)));
-        }
-        if !args.output.quiet
-            && (args.to.is_some() || outcome.unknown_users + outcome.unknown_items > 0)
-        {
-            terminal::note(&format!(
-                "{} pairs predicted; {} with an unknown user, {} with an unknown item",
-                outcome.pairs, outcome.unknown_users, outcome.unknown_items
-            ));
-        }
-        return Ok(());
+}
+
+fn run_pairs(args: &PredictArgs, pairs: PathBuf, context: &Context) -> Result<()> {
+    if args.output.json && args.to.is_none() {
+        return Err(Error::Usage("--json with --pairs needs --output FILE".into()));
     }
-    let (user, item) =
-        (args.user.as_deref().unwrap_or_default(), args.item.as_deref().unwrap_or_default());
-    let (at_user, at_item) = (model.users.ids.find(user), model.items.ids.find(item));
-    let scorer = model.scorer();
-    let score = scorer.score(Kernels::detect(), at_user, at_item);
-    let prediction = if args.clip { scorer.clip(score) } else { score };
-    let deviation = intervals.map(|i| i.deviation(Kernels::detect(), at_user, at_item));
+    let to = match &args.to {
+        Some(path) => RowTarget::File { path: path.clone(), replace: args.force },
+        None => RowTarget::Stream(Box::new(std::io::stdout())),
+    };
+    let config = PairsConfig {
+        model: args.model.clone(),
+        pairs,
+        user_col: args.user_col.clone(),
+        item_col: args.item_col.clone(),
+        clip: args.clip,
+        interval: args.interval,
+    };
+    let outcome = predict_pairs(&config, to, &Job::new(&context.stop, &|_| {}))?;
     if args.output.json {
-        let mut line = serde_json::json!({
-            "user": user, "item": item, "prediction": prediction,
-            "known_user": at_user.is_some(), "known_item": at_item.is_some(),
-        });
-        if let Some(deviation) = deviation {
-            line["deviation"] = deviation.into();
-        }
-        return terminal::print(&format!("{line}\n"));
+        return terminal::print(&format!("{}\n", show::json(&outcome)));
     }
-    for (side, id, known) in [("user", user, at_user), ("item", item, at_item)] {
-        if known.is_none() && !args.output.quiet {
+    let unknown = outcome.unknown_users + outcome.unknown_items > 0;
+    if !args.output.quiet && (args.to.is_some() || unknown) {
+        terminal::note(&format!(
+            "{} pairs predicted; {} with an unknown user, {} with an unknown item",
+            outcome.pairs, outcome.unknown_users, outcome.unknown_items
+        ));
+    }
+    Ok(())
+}
+
+fn run_one(args: &PredictArgs) -> Result<()> {
+    let config = PredictConfig {
+        model: args.model.clone(),
+        user: args.user.clone().unwrap_or_default(),
+        item: args.item.clone().unwrap_or_default(),
+        clip: args.clip,
+        interval: args.interval,
+    };
+    let outcome = predict(&config)?;
+    if args.output.json {
+        return terminal::print(&format!("{}\n", show::json(&outcome)));
+    }
+    let sides =
+        [("user", &outcome.user, outcome.known_user), ("item", &outcome.item, outcome.known_item)];
+    for (side, id, known) in sides {
+        if !known && !args.output.quiet {
             terminal::warning(&format!(
                 "unknown {side} \"{id}\": the prediction falls back without it"
             ));
         }
     }
-    let deviation = deviation.flatten().map_or_else(String::new, |d| format!(" ± {d:.6}"));
-    terminal::print(&format!("{prediction:.6}{deviation}\n"))
+    let deviation = outcome.deviation.flatten();
+    let deviation = deviation.map_or_else(String::new, |d| format!(" ± {d:.6}"));
+    terminal::print(&format!("{:.6}{deviation}\n", outcome.prediction))
 }

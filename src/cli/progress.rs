@@ -8,7 +8,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use super::{OutputArgs, terminal};
 use crate::job::{CurvePoint, Event};
-use crate::pipeline::Destination;
+use crate::serving::Destination;
 
 /// Shows the events of the pipeline on standard error.
 pub(super) struct Progress {
@@ -44,8 +44,8 @@ impl Progress {
     }
 
     /// As [`Progress::new`], without bars where rows are written to a terminal.
-    pub(super) fn beside(output: &OutputArgs, to: &Destination) -> Self {
-        let rows = matches!(to, Destination::Standard(_)) && std::io::stdout().is_terminal();
+    pub(super) fn without_bars_over(output: &OutputArgs, to: &Destination) -> Self {
+        let rows = to.is_stream() && std::io::stdout().is_terminal();
         let quiet = output.quiet || rows;
         Self::new(&OutputArgs { quiet, ..output.clone() })
     }

@@ -4,10 +4,9 @@ use clap::Args;
 
 use super::listing::ListArgs;
 use super::progress::Progress;
-use super::{Context, OutputArgs, terminal};
+use super::{Context, OutputArgs, show, terminal};
 use crate::error::Result;
-use crate::pipeline::{Destination, RecommendConfig, recommend};
-use crate::report;
+use crate::serving::{RecommendConfig, recommend};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -44,18 +43,19 @@ pub(super) struct RecommendArgs {
 pub(super) fn run(args: &RecommendArgs, context: &Context) -> Result<()> {
     let few = !args.config.user.is_empty() && args.config.users.is_none();
     let to = args.list.destination(few, args.output.json)?;
-    let progress = Progress::beside(&args.output, &to);
-    let outcome = recommend(&args.config, &to, &context.stop, &|event| progress.show(event));
+    let progress = Progress::without_bars_over(&args.output, &to);
+    let (in_memory, streamed) = (to.is_memory(), to.is_stream());
+    let outcome = recommend(&args.config, to, &context.job(&|event| progress.show(event)));
     progress.finish();
     let outcome = outcome?;
     for warning in &outcome.warnings {
         terminal::warning(warning);
     }
-    if args.output.json && !matches!(to, Destination::Standard(_)) {
-        return terminal::print(&format!("{}\n", report::json(&outcome)));
+    if args.output.json && !streamed {
+        return terminal::print(&format!("{}\n", show::json(&outcome)));
     }
-    if to == Destination::Memory {
-        return terminal::print(&report::lists(&outcome.lists, "items for user"));
+    if in_memory {
+        return terminal::print(&show::lists(&outcome.lists, "items for user"));
     }
     if !args.output.quiet {
         let mut text = format!("{} recommendations for {} users", outcome.rows, outcome.users);

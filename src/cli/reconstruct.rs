@@ -4,14 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::terminal;
-use crate::error::{Error, Result};
-use crate::linalg::simd::Kernels;
-use crate::report;
-use crate::store::read_model;
-
-/// Most cells that are printed: beyond it nobody reads the table.
-const MOST_CELLS: usize = 10_000;
+use super::{show, terminal};
+use crate::error::Result;
+use crate::serving::{ReconstructConfig, reconstruct};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -32,29 +27,10 @@ pub(super) struct ReconstructArgs {
 }
 
 pub(super) fn run(args: &ReconstructArgs) -> Result<()> {
-    let (model, _) = read_model(&args.model)?;
-    let (users, items) = (&model.users.ids, &model.items.ids);
-    if users.len() * items.len() > MOST_CELLS {
-        return Err(Error::Usage(format!(
-            "{} users x {} items are too many to print (at most {MOST_CELLS} cells); \
-             use predict --pairs for the cells you need",
-            users.len(),
-            items.len()
-        )));
-    }
-    let (scorer, kernels) = (model.scorer(), Kernels::detect());
-    let predict = |user, item| {
-        let score = scorer.score(kernels, Some(user), Some(item));
-        if args.clip { scorer.clip(score) } else { score }
-    };
-    let rows: Vec<Vec<f64>> =
-        (0..users.len()).map(|u| (0..items.len()).map(|i| predict(u, i)).collect()).collect();
-    let names =
-        |ids: &crate::ids::Ids| (0..ids.len()).map(|i| ids.get(i).to_string()).collect::<Vec<_>>();
+    let config = ReconstructConfig { model: args.model.clone(), clip: args.clip };
+    let outcome = reconstruct(&config)?;
     if args.json {
-        let line =
-            serde_json::json!({ "users": names(users), "items": names(items), "ratings": rows });
-        return terminal::print(&format!("{line}\n"));
+        return terminal::print(&format!("{}\n", show::json(&outcome)));
     }
-    terminal::print(&report::matrix(&names(users), &names(items), &rows))
+    terminal::print(&show::matrix(&outcome.users, &outcome.items, &outcome.ratings))
 }

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
-use super::{Context, OutputArgs, terminal};
-use crate::error::Result;
-use crate::report;
+use super::{Context, OutputArgs, show, terminal};
+use crate::error::{Error, Result};
+use crate::job::Event;
 use crate::run::{Level, LogLine, Mode, RunConfig, RunReport, run as run_once};
 
 /// Form of the log on standard error.
@@ -104,13 +104,13 @@ fn once(config: &RunConfig, mode: Mode, args: &Common, context: &Context) -> Res
         true => drop(writeln!(std::io::stderr().lock(), "{}", line.json)),
         false => tell(line, &progress, &args.output),
     };
-    let show = |event: &crate::job::Event| {
+    let observer = |event: &Event| {
         if !json {
             progress.show(event);
         }
     };
-    let code = |error: &crate::error::Error| context.exit_code(error);
-    let ended = run_once(config, mode, &context.stop, &show, &sink, &code);
+    let code = |error: &Error| context.exit_code(error);
+    let ended = run_once(config, mode, &context.job(&observer), &sink, &code);
     progress.finish();
     if let (Some(error), false) = (&ended.error, json) {
         terminal::error(error);
@@ -122,7 +122,7 @@ fn once(config: &RunConfig, mode: Mode, args: &Common, context: &Context) -> Res
 /// A line of the log for people, beside the progress.
 fn tell(line: &LogLine, progress: &Progress, output: &OutputArgs) {
     // The summary at the end is printed on standard output.
-    if line.of_pipeline || line.event == "run_end" {
+    if line.of_training || line.event == "run_end" {
         return;
     }
     match line.level {
@@ -141,5 +141,5 @@ fn print(report: &RunReport, mode: Mode, output: &OutputArgs) -> Result<()> {
     if output.quiet || report.exit_code != 0 && report.gates.is_empty() {
         return Ok(());
     }
-    terminal::print(&report::run_summary(report, mode))
+    terminal::print(&show::run_summary(report, mode))
 }

@@ -1,14 +1,14 @@
 //! `lacuna runs`: what was done on other nights.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 use clap::{Args, Subcommand};
 
-use super::{Context, OutputArgs, terminal};
+use super::{Context, OutputArgs, show, terminal};
 use crate::error::{Error, Result};
-use crate::report;
-use crate::run::{Span, diff, list, prune, rollback, show};
+use crate::job::Job;
+use crate::param::Natural;
+use crate::run::{RunConfig, Span, diff, list, prune, rollback, show};
 
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
@@ -72,10 +72,10 @@ struct PruneArgs {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// Runs kept, at least.
-    #[arg(long, value_name = "N", default_value_t = 14)]
-    keep_last: u32,
+    #[arg(long, value_name = "N", default_value_t = RunConfig::default().keep_last)]
+    keep_last: Natural,
     /// Runs of this span are kept, too.
-    #[arg(long, value_name = "SPAN", default_value = "30days")]
+    #[arg(long, value_name = "SPAN", default_value_t = RunConfig::default().keep_within)]
     keep_within: Span,
     /// Say what would be removed.
     #[arg(long)]
@@ -97,30 +97,30 @@ struct RollbackArgs {
 }
 
 pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<()> {
-    let stop = &*context.stop;
+    let job = &context.job(&|_| {});
     match &args.command {
         RunsCommand::List(args) => {
-            let records = list(&args.directory, stop)?;
+            let records = list(&args.directory, job)?;
             let text = match args.output.json {
-                true => report::json(&records) + "\n",
-                false => report::runs_list(&records),
+                true => show::json(&records) + "\n",
+                false => show::runs_list(&records),
             };
             terminal::print(&text)
         }
         RunsCommand::Show(args) => {
-            let record = show(&args.directory, &args.run, stop)?;
+            let record = show(&args.directory, &args.run, job)?;
             let text = match args.output.json {
-                true => report::json(&record.manifest) + "\n",
-                false => report::runs_show(&record),
+                true => show::json(&record.manifest) + "\n",
+                false => show::runs_show(&record),
             };
             terminal::print(&text)
         }
-        RunsCommand::Diff(args) => compare(args, stop),
+        RunsCommand::Diff(args) => compare(args, job),
         RunsCommand::Prune(args) => {
-            let (last, within) = (args.keep_last, args.keep_within);
-            let pruned = prune(&args.directory, last, within, args.dry_run, &context.stop)?;
+            let (last, within) = (args.keep_last.get(), args.keep_within);
+            let pruned = prune(&args.directory, last, within, args.dry_run, job)?;
             if args.output.json {
-                return terminal::print(&format!("{}\n", report::json(&pruned)));
+                return terminal::print(&format!("{}\n", show::json(&pruned)));
             }
             if args.output.quiet {
                 return Ok(());
@@ -132,7 +132,7 @@ pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<()> {
             terminal::print(&format!("{all}{} {runs} kept\n", pruned.kept))
         }
         RunsCommand::Rollback(args) => {
-            let (id, before) = rollback(&args.directory, args.run.as_deref(), &context.stop)?;
+            let (id, before) = rollback(&args.directory, args.run.as_deref(), job)?;
             if args.output.json {
                 let value = serde_json::json!({ "latest": id, "before": before });
                 return terminal::print(&format!("{value}\n"));
@@ -146,15 +146,15 @@ pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<()> {
     }
 }
 
-fn compare(args: &DiffArgs, stop: &AtomicBool) -> Result<()> {
-    let records = list(&args.directory, stop)?;
+fn compare(args: &DiffArgs, job: &Job<'_>) -> Result<()> {
+    let records = list(&args.directory, job)?;
     let newest = records.last().ok_or_else(|| Error::Usage("there are no runs yet".into()))?;
     let second = match &args.after {
-        Some(name) => show(&args.directory, name, stop)?,
+        Some(name) => show(&args.directory, name, job)?,
         None => newest.clone(),
     };
     let first = match &args.before {
-        Some(name) => show(&args.directory, name, stop)?,
+        Some(name) => show(&args.directory, name, job)?,
         None => {
             // Beside what is served; that beside the one before it.
             let served = records.iter().find(|r| r.served && r.id() != second.id());
@@ -177,5 +177,5 @@ fn compare(args: &DiffArgs, stop: &AtomicBool) -> Result<()> {
         });
         return terminal::print(&format!("{value}\n"));
     }
-    terminal::print(&report::runs_diff(&first, &second, &found))
+    terminal::print(&show::runs_diff(&first, &second, &found))
 }

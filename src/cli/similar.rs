@@ -4,10 +4,9 @@ use clap::Args;
 
 use super::listing::ListArgs;
 use super::progress::Progress;
-use super::{Context, OutputArgs, terminal};
+use super::{Context, OutputArgs, show, terminal};
 use crate::error::Result;
-use crate::pipeline::{Destination, SimilarConfig, similar};
-use crate::report;
+use crate::serving::{SimilarConfig, similar};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -33,19 +32,20 @@ pub(super) struct SimilarArgs {
 
 pub(super) fn run(args: &SimilarArgs, context: &Context) -> Result<()> {
     let to = args.list.destination(!args.config.all, args.output.json)?;
-    let progress = Progress::beside(&args.output, &to);
-    let outcome = similar(&args.config, &to, &context.stop, &|event| progress.show(event));
+    let progress = Progress::without_bars_over(&args.output, &to);
+    let (in_memory, streamed) = (to.is_memory(), to.is_stream());
+    let outcome = similar(&args.config, to, &context.job(&|event| progress.show(event)));
     progress.finish();
     let outcome = outcome?;
     for warning in &outcome.warnings {
         terminal::warning(warning);
     }
-    if args.output.json && !matches!(to, Destination::Standard(_)) {
-        return terminal::print(&format!("{}\n", report::json(&outcome)));
+    if args.output.json && !streamed {
+        return terminal::print(&format!("{}\n", show::json(&outcome)));
     }
-    if to == Destination::Memory {
+    if in_memory {
         let head = format!("like {}", outcome.side.name());
-        return terminal::print(&report::lists(&outcome.lists, &head));
+        return terminal::print(&show::lists(&outcome.lists, &head));
     }
     if !args.output.quiet {
         let what = outcome.side.name();

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Context, OutputArgs, terminal};
+use super::{Context, OutputArgs, show, terminal};
 use crate::error::Result;
-use crate::pipeline::{TrainConfig, train};
-use crate::report;
+use crate::settings::TrainConfig;
+use crate::training::train;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
@@ -45,17 +45,17 @@ Exit codes: 0 done; 2 usage, --output exists; 3 input; 6 numeric; 7 output; 130,
 
 pub(super) fn run(args: &TrainArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);
-    let outcome = train(&args.config, &context.stop, &|event| progress.show(event));
+    let outcome = train(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();
     let report = outcome?;
     for warning in &report.warnings {
         terminal::warning(warning);
     }
     if args.output.json {
-        terminal::print(&format!("{}\n", report::train_json(&report)))
+        terminal::print(&format!("{}\n", show::train_json(&report)))
     } else if args.output.quiet {
         Ok(())
     } else {
-        terminal::print(&report::train_summary(&report, args.output.verbose))
+        terminal::print(&show::train_summary(&report, args.output.verbose))
     }
 }

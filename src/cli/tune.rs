@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Context, OutputArgs, terminal};
+use super::{Context, OutputArgs, show, terminal};
 use crate::error::{Error, Result};
-use crate::pipeline::{TuneConfig, tune};
-use crate::report;
+use crate::tuning::{TuneConfig, tune};
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, allow_negative_numbers = true)]
@@ -48,7 +47,7 @@ Examples:
 
 pub(super) fn run(args: &TuneArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);
-    let outcome = tune(&args.config, &context.stop, &|event| progress.show(event));
+    let outcome = tune(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();
     if matches!(outcome, Err(Error::Stopped)) {
         terminal::note("finished trials are kept: the same command goes on with the others");
@@ -68,5 +67,5 @@ pub(super) fn run(args: &TuneArgs, context: &Context) -> Result<()> {
     if args.output.quiet {
         return Ok(());
     }
-    terminal::print(&report::tuning(&tuning))
+    terminal::print(&show::tuning(&tuning))
 }

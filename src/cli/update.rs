@@ -3,10 +3,9 @@
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Context, OutputArgs};
+use super::{Context, OutputArgs, show};
 use crate::error::Result;
-use crate::pipeline::{UpdateConfig, update};
-use crate::report;
+use crate::serving::{UpdateConfig, update};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -30,8 +29,8 @@ pub(super) struct UpdateArgs {
 
 pub(super) fn run(args: &UpdateArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);
-    let outcome = update(&args.config, &context.stop, &|event| progress.show(event));
+    let outcome = update(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();
     let outcome = outcome?;
-    args.output.print(&outcome, &outcome.warnings, report::updated)
+    args.output.print(&outcome, &outcome.warnings, show::updated)
 }

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{OutputArgs, terminal};
+use super::{OutputArgs, show, terminal};
 use crate::error::{Error, Result};
 use crate::param::Threads;
-use crate::pipeline::verify_files;
-use crate::report;
+use crate::serving::verify_files;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -42,9 +41,9 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         terminal::warning(&format!("{name} is not listed in the manifest"));
     }
     if args.output.json {
-        terminal::print(&format!("{}\n", report::json(&outcome)))?;
+        terminal::print(&format!("{}\n", show::json(&outcome)))?;
     } else if !args.output.quiet && outcome.damaged.is_empty() {
-        terminal::print(&report::verified(&outcome))?;
+        terminal::print(&show::verified(&outcome))?;
     }
     let Some((first, others)) = outcome.damaged.split_first() else { return Ok(()) };
     for message in others {

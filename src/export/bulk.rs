@@ -1,4 +1,4 @@
-//! Bulk requests of Elasticsearch and OpenSearch, with the mapping of the index.
+//! Bulk requests for Elasticsearch and OpenSearch, with the mapping of the index.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::{Dtype, Export, ExportSide, Exporter, Files};
 use crate::error::Result;
 use crate::model::Layout;
 
-/// About the size of a request: servers take 100 MB by default.
+/// Approximate size of a request; by default, servers accept 100 MB.
 const BYTES_PER_BODY: usize = 50 << 20;
 
 /// `_bulk` requests and a `dense_vector` mapping.
@@ -26,7 +26,7 @@ impl Exporter for Elasticsearch {
     }
 
     fn write(&self, export: &Export, _: Dtype, files: &mut dyn Files) -> Result<()> {
-        // `dot_product` takes unit vectors alone, and an unmapped array would be searched by cosine.
+        // `dot_product` accepts only unit vectors. An unmapped array would be searched by cosine.
         let similarity = match export.layout {
             Layout::Raw => None,
             Layout::Dot => Some("max_inner_product"),

@@ -1,4 +1,4 @@
-//! CSV with a column per number: spreadsheets, R, anything.
+//! CSV with one column per number, for spreadsheets, R and any other program.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -7,7 +7,7 @@ use super::lines::write_rows;
 use super::{Dtype, Export, ExportSide, Exporter, Files};
 use crate::error::Result;
 
-/// `item_embeddings.csv`: id, bias, `n_ratings`, `f0`, `f1`, ...
+/// `item_embeddings.csv`: id, any bias, `n_ratings`, `f0`, `f1`, ...
 pub(super) struct Csv;
 
 impl Exporter for Csv {

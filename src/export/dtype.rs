@@ -22,7 +22,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// As `--dtype` takes it.
+    /// The name, as passed to `--dtype`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Dtype {
         }
     }
 
-    /// Bytes of a number.
+    /// Bytes per number.
     #[must_use]
     pub const fn size(self) -> usize {
         match self {
@@ -40,7 +40,7 @@ impl Dtype {
         }
     }
 
-    /// Whether the vectors of a side fit.
+    /// Checks that the vectors of a side are within the range of the type.
     pub(super) fn check(self, side: &ExportSide) -> Result<()> {
         let largest = f32::from(f16::MAX);
         let beyond = |row: &usize| side.vectors.row(*row).iter().any(|v| v.abs() > largest);
@@ -58,7 +58,7 @@ impl Dtype {
         }
     }
 
-    /// Numbers, little-endian.
+    /// Appends numbers to `out`, little-endian.
     pub(super) fn put(self, values: &[f32], out: &mut Vec<u8>) {
         match self {
             Self::F32 => out.extend(values.iter().flat_map(|v| v.to_le_bytes())),
@@ -66,7 +66,7 @@ impl Dtype {
         }
     }
 
-    /// All rows of a matrix without their padding, little-endian.
+    /// Writes all rows of a matrix without their padding, little-endian.
     pub(super) fn write_rows(self, vectors: &Matrix, to: &mut dyn Write) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(vectors.cols() * self.size());
         for row in 0..vectors.rows() {

@@ -1,4 +1,4 @@
-//! Vectors as big-ann-benchmarks has them: two 32-bit counts, then the numbers.
+//! Vectors in the format of big-ann-benchmarks: two 32-bit counts, followed by the numbers.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use super::npy::{write_biases, write_ids};
 use super::{Dtype, Export, ExportSide, Exporter, Files};
 use crate::error::Result;
 
-/// `item_embeddings.fbin` (half precision: `.hbin`), ids beside it.
+/// `item_embeddings.fbin` (half precision: `.hbin`), with ids and any biases in separate files.
 pub(super) struct Fbin;
 
 impl Exporter for Fbin {

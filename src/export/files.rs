@@ -1,4 +1,4 @@
-//! Where the files of an export go.
+//! The destination of the files of an export.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -9,9 +9,10 @@ use crate::error::{Error, Result};
 /// Writes the content of one file.
 pub type Content<'c> = dyn FnMut(&mut dyn Write) -> io::Result<()> + 'c;
 
-/// Takes the files of an export.
+/// Receives the files of an export.
 pub trait Files {
-    /// Takes a file: its name (which may have directories in it), its rows, what its columns are.
+    /// Receives a file: its name (which may contain directories), its number of rows, a description
+    /// of its columns, and its content.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -24,7 +25,7 @@ pub trait Files {
     ) -> Result<()>;
 }
 
-/// Files in memory.
+/// Keeps the files of an export in memory.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryFiles {
     /// Contents by name.

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-/// Rows that are formatted by one task.
+/// Rows that one task formats.
 const ROWS_PER_TASK: usize = 1 << 11;
 
-/// Writes what `text` gives for ranges of `rows`: memory holds a few of them.
+/// Writes the output of `text` for consecutive ranges of `rows`, of which memory holds only a few.
 pub(super) fn write_rows(
     rows: Range<usize>,
     to: &mut dyn Write,

@@ -1,4 +1,4 @@
-//! Vectors in the formats that other systems read: one file per format, and their registry.
+//! Exports of vectors in the formats of other systems: one module per format, and a registry.
 //!
 //! ```
 //! use lacuna::export::{Dtype, Export, Files, Format, MemoryFiles};
@@ -24,7 +24,7 @@
 //! let format: Format = "npy".parse().unwrap();
 //! let mut files = MemoryFiles::default();
 //! format.write(&export, Dtype::F32, &mut files)?;
-//! // The vectors [q, b, 1] of both items, and their ids beside them.
+//! // The vectors [q, b, 1] of both items; their ids are in a separate file.
 //! assert_eq!(files.contents["item_embeddings.npy"].len(), 128 + 2 * 4 * 4);
 //! assert!(files.contents.contains_key("item_ids.npy"));
 //! # Ok::<(), lacuna::error::Error>(())
@@ -60,14 +60,14 @@ use crate::linalg::Matrix;
 use crate::model::{Layout, Model, lay_out};
 use crate::store::Stamp;
 
-/// What is exported: one or both sides of a model in a layout.
+/// The content of an export: one or both sides of a model in a layout.
 #[derive(Debug, Clone)]
 pub struct Export {
     /// The sides, users first.
     pub sides: Vec<ExportSide>,
-    /// What the vectors are.
+    /// Layout of the vectors.
     pub layout: Layout,
-    /// What is written beside the vectors.
+    /// Metadata that is written along with the vectors.
     pub stamp: Stamp,
 }
 
@@ -80,11 +80,11 @@ pub struct ExportSide {
     pub ids: Ids,
     /// One vector per id (`rows x width`).
     pub vectors: Matrix,
-    /// One bias per id; none where the vectors hold them, or where they mean nothing.
+    /// One bias per id; `None` if the vectors contain the biases or the layout does not use them.
     pub biases: Option<Vec<f32>>,
-    /// Training ratings of each id.
+    /// Number of training ratings of each id.
     pub counts: Vec<u32>,
-    /// Rows left out because their vector is zero (layout cosine).
+    /// Number of rows left out because their vector is zero (layout cosine).
     pub left_out: usize,
 }
 
@@ -119,21 +119,21 @@ impl ExportSide {
         self.ids.len()
     }
 
-    /// `item_embeddings.npy` for the ending `npy`.
+    /// The name of the side's file, such as `item_embeddings.npy` for the ending `npy`.
     fn file(&self, ending: &str) -> String {
         format!("{}_embeddings.{ending}", self.axis.name())
     }
 }
 
-/// A way to write an export.
+/// A format that an export can be written in.
 trait Exporter: Sync {
     /// Kebab-case name, unique among the formats.
     fn name(&self) -> &'static str;
 
-    /// Who reads it, in a few words.
+    /// The readers of the format, in a few words.
     fn about(&self) -> &'static str;
 
-    /// Number types that vectors can be written as.
+    /// Number types that the format supports for vectors.
     fn dtypes(&self) -> &'static [Dtype] {
         &[Dtype::F32]
     }
@@ -177,28 +177,28 @@ impl Format {
         EXPORTERS.iter().map(|&exporter| Self(exporter))
     }
 
-    /// As `--format` takes it.
+    /// The name, as passed to `--format`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.0.name()
     }
 
-    /// Who reads it, in a few words.
+    /// The readers of the format, in a few words.
     #[must_use]
     pub fn about(self) -> &'static str {
         self.0.about()
     }
 
-    /// Number types that vectors can be written as.
+    /// Number types that the format supports for vectors.
     #[must_use]
     pub fn dtypes(self) -> &'static [Dtype] {
         self.0.dtypes()
     }
 
-    /// Says why a layout or number type does not go with this format.
+    /// Checks that this format supports a layout and a number type.
     ///
     /// # Errors
-    /// [`Error::Usage`].
+    /// [`Error::Usage`] with the reason if it does not.
     pub fn check(self, layout: Layout, dtype: Dtype) -> Result<()> {
         if !self.dtypes().contains(&dtype) {
             let of = EXPORTERS.iter().filter(|e| e.dtypes().contains(&dtype)).map(|e| e.name());
@@ -223,8 +223,8 @@ impl Format {
     /// Writes an export.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a layout or number type that does not go with the format, or vectors it cannot
-    /// hold; those of `files`.
+    /// [`Error::Usage`] for a layout or number type that the format does not support, or for
+    /// vectors or ids that it cannot hold; the errors of `files`.
     pub fn write(self, export: &Export, dtype: Dtype, files: &mut dyn Files) -> Result<()> {
         self.check(export.layout, dtype)?;
         for side in &export.sides {
@@ -254,7 +254,7 @@ impl PartialEq for Format {
 
 impl Eq for Format {}
 
-/// The name of no format.
+/// A name that no format has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no such format; there are {}", Format::all().map(Format::name).collect::<Vec<_>>().join(", "))]
 pub struct UnknownFormat;

@@ -33,7 +33,7 @@ impl Exporter for NdJson {
     }
 }
 
-/// The fields of one row: id, embedding, bias where there is one, training ratings, version.
+/// The fields of one row: id, embedding, any bias, number of training ratings, model version.
 pub(super) fn document(side: &ExportSide, row: usize, export: &Export) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert(format!("{}_id", side.axis.name()), json_id(side.ids.get(row)));
@@ -51,14 +51,14 @@ pub(super) fn vector(side: &ExportSide, row: usize) -> Value {
     side.vectors.row(row).iter().map(|&v| json_number(v)).collect()
 }
 
-/// Adds a JSON value and the end of the line.
+/// Appends a JSON value and the end of the line.
 pub(super) fn put(value: &Value, out: &mut Vec<u8>) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.push(b'\n');
     Ok(())
 }
 
-/// Writes what `line` gives for rows of a side, formatted in parallel.
+/// Writes the output of `line` for rows of a side, formatted in parallel.
 pub(super) fn write_lines(
     side: &ExportSide,
     rows: Range<usize>,

@@ -1,4 +1,4 @@
-//! NumPy arrays: vectors, biases and ids, row by row the same.
+//! NumPy arrays: vectors, biases and ids, all with the same order of rows.
 
 use std::io::{self, Write};
 
@@ -36,7 +36,7 @@ impl Exporter for Npy {
     }
 }
 
-/// The biases of a side, where there are any, beside a format that has none.
+/// Writes any biases of a side to a separate file, for a format that cannot hold them.
 pub(super) fn write_biases(side: &ExportSide, files: &mut dyn Files) -> Result<()> {
     let Some(biases) = &side.biases else { return Ok(()) };
     let (name, rows) = (side.axis.name(), side.rows());
@@ -44,7 +44,8 @@ pub(super) fn write_biases(side: &ExportSide, files: &mut dyn Files) -> Result<(
     files.file(&format!("{name}_biases.npy"), rows, &format!("f32[{rows}]"), content)
 }
 
-/// The ids of a side beside a format that has none: integers as `.npy`, text as a JSON list.
+/// Writes the ids of a side to a separate file, for a format that cannot hold them: integers as
+/// `.npy`, text as a JSON list.
 pub(super) fn write_ids(side: &ExportSide, files: &mut dyn Files) -> Result<()> {
     let (name, rows) = (side.axis.name(), side.rows());
     match &side.ids {
@@ -59,7 +60,7 @@ pub(super) fn write_ids(side: &ExportSide, files: &mut dyn Files) -> Result<()> 
     }
 }
 
-/// The vectors of a side as an array.
+/// Writes the vectors of a side as an array.
 pub(super) fn vectors(side: &ExportSide, dtype: Dtype, to: &mut dyn Write) -> io::Result<()> {
     let kind = match dtype {
         Dtype::F32 => "<f4",
@@ -69,19 +70,19 @@ pub(super) fn vectors(side: &ExportSide, dtype: Dtype, to: &mut dyn Write) -> io
     dtype.write_rows(&side.vectors, to)
 }
 
-/// Numbers in single precision as an array.
+/// Writes single-precision numbers as an array.
 pub(super) fn floats(values: &[f32], to: &mut dyn Write) -> io::Result<()> {
     header("<f4", &[values.len() as u64], to)?;
     values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes()))
 }
 
-/// Integers as an array.
+/// Writes integers as an array.
 pub(super) fn integers(values: &[i64], to: &mut dyn Write) -> io::Result<()> {
     header("<i8", &[values.len() as u64], to)?;
     values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes()))
 }
 
-/// The head of an array; its numbers follow.
+/// Writes the header of an array; its numbers follow.
 fn header(kind: &str, shape: &[u64], to: &mut dyn Write) -> io::Result<()> {
     let kind = kind.parse().map_err(|e| io::Error::other(format!("{kind}: {e}")))?;
     npyz::WriteOptions::new_header_only()

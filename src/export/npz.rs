@@ -1,4 +1,4 @@
-//! One archive of NumPy arrays, named as the implicit package names its own.
+//! One archive of NumPy arrays, with the names that the package `implicit` uses.
 
 use std::io::{self, Write};
 
@@ -32,7 +32,7 @@ impl Exporter for Npz {
         let schema = format!("{{{}}}_factors: {}", sides.join(","), dtype.name());
         files.file("embeddings.npz", rows, &schema, &mut |to| archive(export, dtype, to))?;
         for side in &export.sides {
-            // Text has no array of its own.
+            // Text ids are not in the archive.
             if matches!(side.ids, Ids::Text(_)) {
                 write_ids(side, files)?;
             }
@@ -43,7 +43,7 @@ impl Exporter for Npz {
 
 fn archive(export: &Export, dtype: Dtype, to: &mut dyn Write) -> io::Result<()> {
     let mut zip = ZipWriter::new_stream(to);
-    // Not compressed, as NumPy's savez: factors hardly shrink.
+    // Like NumPy's savez, this does not compress: factors hardly shrink.
     let options = SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Stored)
         .large_file(true);

@@ -1,4 +1,4 @@
-//! Parquet tables: with fixed-size lists as the model's own, and with plain lists.
+//! Parquet tables with fixed-size lists, like the model's own tables, or with plain lists.
 
 use super::{Dtype, Export, Exporter, Files};
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::store::{FactorTable, Lists};
 /// Fixed-size lists: pyarrow, pandas, Polars, DuckDB, Spark, BigQuery, LanceDB.
 pub(super) struct Parquet;
 
-/// Plain lists without a size: readers that know no fixed-size lists, as older Milvus importers.
+/// Plain lists, for readers that do not support fixed-size lists, such as older Milvus importers.
 pub(super) struct ParquetList;
 
 impl Exporter for Parquet {

@@ -1,7 +1,8 @@
-//! Binary COPY of PostgreSQL, and the SQL that loads it.
+//! The binary COPY format of PostgreSQL, and the SQL that loads it.
 //!
-//! The format is that of the PostgreSQL documentation, COPY, "Binary Format": a signature, then per row the
-//! number of fields and each field's length and bytes, big-endian, then -1.
+//! The format follows the PostgreSQL documentation, COPY, "Binary Format". It starts with a
+//! signature and a header. Each row is the number of its fields, followed by the length and the
+//! bytes of each field, big-endian. The file ends with -1.
 
 use std::io::{self, Write};
 
@@ -12,10 +13,10 @@ use crate::ids::{Id, Ids};
 /// `item_embeddings.pgcopy` and `load.sql`.
 pub(super) struct PgCopy;
 
-/// Type oid of `real`, the entries of the array.
+/// Type oid of `real`, the type of the array's entries.
 const REAL: i32 = 700;
 
-/// Seconds from 1970 to 2000, where PostgreSQL's times begin.
+/// Seconds from 1970 to 2000, the origin of PostgreSQL's times.
 const EPOCH: i64 = 946_684_800;
 
 impl Exporter for PgCopy {
@@ -46,7 +47,7 @@ impl Exporter for PgCopy {
     }
 }
 
-/// The columns of a side's table.
+/// The names and SQL types of the columns of a side's table.
 fn columns(side: &ExportSide) -> Vec<(String, String)> {
     let id = if side.ids.kind() == "int" { "bigint" } else { "text" };
     let mut columns = vec![(format!("{}_id", side.axis.name()), format!("{id} PRIMARY KEY"))];
@@ -91,7 +92,7 @@ fn copy(export: &Export, side: &ExportSide, to: &mut dyn Write) -> io::Result<()
         }
         array.clear();
         let width = side.vectors.cols() as i32;
-        // An array of one dimension (none if it is empty), without nulls, counted from 1.
+        // One dimension (none if the array is empty), no nulls, indices from 1.
         let head: &[i32] = if width == 0 { &[0, 0, REAL] } else { &[1, 0, REAL, width, 1] };
         array.extend(head.iter().flat_map(|v| v.to_be_bytes()));
         for value in side.vectors.row(row) {
@@ -111,7 +112,7 @@ fn copy(export: &Export, side: &ExportSide, to: &mut dyn Write) -> io::Result<()
     to.write_all(&(-1_i16).to_be_bytes())
 }
 
-/// Loads into new tables and swaps them in at once: readers see the old or the new ones.
+/// The SQL that loads new tables and swaps them in at once: readers see the old or the new ones.
 fn sql(export: &Export) -> String {
     let mut text = format!(
         "-- Loads the vectors of model {} (layout {}).\n\

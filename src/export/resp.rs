@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{Dtype, Export, ExportSide, Exporter, Files};
 use crate::error::Result;
 
-/// `item_embeddings.resp`: `HSET item:ID embedding BYTES n_ratings N model_version V`.
+/// `item_embeddings.resp`: `HSET item:ID embedding BYTES [bias B] n_ratings N model_version V`.
 pub(super) struct Resp;
 
 impl Exporter for Resp {

@@ -1,4 +1,4 @@
-//! Named tensors of Hugging Face's safetensors.
+//! Named tensors in the safetensors format of Hugging Face.
 
 use std::collections::HashMap;
 use std::io;
@@ -34,7 +34,7 @@ impl Exporter for Safetensors {
             to.write_all(&serialized(export, dtype)?)
         })?;
         for side in &export.sides {
-            // There are no tensors of text.
+            // Tensors cannot hold text.
             if matches!(side.ids, Ids::Text(_)) {
                 write_ids(side, files)?;
             }
@@ -70,7 +70,7 @@ fn serialized(export: &Export, dtype: Dtype) -> io::Result<Vec<u8>> {
             TensorView::new(*kind, shape.clone(), bytes).map(|view| (name.as_str(), view))
         })
         .collect();
-    // One key, because the library writes several in no order.
+    // There is only one key, because the library writes several keys in no fixed order.
     let about = json!({
         "layout": export.layout.name(),
         "score": export.layout.score(),

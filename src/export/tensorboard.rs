@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use super::{Dtype, Export, ExportSide, Exporter, Files};
 use crate::error::Result;
 
-/// `item_vectors.tsv` without header and `item_metadata.tsv` with one, of the most rated rows.
+/// `item_vectors.tsv` without a header and `item_metadata.tsv` with one, for the most rated rows.
 pub(super) struct TensorBoard;
 
-/// Rows that the projector can show.
+/// Largest number of rows that the projector can show.
 const MOST: usize = 10_000;
 
 impl Exporter for TensorBoard {
@@ -49,7 +49,7 @@ fn metadata(side: &ExportSide, rows: &[usize], to: &mut dyn Write) -> io::Result
     let bias = if side.biases.is_some() { "\tbias" } else { "" };
     writeln!(to, "{}_id\tn_ratings{bias}", side.axis.name())?;
     for &row in rows {
-        // There is no quoting.
+        // The format has no quoting.
         let id = side.ids.get(row).text().replace(['\t', '\n', '\r'], " ");
         let bias = side.biases.as_ref().map_or_else(String::new, |b| format!("\t{:?}", b[row]));
         writeln!(to, "{id}\t{}{bias}", side.counts[row])?;

@@ -50,8 +50,8 @@ fn formats_have_unique_kebab_case_names_and_say_who_reads_them() {
     assert!("nonsense".parse::<Format>().is_err_and(|e| e.to_string().contains("pgcopy")));
 }
 
-/// Every format writes something in every layout and number type that it does not refuse, has the ids of all
-/// rows somewhere, and writes the same twice.
+/// Every format writes every layout and number type that it does not refuse, includes the ids, and
+/// writes the same bytes twice.
 #[test]
 fn every_format_writes_every_layout() {
     for ids in
@@ -129,7 +129,7 @@ fn text_forms_read_back_as_the_same_numbers() {
             assert_eq!(document["embedding"][f].as_f64().map(|v| v as f32), Some(value));
         }
     }
-    // A double would not hold it.
+    // A double cannot hold the largest id exactly, so it is text.
     assert!(json.contains("\"9223372036854775807\"") && json.contains("\"item_id\":1,"));
 }
 

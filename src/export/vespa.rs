@@ -7,7 +7,7 @@ use super::{Dtype, Export, ExportSide, Exporter, Files};
 use crate::error::Result;
 use crate::model::Layout;
 
-/// Put operations, a line each.
+/// Put operations, one per line.
 pub(super) struct Vespa;
 
 impl Exporter for Vespa {
@@ -47,7 +47,7 @@ fn schema(export: &Export, side: &ExportSide) -> String {
     let (name, width) = (side.axis.name(), side.vectors.cols());
     let id = if side.ids.kind() == "int" { "long" } else { "string" };
     let (indexing, metric) = match export.layout {
-        // Inner products of raw vectors leave the biases out: no index.
+        // There is no index, because inner products of raw vectors leave the biases out.
         Layout::Raw => ("attribute", ""),
         Layout::Cosine => {
             ("attribute | index", "            attribute { distance-metric: angular }\n")

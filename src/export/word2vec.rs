@@ -7,7 +7,7 @@ use super::{Dtype, Export, ExportSide, Exporter, Files};
 use crate::error::Result;
 use crate::model::Layout;
 
-/// `item_embeddings.txt`: a line `N D`, then an id and its numbers per line.
+/// `item_embeddings.txt`: a line `N D`, then one line per row with its id and numbers.
 pub(super) struct Word2Vec;
 
 impl Exporter for Word2Vec {
@@ -55,7 +55,8 @@ fn lines(side: &ExportSide, to: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Blanks, control characters and `%` as `%XX` of their UTF-8 bytes: readers split at blanks.
+/// Encodes blanks, control characters and `%` as `%XX` per UTF-8 byte, because readers split lines
+/// at blanks.
 fn escaped(id: &str) -> Cow<'_, str> {
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '%';
     if id.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! Solving one row's system by Cholesky factorisation, the bias eliminated by its Schur complement.
+//! Cholesky solve of one row's system. The bias is eliminated by its Schur complement.
 
 use super::simd::Kernels;
 use super::{NormalEquations, Solution};
@@ -7,29 +7,33 @@ use super::{NormalEquations, Solution};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the matrix is not positive definite (pivot {pivot})")]
 pub struct NotPositiveDefinite {
-    /// Position of the pivot; the rank itself stands for the bias.
+    /// Position of the pivot. For the bias it equals the rank.
     pub pivot: usize,
 }
 
-/// Below this share of its diagonal entry the bias's pivot has lost its digits to cancellation.
+/// A bias pivot below this share of its diagonal entry has lost its digits to cancellation.
 pub(super) const CANCELLED: f64 = 1e-5;
 
-/// Solves `[A a; aᵀ d] [x; b] = [g; h]` with `A = UᵀU`, `a′ = U⁻ᵀa`, `g′ = U⁻ᵀg`:
+/// Solves `[A a; aᵀ d] [x; b] = [g; h]` with `A = UᵀU`, `a′ = U⁻ᵀa` and
+/// `g′ = U⁻ᵀg`.
 ///
 /// ```text
 /// b = (h − a′·g′) / (d − a′·a′),    x = U⁻¹ (g′ − b a′)
 /// ```
 ///
-/// so that one back substitution serves both, and the minimum is the value at zero less
-/// `|g′|² + (d − a′·a′) b²`. `rank³/3 + 3 rank²` flops, in place.
+/// A single back substitution is therefore enough. The minimum is the objective at zero minus
+/// `|g′|² + (d − a′·a′) b²`. The solve takes `rank³/3 + 3 rank²` flops and works in
+/// place.
 ///
-/// With `noise`, `rank` independent draws `z` and one more for the bias, each of variance `σ²`, the
-/// result is a draw from the normal distribution around the solution with covariance `σ²` times the
-/// inverse of the whole matrix: `b` has `z_b / √(d − a′·a′)` added, `x = U⁻¹ (g′ − b a′ + z)`. The
-/// objective there is higher by the squares of the noise.
+/// `noise` holds `rank` independent draws `z` and one more, `z_b`, for the bias, each of variance
+/// `σ²`. With it the result is a draw from the normal distribution around the solution, whose
+/// covariance is `σ²` times the inverse of the whole matrix: `z_b / √(d − a′·a′)` is
+/// added to `b`, and `x = U⁻¹ (g′ − b a′ + z)`. The objective at the draw exceeds the
+/// minimum by the sum of squares of the noise.
 ///
 /// # Errors
-/// [`NotPositiveDefinite`] if a pivot is not positive (or the bias's has cancelled away).
+/// [`NotPositiveDefinite`] if a pivot is not positive and finite, or the bias's pivot cancelled
+/// out.
 pub fn solve_bordered(
     system: &mut NormalEquations,
     kernels: Kernels,
@@ -73,7 +77,7 @@ mod tests {
     use super::super::Matrix;
     use super::*;
 
-    /// Sums over made-up cells, ridge added.
+    /// Sums over synthetic cells, with ridge.
     fn system(rank: usize, cells: usize) -> NormalEquations {
         let rows: Vec<f32> =
             (0..cells * rank).map(|i| ((i * 7919 % 1013) as f32 / 1013.0 - 0.5) * 2.0).collect();
@@ -96,7 +100,7 @@ mod tests {
                 let got = system.clone().solve(Kernels::detect(), with_bias, &mut x);
                 let want = system.solve_f64(with_bias, &mut exact);
                 let (got, want) = (got.expect("solves"), want.expect("solves"));
-                // Condition numbers here stay below 1e3, so five digits are left of seven.
+                // Condition numbers stay below 1e3, so four of the seven digits remain.
                 assert!((got.bias - want.bias).abs() < 1e-4, "rank {rank}: {got:?} {want:?}");
                 assert_eq!(got.minimum.is_some(), want.minimum.is_some());
                 if let (Some(got), Some(want)) = (got.minimum, want.minimum) {

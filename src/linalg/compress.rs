@@ -1,15 +1,16 @@
-//! The sum of many products of tall matrices as one product of given rank.
+//! A running sum of products of tall matrices, stored as one product of bounded rank.
 //!
-//! `M = Σ_s U_s V_sᵀ = [U_1 … U_S][V_1 … V_S]ᵀ` is kept as `L Rᵀ` of bounded width: new pairs are put
-//! beside it, and when the width is used up the product is cut back to its largest singular values. With
-//! `X = [L U …]`, `Y = [R V …]`, `XᵀX = Q D Qᵀ` and `(Q √D)ᵀ YᵀY Q √D = Z Σ² Zᵀ`,
+//! The sum `M = Σ_s U_s V_sᵀ = [U_1 … U_S][V_1 … V_S]ᵀ` is stored as `L Rᵀ` of bounded
+//! width. The columns of each new pair are appended to `L` and `R`. When the width is used up, the
+//! product is truncated to its largest singular values. With `X = [L U …]`, `Y = [R V …]`,
+//! `XᵀX = Q D Qᵀ` and `(Q √D)ᵀ YᵀY Q √D = Z Σ² Zᵀ`, the truncated product is
 //!
 //! ```text
-//! L′ = X Q D^-½ Z Σ^½,      R′ = Y Q D^½ Z Σ^-½,      L′ R′ᵀ = X Yᵀ up to the singular values left out
+//! L′ = X Q D^-½ Z Σ^½,    R′ = Y Q D^½ Z Σ^-½,    L′ R′ᵀ = X Yᵀ up to the dropped singular values
 //! ```
 //!
-//! so that only matrices of the width need decomposing. One cut costs `(m + n)(w² + 2 w r)` flops for
-//! width `w` and kept rank `r`.
+//! Only matrices as large as the width are decomposed. One truncation costs `(m + n)(w² + 2 w r)`
+//! flops for width `w` and kept rank `r`.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
@@ -17,10 +18,11 @@ use rayon::prelude::*;
 use super::simd::Kernels;
 use super::{Matrix, NormalEquations};
 
-/// Eigenvalues of a Gram matrix below this share of the largest are rounding of single precision.
+/// Eigenvalues of a Gram matrix below this share of the largest are single-precision rounding
+/// errors.
 const ROUNDING: f64 = 1e-6;
 
-/// Columns of new products per cut aimed at.
+/// Target number of new columns between two truncations.
 const WIDTH: usize = 256;
 
 /// Rows per task.
@@ -37,11 +39,13 @@ pub struct ProductSum {
 }
 
 impl ProductSum {
-    /// A sum of products `m x n` of rank up to `rank` each, of which `kept` singular values survive a
-    /// cut. At most `4 (m + n)(kept + 4 rank)` bytes.
+    /// Creates an empty sum of `m x n` products, each of rank up to `rank`. A truncation keeps up
+    /// to `kept` singular values.
+    ///
+    /// The matrices take up to `4 (m + n)(kept + 4 rank)` bytes, plus padding.
     #[must_use]
     pub fn new(kernels: Kernels, (m, n): (usize, usize), rank: usize, kept: usize) -> Self {
-        // Several products per cut, unless they are wide.
+        // Up to four narrow products share one truncation; a wide product gets its own.
         let at_once = (WIDTH / rank.max(1)).clamp(1, 4);
         let width = kept + at_once * rank;
         let (left, right) = (Matrix::zeros(m, width), Matrix::zeros(n, width));
@@ -51,7 +55,7 @@ impl ProductSum {
     /// Adds `U Vᵀ`.
     ///
     /// # Panics
-    /// If the shapes are others than announced.
+    /// If the shapes do not fit those passed to [`ProductSum::new`].
     pub fn add(&mut self, u: &Matrix, v: &Matrix) {
         assert!(self.kept + u.cols() <= self.left.cols() && u.cols() == v.cols(), "rank");
         if self.used + u.cols() > self.left.cols() {
@@ -60,7 +64,7 @@ impl ProductSum {
         self.put(u, v);
     }
 
-    /// Puts a pair beside what is there.
+    /// Appends the columns of a pair.
     fn put(&mut self, u: &Matrix, v: &Matrix) {
         let used = self.used;
         for (to, from) in [(&mut self.left, u), (&mut self.right, v)] {
@@ -73,8 +77,9 @@ impl ProductSum {
         self.used += u.cols();
     }
 
-    /// The sum that was `L Rᵀ`, as [`ProductSum::parts`] gave them; false, and nothing is changed, where
-    /// they have other shapes.
+    /// Restores the sum `L Rᵀ` from the matrices that [`ProductSum::parts`] returned.
+    ///
+    /// Returns false, and changes nothing, if their shapes do not fit.
     #[must_use]
     pub fn restore(&mut self, left: &Matrix, right: &Matrix) -> bool {
         let rows = (left.rows(), right.rows()) == (self.left.rows(), self.right.rows());
@@ -86,7 +91,7 @@ impl ProductSum {
         true
     }
 
-    /// The sum as it stands, `L` and `R` of as many columns.
+    /// Returns the current sum as `L` and `R`, which have the same number of columns.
     #[must_use]
     pub fn parts(&self) -> (Matrix, Matrix) {
         let used = |from: &Matrix| {
@@ -99,7 +104,9 @@ impl ProductSum {
         (used(&self.left), used(&self.right))
     }
 
-    /// The sum times `factor` as `L Rᵀ` of rank `rank`, its singular values shared evenly.
+    /// Returns the sum times `factor` as `L Rᵀ`, where `L` and `R` have `rank` columns.
+    ///
+    /// Each singular value is split evenly: `L` and `R` both contain its square root.
     #[must_use]
     pub fn finish(mut self, rank: usize, factor: f64) -> (Matrix, Matrix) {
         self.cut(rank);
@@ -115,7 +122,7 @@ impl ProductSum {
         (take(&self.left), take(&self.right))
     }
 
-    /// Keeps the largest singular values, at most `rank`.
+    /// Truncates the product to its largest singular values, at most `rank` of them.
     fn cut(&mut self, rank: usize) {
         let width = self.used;
         if width == 0 {
@@ -140,13 +147,13 @@ impl ProductSum {
         let (eigen, order) = spectrum(left);
         let rows = order.len();
         if rows == 0 {
-            // All zero: there is nothing to decompose.
+            // `L` is zero, so the sum is zero and there is nothing to decompose.
             let (m, n, width) = (self.left.rows(), self.right.rows(), self.left.cols());
             (self.left, self.right, self.used) =
                 (Matrix::zeros(m, width), Matrix::zeros(n, width), 0);
             return;
         }
-        // Q √D and Q / √D over what is no rounding.
+        // Q √D and Q / √D, without the eigenvalues that are rounding errors.
         let root = DMatrix::from_fn(width, rows, |i, j| {
             eigen.eigenvectors[(i, order[j])] * eigen.eigenvalues[order[j]].sqrt()
         });
@@ -160,7 +167,7 @@ impl ProductSum {
             (0..rows).filter(|&i| eigen.eigenvalues[i] > ROUNDING * largest).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
         order.truncate(rank);
-        // Σ² are the eigenvalues: their fourth root is √Σ.
+        // The eigenvalues are Σ², so their fourth root is √Σ.
         let scaled = |power: f64| {
             DMatrix::from_fn(rows, order.len(), |i, j| {
                 eigen.eigenvectors[(i, order[j])] * eigen.eigenvalues[order[j]].powf(power)
@@ -173,7 +180,7 @@ impl ProductSum {
     }
 }
 
-/// Replaces every row `x` by `x T`, zeros behind.
+/// Replaces every row `x` by `x T` and fills the rest of the row with zeros.
 fn transform(kernels: Kernels, matrix: &mut Matrix, by: &DMatrix<f64>) {
     let (width, kept) = by.shape();
     let mut transposed = Matrix::zeros(kept, matrix.cols());
@@ -209,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_sum_of_low_rank_is_kept_whole() {
-        // All products lie in the same six dimensions of either side.
+        // On either side, all products lie in the same six dimensions.
         let (m, n, rank) = (300, 90, 6);
         let (u, v) = (noise(m, rank, 1), noise(n, rank, 2));
         let mut sum = ProductSum::new(Kernels::detect(), (m, n), rank, 12);
@@ -235,13 +242,13 @@ mod tests {
         let worst = (0..m * n)
             .map(|at| (entry(&left, &right, at / n, at % n) - want[at]).abs())
             .fold(0.0, f64::max);
-        // Entries reach 1; single precision Gram matrices of 300 rows.
+        // Entries reach 1, and the Gram matrices of 300 rows are in single precision.
         assert!(worst < 1e-4, "{worst}");
     }
 
     #[test]
     fn the_largest_singular_values_are_kept() {
-        // Orthogonal columns: the product's singular values are known, 50 down to 1.
+        // The columns are orthogonal, so the product's singular values are known: 50 down to 1.
         let (m, width) = (64, 10);
         let unit = |i: usize, j: usize| {
             (std::f32::consts::PI * (i as f32 + 0.5) * j as f32 / m as f32).cos()
@@ -264,7 +271,7 @@ mod tests {
         let (left, right) = sum.finish(3, 1.0);
         let norm: f64 = (0..m * m).map(|at| entry(&left, &right, at / m, at % m).powi(2)).sum();
         assert!((norm - (2500.0 + 400.0 + 100.0)).abs() < 0.05, "{norm}");
-        // Shared evenly between the sides.
+        // The singular values are split evenly between the sides.
         let size = |matrix: &Matrix| (0..m).map(|i| matrix.row_norm_squared(i)).sum::<f64>();
         assert!((size(&left) - 80.0).abs() < 0.01 && (size(&right) - 80.0).abs() < 0.01);
     }

@@ -1,11 +1,14 @@
-//! Systems in plain double precision: to and from dense matrices, and the second try of a row whose
-//! pivots failed in single precision.
+//! Dense systems in double precision: conversion and the fallback solve.
+//!
+//! The fallback solves a row again when its pivots failed in single precision.
 
 use super::{NormalEquations, NotPositiveDefinite, Solution};
 
 impl NormalEquations {
-    /// The system of a symmetric matrix and a right-hand side in double precision, row-major; with
-    /// `bias` its last unknown is the bias.
+    /// Creates a system from a dense symmetric matrix and a right-hand side.
+    ///
+    /// The matrix is row-major, and both are in double precision. With `bias`, the last unknown is
+    /// the bias.
     #[must_use]
     pub fn from_dense(matrix: &[f64], rhs: &[f64], bias: bool) -> Self {
         let order = rhs.len();
@@ -26,7 +29,7 @@ impl NormalEquations {
         system
     }
 
-    /// The inverse of [`NormalEquations::from_dense`]: matrix and right-hand side.
+    /// Returns the matrix and right-hand side: the inverse of [`NormalEquations::from_dense`].
     #[must_use]
     pub fn to_dense(&self, bias: bool) -> (Vec<f64>, Vec<f64>) {
         let order = self.rank + usize::from(bias);
@@ -35,7 +38,7 @@ impl NormalEquations {
         (matrix, rhs)
     }
 
-    /// [`NormalEquations::to_dense`] into memory of the right size.
+    /// [`NormalEquations::to_dense`] into existing memory of the right size.
     pub fn write_dense(&self, bias: bool, matrix: &mut [f64], rhs: &mut [f64]) {
         let order = self.rank + usize::from(bias);
         for i in 0..order {
@@ -52,8 +55,10 @@ impl NormalEquations {
     }
 }
 
-/// Solves the bordered system of [`super::solve_bordered`] in double precision, with the bias as the
-/// last unknown of a textbook Cholesky factorisation, `noise` as there.
+/// Solves the bordered system of [`super::solve_bordered`] in double precision.
+///
+/// It is a textbook Cholesky factorisation with the bias as the last unknown. `noise` has the same
+/// meaning as in [`super::solve_bordered`].
 ///
 /// # Errors
 /// [`NotPositiveDefinite`] if a pivot is not positive and finite.

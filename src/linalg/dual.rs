@@ -1,26 +1,29 @@
-//! The dual of one row's system: `n x n` for a row of `n` cells, cheaper than `k x k` where n < k / 2.
+//! The dual of one row's system.
+//!
+//! For a row of `n` cells the dual is `n x n`, which is cheaper than `k x k` for `n ≤ k / 2`.
 
 use super::simd::{BLOCK, Buffer, Kernels};
 use super::{Matrix, NotPositiveDefinite, Solution};
 
-/// Up to this rank nothing is gained; see [`super::Group`].
+/// Up to this rank the dual gains nothing; see [`super::Group`].
 const SMALL_RANK: usize = 16;
 
-/// The share of the bias's ridge in the vector's beyond which single precision would lose the rest.
+/// Accepted range of `λ / λ_b`, the vector's ridge relative to the bias's. Outside it, single
+/// precision would lose the smaller terms of the matrix.
 const RIDGES: std::ops::RangeInclusive<f64> = 1e-3..=1e3;
 
-/// Memory for solving short rows in the dual.
+/// Working memory for solving short rows in the dual.
 ///
 /// ```text
-/// (Y Yᵀ + (λ/λ_b) 1 1ᵀ + λ W⁻¹) β = z,    x = Yᵀ β,    b = (λ/λ_b) Σ β,    minimum λ z·β
+/// (Y Yᵀ + (λ/λ_b) 1 1ᵀ + λ W⁻¹) β = z,  x = Yᵀ β,  b = (λ/λ_b) Σ β,  minimum λ z·β
 /// ```
 ///
-/// with the row's `n` vectors as `Y`, its weights `W` and targets `z = t / w`: the kernel form of ridge
-/// regression (Saunders, Gammerman, Vovk 1998), the bias a coordinate that is 1 in every vector.
-/// `n² k + n³/3` flops instead of `n k² + k³/3`.
+/// `Y` contains the row's `n` vectors, `W` its weights, and `z = t / w` its targets. This is the
+/// kernel form of ridge regression (Saunders, Gammerman, Vovk 1998). The bias acts as a coordinate
+/// that is 1 in every vector. The cost is `n² k + n³/3` flops instead of `n k² + k³/3`.
 #[derive(Debug, Clone)]
 pub struct Dual {
-    /// `Yᵀ`, one row per entry of the vectors.
+    /// `Yᵀ`, with one row per entry of the vectors.
     panel: Matrix,
     entries: Vec<u32>,
     zeros: Vec<f32>,
@@ -30,7 +33,7 @@ pub struct Dual {
 }
 
 impl Dual {
-    /// Memory for rows that [`Dual::applies`] to.
+    /// Allocates memory for every row that [`Dual::applies`] accepts.
     #[must_use]
     pub fn new(rank: usize) -> Self {
         let most = Self::most_cells(rank);
@@ -45,8 +48,9 @@ impl Dual {
         }
     }
 
-    /// Whether a row of `cells` cells is solved faster, and as well, in the dual. `ridge` is `λ`,
-    /// `bias_ridge` is `λ_b` where a bias is fitted.
+    /// Whether the dual solves a row of `cells` cells faster, and as accurately.
+    ///
+    /// `ridge` is `λ`. `bias_ridge` is `λ_b`, or `None` if no bias is fitted.
     #[must_use]
     pub fn applies(rank: usize, cells: usize, ridge: f32, bias_ridge: Option<f64>) -> bool {
         let comparable = bias_ridge.is_none_or(|b| RIDGES.contains(&(f64::from(ridge) / b)));
@@ -60,7 +64,7 @@ impl Dual {
     /// Solves for the row's vector (written to `x`) and bias.
     ///
     /// # Errors
-    /// [`NotPositiveDefinite`], for instance where a weight is not positive.
+    /// [`NotPositiveDefinite`], for instance if a weight is not positive.
     ///
     /// # Panics
     /// If the row has more cells than [`Dual::applies`] allows, or lengths do not fit.

@@ -1,26 +1,28 @@
-//! Small systems solved 16 at a time, one in each lane of a vector: alone, each would mostly wait for
-//! its own pivots.
+//! Small systems solved 16 at a time, one in each lane of a vector.
+//!
+//! A small system that is solved alone spends most of the time waiting for its own pivots.
 
 use super::simd::{Buffer, Kernels, LANES};
 use super::{CANCELLED, NormalEquations, NotPositiveDefinite, Solution};
 
-/// Above this rank one system alone keeps the vectors busy.
+/// Above this rank, a single system keeps the vector registers busy.
 const LARGEST_RANK: usize = 16;
 
-/// Systems of one rank, collected and then solved together.
+/// A batch of systems of the same rank, which are solved together.
 #[derive(Debug, Clone)]
 pub struct Group {
     rank: usize,
     systems: Vec<NormalEquations>,
     len: usize,
-    /// `rank x rank` vectors of 16 lanes, then the right-hand sides of [`NormalEquations`].
+    /// `rank x rank` vectors of 16 lanes. `rhs` and `sums` hold the right-hand sides in the same
+    /// layout.
     matrix: Buffer,
     rhs: Buffer,
     sums: Buffer,
 }
 
 impl Group {
-    /// Room for 16 systems of `rank` unknowns.
+    /// Allocates room for 16 systems of `rank` unknowns.
     #[must_use]
     pub fn new(rank: usize) -> Self {
         let lanes = if Self::applies(rank) { LANES } else { 0 };
@@ -40,36 +42,38 @@ impl Group {
         0 < rank && rank <= LARGEST_RANK
     }
 
-    /// Number of systems in hand.
+    /// Number of claimed systems.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether no system is in hand.
+    /// Whether no system is claimed.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Whether there is no room for another one.
+    /// Whether no further system can be claimed.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.len == self.systems.len()
     }
 
-    /// The next free system, to be filled; from then on it is in hand. None if all are in hand.
+    /// Claims the next free system, for the caller to fill. Returns `None` if all are claimed.
     pub fn claim(&mut self) -> Option<&mut NormalEquations> {
         let system = self.systems.get_mut(self.len)?;
         self.len += 1;
         Some(system)
     }
 
-    /// Solves the systems in hand as [`NormalEquations::solve`] does, and hands each solution, with
-    /// its position and its vector, to `done`. None is in hand afterwards.
+    /// Solves the claimed systems as [`NormalEquations::solve`] does and releases them all.
+    ///
+    /// Passes the position, vector and solution of each system to `done`. A system that fails in
+    /// single precision is solved again in double precision.
     ///
     /// # Errors
-    /// The position of a system that has no solution even in double precision.
+    /// The position of the first system that has no solution even in double precision.
     pub fn solve(
         &mut self,
         kernels: Kernels,
@@ -91,8 +95,9 @@ impl Group {
         kernels.cholesky_lanes(matrix, rank, [&mut rhs[..], &mut sums[..]]);
         let mut explained = dot(rhs, rhs);
         let mut biases = [0.0_f32; LANES];
-        // As when solved alone: the diagonal holds the reciprocals of the pivots' roots, and a pivot
-        // must be positive and finite (an infinite one would pass unseen, as a zero).
+        // As in a single solve, the diagonal contains the reciprocal square roots of the pivots,
+        // and every pivot must be positive and finite. An infinite pivot shows up only as a
+        // reciprocal of zero.
         let mut failed = [false; LANES];
         for i in 0..rank {
             let diagonal = &matrix[(i * rank + i) * LANES..][..LANES];
@@ -131,7 +136,7 @@ impl Group {
         Ok(())
     }
 
-    /// Copies the systems in hand into the lanes; those without a system hold the identity.
+    /// Copies the claimed systems into the lanes. A lane without a system gets the identity.
     fn interleave(&mut self, len: usize) {
         let (rank, identity) = (self.rank, NormalEquations::identity(self.rank));
         let systems: [&NormalEquations; LANES] =

@@ -2,16 +2,18 @@
 
 use super::NotPositiveDefinite;
 
-/// Replaces the symmetric positive definite matrix `a` (`order x order`, row-major; only its upper triangle is
-/// read) by its inverse, both triangles.
+/// Replaces the symmetric positive definite matrix `a` by its inverse, both triangles.
 ///
-/// `A = UᵀU` (Cholesky), `V = U⁻¹`, `A⁻¹ = V Vᵀ`: about `order³` flops, along rows.
+/// `a` is `order x order` and row-major. Only its upper triangle is read. `row` is scratch memory.
+///
+/// The steps are `A = UᵀU` (Cholesky), `V = U⁻¹` and `A⁻¹ = V Vᵀ`. They take about
+/// `order³` flops, and the inner loops run along rows.
 ///
 /// # Errors
 /// [`NotPositiveDefinite`] if a pivot is not positive and finite.
 ///
 /// # Panics
-/// If `a` is smaller than that or `row` shorter than `order`.
+/// If `a` is smaller than `order x order` or `row` is shorter than `order`.
 pub fn invert_symmetric(
     a: &mut [f64],
     order: usize,
@@ -33,7 +35,9 @@ pub fn invert_symmetric(
             }
         }
     }
-    // From the last row up: row i of V is minus row i of U, its diagonal aside, times V, over the diagonal.
+    // Computes the rows of V from the last one up. To the right of the diagonal, row i of V is
+    // −(row i of U) V / u_ii, where the row of U excludes its diagonal entry u_ii. On the
+    // diagonal it is 1 / u_ii.
     for i in (0..order).rev() {
         let (above, below) = a.split_at_mut((i + 1) * order);
         let own = &mut above[i * order..];
@@ -61,7 +65,7 @@ pub fn invert_symmetric(
     Ok(())
 }
 
-/// In four sums, which the compiler can keep in vectors.
+/// A dot product in four partial sums, which the compiler can vectorise.
 fn dot(x: &[f64], y: &[f64]) -> f64 {
     let (x_groups, y_groups) = (x.chunks_exact(4), y.chunks_exact(4));
     let rest: f64 = x_groups.remainder().iter().zip(y_groups.remainder()).map(|(a, b)| a * b).sum();
@@ -85,7 +89,7 @@ mod tests {
             order in 1_usize..40,
             values in proptest::collection::vec(-1.0_f64..1.0, 40 * 40),
         ) {
-            // M Mᵀ + I.
+            // The test matrix is M Mᵀ + I.
             let mut a = vec![0.0; order * order];
             for i in 0..order {
                 for j in 0..order {

@@ -10,8 +10,9 @@ pub fn norm(vector: &[f32]) -> f64 {
 
 /// A dense row-major matrix of `rows x cols`, each row padded with zeros to whole vectors.
 ///
-/// The padding lets kernels read whole vectors, each row from a cache line on: `stride` is `cols` rounded up to [`LANES`], and one
-/// further vector of zeros follows the last row. Padding is always zero.
+/// The padding lets kernels read whole vectors, and every row starts on a cache line: `stride` is
+/// `cols` rounded up to a multiple of [`LANES`]. One further vector of zeros follows the last row.
+/// Padding is always zero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Matrix {
     rows: usize,
@@ -28,7 +29,7 @@ impl Matrix {
     #[must_use]
     pub fn zeros(rows: usize, cols: usize) -> Self {
         let stride = cols.next_multiple_of(LANES);
-        // A length that wrapped around would make every later bounds check wrong.
+        // A length that wraps around would make every later bounds check wrong.
         let len = rows.checked_mul(stride).and_then(|len| len.checked_add(LANES));
         assert!(len.is_some(), "a {rows} x {cols} matrix does not fit memory");
         Self { rows, cols, stride, values: Buffer::zeros(len.unwrap_or(0)) }
@@ -77,22 +78,22 @@ impl Matrix {
         &mut self.values[row * self.stride..][..self.cols]
     }
 
-    /// All rows with their padding (and the vector of zeros behind the last one).
+    /// All rows with their padding, and the vector of zeros after the last one.
     #[must_use]
     pub fn padded(&self) -> &[f32] {
         &self.values
     }
 
-    /// The rows with their padding for writing, `rows * stride` numbers. Padding must stay zero.
+    /// The padded rows for writing: `rows * stride` numbers. Padding must stay zero.
     pub(crate) fn padded_rows_mut(&mut self) -> &mut [f32] {
         let len = self.rows * self.stride;
         &mut self.values[..len]
     }
 
-    /// Makes this a matrix of zeros with as many rows and `cols` columns, in the same memory.
+    /// Turns this into a matrix of zeros with the same number of rows and `cols` columns, in place.
     ///
     /// # Panics
-    /// If that is more than the memory holds.
+    /// If the new matrix needs more memory than was allocated.
     pub(super) fn set_cols(&mut self, cols: usize) {
         (self.cols, self.stride) = (cols, cols.next_multiple_of(LANES));
         self.values[..self.rows * self.stride + LANES].fill(0.0);

@@ -1,6 +1,7 @@
-//! Dense linear algebra on one row's scale: matrices of factors, normal equations, Cholesky.
+//! Dense linear algebra at the scale of one row: factor matrices, normal equations, Cholesky.
 //!
-//! Everything here is single precision and deterministic: a result depends on the operands and the
+//! Most computations use single precision. Sums over long rows, fallback solves and small inverses
+//! use double precision. Everything is deterministic: a result depends on the operands and the
 //! instruction set, never on the number of threads.
 
 mod cholesky;

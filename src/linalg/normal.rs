@@ -1,34 +1,37 @@
-//! The normal equations of one row, with an optional bias as one more unknown.
+//! The normal equations of one row, with an optional bias as an additional unknown.
 
 use rayon::prelude::*;
 
 use super::simd::{BLOCK, Buffer, Kernels};
 use super::{Matrix, NotPositiveDefinite, solve_bordered, solve_bordered_f64};
 
-/// Rows with more cells than this are summed in chunks of this many, folded in double precision.
+/// A row with more cells than this is summed in chunks of this many cells. The chunks are added in
+/// double precision.
 pub const CHUNK: usize = 8192;
 
-/// Chunks of a long row that are summed at the same time: bounds the memory of their partial sums.
+/// Number of chunks of a long row that are summed at the same time. It bounds the memory for their
+/// partial sums.
 const CHUNKS_AT_ONCE: usize = 16;
 
-/// Below this share of its value at zero the minimum has lost its digits to cancellation.
+/// A minimum below this share of the objective at zero has lost its digits to cancellation.
 const LEFT_OVER: f64 = 1e-2;
 
-/// Sets the sums of some cells: positions, weights and targets.
+/// A function that sets the sums to those of some cells: indices, weights and targets.
 type Set<'s> = dyn Fn(&mut NormalEquations, &[u32], Option<&[f32]>, &[f32]) + Sync + 's;
 
-/// The solution of one row's system, beside its vector.
+/// The solution of one row's system, except its vector.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Solution {
-    /// The bias; 0 where none is fitted.
+    /// The bias; 0 if none is fitted.
     pub bias: f32,
-    /// What the row's objective comes to at the solution, ridge and shared terms included; none where
-    /// it cannot be told from the sums (too little is left of its value at zero).
+    /// The row's objective at the solution or draw, including the ridge and shared terms. It is
+    /// `None` if too little of the value at zero is left to compute it from the sums.
     pub minimum: Option<f64>,
 }
 
 impl Solution {
-    /// The objective's value at zero less what the solution explains, `2 g·x − x·A x`.
+    /// Creates a solution from the objective at zero and the part that the solution explains,
+    /// `2 g·x − x·A x`. The minimum is their difference.
     #[must_use]
     pub fn new(bias: f32, at_zero: f64, explained: f64) -> Self {
         let minimum = at_zero - explained;
@@ -36,14 +39,17 @@ impl Solution {
     }
 }
 
-/// The system of one row, `[A a; aᵀ d] [x; b] = [g; h]`:
+/// The system of one row, `[A a; aᵀ d] [x; b] = [g; h]`.
 ///
-/// - `A = Σ w y yᵀ` (`rank x rank`, upper triangle), `a = Σ w y`, `d = Σ w`;
-/// - `g = Σ t y`, `h = Σ t`, and the objective's value at zero, for the value of the minimum;
+/// With the fixed side's vector `y`, the weight `w` and the weighted target `t` of every cell of
+/// the row, it contains
 ///
-/// over the row's cells, `y` the fixed side's vector, `w` the weight, `t` the weighted target.
-/// Without a bias only `A x = g` is used. The border is eliminated by its Schur complement, so that
-/// the matrix stays `rank x rank`.
+/// - `A = Σ w y yᵀ` (`rank x rank`, upper triangle), `a = Σ w y` and `d = Σ w`;
+/// - `g = Σ t y` and `h = Σ t`;
+/// - the objective at zero, from which the minimum is computed.
+///
+/// Without a bias only `A x = g` is used. The border is eliminated by its Schur complement, so the
+/// matrix stays `rank x rank`.
 #[derive(Debug, Clone)]
 pub struct NormalEquations {
     pub(super) rank: usize,
@@ -57,7 +63,7 @@ pub struct NormalEquations {
 }
 
 impl NormalEquations {
-    /// Room for systems of `rank` unknowns and a bias.
+    /// Allocates a system of `rank` unknowns and a bias, with all sums zero.
     #[must_use]
     pub fn new(rank: usize) -> Self {
         let n = rank.next_multiple_of(BLOCK);
@@ -73,26 +79,26 @@ impl NormalEquations {
         }
     }
 
-    /// The identity with a right-hand side of zeros.
+    /// The identity matrix with a right-hand side of zeros.
     pub(super) fn identity(rank: usize) -> Self {
         let mut system = Self::new(rank);
         system.add_ridge(1.0, 1.0);
         system
     }
 
-    /// Number of unknowns without the bias.
+    /// Number of unknowns, without the bias.
     #[must_use]
     pub const fn rank(&self) -> usize {
         self.rank
     }
 
-    /// Distance between two rows of the Gram matrix (`rank` rounded up to 8).
+    /// Distance between two rows of the Gram matrix: `rank` rounded up to a multiple of 8.
     #[must_use]
     pub const fn stride(&self) -> usize {
         self.n
     }
 
-    /// The Gram matrix; only its upper triangle counts.
+    /// The Gram matrix. Only its upper triangle is meaningful.
     #[must_use]
     pub fn gram(&self) -> &[f32] {
         &self.gram
@@ -108,13 +114,15 @@ impl NormalEquations {
         self.at_zero = 0.0;
     }
 
-    /// Tells what the row's objective is where vector and bias are zero.
+    /// Sets the row's objective at the point where vector and bias are zero.
     pub const fn set_at_zero(&mut self, value: f64) {
         self.at_zero = value;
     }
 
-    /// Replaces the sums by those of some cells, as [`NormalEquations::reset`] and then
-    /// [`NormalEquations::accumulate`] would, without writing the zeros first.
+    /// Replaces the sums by those of some cells.
+    ///
+    /// The result is the same as after [`NormalEquations::reset`] and
+    /// [`NormalEquations::accumulate`], but the zeros are not written first.
     pub fn set(
         &mut self,
         kernels: Kernels,
@@ -127,9 +135,12 @@ impl NormalEquations {
         self.add(kernels, fixed, rows, weights, targets, true);
     }
 
-    /// Adds the cells of one row: the vectors `indices` of `fixed`, their weights (1 where absent)
-    /// and weighted targets. At most [`CHUNK`] cells keep single precision honest. The vectors
-    /// `following` are not added but fetched ahead, for the next call.
+    /// Adds the cells of one row: the vectors `indices` of `fixed`, their weights and weighted
+    /// targets.
+    ///
+    /// `rows` is `(indices, following)`. Without `weights` every weight is 1. Pass at most
+    /// [`CHUNK`] cells per call, because longer sums in single precision lose accuracy. The vectors
+    /// `following` are not added: they are prefetched for the next call.
     pub fn accumulate(
         &mut self,
         kernels: Kernels,
@@ -159,8 +170,10 @@ impl NormalEquations {
         self.target += sum(targets, |t| t);
     }
 
-    /// Replaces the sums by those of any number of cells: more than [`CHUNK`] are summed in chunks of
-    /// fixed length, in parallel, and folded in their order in double precision.
+    /// Replaces the sums by those of any number of cells.
+    ///
+    /// More than [`CHUNK`] cells are summed in parallel, in chunks of fixed length. The chunks are
+    /// added in order and in double precision.
     pub fn set_all(
         &mut self,
         kernels: Kernels,
@@ -174,7 +187,7 @@ impl NormalEquations {
         });
     }
 
-    /// Sets the sums at once, or of many cells in chunks.
+    /// Sets the sums in one step, or in chunks if there are more than [`CHUNK`] cells.
     fn set_chunked(
         &mut self,
         indices: &[u32],
@@ -202,7 +215,7 @@ impl NormalEquations {
         }
     }
 
-    /// Adds several parts to these sums, in double precision, in their order.
+    /// Adds several parts to these sums, in order and in double precision.
     fn fold(&mut self, parts: &[Self]) {
         fn fold_into(
             sum: &mut [f32],
@@ -221,8 +234,9 @@ impl NormalEquations {
         self.target += parts.iter().map(|p| p.target).sum::<f64>();
     }
 
-    /// Replaces the sums by those over some columns of `fixed`, as many as the rank, from `first` on; many
-    /// cells as in [`NormalEquations::set_all`].
+    /// Replaces the sums by those over `rank` columns of `fixed`, starting at column `first`.
+    ///
+    /// More than [`CHUNK`] cells are summed in chunks, as in [`NormalEquations::set_all`].
     pub fn set_columns(
         &mut self,
         kernels: Kernels,
@@ -237,7 +251,7 @@ impl NormalEquations {
                 let (columns, rows) = (first..first + part.rank, (indices, &[][..]));
                 kernels.accumulate_columns(fixed, columns, rows, weights, targets, sums, true);
             }
-            // What lies beside the columns is none of theirs.
+            // Clears the padding, which may contain sums over adjacent columns of `fixed`.
             part.rhs[part.rank..].fill(0.0);
             part.sums[part.rank..].fill(0.0);
             part.weight = weights.map_or(indices.len() as f64, |weights| sum(weights, |w| w));
@@ -246,7 +260,7 @@ impl NormalEquations {
         });
     }
 
-    /// Adds a symmetric matrix's entries: its rows and columns from `first` on.
+    /// Adds the `rank x rank` block of a symmetric matrix that starts at row and column `first`.
     pub fn add_matrix(&mut self, matrix: &Matrix, first: usize) {
         for i in 0..self.rank {
             let row = &matrix.row(first + i)[first..first + self.rank];
@@ -256,7 +270,7 @@ impl NormalEquations {
         }
     }
 
-    /// Adds to the right-hand side, the bias's last.
+    /// Adds `rhs` to the right-hand side, and `target` to the bias's entry of it.
     pub fn add_right(&mut self, rhs: &[f32], target: f64) {
         for (sum, &value) in self.rhs.iter_mut().zip(rhs) {
             *sum += value;
@@ -264,19 +278,19 @@ impl NormalEquations {
         self.target += target;
     }
 
-    /// `Σ w y`.
+    /// The vector `Σ w y`.
     #[must_use]
     pub fn sums(&self) -> &[f32] {
         &self.sums[..self.rank]
     }
 
-    /// The right-hand side.
+    /// The right-hand side, without the bias's entry.
     #[must_use]
     pub fn right(&self) -> &[f32] {
         &self.rhs[..self.rank]
     }
 
-    /// Writes the whole symmetric matrix of the vector's unknowns, `rank x rank`.
+    /// Writes both triangles of the `rank x rank` Gram matrix.
     pub fn write_symmetric(&self, matrix: &mut Matrix) {
         for i in 0..self.rank {
             for j in i..self.rank {
@@ -287,7 +301,7 @@ impl NormalEquations {
         }
     }
 
-    /// Adds another system of the same rank (its value at zero excepted).
+    /// Adds another system of the same rank, except its objective at zero.
     pub fn add_system(&mut self, other: &Self) {
         let add = |to: &mut [f32], from: &[f32]| {
             for (sum, &value) in to.iter_mut().zip(from) {
@@ -301,13 +315,13 @@ impl NormalEquations {
         self.target += other.target;
     }
 
-    /// Forgets the bias's sums.
+    /// Sets the bias's sums to zero.
     pub fn without_bias(&mut self) {
         self.sums.fill(0.0);
         (self.weight, self.target) = (0.0, 0.0);
     }
 
-    /// Multiplies every sum by `factor`.
+    /// Multiplies every sum by `factor`. The objective at zero stays the same.
     pub fn scale(&mut self, factor: f64) {
         for values in [&mut self.gram[..], &mut self.rhs[..], &mut self.sums[..]] {
             for value in values {
@@ -318,7 +332,10 @@ impl NormalEquations {
         self.target *= factor;
     }
 
-    /// `x̃·A x̃ − 2 g·x̃` for the vector and bias: the objective less its value at zero.
+    /// The objective at the vector and bias, minus the objective at zero.
+    ///
+    /// This is `x̃·Ã x̃ − 2 g̃·x̃` with `x̃ = [x; b]` and the bordered matrix and
+    /// right-hand side.
     #[must_use]
     pub fn value(&self, x: &[f32], bias: f32) -> f64 {
         let b = f64::from(bias);
@@ -343,10 +360,11 @@ impl NormalEquations {
         self.weight += bias_ridge;
     }
 
-    /// Solves for the vector (written to `x`) and, if `with_bias`, the bias. The sums are used up.
+    /// Solves for the vector (written to `x`) and, with `with_bias`, the bias. Overwrites the sums.
     ///
     /// # Errors
-    /// [`NotPositiveDefinite`]; the caller may then try [`NormalEquations::solve_f64`] on fresh sums.
+    /// [`NotPositiveDefinite`]. The caller may then try [`NormalEquations::solve_f64`] on fresh
+    /// sums.
     pub fn solve(
         &mut self,
         kernels: Kernels,
@@ -356,9 +374,11 @@ impl NormalEquations {
         solve_bordered(self, kernels, with_bias, None, x)
     }
 
-    /// Draws the vector (written to `x`) and, if `with_bias`, the bias from the normal distribution
-    /// around the solution, from independent draws of variance `σ²` (one per unknown, the bias's last):
-    /// its covariance is `σ²` times the inverse of the matrix. The sums are used up.
+    /// Draws the vector (written to `x`) and, with `with_bias`, the bias. Overwrites the sums.
+    ///
+    /// The draw comes from the normal distribution around the solution whose covariance is `σ²`
+    /// times the inverse of the matrix. `noise` holds one independent draw of variance `σ²` per
+    /// unknown, with the bias's last.
     ///
     /// # Errors
     /// As [`NormalEquations::solve`].
@@ -372,7 +392,7 @@ impl NormalEquations {
         solve_bordered(self, kernels, with_bias, Some(noise), x)
     }
 
-    /// [`NormalEquations::draw`] in double precision, without using up the sums.
+    /// [`NormalEquations::draw`] in double precision, without overwriting the sums.
     ///
     /// # Errors
     /// As [`NormalEquations::solve_f64`].
@@ -385,10 +405,10 @@ impl NormalEquations {
         solve_bordered_f64(self, with_bias, Some(noise), x)
     }
 
-    /// [`NormalEquations::solve`] in double precision, without using up the sums.
+    /// [`NormalEquations::solve`] in double precision, without overwriting the sums.
     ///
     /// # Errors
-    /// [`NotPositiveDefinite`] if even double precision finds a pivot that is not positive.
+    /// [`NotPositiveDefinite`] if a pivot is not positive and finite even in double precision.
     pub fn solve_f64(
         &self,
         with_bias: bool,
@@ -398,7 +418,9 @@ impl NormalEquations {
     }
 }
 
-/// `Σ of(v)` in double precision, in eight lanes: one alone would wait for each addition.
+/// Computes `Σ of(v)` in double precision.
+///
+/// It uses eight lanes, because a single accumulator would wait for each addition.
 #[must_use]
 pub fn sum(values: &[f32], of: impl Fn(f64) -> f64) -> f64 {
     let mut lanes = [0.0; 8];

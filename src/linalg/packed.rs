@@ -1,13 +1,14 @@
-//! Systems packed into one row of numbers, so that sums of them are sums of rows.
+//! Systems packed into one row of numbers, so that a sum of systems is a sum of rows.
 
 use super::NormalEquations;
 use super::simd::BLOCK;
 
 impl NormalEquations {
-    /// Numbers that [`NormalEquations::pack`] writes.
+    /// Number of values that [`NormalEquations::pack`] writes.
     #[must_use]
     pub const fn packed_len(&self) -> usize {
-        // Blocks of rows, each from its first column on, and the right-hand side.
+        // Every row is stored from the first column of its diagonal block on. The right-hand side
+        // follows.
         let blocks = self.n / BLOCK;
         BLOCK * BLOCK * blocks * (blocks + 1) / 2 + self.n
     }
@@ -28,7 +29,7 @@ impl NormalEquations {
         put(&self.rhs[..self.n]);
     }
 
-    /// Adds what [`NormalEquations::pack`] wrote, or a sum of such.
+    /// Adds values that [`NormalEquations::pack`] wrote, or a sum of such values.
     ///
     /// # Panics
     /// If `packed` is shorter than [`NormalEquations::packed_len`].

@@ -3,22 +3,25 @@
 use super::Matrix;
 use super::simd::{Buffer, Kernels, PANEL};
 
-/// Items ready to be scored: their vectors, entry by entry for [`PANEL`] items at a time, and a bias each.
+/// Items packed for scoring, with one bias each.
+///
+/// Items are stored in panels of [`PANEL`]. Each panel stores the first entry of all its vectors,
+/// then the second entry of all of them, and so on.
 #[derive(Debug, Clone)]
 pub struct Panels {
     items: usize,
     rank: usize,
     entries: Buffer,
-    /// Of the items, then minus infinity up to whole panels.
+    /// The items' biases, followed by minus infinity up to the end of the last panel.
     biases: Buffer,
 }
 
 impl Panels {
-    /// Packs the rows `items` of `vectors`, in that order, with their biases.
+    /// Packs the rows `items` of `vectors` in that order, with their biases.
     #[must_use]
     pub fn new(vectors: &Matrix, biases: &[f32], items: &[u32]) -> Self {
         let (rank, width) = (vectors.cols(), items.len().next_multiple_of(PANEL));
-        // From cache lines on: a vector across two lines takes two loads.
+        // Buffers start on a cache line: a vector that straddles two lines needs two loads.
         let mut entries = Buffer::zeros(width * rank);
         let mut packed = Buffer::zeros(width);
         packed.fill(f32::NEG_INFINITY);
@@ -44,13 +47,15 @@ impl Panels {
         self.items == 0
     }
 
-    /// Number of items with those that fill the last panel.
+    /// Number of items, including the padding of the last panel.
     #[must_use]
     pub fn padded(&self) -> usize {
         self.biases.len()
     }
 
-    /// Scores of rows of `users` against the items from `first` on, `count` of them; both whole panels.
+    /// Scores the rows of `users` against `count` items, starting at position `first`.
+    ///
+    /// `first` and `count` are multiples of [`PANEL`].
     ///
     /// # Panics
     /// If a length does not fit.
@@ -65,7 +70,7 @@ impl Panels {
         kernels.scores(users, rows, entries, &self.biases[first..][..count], out);
     }
 
-    /// The score of one item, bit for bit as [`Panels::score`] gives it.
+    /// The score of the item at position `item`, bit-identical to that of [`Panels::score`].
     ///
     /// # Panics
     /// If there is no such row or item.
@@ -78,7 +83,7 @@ impl Panels {
     }
 }
 
-/// A score and whose it is.
+/// An item and its score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
     /// Position of the item.
@@ -87,40 +92,44 @@ pub struct Scored {
     pub score: f32,
 }
 
-/// The best `k` of scores that come in any order: higher scores first, equal ones by position. Scores of
-/// minus infinity are never taken.
+/// The best `k` scores, offered in any order.
+///
+/// Higher scores come first, and equal scores are ordered by position. Scores of minus infinity are
+/// never selected.
 #[derive(Debug, Clone)]
 pub struct Selection {
     k: usize,
-    /// Below what nothing can be among the best any more.
+    /// Lower scores can no longer be among the best.
     threshold: f32,
     candidates: Vec<Scored>,
     found: Vec<u32>,
 }
 
-/// Below every threshold, and above what is never taken.
+/// The initial threshold: the lowest finite score, so minus infinity never reaches it.
 const OPEN: f32 = f32::MIN;
 
 impl Selection {
-    /// An empty selection of at most `k`.
+    /// Creates an empty selection of at most `k` scores.
     #[must_use]
     pub const fn new(k: usize) -> Self {
         Self { k, threshold: OPEN, candidates: Vec::new(), found: Vec::new() }
     }
 
-    /// What a score must be at least to be among the best still; infinite where none are wanted.
+    /// The lowest score that can still be among the best; infinity if `k` is 0.
     #[must_use]
     pub const fn threshold(&self) -> f32 {
         if self.k == 0 { f32::INFINITY } else { self.threshold }
     }
 
-    /// Takes the scores of the positions `items`; scores beyond these belong to nobody and are minus
+    /// Offers the scores of the items at positions `items`.
+    ///
+    /// `scores` may be longer than `items`. The extra scores belong to no item and must be minus
     /// infinity.
     pub fn offer(&mut self, kernels: Kernels, items: &[u32], scores: &[f32]) {
         if self.k == 0 {
             return;
         }
-        // In short stretches, so that the threshold rises while they are read.
+        // Short stretches let the threshold rise between them.
         for (stretch, scores) in scores.chunks(16 * PANEL).enumerate() {
             self.found.clear();
             kernels.at_least(scores, self.threshold, &mut self.found);
@@ -134,14 +143,14 @@ impl Selection {
         }
     }
 
-    /// Raises the threshold where that is worth its while.
+    /// Raises the threshold if there are more than `1.5 k` candidates.
     pub fn settle(&mut self) {
         if self.candidates.len() > self.k + self.k / 2 {
             self.shrink();
         }
     }
 
-    /// Keeps the best `k`, and raises the threshold to the last of them.
+    /// Keeps the best `k` and raises the threshold to the last of them.
     fn shrink(&mut self) {
         if self.k > 0 && self.candidates.len() > self.k {
             let (_, last, _) = self.candidates.select_nth_unstable_by(self.k - 1, better);
@@ -150,7 +159,7 @@ impl Selection {
         }
     }
 
-    /// The best, best first; the selection is empty afterwards.
+    /// Returns the best scores, best first, and empties the selection.
     pub fn take(&mut self) -> Vec<Scored> {
         self.shrink();
         self.threshold = OPEN;
@@ -170,7 +179,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Few different scores, so that most are ties.
+        /// There are few distinct scores, so most of them are ties.
         #[test]
         fn the_selection_equals_a_sort(
             scores in proptest::collection::vec((-3_i8..4).prop_map(f32::from), 0..1500),
@@ -179,10 +188,10 @@ mod tests {
         ) {
             let kernels = Kernels::detect();
             let mut selection = Selection::new(k);
-            // Blocks come last first: the order does not matter.
+            // The last block comes first, because the order must not matter.
             let positions: Vec<u32> = (0..scores.len() as u32).collect();
             for (scores, items) in scores.chunks(block).zip(positions.chunks(block)).rev() {
-                // What is left out comes as minus infinity.
+                // Excluded scores are passed as minus infinity.
                 let shown: Vec<f32> =
                     scores.iter().map(|&s| if s == -3.0 { f32::NEG_INFINITY } else { s }).collect();
                 selection.offer(kernels, items, &shown);
@@ -210,7 +219,7 @@ mod tests {
         let users = Matrix::from_rows(1, 2, &[1.0, 10.0]);
         let mut out = vec![0.0; 64];
         panels.score(Kernels::detect(), (&users, &[0]), (0, 64), &mut out);
-        // Item 38 comes second: 19 + 76 + 770.
+        // Item 38 is second: its score is 19 + 76 + 770.
         assert_eq!(out[1], 865.0);
         assert_eq!(panels.score_of(Kernels::detect(), &users, 0, 1), 865.0);
         assert!(out[40..].iter().all(|s| *s == f32::NEG_INFINITY));

@@ -104,7 +104,7 @@ impl IdColumn {
         let Some(text) = self.text else { return dense_ints(self.axis, self.ints) };
         if let (IdType::Auto, Some(integers)) = (self.kind, self.typed_int) {
             let texts = self.first_text.unwrap_or_default();
-            return Err(Error::MixedIds { side: self.axis.name(), integers, texts });
+            return Err(Error::MixedIds { axis: self.axis, integers, texts });
         }
         let mut ids: Vec<(Box<str>, u32)> = text.codes_of.into_iter().collect();
         ids.par_sort_unstable();
@@ -250,6 +250,6 @@ mod tests {
         column.typed(Path::new("b.parquet"), false);
         column.note(Path::new("b.parquet"), &text(&["x"])).expect("fits");
         column.push(text(&["x"])).expect("fits");
-        assert!(matches!(column.finish(), Err(Error::MixedIds { side: "item", .. })));
+        assert!(matches!(column.finish(), Err(Error::MixedIds { axis: Axis::Item, .. })));
     }
 }

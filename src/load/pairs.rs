@@ -71,8 +71,8 @@ impl Pairs {
 
     /// Positions of the users and items among a model's ids.
     #[must_use]
-    pub fn positions(&self, users: &Ids, items: &Ids) -> (Vec<Option<usize>>, Vec<Option<usize>>) {
-        (positions(&self.users, users), positions(&self.items, items))
+    pub fn positions(&self, ids: crate::pair::Pair<&Ids>) -> crate::pair::Pair<Vec<Option<usize>>> {
+        crate::pair::Pair::new(positions(&self.users, ids.users), positions(&self.items, ids.items))
     }
 
     /// The two columns; canonical integers from text files become integers.

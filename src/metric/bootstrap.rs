@@ -1,4 +1,4 @@
-//! How sure an RMSE is: bootstrap over users.
+//! Confidence interval of an RMSE, by a bootstrap over users.
 
 use rand::RngExt;
 use rayon::prelude::*;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::RatingErrors;
 use crate::rng::{Stream, generator};
 
-/// Resamples drawn.
+/// Number of resamples.
 const RESAMPLES: u32 = 1000;
 
 /// A confidence interval.
@@ -19,9 +19,11 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The percentile interval of 95 % for the RMSE over all users' cells: 1000 times, as many users as there
-/// are are drawn with replacement, each with all its cells (Efron 1979; the cells of one user are not
-/// independent, so that users are drawn, as in Field, Welsh 2007). None with fewer than two users.
+/// The 95 % percentile interval of the RMSE over the cells of all users.
+///
+/// Each of the 1000 resamples draws as many users as there are, with replacement and with all their
+/// cells (Efron 1979). It draws users because the cells of one user are not independent (Field,
+/// Welsh 2007). `None` with fewer than two users.
 #[must_use]
 pub fn bootstrap_rmse(per_user: &[RatingErrors], seed: u64) -> Option<Interval> {
     if per_user.len() < 2 {
@@ -50,14 +52,14 @@ mod tests {
 
     #[test]
     fn the_interval_is_that_of_the_normal_approximation() {
-        // Mean squared errors of users: 1 or 3, equally often; RMSE is sqrt(2).
+        // Half of the users have a mean squared error of 1 and half of 3, so the RMSE is sqrt(2).
         let user = |n: u32| {
             let squared = if n.is_multiple_of(2) { 10.0 } else { 30.0 };
             RatingErrors { count: 10, squared, absolute: 0.0 }
         };
         let users: Vec<RatingErrors> = (0..1000).map(user).collect();
         let found = bootstrap_rmse(&users, 1).expect("enough users");
-        // The mean of 1000 values of deviation 1 has deviation 0.0316; 1.96 of them about 2.
+        // The mean of 1000 values of deviation 1 has deviation 0.0316; 1.96 times that is 0.062.
         let (low, high) = ((2.0_f64 - 0.062).sqrt(), (2.0_f64 + 0.062).sqrt());
         assert!((found.low - low).abs() < 0.004 && (found.high - high).abs() < 0.004, "{found:?}");
         assert_eq!(found, bootstrap_rmse(&users, 1).expect("the same"));

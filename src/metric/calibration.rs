@@ -1,6 +1,6 @@
-//! Calibration: whether predictions spread as far as ratings do.
+//! Calibration: whether predictions spread as widely as ratings.
 
-/// Sums over predictions and the ratings they are of, in double precision.
+/// Sums over pairs of a prediction and its rating, in double precision.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Calibration {
     count: f64,
@@ -22,9 +22,11 @@ impl Calibration {
         self.products += step * (rated - self.rated);
     }
 
-    /// The slope of the least-squares line of ratings on predictions, `cov(r, r̂) / var(r̂)`: 1 is
-    /// calibrated, below 1 predictions are too far apart (overfitted), above 1 too close together
-    /// (Miller, Hui, Tierney 1991, for probabilities Cox 1958). None where all predictions are equal.
+    /// The slope of the least-squares line of ratings on predictions, `cov(r, r̂) / var(r̂)`.
+    ///
+    /// At 1 predictions are calibrated. Below 1 they are too far apart (overfitted), above 1 too
+    /// close together (Miller, Hui, Tierney 1991; for probabilities Cox 1958). `None` if all
+    /// predictions are equal.
     #[must_use]
     pub fn slope(&self) -> Option<f64> {
         (self.squares > 0.0).then(|| self.products / self.squares)
@@ -40,7 +42,7 @@ mod tests {
         let mut calibration = Calibration::default();
         for x in 0..50 {
             let x = 1e6 + f64::from(x);
-            // Residuals that are orthogonal to 1 and x: pairs of equal and opposite ones.
+            // The residuals are orthogonal to 1 and x: they are pairs of opposite values.
             calibration.push(x, 3.0 + 0.75 * x + 0.5);
             calibration.push(x, 3.0 + 0.75 * x - 0.5);
         }

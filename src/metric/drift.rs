@@ -1,28 +1,28 @@
-//! How far a set of values has moved from another.
+//! Measures how far a set of values has drifted from an earlier set.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Values of one number, or of one range of numbers.
+/// The count of one distinct value, or of one range of values.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
-    /// The number, or the lower end of the range.
+    /// The value, or the lower end of the range.
     pub from: f32,
-    /// The number, or the upper end of the range.
+    /// The value, or the upper end of the range.
     pub to: f32,
-    /// Values.
+    /// Number of values.
     pub count: u64,
 }
 
-/// Counts per number where there are at most this many, else per tenth of the range.
+/// Up to this many distinct values, each value has its own bin.
 const EXACT: usize = 20;
 
-/// Counts per number where there are at most 20 of them, else per tenth of the range.
+/// Counts each distinct value if there are at most 20, otherwise each tenth of the range.
 #[must_use]
 pub fn histogram(values: impl Iterator<Item = f32> + Clone) -> Vec<Bin> {
     let mut exact: BTreeMap<u32, u64> = BTreeMap::new();
-    // Bits of floats, flipped so that they sort as the numbers do.
+    // The bits of a float, flipped so that they sort as the numbers do.
     let order = |v: f32| if v.is_sign_negative() { !v.to_bits() } else { v.to_bits() | 1 << 31 };
     let number = |b: u32| f32::from_bits(if b >> 31 == 1 { b & !(1 << 31) } else { !b });
     for value in values.clone() {
@@ -49,15 +49,17 @@ pub fn histogram(values: impl Iterator<Item = f32> + Clone) -> Vec<Bin> {
     bins
 }
 
-/// The population stability index of values against an earlier histogram of theirs,
-/// `Σ (p − q) ln(p / q)` over the shares `p` of the values and `q` of the histogram in its bins (Siddiqi
-/// 2006): below 0.1 is taken for no change, above 0.25 for a large one. Values outside all bins count in
-/// a bin of their own; a share of nothing counts as half a value. None without values on either side.
+/// The population stability index of values against an earlier histogram.
+///
+/// The index is `Σ (p − q) ln(p / q)` over the bins, with shares `p` of the values and `q` of the
+/// histogram (Siddiqi 2006). By convention, an index below 0.1 means no change and one above 0.25 a
+/// large change. Values outside all bins form a bin of their own. An empty share counts as half a
+/// value. `None` if either side has no values.
 #[must_use]
 pub fn stability_index(bins: &[Bin], values: impl Iterator<Item = f32>) -> Option<f64> {
     let mut counts = vec![0_u64; bins.len() + 1];
     for value in values {
-        // Ranges include their lower end; the last one, and single numbers, both ends.
+        // A range includes its lower end. The last range, and a single number, include both ends.
         let inside = |(at, bin): (usize, &Bin)| {
             let last = at + 1 == bins.len() || bin.from == bin.to;
             value >= bin.from && (value < bin.to || (last && value <= bin.to))
@@ -103,12 +105,12 @@ mod tests {
         let moved = stability_index(&bins, [1.0, 1.0, 1.0, 2.0].into_iter());
         let want = 0.25 * 1.5_f64.ln() - 0.25 * 0.5_f64.ln();
         assert!(moved.is_some_and(|index| (index - want).abs() < 1e-12));
-        // What was never there before counts, and what is gone.
+        // Values that are new count, and so do values that no longer occur.
         let strange = stability_index(&bins, std::iter::repeat_n(10.0, 100));
         assert!(strange.is_some_and(|index| index > 5.0), "{strange:?}");
         assert_eq!(stability_index(&bins, std::iter::empty()), None);
         assert_eq!(stability_index(&[], [1.0].into_iter()), None);
-        // Of ranges every value is in one: the same values are no change.
+        // With ranges, every value lies in a bin, so the same values mean no change.
         let values = || (0..1000).map(|v| v as f32 * 0.37);
         let index = stability_index(&histogram(values()), values());
         assert!(index.is_some_and(|index| index < 1e-3), "{index:?}");

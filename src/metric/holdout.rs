@@ -7,7 +7,7 @@ use crate::linalg::simd::Kernels;
 use crate::model::Scorer;
 use crate::ratings::{CELLS_PER_CHUNK, Cell, Known};
 
-/// Cells per task: fixed, so that sums do not depend on threads.
+/// Cells per task. The number is fixed so that sums do not depend on the number of threads.
 const CHUNK: usize = CELLS_PER_CHUNK / 16;
 
 /// Errors on held-out cells.
@@ -15,7 +15,7 @@ const CHUNK: usize = CELLS_PER_CHUNK / 16;
 pub struct HoldoutErrors {
     /// Predictions clipped to the range of the training ratings; cold cells included.
     pub clipped: RatingErrors,
-    /// Predictions as they are; cold cells included.
+    /// Predictions without clipping; cold cells included.
     pub raw: RatingErrors,
     /// Clipped predictions of the cells whose user and item both have training ratings.
     pub warm: RatingErrors,
@@ -29,15 +29,16 @@ impl HoldoutErrors {
     }
 }
 
-/// Scores held-out cells; those whose user or item is cold fall back as [`Scorer::score`] says.
+/// Errors on held-out cells. For a cold user or item, the prediction falls back as
+/// [`Scorer::score`] describes.
 #[must_use]
 pub fn holdout_errors(scorer: &Scorer<'_>, training: Known<'_>, cells: &[Cell]) -> HoldoutErrors {
     let kernels = Kernels::detect();
     errors_of(scorer, training, cells, |_, user, item| scorer.score(kernels, user, item))
 }
 
-/// Errors of the predictions that `predict` gives for the position of a cell, its user and its item
-/// (none where it is cold); `scorer` clips them.
+/// Errors of the predictions from `predict`, clipped by `scorer`. `predict` receives the position
+/// of a cell, its user and its item; a cold user or item is `None`.
 pub(super) fn errors_of(
     scorer: &Scorer<'_>,
     training: Known<'_>,

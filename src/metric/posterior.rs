@@ -1,4 +1,4 @@
-//! Predictions averaged over samples of the posterior, and how far they lie from held-out ratings.
+//! Averages predictions over samples of the posterior, and compares them with held-out ratings.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use crate::linalg::simd::Kernels;
 use crate::model::Scorer;
 use crate::ratings::{Cell, Known};
 
-/// Half-widths, in standard deviations, of the central intervals that hold 50 and 90 % of a normal
-/// distribution.
+/// Half-width of the central interval that holds 50 % (`HALF`) or 90 % (`NINE_TENTHS`) of a normal
+/// distribution, in standard deviations.
 const HALF: f64 = 0.674_489_750_196_082;
 const NINE_TENTHS: f64 = 1.644_853_626_951_472;
 
@@ -22,31 +22,33 @@ pub struct PosteriorMean<'a> {
     cells: Cow<'a, [Cell]>,
     /// Sum and sum of squares of the predictions of each cell.
     sums: Vec<(f64, f64)>,
-    /// Sum of the squares of the noise's deviation.
+    /// Sum of the squared standard deviations of the noise.
     noise: f64,
     samples: f64,
 }
 
-/// How well intervals are calibrated: shares of the held-out ratings whose user and item both have
-/// training ratings inside the central predictive intervals of 50 and of 90 %. Ratings are steps and bounded, the intervals normal, so that the shares
-/// need not be exact.
+/// The calibration of predictive intervals.
+///
+/// It holds the shares of held-out ratings that lie inside the central predictive intervals of 50 %
+/// and 90 %. Only ratings whose user and item both have training ratings count. Ratings are
+/// discrete and bounded but the intervals are normal, so the shares need not be exact.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Coverage {
-    /// Of the 50 % interval.
+    /// Share inside the 50 % interval.
     pub half: f64,
-    /// Of the 90 % interval.
+    /// Share inside the 90 % interval.
     pub nine_tenths: f64,
 }
 
 impl<'a> PosteriorMean<'a> {
-    /// No samples yet.
+    /// Creates a mean without samples.
     #[must_use]
     pub fn new(training: Known<'a>, cells: &'a [Cell]) -> Self {
         let sums = vec![(0.0, 0.0); cells.len()];
         Self { training, cells: Cow::Borrowed(cells), sums, noise: 0.0, samples: 0.0 }
     }
 
-    /// Forgets all samples, and keeps at most so many cells, evenly spread.
+    /// Removes all samples and keeps at most `most` cells, evenly spread.
     pub fn thin(&mut self, most: usize) {
         if self.cells.len() > most {
             let step = self.cells.len().div_ceil(most);
@@ -56,7 +58,7 @@ impl<'a> PosteriorMean<'a> {
         (self.noise, self.samples) = (0.0, 0.0);
     }
 
-    /// Adds the predictions of one sample, whose noise has the given deviation.
+    /// Adds the predictions of one sample whose noise has the standard deviation `noise`.
     pub fn add(&mut self, scorer: &Scorer<'_>, noise: f64) {
         let (kernels, training) = (Kernels::detect(), self.training);
         self.sums.par_iter_mut().zip(&*self.cells).for_each(|((sum, squares), cell)| {
@@ -69,8 +71,8 @@ impl<'a> PosteriorMean<'a> {
         self.samples += 1.0;
     }
 
-    /// Takes known means and variances, in ratings, in place of samples: none of what was added before
-    /// counts. A pair whose user or item is not known has no variance.
+    /// Replaces all samples by known means and variances, on the rating scale. A pair whose user or
+    /// item is unknown has no variance.
     pub fn set(
         &mut self,
         scorer: &Scorer<'_>,
@@ -87,7 +89,7 @@ impl<'a> PosteriorMean<'a> {
         (self.noise, self.samples) = (noise * noise, 1.0);
     }
 
-    /// What was added so far, as numbers for [`PosteriorMean::restore`]; none before the first sample.
+    /// The sums so far, as numbers for [`PosteriorMean::restore`]; `None` before the first sample.
     #[must_use]
     pub fn numbers(&self) -> Option<Vec<f64>> {
         let numbers = || {
@@ -97,7 +99,8 @@ impl<'a> PosteriorMean<'a> {
         (self.samples > 0.0).then(numbers)
     }
 
-    /// Goes on from numbers of the same cells; false, and nothing is changed, where they are of others.
+    /// Restores the numbers of [`PosteriorMean::numbers`]. Returns false and changes nothing if
+    /// they belong to another number of cells.
     #[must_use]
     pub fn restore(&mut self, numbers: &[f64]) -> bool {
         let Some((&[noise, samples], sums)) = numbers.split_first_chunk::<2>() else {
@@ -111,7 +114,7 @@ impl<'a> PosteriorMean<'a> {
         true
     }
 
-    /// Errors of the mean predictions; `scorer` clips them. All zero before the first sample.
+    /// Errors of the mean predictions, clipped by `scorer`. All zero before the first sample.
     #[must_use]
     pub fn errors(&self, scorer: &Scorer<'_>) -> HoldoutErrors {
         if self.samples == 0.0 {
@@ -121,8 +124,8 @@ impl<'a> PosteriorMean<'a> {
         errors_of(scorer, self.training, &self.cells, mean)
     }
 
-    /// The predictive intervals' coverage: mean and variance of the samples' predictions, and the
-    /// noise. None without such cells or samples.
+    /// Coverage of the predictive intervals, from the mean and variance of the samples' predictions
+    /// and the noise. `None` without warm cells or without samples.
     #[must_use]
     pub fn coverage(&self) -> Option<Coverage> {
         let warm = |cell: &Cell| matches!(self.training.rows(cell), (Some(_), Some(_)));
@@ -174,7 +177,8 @@ mod tests {
         // Means 3.5 and 6, the latter clipped to 5.
         assert_eq!(rmse(&errors.raw), Some(f64::midpoint(0.25, 9.0).sqrt()));
         assert_eq!(rmse(&errors.clipped), Some(f64::midpoint(0.25, 4.0).sqrt()));
-        // Deviations √(0.25 + 0.25) and √(9 + 0.25): the second rating lies 0.99 of its own away.
+        // The deviations are √(0.25 + 0.25) and √(9 + 0.25). The second rating lies 0.99 deviations
+        // away.
         let coverage = mean.coverage().expect("samples");
         assert_eq!((coverage.half, coverage.nine_tenths), (0.0, 1.0));
     }

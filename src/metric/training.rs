@@ -1,4 +1,4 @@
-//! The errors of a model on the cells it was fitted to.
+//! The errors of a model on its training cells.
 
 use rayon::prelude::*;
 
@@ -12,14 +12,14 @@ use crate::ratings::Ratings;
 pub struct TrainingErrors {
     /// Predictions clipped to the range of the training ratings.
     pub clipped: RatingErrors,
-    /// Predictions as they are.
+    /// Predictions without clipping.
     pub raw: RatingErrors,
 }
 
 /// Users scored by one task.
 const USERS_AT_ONCE: usize = 256;
 
-/// Scores every training cell, user by user; `2 k` flops a cell.
+/// Scores every training cell, user by user; `2 k` flops per cell.
 #[must_use]
 pub fn training_errors(scorer: &Scorer<'_>, ratings: &Ratings) -> TrainingErrors {
     let kernels = Kernels::detect();
@@ -36,7 +36,7 @@ pub fn training_errors(scorer: &Scorer<'_>, ratings: &Ratings) -> TrainingErrors
             sums.clipped.push(value - scorer.clip(predicted));
         }
     };
-    // In order, so that the sums do not depend on the number of threads.
+    // The parts are in order, so the sums do not depend on the number of threads.
     let parts: Vec<TrainingErrors> = (0..ratings.users().div_ceil(USERS_AT_ONCE))
         .into_par_iter()
         .map_init(Vec::new, |dots, chunk| {

@@ -1,7 +1,8 @@
-//! Vectors of one model turned so that they lie as those of another: a rotation changes no score.
+//! Rotates the vectors of one model onto those of another. A rotation changes no score.
 //!
-//! `R = argmin |X R − Y|_F` over orthogonal `R`, for the rows `X` and `Y` of the same ids: with
-//! `Xᵀ Y = U Σ Vᵀ`, `R = U Vᵀ` (Schönemann 1966, eq. 1.12). Biases are no part of it.
+//! `R = argmin |X R − Y|_F` over orthogonal `R`, where the rows of `X` and `Y` belong to the same
+//! ids. With `Xᵀ Y = U Σ Vᵀ`, the solution is `R = U Vᵀ` (Schönemann 1966, eq. 1.12). Biases take
+//! no part in it.
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -9,27 +10,28 @@ use rayon::prelude::*;
 use super::{Embedding, Factors, Neighbours, Similarity};
 use crate::linalg::{Matrix, Scored, norm};
 
-/// Rows per sum: fixed, so that the outcome does not depend on the number of threads.
+/// Rows per sum. The number is fixed so that the result does not depend on the number of threads.
 const ROWS: usize = 1024;
 
-/// Rows whose neighbours are compared, at most.
+/// At most this many rows have their neighbours compared.
 const COMPARED: usize = 1000;
 
-/// Neighbours that are compared.
+/// Number of neighbours compared per row.
 const NEIGHBOURS: usize = 10;
 
-/// Positions of the same ids in the vectors of one model and of another.
+/// Positions of the same ids in the vectors of two models.
 pub type Shared = [(u32, u32)];
 
-/// An orthogonal matrix that vectors can be turned by.
+/// An orthogonal matrix that rotates vectors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rotation {
     matrix: DMatrix<f64>,
 }
 
 impl Rotation {
-    /// The one that brings `new` nearest to `old` on the shared rows, `(row of new, row of old)`; none
-    /// without shared rows or vectors, or where numbers are not finite.
+    /// The rotation that brings `new` nearest to `old` on the shared rows,
+    /// `(row of new, row of old)`. `None` without shared rows, at rank 0, if the ranks differ, or
+    /// if a number is not finite.
     #[must_use]
     pub fn procrustes(new: &Matrix, old: &Matrix, shared: &Shared) -> Option<Self> {
         let rank = new.cols();
@@ -58,7 +60,7 @@ impl Rotation {
         Some(Self { matrix: svd.u? * svd.v_t? })
     }
 
-    /// Turns the vectors of one side.
+    /// Rotates the vectors of one side.
     pub fn turn(&self, vectors: &mut Matrix) {
         let rank = vectors.cols();
         let stride = vectors.stride().max(1);
@@ -72,7 +74,7 @@ impl Rotation {
         });
     }
 
-    /// Turns one vector in double precision.
+    /// Rotates one vector in double precision.
     pub(crate) fn turn_vector(&self, vector: &mut [f64]) {
         let before = vector.to_vec();
         for (value, turned) in vector.iter_mut().zip(self.matrix.column_iter()) {
@@ -80,14 +82,14 @@ impl Rotation {
         }
     }
 
-    /// Turns users and items alike, so that every dot product stays what it is.
+    /// Rotates users and items alike, so no dot product changes.
     pub fn turn_factors(&self, factors: &mut Factors) {
         self.turn(&mut factors.users.vectors);
         self.turn(&mut factors.items.vectors);
     }
 }
 
-/// The median of the cosines between the vectors of shared rows; rows with a zero vector have none.
+/// The median cosine between the vectors of shared rows. Rows with a zero vector are left out.
 #[must_use]
 pub fn median_cosine(new: &Matrix, old: &Matrix, shared: &Shared) -> Option<f64> {
     let cosine = |&(a, b): &(u32, u32)| {
@@ -105,8 +107,10 @@ pub fn median_cosine(new: &Matrix, old: &Matrix, shared: &Shared) -> Option<f64>
     Some(*median)
 }
 
-/// The mean share of the 10 nearest shared rows (by cosine) that a row has in both models, over at most
-/// 1000 rows, evenly spread; no rotation changes it. None with fewer than 11 shared rows.
+/// The mean share of a row's 10 nearest neighbours that both models have in common.
+///
+/// Neighbours are shared rows, compared by cosine. The mean is over at most 1000 rows, evenly
+/// spread. No rotation changes it. `None` with fewer than 11 shared rows.
 #[must_use]
 pub fn neighbour_overlap(new: &Matrix, old: &Matrix, shared: &Shared) -> Option<f64> {
     if shared.len() <= NEIGHBOURS {
@@ -140,14 +144,14 @@ mod tests {
     use super::*;
     use crate::rng::{Stream, generator};
 
-    /// Independent normal entries.
+    /// A matrix of independent normal entries.
     fn normal(rows: usize, rank: usize, number: u64) -> Matrix {
         let mut rng = generator(7, Stream::Synthetic(number));
         let values: Vec<f32> = (0..rows * rank).map(|_| StandardNormal.sample(&mut rng)).collect();
         Matrix::from_rows(rows, rank, &values)
     }
 
-    /// A rotation, and a reflection where its determinant is -1.
+    /// A rotation, or a rotation with a reflection if its determinant is -1.
     fn orthogonal(rank: usize, number: u64) -> Rotation {
         let random = normal(rank, rank, number);
         let matrix = DMatrix::from_fn(rank, rank, |i, j| f64::from(random.row(i)[j]));
@@ -159,7 +163,7 @@ mod tests {
         for number in 0..6 {
             let (rank, rows) = (5 + number as usize, 3000);
             let old = normal(rows, rank, number);
-            // The same items in another order, some of them new.
+            // The same items in another order, with some new ones.
             let shared: Vec<(u32, u32)> =
                 (0..rows as u32 - 100).map(|row| (rows as u32 - 1 - row, row)).collect();
             let mut new = normal(rows, rank, 100 + number);
@@ -187,7 +191,7 @@ mod tests {
                 assert!(change.abs() < 1e-4, "{change}");
             }
             assert_eq!(factors.items.biases, before.items.biases);
-            // Neighbours do not see rotations.
+            // A rotation does not change neighbours.
             let overlap = neighbour_overlap(&new, &old, &shared);
             assert!(overlap.is_some_and(|o| o > 0.995), "{overlap:?}");
         }

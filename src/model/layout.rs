@@ -1,15 +1,16 @@
-//! The forms in which vectors leave lacuna, so that what a reader computes ranks items as the model does.
+//! Layouts of exported vectors, and the scores that a reader computes from them.
 //!
-//! | layout | item | user | numbers | what a reader computes |
+//! | layout | item | user | width | computed by the reader |
 //! |---|---|---|---|---|
-//! | raw | `q` and a bias beside it | `p` and a bias | k | `mean + b_u + b_i + p·q` |
-//! | dot | `[q, b_i, 1]` | `[p, 1, mean + b_u]` | k + 2 | the dot product is the score |
-//! | mips | `[q, b_i, √(M² − ‖q, b_i‖²)]` | `[p, 1, 0]` | k + 2 | cosine or distance rank as the score does |
-//! | cosine | `q / ‖q‖` | `p / ‖p‖` | k | cosine between items, or between users: similarity, no scores |
+//! | raw | `q`, bias separate | `p`, bias separate | k | `mean + b_u + b_i + p·q` |
+//! | dot | `[q, b_i, 1]` | `[p, 1, mean + b_u]` | k + 2 | dot product, which is the score |
+//! | mips | `[q, b_i, √(M² − ‖q, b_i‖²)]` | `[p, 1, 0]` | k + 2 | cosine or distance: same order |
+//! | cosine | `q / ‖q‖` | `p / ‖p‖` | k | cosine within one side: similarity, no score |
 //!
-//! mips makes a search for the largest inner product one for the nearest neighbour (Bachrach, Finkelstein,
-//! Gilad-Bachrach, Katzir, Koenigstein, Nice, Paquet 2014): all item vectors have the norm `M`, so the
-//! angle to a user's vector, and the distance, fall as `p·q + b_i` rises.
+//! The layout mips turns a search for the largest inner product into a search for the nearest
+//! neighbour (Bachrach, Finkelstein, Gilad-Bachrach, Katzir, Koenigstein, Nice, Paquet 2014). All
+//! item vectors have the norm `M`, so their angle and distance to a user's vector fall as
+//! `p·q + b_i` rises.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ use super::{Embedding, Model};
 use crate::ids::Axis;
 use crate::linalg::{Matrix, norm as length};
 
-/// A form of exported vectors; see the module.
+/// A layout of exported vectors; see the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -28,14 +29,15 @@ pub enum Layout {
     Raw,
     /// Two numbers more: the plain dot product is the score. For inner-product indexes.
     Dot,
-    /// Two numbers more: cosine or distance rank items as the score does. For cosine and L2 indexes.
+    /// Two numbers more: cosine or distance rank items as the score does. For cosine and L2
+    /// indexes.
     Mips,
     /// Unit vectors of one side, biases left out: for similar items only, not for recommending.
     Cosine,
 }
 
 impl Layout {
-    /// As `--layout` takes it.
+    /// The name of the layout, as `--layout` takes it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,7 +48,7 @@ impl Layout {
         }
     }
 
-    /// Numbers of a vector of a model of rank `rank`.
+    /// Number of entries of a vector for a model of rank `rank`.
     #[must_use]
     pub const fn width(self, rank: usize) -> usize {
         match self {
@@ -55,7 +57,7 @@ impl Layout {
         }
     }
 
-    /// What a reader computes from the two sides.
+    /// The formula by which a reader computes scores from the two sides.
     #[must_use]
     pub const fn score(self) -> &'static str {
         match self {
@@ -73,7 +75,7 @@ impl Layout {
     }
 }
 
-/// How far above the largest norm `M` lies, so that later items stay below it.
+/// `M` as a multiple of the largest norm, so that later items stay below `M`.
 pub const MIPS_HEADROOM: f64 = 1.1;
 
 /// The largest norm of `[q, b_i]` over the items.
@@ -89,7 +91,8 @@ fn squared(items: &Embedding, row: usize) -> f64 {
 /// One side of a model in a layout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LaidOut {
-    /// The rows of the model that are in it, ascending: all, but for zero vectors of the layout cosine.
+    /// The rows of the model that are included, ascending. Only the layout cosine leaves out rows:
+    /// those with a zero vector.
     pub rows: Vec<u32>,
     /// One vector per row (`rows x width`).
     pub vectors: Matrix,

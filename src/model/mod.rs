@@ -1,4 +1,4 @@
-//! What training produces, and what is predicted from it.
+//! Trained models and the predictions made from them.
 
 mod align;
 mod layout;
@@ -53,7 +53,7 @@ impl Embedding {
         self.vectors.is_finite() && self.biases.iter().all(|b| b.is_finite())
     }
 
-    /// Brings vectors and biases of standardised ratings to the rating scale: `√s`, `s`.
+    /// Scales vectors by `√s` and biases by `s`, from standardised ratings to the rating scale.
     pub fn rescale(&mut self, deviation: f64) {
         self.scale(deviation.sqrt(), deviation);
     }
@@ -69,9 +69,9 @@ impl Embedding {
 /// The vectors and biases of both sides.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Factors {
-    /// Of the users.
+    /// The user factors.
     pub users: Embedding,
-    /// Of the items.
+    /// The item factors.
     pub items: Embedding,
 }
 
@@ -82,14 +82,14 @@ impl Factors {
         self.users.vectors.cols()
     }
 
-    /// Brings factors of standardised ratings to the rating scale: `√s p`, `√s q`, `s b`.
+    /// Converts factors of standardised ratings to the rating scale: `√s p`, `√s q`, `s b`.
     pub fn rescale(&mut self, deviation: f64) {
         self.users.rescale(deviation);
         self.items.rescale(deviation);
     }
 }
 
-/// What turns vectors and biases into scores: `mean + deviation (b_u + b_i + p_u · q_i)`.
+/// How vectors and biases become scores: `mean + deviation (b_u + b_i + p_u · q_i)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
     /// The mean μ of the training ratings, or 0 for a model without one.
@@ -98,15 +98,15 @@ pub struct Scale {
     pub deviation: f64,
     /// Whether biases are fitted.
     pub biases: bool,
-    /// What is predicted where nothing is known: the mean of the training ratings; 0 where scores are
-    /// preferences.
+    /// The prediction if user or item is unknown and no bias applies: the mean of the training
+    /// ratings, or 0 if scores are preferences.
     pub fallback: f64,
-    /// Smallest and largest training rating; unbounded where scores are preferences.
+    /// Smallest and largest training rating; unbounded if scores are preferences.
     pub range: (f64, f64),
 }
 
 impl Scale {
-    /// Of a model of ratings: standardised if `mean`, raw otherwise.
+    /// The scale of a rating model: standardised ratings if `mean`, raw ratings otherwise.
     #[must_use]
     pub fn ratings(moments: &Moments, mean: bool, biases: bool) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl Scale {
         }
     }
 
-    /// Of a model of preferences: dot products as they are.
+    /// The scale of a preference model: scores are the plain dot products.
     #[must_use]
     pub const fn preferences() -> Self {
         let range = (f64::NEG_INFINITY, f64::INFINITY);
@@ -132,18 +132,19 @@ impl Scale {
     }
 }
 
-/// Predicts by factors on a scale.
+/// Predicts from factors on a scale.
 #[derive(Debug, Clone, Copy)]
 pub struct Scorer<'a> {
     /// Vectors and biases.
     pub factors: &'a Factors,
-    /// Their scale.
+    /// The scale of the factors.
     pub scale: Scale,
 }
 
 impl Scorer<'_> {
-    /// The score, not clipped. A side without training ratings is `None`: the prediction then falls
-    /// back to the mean and the known bias.
+    /// The score, not clipped. A side without training ratings is passed as `None`. The prediction
+    /// then uses the mean and the bias of the known side; without a known bias it is
+    /// [`Scale::fallback`].
     #[must_use]
     pub fn score(&self, kernels: Kernels, user: Option<usize>, item: Option<usize>) -> f64 {
         let Factors { users, items } = self.factors;
@@ -159,7 +160,7 @@ impl Scorer<'_> {
         self.scale.mean + self.scale.deviation * biases
     }
 
-    /// A prediction clipped to the range of the training ratings.
+    /// Clips a prediction to the range of the training ratings.
     #[must_use]
     pub fn clip(&self, prediction: f64) -> f64 {
         let (low, high) = self.scale.range;

@@ -1,4 +1,4 @@
-//! The rows of one side that are most like a row of the same side.
+//! Finds the nearest neighbours of a row among the rows of its own side.
 
 use rayon::prelude::*;
 
@@ -6,22 +6,23 @@ use super::{Embedding, Ranker, Scratch, USERS_PER_BLOCK, Wanted};
 use crate::linalg::simd::Kernels;
 use crate::linalg::{Scored, norm};
 
-/// What makes two rows alike.
+/// The measure of similarity between two rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Similarity {
-    /// Cosine of the angle between the vectors, from -1 to 1: the same taste, whatever the popularity.
+    /// Cosine of the angle between the vectors, from -1 to 1: the same taste, whatever the
+    /// popularity.
     #[default]
     Cosine,
     /// Dot product of the vectors: long vectors (popular items) come first.
     Dot,
 }
 
-/// Finds the rows most like others, biases left out.
+/// Finds the rows most similar to others; biases are ignored.
 #[derive(Debug, Clone)]
 pub struct Neighbours {
-    /// What is compared: of unit length for cosines, a zero vector staying zero.
+    /// The compared vectors. For cosines they have unit length; zero vectors stay zero.
     side: Embedding,
     ranker: Ranker,
     /// The candidate of a row, if it is one.
@@ -30,8 +31,8 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// Among the rows of one side. Rows with a zero vector have no cosine to anything: they are nobody's
-    /// neighbours and have none.
+    /// Searches among the rows of one side. For cosines, rows with a zero vector are left out: they
+    /// are no row's neighbours and have no neighbours themselves.
     #[must_use]
     pub fn new(side: &Embedding, similarity: Similarity) -> Self {
         let mut side =
@@ -49,8 +50,8 @@ impl Neighbours {
         Self { side, ranker, candidate_of, kernels: Kernels::detect() }
     }
 
-    /// At most `n` neighbours of each row, best first, equal ones by position; the row itself is not among
-    /// them. In parallel on the current thread pool, `2 rank` flops per pair.
+    /// At most `n` neighbours of each row, best first and equal scores by position, without the row
+    /// itself. Runs in parallel on the current thread pool; `2 rank` flops per pair.
     ///
     /// # Panics
     /// If a row does not exist.
@@ -77,7 +78,7 @@ impl Neighbours {
     }
 }
 
-/// Brings a vector to unit length; false for a zero vector.
+/// Scales a vector to unit length; false for a zero vector.
 pub(super) fn normalise(vector: &mut [f32]) -> bool {
     let factor = norm(vector).recip();
     if !factor.is_finite() {

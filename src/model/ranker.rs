@@ -1,4 +1,4 @@
-//! Ranks all candidate items for many users, as blocked products with a bounded selection.
+//! Ranks all candidate items for many users, with blocked products and a bounded selection.
 
 use rayon::prelude::*;
 
@@ -6,40 +6,42 @@ use super::Embedding;
 use crate::linalg::simd::{Kernels, PANEL};
 use crate::linalg::{Matrix, Panels, Scored, Selection, norm};
 
-/// Users that are scored together: the items' vectors are read once for all of them.
+/// Number of users that are scored together. The items' vectors are read once for all of them.
 pub const USERS_PER_BLOCK: usize = 48;
 
-/// Items that are scored together: their vectors and the block's scores stay in the cache.
+/// Number of items that are scored together. Their vectors and the block's scores stay in the
+/// cache.
 const ITEMS_PER_BLOCK: usize = 32 * PANEL;
 
-/// The candidates, ready to be scored by `b_i + p_u · q_i` (a user's own bias and the mean do not change
-/// an order).
+/// The candidates, prepared for scoring by `b_i + p_u · q_i`.
 ///
-/// Candidates are numbered from 0 in the order of their positions. Scores are bit-identical for any
-/// number of threads and any grouping of users.
+/// The user's own bias and the mean are left out, as they do not change the order. Candidates are
+/// numbered from 0 in the order of their positions. Scores are bit-identical for any number of
+/// threads and any grouping of users.
 ///
-/// Items are scored in blocks, those with large vectors and biases first. By the inequality of Cauchy and
-/// Schwarz no score of a block is above the largest `b_i + |p_u| |q_i|`: a block that cannot reach a user's
-/// list any more is not scored for that user (Teflioudi, Gemulla, Mykytiuk 2015). Lists stay exact.
+/// Items are scored in blocks. Those with large vectors and biases come first. By the
+/// Cauchy–Schwarz inequality, no score in a block exceeds the largest `b_i + |p_u| |q_i|`. A block
+/// whose upper bound cannot reach a user's list is not scored for that user (Teflioudi, Gemulla,
+/// Mykytiuk 2015). The lists are still exact.
 #[derive(Debug, Clone)]
 pub struct Ranker {
     panels: Panels,
     /// Positions of the candidates.
     items: Vec<u32>,
-    /// Candidates in the order they are scored in.
+    /// Candidates in scoring order.
     order: Vec<u32>,
-    /// The place of each candidate in that order.
+    /// The place of each candidate in the scoring order.
     place: Vec<u32>,
     bounds: Vec<Bound>,
 }
 
-/// What the scores of a block cannot be above.
+/// The data for an upper bound of the scores of a block.
 #[derive(Debug, Clone)]
 struct Bound {
-    /// Norms and biases of the items that no other item exceeds in both: `b + |p| |q|` is largest at one of
-    /// them, whatever `|p|` is.
+    /// Norms and biases of the items that no other item exceeds in both. For any `|p|`, one of them
+    /// has the largest `b + |p| |q|`.
     front: Vec<(f64, f64)>,
-    /// The largest norm and absolute bias, for rounding errors.
+    /// The largest norm and the largest absolute bias, for the rounding error.
     norm: f64,
     magnitude: f64,
 }
@@ -63,8 +65,11 @@ impl Bound {
         Self { front: points, norm, magnitude }
     }
 
-    /// For a user's vector of this norm. A sum of `rank + 1` terms in single precision errs by at most
-    /// `(rank + 1) 2⁻²⁴` of the sum of their magnitudes, to first order; twice that is allowed for.
+    /// The upper bound for a user vector of this norm.
+    ///
+    /// A sum of `rank + 1` terms in single precision has an error of at most `(rank + 1) 2⁻²⁴`
+    /// times the sum of their magnitudes, to first order. The bound allows for a little more than
+    /// twice that.
     fn score(&self, norm: f64, rank: usize) -> f64 {
         let error = (rank + 2) as f64 * f64::from(f32::EPSILON);
         let reached = self.front.iter().map(|(own, bias)| bias + norm * own);
@@ -79,32 +84,33 @@ pub fn mean_norm(vectors: &Matrix) -> f64 {
     sum / vectors.rows().max(1) as f64
 }
 
-/// What is wanted of one user.
+/// A request for one user.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// Row of the user's vector.
     pub row: u32,
     /// Candidates to leave out, ascending.
     pub excluded: &'a [u32],
-    /// Candidates, none of them left out, whose place in the order is wanted.
+    /// Candidates whose place in the order is requested; none of them is excluded.
     pub placed: &'a [u32],
 }
 
-/// What came of one user.
+/// The ranking for one user.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranked {
-    /// The best candidates, higher scores first, equal ones by position.
+    /// The best candidates: higher scores first, equal scores by position.
     pub best: Vec<Scored>,
-    /// Scores of the candidates to be placed.
+    /// Scores of the `placed` candidates.
     pub scores: Vec<f32>,
-    /// For each of them, the candidates with higher scores and with equal ones (itself included).
+    /// For each of these, the number of candidates with a higher score and with an equal score
+    /// (itself included).
     pub places: Vec<(u32, u32)>,
 }
 
 /// Memory of one worker.
 #[derive(Debug)]
 pub struct Scratch {
-    /// A row of scores per user.
+    /// One row of scores per user.
     scores: Matrix,
     selections: Vec<Selection>,
 }
@@ -116,8 +122,8 @@ impl Default for Scratch {
 }
 
 impl Ranker {
-    /// The items at `candidates` (ascending positions) of an embedding. `reach` is about the norm of a
-    /// user's vector; nothing but the speed depends on it.
+    /// Prepares the items at `candidates` (ascending positions) of an embedding. `reach` is the
+    /// approximate norm of a user vector; only the speed depends on it.
     #[must_use]
     pub fn new(items: &Embedding, candidates: Vec<u32>, reach: f64) -> Self {
         let norms: Vec<f64> =
@@ -156,9 +162,10 @@ impl Ranker {
         self.items[candidate as usize]
     }
 
-    /// The best `k` candidates of at most [`USERS_PER_BLOCK`] rows of `users`, and the places asked for.
+    /// The best `k` candidates of at most [`USERS_PER_BLOCK`] rows of `users`, and the requested
+    /// places.
     ///
-    /// At most `2 rank` flops per user and candidate; fewer where no places are asked for.
+    /// At most `2 rank` flops per user and candidate; fewer if no places are requested.
     ///
     /// # Panics
     /// If a row or a candidate does not exist.
@@ -191,7 +198,7 @@ impl Ranker {
                 places: vec![(0, 0); w.placed.len()],
             })
             .collect();
-        // The places of what is left out, ascending.
+        // The places of the excluded candidates in the scoring order, ascending.
         let placed = |w: &Wanted<'_>| {
             let mut places: Vec<u32> = w.excluded.iter().map(|&c| self.place[c as usize]).collect();
             places.sort_unstable();
@@ -237,7 +244,7 @@ mod tests {
 
     #[test]
     fn ranks_equal_a_sort_of_all_scores() {
-        // Small whole numbers: scores are exact and full of ties, over several blocks of items.
+        // Small whole numbers: scores are exact and have many ties, over several blocks of items.
         let (users, items, rank) = (5, 2500, 3);
         let number = |i: usize, m: usize| (i * 7919 % m) as f32 - (m / 2) as f32;
         let p: Vec<f32> = (0..users * rank).map(|i| number(i, 5)).collect();
@@ -245,7 +252,7 @@ mod tests {
         let biases: Vec<f32> = (0..items).map(|i| number(i, 3)).collect();
         let user_vectors = Matrix::from_rows(users, rank, &p);
         let embedding = Embedding { vectors: Matrix::from_rows(items, rank, &q), biases };
-        // Every third item is no candidate.
+        // Every third item is not a candidate.
         let candidates: Vec<u32> = (0..items as u32).filter(|i| i % 3 != 0).collect();
         let ranker = Ranker::new(&embedding, candidates.clone(), 1.0);
         let excluded: Vec<u32> =
@@ -278,7 +285,7 @@ mod tests {
         assert_eq!(ranker.position(1), 2);
     }
 
-    /// Where places are asked for, every block is scored; where they are not, most are left out here.
+    /// If places are requested, every block is scored; otherwise most blocks are skipped here.
     #[test]
     fn blocks_that_are_left_out_would_have_changed_nothing() {
         let (users, items, rank) = (60, 9000, 5);

@@ -1,11 +1,11 @@
-//! The best items for each of many users, under rules about what may be recommended.
+//! Recommends the best items for each of many users, under rules about which items are allowed.
 //!
 //! ```
 //! use lacuna::ids::Ids;
 //! use lacuna::linalg::Matrix;
 //! use lacuna::model::{Asked, Embedding, Factors, Model, Recommender, Rules, Scale, Trained};
 //!
-//! // Two users and three items: the first user likes what the first factor says.
+//! // Two users and three items. Each user likes one of the two factors.
 //! let side = |rows, values: &[f32]| Embedding {
 //!     vectors: Matrix::from_rows(rows, 2, values),
 //!     biases: vec![0.0; rows],
@@ -21,7 +21,7 @@
 //!     uncertainty: None,
 //! };
 //! let recommender = Recommender::new(&model, Rules::default());
-//! // The first user has seen item 0; nobody knows the second one.
+//! // The first user has seen item 0; the second user is unknown to the model.
 //! let asked = [Asked { row: Some(0), seen: &[0] }, Asked { row: None, seen: &[] }];
 //! let best = recommender.recommend(&asked, 2);
 //! assert_eq!(best[0][0].item, 1);
@@ -35,59 +35,64 @@ use super::{Model, Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted, mean_norm};
 use crate::linalg::Scored;
 use crate::linalg::simd::Kernels;
 
-/// What may be recommended.
+/// Rules about which items may be recommended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
-    /// Positions of items that may be, ascending; all where none is given.
+    /// Positions of the allowed items, ascending; `None` allows all.
     pub allowed: Option<Vec<u32>>,
-    /// Positions of items that may not be, ascending.
+    /// Positions of the denied items, ascending.
     pub denied: Vec<u32>,
-    /// Least number of training ratings of an item.
+    /// Smallest number of training ratings of a recommended item.
     pub minimum_support: u32,
-    /// How many items of one category a user may get.
+    /// Limit on the items of one category per user.
     pub caps: Option<Caps>,
 }
 
 /// A limit on the items of one category in a list.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Caps {
-    /// The categories of every item of the model, numbered from 0; an item may have several or none.
+    /// The categories of every item of the model, numbered from 0. An item may have several or
+    /// none.
     pub categories: Vec<Vec<u32>>,
-    /// Most items of one category in a list.
+    /// Largest number of items of one category in a list.
     pub most: usize,
 }
 
 /// A user to recommend for.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// Row of the user; none where the model does not know the user: the most rated items then come
-    /// first.
+    /// Row of the user; `None` if the model does not know the user. The list of an unknown user
+    /// holds the most rated items first.
     pub row: Option<u32>,
     /// Positions of items to leave out, ascending.
     pub seen: &'a [u32],
 }
 
-/// An item and its score, a predicted rating or preference, or what [`super::by_relevance`] makes of it.
+/// An item and its score: a predicted rating or preference, possibly adjusted by
+/// [`super::by_relevance`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recommendation {
     /// Position of the item.
     pub item: u32,
-    /// `mean + b_u + b_i + p_u · q_i`; for an unknown user what is left of it.
+    /// `mean + b_u + b_i + p_u · q_i`; for an unknown user, [`super::Scorer::score`] without a
+    /// user.
     pub score: f64,
 }
 
 /// Recommends the items of a model.
 ///
-/// Lists are ordered by score, then position (which is the order of the ids); they are exact, and the
-/// same for any number of threads and any grouping of users. `2 rank` flops per user and item; memory for
-/// the packed items (as much as the item vectors), a block of scores per thread and the lists.
+/// Lists are ordered by score, then by position (which is the order of the ids). They are exact,
+/// and bit-identical for any number of threads and any grouping of users. The cost is `2 rank`
+/// flops per user and item. Memory holds the packed items (as much as the item vectors), a block of
+/// scores per thread and the lists.
 #[derive(Debug, Clone)]
 pub struct Recommender<'m> {
     model: &'m Model,
     ranker: Ranker,
-    /// The candidate of an item, [`NONE`] for others; empty where every item is one.
+    /// The candidate number of each item, or [`NONE`] if it is not a candidate; empty if every item
+    /// is a candidate.
     candidate_of: Vec<u32>,
-    /// Candidates, the most rated first, then by position.
+    /// Candidates ordered by number of ratings, most rated first, then by position.
     popular: Vec<u32>,
     caps: Option<Caps>,
     kernels: Kernels,
@@ -95,11 +100,12 @@ pub struct Recommender<'m> {
 
 const NONE: u32 = u32::MAX;
 
-/// How many times the length of a list is ranked at first where categories are capped.
+/// With category caps, ranks this many times the length of a list first. Each retry multiplies the
+/// depth by this number again.
 const SPARE: usize = 4;
 
 impl<'m> Recommender<'m> {
-    /// Recommends under these rules.
+    /// Creates a recommender under these rules.
     ///
     /// # Panics
     /// If a position in the rules does not exist.
@@ -135,8 +141,8 @@ impl<'m> Recommender<'m> {
         self.ranker.candidates()
     }
 
-    /// At most `n` items for each user, best first; fewer where there are no more. In parallel on the
-    /// current thread pool.
+    /// At most `n` items for each user, best first; fewer if there are not enough. Runs in parallel
+    /// on the current thread pool.
     ///
     /// # Panics
     /// If a row does not exist.
@@ -178,7 +184,8 @@ impl<'m> Recommender<'m> {
             for ((&at, wanted), Ranked { best, .. }) in open.iter().zip(&wanted).zip(ranked) {
                 let score = |s: &Scored| self.score(wanted.row, s);
                 lists[at] = self.capped(best.iter().map(score), n);
-                // There may be more where the categories of these were full.
+                // The categories of these items may be full, so there may be more items further
+                // down.
                 if lists[at].len() < n && best.len() == depth && depth < self.candidates() {
                     short.push(at);
                 }
@@ -188,7 +195,7 @@ impl<'m> Recommender<'m> {
         lists
     }
 
-    /// The candidates among seen items.
+    /// The candidate numbers of the seen items that are candidates.
     fn excluded(&self, seen: &[u32]) -> Vec<u32> {
         match self.candidate_of.is_empty() {
             true => seen.to_vec(),
@@ -206,7 +213,7 @@ impl<'m> Recommender<'m> {
         Recommendation { item: self.ranker.position(scored.item), score }
     }
 
-    /// The most rated candidates, with what the model predicts for a user it does not know.
+    /// The most rated candidates, with the scores that the model predicts for an unknown user.
     fn popular(&self, excluded: &[u32], n: usize) -> Vec<Recommendation> {
         let left = self.popular.iter().filter(|c| excluded.binary_search(c).is_err());
         let scorer = self.model.scorer();
@@ -218,7 +225,7 @@ impl<'m> Recommender<'m> {
         self.capped(left.map(recommendation), n)
     }
 
-    /// The first `n` whose categories are not full yet.
+    /// The first `n` items whose categories are not full.
     fn capped(
         &self,
         ordered: impl Iterator<Item = Recommendation>,
@@ -247,7 +254,7 @@ mod tests {
     use crate::linalg::Matrix;
     use crate::model::{Embedding, Factors, Scale, Trained};
 
-    /// Small whole numbers: scores are exact and full of ties.
+    /// Small whole numbers: scores are exact and have many ties.
     fn model(users: usize, items: usize, rank: usize) -> Model {
         let number = |i: usize, m: usize| (i * 7919 % m) as f32 - (m / 2) as f32;
         let side = |rows: usize, m| Embedding {
@@ -271,7 +278,7 @@ mod tests {
         }
     }
 
-    /// All items in their order, one after the other, without kernels.
+    /// Ranks all items one by one, without kernels.
     fn brute_force(model: &Model, rules: &Rules, asked: &Asked<'_>, n: usize) -> Vec<(u32, f64)> {
         let items = &model.factors.items;
         let score = |item: u32| {

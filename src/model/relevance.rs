@@ -1,22 +1,23 @@
-//! What a list of recommendations is ordered by.
+//! The order of recommendation lists.
 //!
-//! A model of ratings predicts how a user rates an item, not whether the user ever meets it: its highest
-//! predictions are of items that few people chose. What a user chooses next is, roughly, an item's
-//! popularity times a factor that grows with the rating,
+//! A rating model predicts how a user rates an item, not whether the user ever encounters it. Its
+//! highest predictions are for items that few people chose. The probability that a user chooses an
+//! item is roughly the item's popularity times a factor that grows with the rating:
 //!
 //! ```text
-//! ln P(user chooses item) = ln n_i + r̂_ui / s + constant,
+//! ln P(user chooses item) = ln n_i + r̂_ui / s + constant
 //! ```
 //!
-//! so lists go by `r̂_ui + s ln((n_i + 1) / (n_max + 1))`: the predicted rating, less what the item is less
-//! popular than the most popular one, with `s` the standard deviation of the ratings.
+//! Lists are therefore ordered by `r̂_ui + s ln((n_i + 1) / (n_max + 1))`, where `s` is the
+//! standard deviation of the ratings. This is the predicted rating minus a penalty for being less
+//! popular than the most popular item.
 
 use serde::{Deserialize, Serialize};
 
 use super::Embedding;
 use crate::error::{Error, Result};
 
-/// What lists of a model of ratings are ordered by; scores of preferences are relevance already.
+/// The order of the lists of a rating model. Preference scores are relevance already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -28,11 +29,11 @@ pub enum RankBy {
 }
 
 impl RankBy {
-    /// What lists go by: what was asked for, or the default. Nothing can be asked of a model whose scores are
-    /// preferences.
+    /// The order of the lists: the requested one, or the default. No order can be requested for a
+    /// model whose scores are preferences.
     ///
     /// # Errors
-    /// [`Error::Usage`] where something is.
+    /// [`Error::Usage`] if an order is requested for such a model.
     pub fn chosen(asked: Option<Self>, rates: bool) -> Result<Self> {
         match (asked, rates) {
             (Some(_), false) => Err(Error::Usage(
@@ -46,8 +47,10 @@ impl RankBy {
     }
 }
 
-/// The items with what their popularity adds to their scores: `deviation` times the logarithm of their
-/// share in the training ratings of the most popular one.
+/// Adds the effect of popularity to the items' biases.
+///
+/// The bias of an item grows by `deviation` times `ln((n + 1) / (n_max + 1))`, where `n` is its
+/// number of training ratings and `n_max` that of the most popular item.
 #[must_use]
 pub fn by_relevance(items: &Embedding, counts: &[u32], deviation: f64) -> Embedding {
     let most = f64::from(counts.iter().copied().max().unwrap_or(0)) + 1.0;

@@ -1,10 +1,10 @@
-//! A trained model under its external ids.
+//! A trained model with its external ids.
 
 use super::{Embedding, Factors, Scale, Scorer, Uncertainty};
 use crate::ids::Ids;
 use crate::ratings::{Ratings, Side};
 
-/// One side of a model: only rows with training ratings.
+/// One side of a model; it holds only rows with training ratings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trained {
     /// External ids, sorted; row `i` of the vectors belongs to id `i`.
@@ -13,12 +13,12 @@ pub struct Trained {
     pub counts: Vec<u32>,
 }
 
-/// Factors on the rating scale under their external ids.
+/// Factors on the rating scale, with their external ids.
 ///
 /// `score(u, i) = mean + b_u + b_i + p_u · q_i`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// Vectors and biases; rows as in `users` and `items`.
+    /// Vectors and biases; their rows match `users` and `items`.
     pub factors: Factors,
     /// The users.
     pub users: Trained,
@@ -26,12 +26,12 @@ pub struct Model {
     pub items: Trained,
     /// How vectors and biases become scores; the deviation is 1.
     pub scale: Scale,
-    /// What a Bayesian fit knows beside the factors; it follows their rotation.
+    /// The uncertainty of a Bayesian fit. It is rotated together with the factors.
     pub uncertainty: Option<Uncertainty>,
 }
 
 impl Model {
-    /// Keeps the rows that have training ratings of factors on the rating scale.
+    /// Builds a model from factors on the rating scale. Keeps only rows that have training ratings.
     #[must_use]
     pub fn new(
         factors: &Factors,
@@ -47,10 +47,10 @@ impl Model {
         Self { factors, users, items, scale, uncertainty: None }
     }
 
-    /// Below this product of [`Model::median_norms`] all scores of preferences are about 0.
+    /// If the product of [`Model::median_norms`] is below this, all preference scores are about 0.
     pub const COLLAPSED: f64 = 1e-4;
 
-    /// The medians of the norms of the user and of the item vectors; 0 without rows.
+    /// The median norms of the user vectors and of the item vectors; 0 without rows.
     #[must_use]
     pub fn median_norms(&self) -> (f64, f64) {
         let median = |side: &Embedding| {

@@ -1,12 +1,13 @@
-//! What a Bayesian fit knows of its rows beside their means.
+//! The uncertainty of the rows of a Bayesian fit, in addition to their means.
 //!
-//! The covariance of a row's vector and bias is, up to small fluctuations, a function of the row's number
-//! of ratings. So rows fall into classes by that number, and a class has one covariance, the mean of its
-//! rows' own ones. A class covers one number up to 4, half an octave up to 64, an octave above.
+//! Up to small fluctuations, the covariance of a row's vector and bias is a function of the row's
+//! number of ratings. Rows are therefore classified by this number. Each class has one covariance,
+//! the mean over its rows. A class covers a single number below 4, half an octave from 4 to 63, and
+//! an octave from 64 on.
 
 use super::{Embedding, Rotation};
 
-/// The class of rows with `count` ratings, at least 1.
+/// The class of a row with `count` ratings; `count` is at least 1.
 #[must_use]
 pub const fn covariance_class(count: usize) -> usize {
     let octave = count.ilog2() as usize;
@@ -17,13 +18,14 @@ pub const fn covariance_class(count: usize) -> usize {
     }
 }
 
-/// How much of the covariance of a row with `count` ratings counts for the rows that it is a term of:
-/// `n / (n + 6)`.
+/// The share of a row's covariance that enters the systems of the other side's rows.
 ///
-/// Independent distributions of users and items (mean field) take the errors of `p` and `q` for unrelated. A
-/// rating ties those of its user and its item, the more the fewer ratings the row has: all of the covariance
-/// would shrink the vectors of sparse data too much. The form is that of a correction of the order `1 / n`, its
-/// constant was chosen on sets of different density (`benches/README.md`).
+/// It is `n / (n + 6)` for a row with `count = n` ratings. Mean-field inference treats the
+/// distributions of users and items as independent, so it takes the errors of `p` and `q` to be
+/// unrelated. A rating ties the errors of its user and its item together. The tie is stronger the
+/// fewer ratings the row has. The full covariance would shrink the vectors of sparse data too much.
+/// The share has the form of a correction of order `1 / n`. Its constant was chosen on data sets of
+/// different density (`benches/README.md`).
 #[must_use]
 pub fn covariance_share(count: usize) -> f64 {
     count as f64 / (count as f64 + 6.0)
@@ -43,13 +45,15 @@ pub fn class_count(class: usize) -> usize {
     usize::midpoint(first(class), first(class + 1) - 1)
 }
 
-/// The distributions of all rows around their means, on standardised ratings. The unknowns of a row are
-/// the `rank` entries of its vector and, with biases, its bias; matrices are row-major.
+/// The distributions of all rows around their means, on standardised ratings.
+///
+/// The unknowns of a row are the `rank` entries of its vector and, with biases, its bias. Matrices
+/// are row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Uncertainty {
     /// Whether biases are fitted.
     pub biases: bool,
-    /// Precision of the noise: one over the variance of a rating around its prediction.
+    /// Precision of the noise: the inverse variance of a rating around its prediction.
     pub precision: f64,
     /// The users' prior and covariances.
     pub users: Beliefs,
@@ -57,20 +61,20 @@ pub struct Uncertainty {
     pub items: Beliefs,
 }
 
-/// The prior of one side's rows, and what is left of it once their ratings are known.
+/// The prior of one side's rows, and their posterior covariances.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Beliefs {
     /// Mean of the prior, one number per unknown.
     pub mean: Vec<f64>,
     /// Precision matrix of the prior.
     pub precision: Vec<f64>,
-    /// Covariance of a row given its ratings, by [`covariance_class`]; a class without rows has that of
-    /// the nearest class with rows.
+    /// Posterior covariance of a row, by [`covariance_class`]. A class without rows has the
+    /// covariance of the nearest class with rows.
     pub covariances: Vec<Vec<f64>>,
 }
 
 impl Beliefs {
-    /// The covariance of a row with `count` ratings; that of no ratings is none.
+    /// The covariance of a row with `count` ratings; `None` without ratings.
     #[must_use]
     pub fn covariance(&self, count: usize) -> Option<&[f64]> {
         let last = self.covariances.len().checked_sub(1)?;
@@ -81,7 +85,7 @@ impl Beliefs {
         rotation.turn_vector(&mut self.mean[..rank]);
         let order = self.mean.len();
         for matrix in self.covariances.iter_mut().chain([&mut self.precision]) {
-            // Rᵀ S R: the rows, then the columns.
+            // Computes Rᵀ S R: first the rows, then the columns.
             for row in 0..order {
                 rotation.turn_vector(&mut matrix[row * order..][..rank]);
             }
@@ -95,22 +99,25 @@ impl Beliefs {
 }
 
 impl Uncertainty {
-    /// Entries of a vector.
+    /// Number of entries of a vector.
     #[must_use]
     pub const fn rank(&self) -> usize {
         self.users.mean.len() - self.biases as usize
     }
 
-    /// Follows vectors that were turned.
+    /// Applies the rotation of the vectors to the priors and covariances.
     pub fn turn(&mut self, rotation: &Rotation) {
         let rank = self.rank();
         self.users.turn(rotation, rank);
         self.items.turn(rotation, rank);
     }
 
-    /// The variance of `b_u + b_i + p_u·q_i`, the noise of a rating left out:
-    /// `q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T)` for covariances `S` of the user and `T` of the item, where a bias's 1
-    /// has none. A row is its side, its position there and its number of ratings.
+    /// The variance of `b_u + b_i + p_u·q_i`, without the noise of a rating:
+    /// `q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T)` for covariances `S` of the user and `T` of the item.
+    ///
+    /// The constant 1 that multiplies a bias has no variance. The result is 0 if the user or the
+    /// item has no ratings. A row is passed as its side, its position there and its number of
+    /// ratings.
     #[must_use]
     pub fn variance(
         &self,
@@ -124,7 +131,7 @@ impl Uncertainty {
     }
 }
 
-/// See [`Uncertainty::variance`]: of a user's mean vector and covariance, and an item's.
+/// Computes [`Uncertainty::variance`] from the vector and covariance of a user and of an item.
 #[must_use]
 pub(crate) fn variance(biases: bool, (p, s): (&[f32], &[f64]), (q, t): (&[f32], &[f64])) -> f64 {
     let rank = p.len();
@@ -162,7 +169,7 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 9, 10, 11].map(class_count), [1, 2, 3, 4, 39, 55, 95]);
     }
 
-    /// A rotation of vectors and covariances alike leaves every variance as it is.
+    /// Rotating vectors and covariances together changes no variance.
     #[test]
     fn a_rotation_changes_no_variance() {
         let (rank, order) = (3, 4);
@@ -197,7 +204,7 @@ mod tests {
         let after = uncertainty.variance((&users, 0, 1), (&items, 1, 2));
         assert!((moved - before).abs() > 1e-3, "the rotation does something");
         assert!((after - before).abs() < 1e-5 * before, "{before} {after}");
-        // Rows without ratings, and counts beyond the classes.
+        // Rows without ratings, and counts beyond the last class.
         assert_eq!(uncertainty.users.covariance(0), None);
         assert_eq!(uncertainty.users.covariance(500), uncertainty.users.covariance(2));
     }

@@ -6,21 +6,22 @@
 //! ρ(n) = n̄ (n / n̄)^e
 //! ```
 //!
-//! The damping `d` of the biases counts in ratings, whatever the density (as in the baselines of Koren
-//! 2008, section 2.1): the bias of a row with few ratings stays near 0. `λ_b` scales with the
-//! count instead, as the vectors' `λ` does.
+//! The damping `d` of the biases is a number of ratings and does not depend on the density (as in
+//! the baselines of Koren 2008, section 2.1): the bias of a row with few ratings stays near 0. In
+//! contrast, `λ_b` scales with the number of ratings, like the `λ` of the vectors.
 //!
-//! `e = 1` is ALS-WR (Zhou, Wilkinson, Schreiber, Pan 2008, eq. 3), `e = 0` plain ridge, between the
-//! two the frequency scaling of Rendle, Krichene, Zhang, Koren 2021. `n̄`, a side's mean number of
-//! ratings per row, keeps `λ` on one scale for every `e`; `μ` and `s` keep it on one scale for every
-//! rating scale.
+//! `e = 1` is ALS-WR (Zhou, Wilkinson, Schreiber, Pan 2008, eq. 3) and `e = 0` is plain ridge
+//! regression. Values in between are the frequency scaling of Rendle, Krichene, Zhang, Koren 2021.
+//! `n̄` is a side's mean number of ratings per row. It keeps `λ` on one scale for every `e`; `μ`
+//! and `s` keep it on one scale for every rating scale.
 
 use super::{Objective, Ridge, RowLoss};
 use crate::ids::Axis;
 use crate::linalg::{Matrix, NormalEquations, sum};
+use crate::pair::Pair;
 use crate::ratings::{Ratings, Row};
 
-/// The strength of the regularisation, as the user gives it.
+/// The strength of the regularisation, as the user specifies it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Regularization {
     /// `λ` of the user vectors.
@@ -29,14 +30,14 @@ pub struct Regularization {
     pub items: f64,
     /// `λ_b` of the biases.
     pub biases: f64,
-    /// `d` of the biases: so many ratings of the mean are added to every row.
+    /// `d` of the biases: acts like this many additional ratings at the mean in every row.
     pub damping: f64,
     /// The exponent `e` of the number of ratings.
     pub exponent: f64,
 }
 
 impl Regularization {
-    /// `ρ(n)` for a side with `mean` ratings per row.
+    /// `ρ(n)` for a side with `mean` ratings per row; `mean` for a row without ratings.
     #[must_use]
     pub fn scale(&self, mean: f64, count: usize) -> f64 {
         if count == 0 || mean == 0.0 {
@@ -54,11 +55,12 @@ pub struct Explicit {
     biases: bool,
     mean: f64,
     inverse_deviation: f64,
-    mean_counts: (f64, f64),
+    mean_counts: Pair<f64>,
 }
 
 impl Explicit {
-    /// The objective over `ratings`, whose values are standardised by a mean and a deviation.
+    /// The objective over `ratings`, whose values are standardised by the mean and deviation in
+    /// `standard`.
     #[must_use]
     pub fn new(
         ratings: &Ratings,
@@ -66,14 +68,14 @@ impl Explicit {
         regularization: Regularization,
         biases: bool,
     ) -> Self {
-        let mean_counts = (ratings.by_user.mean_count(), ratings.by_item.mean_count());
+        let mean_counts = Pair::new(ratings.by_user.mean_count(), ratings.by_item.mean_count());
         Self::with_counts(mean_counts, standard, regularization, biases)
     }
 
     /// The objective of training cells with these mean numbers of ratings per user and per item.
     #[must_use]
     pub fn with_counts(
-        mean_counts: (f64, f64),
+        mean_counts: Pair<f64>,
         (mean, deviation): (f64, f64),
         regularization: Regularization,
         biases: bool,
@@ -82,14 +84,14 @@ impl Explicit {
     }
 
     fn standardised(&self, value: f32) -> f32 {
-        // In double precision: ratings may be large beside their spread.
+        // In double precision: ratings may be large relative to their spread.
         ((f64::from(value) - self.mean) * self.inverse_deviation) as f32
     }
 
     const fn side(&self, axis: Axis) -> (f64, f64) {
         match axis {
-            Axis::User => (self.regularization.users, self.mean_counts.0),
-            Axis::Item => (self.regularization.items, self.mean_counts.1),
+            Axis::User => (self.regularization.users, self.mean_counts.users),
+            Axis::Item => (self.regularization.items, self.mean_counts.items),
         }
     }
 }

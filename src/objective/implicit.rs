@@ -1,8 +1,10 @@
-//! Squared error over all cells, the observed ones with a confidence each: implicit feedback.
+//! Squared error over all cells, with a confidence for each observed cell: implicit feedback.
 //!
 //! ```text
-//! Σ over observed  [c − 2 t s + w s²]  +  α₀ Σ over all cells s²  +  λ Σ ρ |p_u|² + λ Σ ρ |q_i|²,   s = p_u·q_i
-//! ρ = (n_u + α₀ n)^ν for users, (n_i + α₀ m)^ν for items, n and m the items and users with cells
+//! Σ over observed  [c − 2 t s + w s²]  +  α₀ Σ over all cells s²
+//!     +  λ Σ ρ |p_u|² + λ Σ ρ |q_i|²,   s = p_u·q_i
+//! ρ = (n_u + α₀ n)^ν for users, (n_i + α₀ m)^ν for items,
+//!     with n items and m users that have cells
 //! ```
 //!
 //! | confidence | `c` | `w` | `t` | source |
@@ -12,7 +14,8 @@
 //! | log | `1 + α ln(1 + r / ε)` | `c − α₀` | `c` | the same paper |
 //! | raw | `α r` | `c − α₀` | `c` | the implicit package, with `α₀ = 1` |
 //!
-//! so that a row's system is `(α₀ YᵀY + Σ w y yᵀ + λ ρ) x = Σ t y`. Weights of the input multiply `c`.
+//! The system of a row is therefore `(α₀ YᵀY + Σ w y yᵀ + λ ρ) x = Σ t y`. Input weights multiply
+//! `c`.
 
 use super::{Objective, Ridge, RowLoss};
 use crate::ids::Axis;
@@ -20,10 +23,10 @@ use crate::linalg::simd::Kernels;
 use crate::linalg::{Matrix, NormalEquations};
 use crate::ratings::{Ratings, Row};
 
-/// How a value becomes a confidence.
+/// The function that turns a value into a confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Confidence {
-    /// 1 whatever the value, beside `α₀` for every pair.
+    /// 1 for every value, in addition to `α₀` for every pair.
     Unit,
     /// `1 + α r`.
     Linear {
@@ -45,7 +48,7 @@ pub enum Confidence {
 }
 
 impl Confidence {
-    /// `(w, t)` of a value under the weight `α₀` of unobserved pairs.
+    /// `(w, t)` of a value, where `unobserved` is `α₀` and `weight` is the input weight.
     #[must_use]
     pub fn terms(self, value: f64, unobserved: f64, weight: f64) -> (f64, f64) {
         let c = weight
@@ -73,8 +76,8 @@ pub struct Implicit {
 }
 
 impl Implicit {
-    /// The objective over `ratings`; `unobserved` is `α₀`, `regularization` `λ` of the users and of the
-    /// items, `exponent` `ν`.
+    /// The objective over `ratings`. `unobserved` is `α₀`, `regularization` holds `λ` of the users
+    /// and of the items, and `exponent` is `ν`.
     #[must_use]
     pub fn new(
         kernels: Kernels,
@@ -88,7 +91,7 @@ impl Implicit {
         Self::with_rows(kernels, rows, confidence, unobserved, regularization, exponent)
     }
 
-    /// The objective of training cells over this many users and items.
+    /// The objective for training cells of this many users and items.
     #[must_use]
     pub const fn with_rows(
         kernels: Kernels,
@@ -134,7 +137,7 @@ impl Objective for Implicit {
             targets.push(t as f32);
             at_zero += t;
         }
-        // All weights are 1: the kernels then need none.
+        // All weights are 1, so the kernels need none.
         if self.confidence == Confidence::Unit && row.weights.is_none() {
             weights.clear();
         }

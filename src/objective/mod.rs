@@ -1,13 +1,13 @@
-//! What one row minimises.
+//! The problem that each row minimises.
 //!
-//! One row's problem, the other side fixed, is the linear system
+//! With the other side fixed, the problem of one row is the linear system
 //!
 //! ```text
 //! (G + Σⱼ wⱼ ỹⱼỹⱼᵀ + diag d) x̃ = g₀ + Σⱼ tⱼ ỹⱼ,     ỹ = [y, 1] where biases are fitted
 //! ```
 //!
-//! An [`Objective`] says what `w`, `t`, `d` and the shared part `G`, `g₀` are; a
-//! [solver](crate::solver) solves the system; neither knows the other.
+//! An [`Objective`] defines `w`, `t`, `d` and the shared part `G`, `g₀`. A [solver](crate::solver)
+//! solves the system. Neither depends on the other.
 
 mod explicit;
 mod implicit;
@@ -21,28 +21,28 @@ use crate::ids::Axis;
 use crate::linalg::{Matrix, NormalEquations};
 use crate::ratings::Row;
 
-/// The diagonal `d` of one row, which is also its penalty.
+/// The diagonal `d` of one row's system, which is also the penalty of the row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ridge {
-    /// Of each entry of the vector.
+    /// The ridge on each entry of the vector.
     pub vector: f32,
-    /// Of the bias, or none where no bias is fitted.
+    /// The ridge on the bias, or `None` where no bias is fitted.
     pub bias: Option<f64>,
 }
 
-/// What a row contributes to the losses once it is solved.
+/// The contribution of a solved row to the losses.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RowLoss {
-    /// To the data term of the objective: squared errors times weights.
+    /// Contribution to the data term of the objective: squared errors times weights.
     pub objective: f64,
-    /// Squared errors without weights, on the objective's scale.
+    /// Squared errors without weights, on the scale of the objective.
     pub squared: f64,
-    /// The row's penalty, `d` times the squares of its vector and bias.
+    /// The penalty of the row: `d` times the squares of its vector and bias.
     pub penalty: f64,
 }
 
 impl RowLoss {
-    /// Adds another row's share.
+    /// Adds the contribution of another row.
     pub fn add(&mut self, other: &Self) {
         self.objective += other.objective;
         self.squared += other.squared;
@@ -50,13 +50,15 @@ impl RowLoss {
     }
 }
 
-/// What a row minimises; see the module.
+/// Defines the problem that each row minimises; see the module.
 pub trait Objective: Sync {
-    /// What all rows of `axis` share, given the vectors of the other side: `G` and `g₀`, the bias's entries included.
+    /// The part of the system that all rows of `axis` share, for these vectors of the other side:
+    /// `G` and `g₀`, including the entries of the bias.
     fn shared(&self, axis: Axis, fixed: &Matrix) -> Option<NormalEquations>;
 
-    /// Writes one weight and one target per cell, and returns what the row's cells contribute to the
-    /// objective where its vector and bias are zero. Weights may stay empty where all are 1.
+    /// Writes one weight and one target per cell. Returns the contribution of the row's cells to
+    /// the objective where its vector and bias are zero. `weights` may stay empty if all weights
+    /// are 1.
     fn terms(
         &self,
         row: Row<'_>,
@@ -68,11 +70,12 @@ pub trait Objective: Sync {
     /// The diagonal of a row of `axis` with `count` cells.
     fn ridge(&self, axis: Axis, count: usize) -> Ridge;
 
-    /// Whether the squared errors of a row follow from its objective's minimum, or mean nothing.
+    /// Whether the minimum of a row's objective determines its losses. True also where squared
+    /// errors have no meaning.
     fn minimum_suffices(&self, weighted: bool) -> bool {
         !weighted
     }
 
-    /// The losses of a solved row over its cells: `dots[j]` is `x · yⱼ`.
+    /// The losses of a solved row over its cells; `dots[j]` is `x · yⱼ`.
     fn loss(&self, row: Row<'_>, fixed_biases: &[f32], bias: f32, dots: &[f32]) -> RowLoss;
 }

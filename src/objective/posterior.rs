@@ -4,16 +4,17 @@
 //! α Σ (z − b_u − b_i − p_u·q_i)² + (x̃ − m)ᵀ Λ (x̃ − m),     x̃ = [p, b]
 //! ```
 //!
-//! divided by `α`, so that the row's system has `G = Λ / α` and `g₀ = Λ m / α`, with the bias's entries,
-//! and no other ridge. Salakhutdinov and Mnih 2008 (Bayesian probabilistic matrix factorization using
-//! Markov chain Monte Carlo, eq. 11 to 13); the biases as one more coordinate.
+//! The objective is divided by `α`. The system of a row thus has `G = Λ / α` and `g₀ = Λ m / α`,
+//! including the entries of the bias, and no other ridge. The source is Salakhutdinov and Mnih 2008
+//! (Bayesian probabilistic matrix factorization using Markov chain Monte Carlo, eq. 11 to 13). Here
+//! the biases are one more coordinate.
 
 use super::{Explicit, Objective, Ridge, RowLoss};
 use crate::ids::Axis;
 use crate::linalg::{Matrix, NormalEquations};
 use crate::ratings::Row;
 
-/// The posterior of the rows of one side, given the prior that they share.
+/// The posterior of the rows of one side under the prior that they share.
 #[derive(Debug, Clone)]
 pub struct Posterior<'a> {
     explicit: &'a Explicit,
@@ -21,8 +22,8 @@ pub struct Posterior<'a> {
 }
 
 impl<'a> Posterior<'a> {
-    /// The objective of `explicit`, whose regularisation does not count, under a prior: `Λ / α` with
-    /// the right side `Λ m / α`.
+    /// The objective of `explicit` under a prior: `Λ / α` with the right-hand side `Λ m / α`. The
+    /// regularisation of `explicit` is ignored.
     #[must_use]
     pub const fn new(explicit: &'a Explicit, prior: NormalEquations) -> Self {
         Self { explicit, prior }

@@ -1,4 +1,4 @@
-//! In place of object stores, where lacuna was built without them.
+//! Stands in for object stores if lacuna was built without them.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -15,17 +15,17 @@ pub struct Version(Infallible);
 /// An object that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Its path, from the place that was searched.
+    /// Path of the object, relative to the location that was searched.
     pub name: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What changes when its content does.
+    /// A tag that changes whenever the content changes.
     pub etag: String,
-    /// Seconds since 1970 when it was written.
+    /// Time of the last write, in seconds since 1970.
     pub modified: i64,
 }
 
-/// A place in an object store.
+/// A location in an object store.
 #[derive(Debug, Clone)]
 pub struct Remote(Infallible);
 

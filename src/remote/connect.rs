@@ -1,4 +1,4 @@
-//! The clients of the services, with the credentials and settings that their own tools use.
+//! Clients for the services, with the credentials and settings that the services' own tools use.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -15,10 +15,10 @@ use super::location::Service;
 use super::{Location, redact};
 use crate::error::{Error, Result};
 
-/// A request is not tried again after this long.
+/// Time after which a failed request is not retried any more.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// The store of a place, one for each bucket. Nothing is asked of it yet.
+/// The client for the bucket of a location; each bucket has one. No request is sent yet.
 pub(super) fn connect(location: &Location, runtime: &Runtime) -> Result<Arc<dyn ObjectStore>> {
     static BUCKETS: LazyLock<Mutex<HashMap<String, Arc<dyn ObjectStore>>>> =
         LazyLock::new(Mutex::default);
@@ -69,7 +69,7 @@ fn client(location: &Location, runtime: &Runtime) -> Result<Arc<dyn ObjectStore>
     })
 }
 
-/// Amazon's builder with the chain of credentials of Amazon's own tools, and the server that they would ask.
+/// Configures the builder with the credential chain and the endpoint that Amazon's own tools use.
 fn amazon(
     builder: AmazonS3Builder,
     profile: Profile,
@@ -79,7 +79,7 @@ fn amazon(
         .iter()
         .find_map(|key| builder.get_config_value(key).filter(|value| !value.is_empty()))
         .or(profile.endpoint);
-    // Who names a server without encryption means it.
+    // A user who specifies an endpoint without encryption means it.
     let plain = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
     let mut builder = builder.with_client_options(client.with_allow_http(plain));
     if let Some(endpoint) = endpoint {

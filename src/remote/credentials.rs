@@ -1,5 +1,5 @@
-//! Amazon's own chain of credentials: environment, profiles (keys, assumed roles, single sign-on, processes),
-//! web identity, containers, machines.
+//! Amazon's own credential chain: environment, profiles (keys, assumed roles, single sign-on,
+//! processes), web identity, containers, machines.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,17 +10,17 @@ use object_store::aws::AwsCredential;
 use object_store::{CredentialProvider, Error, Result};
 use tokio::sync::{Mutex, OnceCell};
 
-/// How long before they expire credentials are renewed.
+/// How long before their expiry credentials are renewed.
 const EARLY: Duration = Duration::from_secs(5 * 60);
 
-/// What the chain gives, kept until shortly before it expires.
+/// The credential chain, with its credentials cached until shortly before they expire.
 #[derive(Debug)]
 pub(super) struct Chain {
     provider: SharedCredentialsProvider,
     kept: Mutex<Option<(Arc<AwsCredential>, Option<SystemTime>)>>,
 }
 
-/// What Amazon's configuration says.
+/// The settings from Amazon's configuration.
 #[derive(Clone)]
 pub(super) struct Profile {
     pub chain: Option<Arc<Chain>>,
@@ -29,8 +29,10 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Reads environment and profiles, once: where neither has a region, the machine is asked. Credentials are asked
-    /// for when they are needed.
+    /// Reads the environment and the profiles, once per process.
+    ///
+    /// If neither specifies a region, the machine is asked for it. Credentials are requested only
+    /// when they are needed.
     pub(super) async fn load() -> Self {
         static PROFILE: OnceCell<Profile> = OnceCell::const_new();
         PROFILE.get_or_init(Self::look).await.clone()

@@ -1,4 +1,4 @@
-//! What object stores say when something fails, for people.
+//! Readable messages for failures of object stores.
 
 use std::io::{self, ErrorKind};
 
@@ -6,7 +6,7 @@ use object_store::Error as Failure;
 
 use super::redact;
 
-/// A failure as an error of reading or writing, in one line, without secrets.
+/// Converts a failure to an I/O error with a message in one line, without secrets.
 pub(super) fn said(failure: &Failure) -> io::Error {
     let text = explain(failure);
     let no_bucket =
@@ -22,7 +22,7 @@ pub(super) fn said(failure: &Failure) -> io::Error {
     io::Error::new(kind, text)
 }
 
-/// A failure in one line.
+/// Describes a failure in one line.
 fn explain(failure: &Failure) -> String {
     let text = match failure {
         Failure::NotFound { .. } => return "no such object (or bucket)".into(),
@@ -39,7 +39,7 @@ fn explain(failure: &Failure) -> String {
         other => other.to_string(),
     };
     let text = redact(&text.split_whitespace().collect::<Vec<_>>().join(" "));
-    // What a server says is XML around one sentence.
+    // The answer of a server is XML around one sentence.
     let said = |tag: &str| {
         let (_, rest) = text.split_once(&format!("<{tag}>"))?;
         Some(rest.split_once(&format!("</{tag}>"))?.0.to_owned())
@@ -50,7 +50,7 @@ fn explain(failure: &Failure) -> String {
     }
 }
 
-/// An error and its causes that it does not name itself.
+/// The message of an error, followed by the causes that it does not name itself.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,15 +1,15 @@
-//! Where something is in an object store: `s3://bucket/key`, `gs://bucket/key`, `az://container/key`.
+//! Locations in an object store: `s3://bucket/key`, `gs://bucket/key`, `az://container/key`.
 
 use std::fmt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Which service, by the scheme of the URL.
+/// The service, which the scheme of the URL determines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "cloud"), allow(dead_code))]
 pub(super) enum Service {
-    /// Amazon S3 and what speaks its language: `s3://`, `s3a://`.
+    /// Amazon S3 and compatible services: `s3://`, `s3a://`.
     S3,
     /// Google Cloud Storage: `gs://`.
     Google,
@@ -20,18 +20,18 @@ pub(super) enum Service {
     Memory,
 }
 
-/// A place in an object store.
+/// A location in an object store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     pub(super) service: Service,
     /// Scheme and bucket: `s3://bucket`.
     pub(super) bucket: String,
-    /// What follows, without slashes at its ends.
+    /// The path within the bucket, without slashes at its ends.
     pub(super) key: String,
     directory: bool,
 }
 
-/// Whether a text is a URL, and so no path of this machine.
+/// Whether a text is a URL and therefore not a path on this machine.
 #[must_use]
 pub fn is_url(text: &str) -> bool {
     let Some((scheme, _)) = text.split_once("://") else { return false };
@@ -39,16 +39,16 @@ pub fn is_url(text: &str) -> bool {
     scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(letter)
 }
 
-/// As [`is_url`], of a path.
+/// The same as [`is_url`] for a path.
 #[must_use]
 pub fn is_url_path(path: &Path) -> bool {
     path.to_str().is_some_and(is_url)
 }
 
-/// Refuses what looks like a path and was meant to be a URL: `s3:/bucket/key`.
+/// Refuses a path that was meant to be a URL, such as `s3:/bucket/key`.
 ///
 /// # Errors
-/// [`Error::Usage`] with what was meant.
+/// [`Error::Usage`], which suggests the URL.
 pub fn check_slashes(path: &Path) -> Result<()> {
     let text = path.to_string_lossy();
     let Some((scheme, rest)) = text.split_once(":/") else { return Ok(()) };
@@ -59,10 +59,10 @@ pub fn check_slashes(path: &Path) -> Result<()> {
     Err(Error::Usage(format!("{}: did you mean {scheme}://{rest}?", redact(&text))))
 }
 
-/// A path of this machine.
+/// Checks that a path is on this machine.
 ///
 /// # Errors
-/// [`Error::Usage`] for a URL, where `what` only works with files.
+/// [`Error::Usage`] for a URL; the message names `what`, which only works with files.
 pub fn local(path: &Path, what: &str) -> Result<()> {
     check_slashes(path)?;
     match is_url_path(path) {
@@ -75,10 +75,11 @@ pub fn local(path: &Path, what: &str) -> Result<()> {
 }
 
 impl Location {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
-    /// [`Error::Usage`] for another scheme, no bucket, or credentials within it, which are not repeated.
+    /// [`Error::Usage`] for an unknown scheme, a missing or invalid bucket, an invalid path, or
+    /// credentials in the URL, which the message does not repeat.
     pub fn parse(url: &str) -> Result<Self> {
         let shown = redact(url);
         let wrong = |message: &str| Err(Error::Usage(format!("{shown}: {message}")));
@@ -92,7 +93,7 @@ impl Location {
             _ => return wrong("not a URL that lacuna knows: s3://, gs:// and az:// are"),
         };
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-        // abfss://container@account is a name.
+        // In abfss://container@account, the @ is part of a name and separates no credentials.
         let names_account = service == Service::Azure && !bucket.contains(':');
         if bucket.contains('@') && !names_account || has_secret(url) {
             return wrong(
@@ -120,7 +121,7 @@ impl Location {
         Ok(Self { service, bucket: format!("{scheme}://{bucket}"), key, directory })
     }
 
-    /// A place under this one.
+    /// The location `name` below this one.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
         let key =
@@ -128,25 +129,25 @@ impl Location {
         Self { key, directory: false, ..self.clone() }
     }
 
-    /// Whether it can only be a directory: it ends with a slash, or has no path.
+    /// Whether the location can only be a directory: it ends with a slash, or has no path.
     #[must_use]
     pub const fn is_directory(&self) -> bool {
         self.directory
     }
 
-    /// Its path within the bucket.
+    /// The path within the bucket.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The last part of its path.
+    /// The last part of the path.
     #[must_use]
     pub fn name(&self) -> &str {
         self.key.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The place that this one is in.
+    /// The location that contains this one.
     #[must_use]
     pub fn parent(&self) -> Self {
         let key = self.key.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
@@ -163,12 +164,13 @@ impl fmt::Display for Location {
     }
 }
 
-/// Whether a URL has a query, by which it may be signed: a token for a time, of Azure (SAS), Amazon or Google.
+/// Whether a URL has a query with parameters, which may be a temporary signature of Azure (SAS),
+/// Amazon or Google.
 fn has_secret(url: &str) -> bool {
     url.split_once('?').is_some_and(|(_, query)| query.contains('='))
 }
 
-/// A text in which URLs have neither a query nor user-info.
+/// Replaces the query parameters and the credentials of all URLs in a text with `...`.
 #[must_use]
 pub fn redact(text: &str) -> String {
     let mut parts = text.split("://");
@@ -182,7 +184,7 @@ pub fn redact(text: &str) -> String {
         };
         let (authority, path) = address.split_at(address.find('/').unwrap_or(address.len()));
         let authority = match authority.rsplit_once('@') {
-            // A container of an account.
+            // Credentials, in contrast to a container of an account.
             Some((user, host)) if user.contains(':') || !host.contains('.') => {
                 format!("...@{host}")
             }

@@ -1,9 +1,10 @@
-//! Object stores (Amazon S3 and what speaks its language, Google Cloud Storage, Azure Blob Storage): where
-//! inputs may be and runs may be published. With the feature `cloud`; without it a URL is an error that
-//! says so.
+//! Object stores for inputs and published runs.
 //!
-//! Credentials come from what each service's own tools use: environment, profiles, files, and the roles of
-//! machines; there is no flag for them.
+//! The supported services are Amazon S3 and compatible services, Google Cloud Storage, and Azure
+//! Blob Storage. They need the feature `cloud`; without it, a URL is an error that says so.
+//!
+//! Credentials come from the sources that each service's own tools use: environment, profiles,
+//! files, and the roles of machines. There is no flag for them.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -31,9 +32,9 @@ pub use store::{Object, Remote, Version};
 /// How long a caller waits for a store.
 #[derive(Debug, Clone, Copy)]
 pub enum Wait<'w> {
-    /// Until a stop is asked for.
+    /// Until a stop is requested.
     Until(&'w AtomicBool),
-    /// For so long, whether a stop is asked for or not.
+    /// For this long, whether a stop is requested or not.
     For(Duration),
 }
 
@@ -49,13 +50,13 @@ impl From<Duration> for Wait<'_> {
     }
 }
 
-/// When an object is written.
+/// The condition under which an object is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {
-    /// Whatever is there.
+    /// Always, whether the object exists or not.
     Always,
-    /// If nothing is there.
+    /// Only if the object does not exist.
     Create,
-    /// If this version is there.
+    /// Only if the object has this version.
     Replace(Version),
 }

@@ -1,4 +1,4 @@
-//! A place in an object store, for callers that wait.
+//! Blocking access to a location in an object store.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -21,13 +21,13 @@ use super::wait::{Ended, asked, runtime, wait_for};
 use super::{Location, Put, Wait};
 use crate::error::{Error, Result};
 
-/// Bytes asked for, or sent, at a time.
+/// Bytes per part of a download or upload.
 const PART: u64 = 8 << 20;
 
-/// Parts on their way at once.
+/// Parts in transfer at the same time.
 const AT_ONCE: usize = 8;
 
-/// How long what was begun is taken back when a stop was asked for.
+/// Time limit for aborting an upload that failed or was stopped.
 const LAST: Duration = Duration::from_secs(5);
 
 /// A version of an object.
@@ -37,19 +37,19 @@ pub struct Version(UpdateVersion);
 /// An object that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Its path, from the place that was searched.
+    /// Path of the object, relative to the location that was searched.
     pub name: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What changes when its content does.
+    /// The ETag, which changes whenever the content changes; time and size if the store gives none.
     pub etag: String,
-    /// Seconds since 1970 when it was written.
+    /// Time of the last write, in seconds since 1970.
     pub modified: i64,
-    /// Whether the store itself can compare the etag.
+    /// Whether the store itself can compare `etag`.
     compared: bool,
 }
 
-/// A place in an object store.
+/// A location in an object store.
 #[derive(Debug, Clone)]
 pub struct Remote {
     location: Location,
@@ -57,7 +57,7 @@ pub struct Remote {
     root: Path,
 }
 
-/// Which way bytes went when something failed.
+/// The direction of the transfer that failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     In,
@@ -65,10 +65,11 @@ enum Way {
 }
 
 impl Remote {
-    /// A place by its URL. Nothing is asked of the store yet.
+    /// Opens a location by its URL. No request is sent yet.
     ///
     /// # Errors
-    /// [`Error::Usage`] for what is no such URL, or settings in the environment that make no sense.
+    /// [`Error::Usage`] for an invalid URL or invalid settings in the environment,
+    /// [`Error::Internal`] if the runtime cannot start.
     pub fn open(url: &str) -> Result<Self> {
         let location = Location::parse(url)?;
         let store = connect(&location, runtime()?)?;
@@ -76,25 +77,27 @@ impl Remote {
         Ok(Self { location, store, root })
     }
 
-    /// Another place in the same bucket.
+    /// Opens another location in the same bucket.
     ///
     /// # Errors
-    /// As [`Remote::open`].
+    /// [`Error::Usage`] for an invalid path.
     pub fn at(&self, location: Location) -> Result<Self> {
         let root = root(&location)?;
         Ok(Self { location, store: self.store.clone(), root })
     }
 
-    /// Where it is.
+    /// The location itself.
     #[must_use]
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// The object of a name under this place; the place itself by "".
+    /// Looks up the object `name` below this location, or the location itself if `name` is empty.
+    ///
+    /// Returns `None` if there is no such object.
     ///
     /// # Errors
-    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
     pub fn head<'w>(&self, name: &str, wait: impl Into<Wait<'w>>) -> Result<Option<Object>> {
         let path = self.path(name);
         if path.as_ref().is_empty() {
@@ -108,10 +111,10 @@ impl Remote {
         }
     }
 
-    /// All objects under a name, by name, those in directories below it, too.
+    /// Lists all objects below `under`, also those in subdirectories, sorted by name.
     ///
     /// # Errors
-    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
     pub fn list<'w>(&self, under: &str, wait: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
         let prefix = self.path(under);
         let found: Result<Vec<ObjectMeta>, Ended> = wait_for(wait.into(), async {
@@ -120,10 +123,10 @@ impl Remote {
         Ok(self.named(&found.map_err(|ended| self.error(under, ended, Way::In))?))
     }
 
-    /// The objects in this place itself, by name, not those in directories below it.
+    /// Lists the objects directly in this location, not those in subdirectories, sorted by name.
     ///
     /// # Errors
-    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
     pub fn children<'w>(&self, wait: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
         let found = wait_for(wait.into(), async {
             Ok(self.store.list_with_delimiter(Some(&self.root)).await?.objects)
@@ -131,10 +134,10 @@ impl Remote {
         Ok(self.named(&found.map_err(|ended| self.error("", ended, Way::In))?))
     }
 
-    /// Whether there is anything in this place but objects of these names.
+    /// Whether this location contains anything but objects with the names in `but`.
     ///
     /// # Errors
-    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
     pub fn is_used<'w>(&self, but: &[&str], wait: impl Into<Wait<'w>>) -> Result<bool> {
         let found = wait_for(wait.into(), async {
             Ok(self.store.list_with_delimiter(Some(&self.root)).await?)
@@ -144,7 +147,7 @@ impl Remote {
         Ok(!found.common_prefixes.is_empty() || others.iter().any(|o| !but.contains(&&*o.name)))
     }
 
-    /// Objects by their names under this place.
+    /// Objects with their names relative to this location, sorted by name.
     fn named(&self, found: &[ObjectMeta]) -> Vec<Object> {
         let name = |meta: &ObjectMeta| {
             let parts: Vec<_> = meta.location.prefix_match(&self.root)?.collect();
@@ -157,10 +160,10 @@ impl Remote {
         objects
     }
 
-    /// The content of a small object, and its version.
+    /// Reads the content and the version of a small object; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
     pub fn get<'w>(
         &self,
         name: &str,
@@ -180,10 +183,10 @@ impl Remote {
         }
     }
 
-    /// The contents of small objects, in their order; none of those that are not there.
+    /// Reads the contents of small objects, in the order of `names`; `None` for a missing object.
     ///
     /// # Errors
-    /// [`Error::Read`] if that is refused, [`Error::Unreachable`], [`Error::Stopped`].
+    /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
     pub fn get_all<'w>(
         &self,
         names: &[String],
@@ -204,12 +207,14 @@ impl Remote {
         found.map_err(|ended| self.error("", ended, Way::In))
     }
 
-    /// Writes the content of an object to a file, in parts that come at the same time; its SHA-256. `progress` is
-    /// told the bytes so far.
+    /// Downloads an object to a file and returns its SHA-256.
+    ///
+    /// The parts are downloaded in parallel. `progress` receives the number of bytes so far.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Unreachable`], [`Error::Format`] if it is not the object that was found any more;
-    /// [`Error::Write`] for the file, by the name that it is given; [`Error::Stopped`].
+    /// [`Error::Read`], [`Error::Unreachable`], [`Error::Format`] if the object has changed since
+    /// it was found; [`Error::Write`] for the file, under the name that is passed with it;
+    /// [`Error::Stopped`].
     pub fn fetch(
         &self,
         object: &Object,
@@ -253,7 +258,7 @@ impl Remote {
         Ok(hash.finalize().into())
     }
 
-    /// Writes a small object, if the condition holds; its version, none where it does not hold.
+    /// Writes a small object if the condition holds and returns its version; otherwise `None`.
     ///
     /// # Errors
     /// [`Error::Write`], [`Error::Stopped`].
@@ -265,7 +270,7 @@ impl Remote {
         wait: impl Into<Wait<'w>>,
     ) -> Result<Option<Version>> {
         let (path, wait) = (self.path(name), wait.into());
-        // What was written although the answer was lost: a request that is sent again finds its own work.
+        // A write may succeed although its answer is lost. A retry then finds our own content.
         let ours = || match self.get(name, wait) {
             Ok(Some((there, version))) if there == content => Some(version),
             _ => None,
@@ -292,8 +297,9 @@ impl Remote {
         }
     }
 
-    /// Writes a file as an object; a large one in parts that go at the same time, which is seen when all are
-    /// there.
+    /// Uploads a file as an object.
+    ///
+    /// A large file is sent in parallel parts, and the object appears once all parts have arrived.
     ///
     /// # Errors
     /// [`Error::Read`] for the file, [`Error::Write`], [`Error::Stopped`].
@@ -317,7 +323,7 @@ impl Remote {
                 outcome = send(&mut upload, &mut file) => outcome,
             };
             if let Err(ended) = outcome {
-                // What was sent is no object yet, and would be paid for.
+                // The parts that were sent are not an object yet, but they would be billed.
                 let _ = tokio::time::timeout(LAST, upload.abort()).await;
                 return Err(ended);
             }
@@ -330,7 +336,7 @@ impl Remote {
         })
     }
 
-    /// Removes objects; one that is not there is none less.
+    /// Removes objects; a missing object is not an error.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -352,7 +358,7 @@ impl Remote {
 
     fn path(&self, name: &str) -> Path {
         name.split('/').filter(|part| !part.is_empty()).fold(self.root.clone(), |path, part| {
-            // The parts of names are as they came from the store or are our own.
+            // The parts of a name came from the store in this form or are our own.
             path.join(object_store::path::PathPart::parse(part).unwrap_or_else(|_| part.into()))
         })
     }
@@ -368,7 +374,7 @@ impl Remote {
         let path = self.shown(name);
         let source = match ended {
             Ended::Stopped => return Error::Stopped,
-            // Where it is not the network, that is said of the file.
+            // A timeout, for example. Callers report I/O errors of a local file under its own name.
             Ended::Io(source) => source,
             Ended::Failure(failure) => said(&failure),
         };
@@ -386,7 +392,7 @@ fn root(location: &Location) -> Result<Path> {
     root.map_err(|e| Error::Usage(format!("{location}: {e}")))
 }
 
-/// Sends a file part by part.
+/// Uploads a file part by part.
 async fn send(upload: &mut WriteMultipart, file: &mut File) -> Result<(), Ended> {
     let mut part = vec![0; 1 << 20];
     loop {
@@ -400,7 +406,7 @@ async fn send(upload: &mut WriteMultipart, file: &mut File) -> Result<(), Ended>
 
 fn object(meta: &ObjectMeta, name: String) -> Object {
     let modified = meta.last_modified.timestamp();
-    // Without an etag, what is known of the object.
+    // Without an ETag, the time and the size stand in for it.
     let compared = meta.e_tag.is_some();
     let etag = meta.e_tag.clone().unwrap_or_else(|| format!("{modified}/{}", meta.size));
     Object { name, size: meta.size, etag, modified, compared }

@@ -1,4 +1,4 @@
-//! Waiting for what is asynchronous, as long as the caller does.
+//! Blocking waits for asynchronous work, as long as the caller allows.
 
 use std::io::{self, ErrorKind};
 use std::sync::LazyLock;
@@ -11,14 +11,14 @@ use tokio::runtime::{Builder, Runtime};
 use super::Wait;
 use crate::error::{Error, Result};
 
-/// How often it is looked whether a stop was asked for.
+/// The time between two checks for a requested stop.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Where the waiting is done; one for the whole program.
+/// The asynchronous runtime, one for the whole program.
 static RUNTIME: LazyLock<io::Result<Runtime>> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(2).enable_all().build());
 
-/// What ended a wait.
+/// Why a wait ended without a result.
 pub(super) enum Ended {
     Failure(Failure),
     Io(io::Error),
@@ -41,7 +41,7 @@ pub(super) fn runtime() -> Result<&'static Runtime> {
     RUNTIME.as_ref().map_err(|e| Error::Internal(format!("no threads for the network: {e}")))
 }
 
-/// Waits for an outcome as long as the caller does.
+/// Waits for the result of `work`, as long as `wait` allows.
 pub(super) fn wait_for<T>(
     wait: Wait<'_>,
     work: impl Future<Output = Result<T, Ended>>,
@@ -68,7 +68,7 @@ pub(super) fn wait_for<T>(
     })
 }
 
-/// Waits until a stop is asked for.
+/// Waits until a stop is requested.
 pub(super) async fn asked(stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         tokio::time::sleep(LOOK).await;

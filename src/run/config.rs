@@ -8,11 +8,11 @@ use super::gates::{GateName, GateSetting};
 use super::units::{Memory, Span};
 use crate::error::{Error, Result};
 use crate::param::{Fraction, Natural, NonNegative};
-pub use crate::pipeline::Resume;
-use crate::pipeline::{ExportSpec, TrainConfig};
 use crate::remote::{Location, check_slashes, is_url_path, local};
-use crate::store::Severity;
-use crate::store::json;
+use crate::serving::ExportSpec;
+use crate::settings::TrainConfig;
+use crate::store::{Severity, json};
+use crate::training::Resume;
 
 /// Where a fit begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -117,9 +117,7 @@ pub struct RunConfig {
     #[cfg_attr(feature = "cli", arg(long, value_name = "MEMORY", help_heading = "Limits"))]
     pub memory_limit: Option<Memory>,
 
-    /// What follows where a gate does not pass: NAME=error, NAME=warn, NAME=off. The names: freshness, rows,
-    /// rejected, mean-shift, histogram, new-items, finite, bias-only, popularity, collapsed, previous-model,
-    /// item-cosine, overlap.
+    /// What follows where a gate does not pass: NAME=error, NAME=warn, NAME=off.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME=SEVERITY", help_heading = "Gates"))]
     pub gate: Vec<GateSetting>,
     /// freshness: the latest rating may be this old. Not looked at by default.

@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use tempfile::TempDir;
 
-use super::directory::{LATEST, POINTER, Pointer, relative};
+use super::places::{LATEST, POINTER, Pointer, relative};
+use super::run_id::began;
 use crate::error::{Error, Result};
 use crate::remote::{Location, Remote};
 use crate::store::{MANIFEST, REJECTED, SUCCESS, listed_outputs};
@@ -89,7 +90,7 @@ fn find(url: &str, stop: &AtomicBool) -> Result<Remote> {
         ));
     };
     let pointer: Result<Pointer, _> = serde_json::from_slice(&pointer);
-    let pointer = pointer.ok().filter(|pointer| super::began(&pointer.run_id).is_some());
+    let pointer = pointer.ok().filter(|pointer| began(&pointer.run_id).is_some());
     let pointer = pointer.ok_or_else(|| wrong("its latest.json names no run"))?;
     remote.at(base.join(&relative(&pointer.run_id)))
 }

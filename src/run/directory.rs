@@ -1,63 +1,27 @@
-//! The directory of all runs: what is complete, what is served, what is in progress.
-//!
-//! ```text
-//! OUT/
-//!   .lacuna.lock                who works here
-//!   latest -> runs/RUN_ID       what is served, swapped by one rename
-//!   latest.json                 the same for readers without links
-//!   runs/RUN_ID/                complete, gated, never changed
-//!   rejected/RUN_ID/            failed a gate: the same files, _REJECTED in place of _SUCCESS
-//!   .tmp/RUN_ID/                in progress; left by a run that was killed, swept by the next
-//!   .ckpt/FINGERPRINT/          checkpoints of an interrupted training
-//! ```
-//!
-//! In an object store it is the same without the link and what begins with a dot (`mirror`, `lease`).
+//! The directory of all runs: what is complete, what is published, what is in progress. Its files are
+//! listed in `places`.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tempfile::{NamedTempFile, TempDir, TempPath};
+use tempfile::{NamedTempFile, TempDir};
 
 use super::copy::name_source;
 use super::lock::Lock;
-use super::mirror::{self, Mirror};
+use super::mirror::{self, Mirror, Pulled};
+use super::places::{
+    CHECKPOINTS, LATEST, LOCK, OWN, POINTER, Place, Pointer, REJECTS, RUNS, TEMPORARY, ids,
+    readable, relative,
+};
+use super::run_id::{began, timestamp};
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::load::hex;
 use crate::remote::is_url;
-use crate::store::{MANIFEST, OutDir, OutputEntry, REJECTED, SUCCESS, listed_outputs};
-
-/// The link to what is served.
-pub(super) const LATEST: &str = "latest";
-/// The file that is locked; it tells a directory of runs from others.
-pub(super) const LOCK: &str = ".lacuna.lock";
-/// What the names of temporary files begin with.
-pub(super) const OWN: &str = ".lacuna-";
-pub(super) const POINTER: &str = "latest.json";
-pub(super) const RUNS: &str = "runs";
-pub(super) const REJECTS: &str = "rejected";
-const TEMPORARY: &str = ".tmp";
-const CHECKPOINTS: &str = ".ckpt";
-
-/// What is served, for readers without links.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pointer {
-    /// The run.
-    pub run_id: String,
-    /// Where it is, from the run directory.
-    pub path: String,
-    /// Checksum of its manifest.
-    pub manifest_sha256: String,
-    /// When it was promoted.
-    pub promoted_at: String,
-    /// Later runs that were served until an earlier one was served again in their place.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rolled_back: Vec<String>,
-}
+use crate::store::{MANIFEST, OutDir, OutputEntry, SUCCESS, listed_outputs};
 
 /// A directory of runs.
 #[derive(Debug)]
@@ -119,15 +83,15 @@ impl RunDirectory {
     }
 
     /// Opens one that is there, to look at it.
-    pub(super) fn open(root: &Path, stop: &AtomicBool) -> Result<Self> {
-        Self::look(root, stop)?.ok_or_else(|| {
+    pub(super) fn open(root: &Path, job: &Job<'_>) -> Result<Self> {
+        Self::look(root, job)?.ok_or_else(|| {
             let message = "not a directory of runs (lacuna run --output DIR makes one)".to_owned();
             Error::Model { path: root.to_owned(), message }
         })
     }
 
     /// Opens it, if there is one.
-    pub(super) fn look(root: &Path, stop: &AtomicBool) -> Result<Option<Self>> {
+    pub(super) fn look(root: &Path, job: &Job<'_>) -> Result<Option<Self>> {
         let Some(url) = root.to_str().filter(|root| is_url(root)) else {
             let there =
                 root.join(RUNS).is_dir() && root.join(LOCK).is_file() && mirror::of(root).is_none();
@@ -140,7 +104,7 @@ impl RunDirectory {
             .map_err(|source| Error::Write { path: "the temporary directory".into(), source })?;
         let this = Self::create_local(temporary.path())?;
         let this = Self { mirror, _temporary: Some(temporary), ..this };
-        Ok(this.pull(stop)?.then_some(this))
+        Ok(this.pull(job)?.then_some(this))
     }
 
     /// Takes the lock; see [`Lock::take`].
@@ -148,15 +112,28 @@ impl RunDirectory {
         &self,
         run_id: &str,
         wait: Duration,
-        (stop, waits): (&AtomicBool, &dyn Fn(&str)),
+        job: &Job<'_>,
+        waits: &dyn Fn(&str),
     ) -> Result<Lock> {
         let remote = self.mirror.as_ref().map(Mirror::remote);
-        Lock::take((&self.root, remote), run_id, wait, (stop, waits))
+        Lock::take(&self.root, remote, run_id, wait, job, waits)
     }
 
-    /// Looks at the object store, where there is one; whether anything is there.
-    pub(super) fn pull(&self, stop: &AtomicBool) -> Result<bool> {
-        self.mirror.as_ref().map_or(Ok(true), |mirror| mirror.pull(self, stop))
+    /// Brings the copies here up to date with the object store, where there is one; whether anything is
+    /// there.
+    pub(super) fn pull(&self, job: &Job<'_>) -> Result<bool> {
+        let Some(mirror) = &self.mirror else { return Ok(true) };
+        let here = Place::BOTH.map(|place| self.complete(place).into_iter().collect());
+        let Pulled { any, gone, new, pointer } = mirror.pull(&here, job)?;
+        for (place, id) in gone {
+            let path = self.root.join(place.name).join(id);
+            fs::remove_dir_all(&path).map_err(|source| Error::Write { path, source })?;
+        }
+        for run in new {
+            self.adopt(run.place, &run.id, &run.files)?;
+        }
+        self.follow(pointer.as_ref())?;
+        Ok(any)
     }
 
     /// Whether it is known what is served; in an object store the pointer may be damaged.
@@ -165,8 +142,8 @@ impl RunDirectory {
     }
 
     /// Makes a place in an object store a directory of runs, unless it is something else; only under the lock.
-    pub(super) fn claim(&self, stop: &AtomicBool) -> Result<()> {
-        self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.claim(stop))
+    pub(super) fn claim(&self, job: &Job<'_>) -> Result<()> {
+        self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.claim(job))
     }
 
     /// Copies the files of a run that are wanted from the object store, where there is one.
@@ -174,14 +151,19 @@ impl RunDirectory {
         &self,
         id: &str,
         wanted: &dyn Fn(&str) -> bool,
-        stop: &AtomicBool,
+        job: &Job<'_>,
     ) -> Result<()> {
-        self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.fetch(self, id, wanted, stop))
+        let Some(mirror) = &self.mirror else { return Ok(()) };
+        mirror.fetch(id, &self.run(id), &self.temporary(), wanted, job)
     }
 
-    /// Forgets the copy of a run of an object store, but for its manifest; false where there is no copy.
-    pub(super) fn forget(&self, id: &str, stop: &AtomicBool) -> Result<bool> {
-        self.mirror.as_ref().map_or(Ok(false), |mirror| mirror.forget(self, id, stop))
+    /// Forgets the copy of a run of an object store, except for its manifest; false where there is no
+    /// copy.
+    pub(super) fn forget(&self, id: &str, job: &Job<'_>) -> Result<bool> {
+        let Some(mirror) = &self.mirror else { return Ok(false) };
+        let Some(files) = mirror.head_of(id, job)? else { return Ok(false) };
+        self.adopt(Place::RUNS, id, &files)?;
+        Ok(true)
     }
 
     /// A failure that names what is in the object store and not its copy.
@@ -191,12 +173,12 @@ impl RunDirectory {
     }
 
     /// Where a run is for those who read it.
-    pub(super) fn shown(&self, place: &str, id: &str) -> PathBuf {
+    pub(super) fn shown(&self, place: Place, id: &str) -> PathBuf {
         match &self.mirror {
             Some(mirror) => {
-                mirror.remote().location().join(&format!("{place}/{id}")).to_string().into()
+                mirror.remote().location().join(&format!("{}/{id}", place.name)).to_string().into()
             }
-            None => self.root.join(place).join(id),
+            None => self.root.join(place.name).join(id),
         }
     }
 
@@ -204,20 +186,21 @@ impl RunDirectory {
     pub(super) fn publish(
         &self,
         out: OutDir,
-        (place, id): (&str, &str),
+        place: Place,
+        id: &str,
         lock: &Lock,
-        stop: &AtomicBool,
+        job: &Job<'_>,
     ) -> Result<PathBuf> {
         if let Some(mirror) = &self.mirror {
-            mirror.push(&out.file(""), (place, id), lock, stop)?;
+            mirror.push(&out.file(""), place, id, lock, job)?;
         }
-        out.publish_as(&self.root.join(place).join(id))?;
+        out.publish_as(&self.root.join(place.name).join(id))?;
         Ok(self.shown(place, id))
     }
 
     /// Puts files of a run that is complete in the object store here.
-    pub(super) fn adopt(&self, place: &str, id: &str, files: &[(&str, &Vec<u8>)]) -> Result<()> {
-        let target = self.root.join(place).join(id);
+    fn adopt(&self, place: Place, id: &str, files: &[(&str, Vec<u8>)]) -> Result<()> {
+        let target = self.root.join(place.name).join(id);
         let adopt = || -> io::Result<()> {
             let aside = TempDir::with_prefix_in(OWN, self.temporary())?;
             for (name, content) in files {
@@ -230,13 +213,8 @@ impl RunDirectory {
         adopt().map_err(|source| Error::Write { path: target.clone(), source })
     }
 
-    /// A file to write before it is moved.
-    pub(super) fn part(&self) -> io::Result<TempPath> {
-        Ok(NamedTempFile::with_prefix_in(OWN, self.temporary())?.into_temp_path())
-    }
-
     /// Leads where the object store does.
-    pub(super) fn follow(&self, pointer: Option<&Pointer>) -> Result<()> {
+    fn follow(&self, pointer: Option<&Pointer>) -> Result<()> {
         match pointer {
             Some(pointer) => self.point_local(pointer),
             None => {
@@ -246,10 +224,6 @@ impl RunDirectory {
                 Ok(())
             }
         }
-    }
-
-    pub(super) fn root(&self) -> &Path {
-        &self.root
     }
 
     pub(super) fn temporary(&self) -> PathBuf {
@@ -282,27 +256,27 @@ impl RunDirectory {
 
     /// The ids of the complete runs, oldest first.
     pub(super) fn runs(&self) -> Vec<String> {
-        self.complete(RUNS, SUCCESS)
+        self.complete(Place::RUNS)
     }
 
     /// The ids of the rejected runs, oldest first.
     pub(super) fn rejects(&self) -> Vec<String> {
-        self.complete(REJECTS, REJECTED)
+        self.complete(Place::REJECTS)
     }
 
-    /// The ids in a place that hold a mark, oldest first.
-    pub(super) fn complete(&self, place: &str, mark: &str) -> Vec<String> {
-        ids(&self.root.join(place), mark)
+    /// The ids of the complete runs in a place, oldest first.
+    fn complete(&self, place: Place) -> Vec<String> {
+        ids(&self.root.join(place.name), place.mark)
     }
 
     /// Removes a run; whether it is gone.
-    pub(super) fn remove(&self, place: &str, id: &str, stop: &AtomicBool) -> bool {
+    pub(super) fn remove(&self, place: Place, id: &str, job: &Job<'_>) -> bool {
         if let Some(mirror) = &self.mirror
-            && mirror.remove(place, id, stop).is_err()
+            && mirror.remove(place, id, job).is_err()
         {
             return false;
         }
-        let from = self.root.join(place).join(id);
+        let from = self.root.join(place.name).join(id);
         // Out of sight first, so that no half of a run is ever seen.
         let aside = self.temporary().join(format!("{id}.old"));
         let gone = fs::rename(&from, &aside).is_ok();
@@ -312,8 +286,8 @@ impl RunDirectory {
     }
 
     /// Removes what runs that were killed left behind; only under the lock.
-    pub(super) fn sweep(&self, stop: &AtomicBool) -> Result<usize> {
-        let there = self.mirror.as_ref().map_or(Ok(0), |mirror| mirror.sweep(stop))?;
+    pub(super) fn sweep(&self, job: &Job<'_>) -> Result<usize> {
+        let there = self.mirror.as_ref().map_or(Ok(0), |mirror| mirror.sweep(job))?;
         Ok(there + self.sweep_local())
     }
 
@@ -322,7 +296,7 @@ impl RunDirectory {
         let ours = |entry: &fs::DirEntry| {
             let name = entry.file_name();
             let name = name.to_str().unwrap_or_default();
-            name.starts_with(OWN) || super::began(name).is_some()
+            name.starts_with(OWN) || began(name).is_some()
         };
         let (mut runs, own) = (0, entries.flatten().filter(ours));
         for entry in own {
@@ -339,7 +313,7 @@ impl RunDirectory {
     /// Whether a run is complete: its mark and every file that its manifest lists, by size.
     pub(super) fn is_complete(&self, id: &str) -> bool {
         if let Some(mirror) = &self.mirror {
-            return mirror.is_complete(self, id);
+            return mirror.is_complete(&self.run(id), id);
         }
         let path = self.run(id);
         let whole = |entry: &OutputEntry| {
@@ -360,7 +334,7 @@ impl RunDirectory {
             return Ok(false);
         }
         let manifest_sha256 = hex(&Sha256::digest(&manifest));
-        let promoted_at = super::timestamp();
+        let promoted_at = timestamp();
         let rolled_back = self.pointer().map(|pointer| pointer.rolled_back).unwrap_or_default();
         let path = relative(&id);
         self.point(&Pointer { path, run_id: id, manifest_sha256, promoted_at, rolled_back })?;
@@ -394,27 +368,4 @@ impl RunDirectory {
         };
         link().map_err(|source| Error::Write { path: path.clone(), source })
     }
-}
-
-/// The relative path of a run, as pointers hold it.
-pub(super) fn relative(id: &str) -> String {
-    format!("{RUNS}/{id}")
-}
-
-/// As the umask wants it for files that others read, not private as temporary ones are.
-pub(super) fn readable(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-/// Names of the directories that hold a mark, sorted: run ids begin with their time.
-fn ids(directory: &Path, mark: &str) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let complete = |entry: fs::DirEntry| {
-        let name = entry.file_name().to_str()?.to_owned();
-        entry.path().join(mark).is_file().then_some(name)
-    };
-    let mut ids: Vec<String> = entries.flatten().filter_map(complete).collect();
-    ids.sort();
-    ids
 }

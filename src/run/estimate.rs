@@ -2,23 +2,22 @@
 
 use serde::Serialize;
 
-use super::RunConfig;
+use super::config::RunConfig;
 use super::previous::Previous;
 use super::units::Memory;
 use crate::error::{Error, Result};
 use crate::load::Source;
+use crate::pair::Pair;
 use crate::param::Rank;
-use crate::pipeline::{AlgorithmName, cost};
+use crate::settings::Plan;
 use crate::store::Manifest;
+use crate::training::cost;
 
 /// Memory of the program itself, about.
 const BASE: u64 = 80 << 20;
 
 /// Bytes of a cell while parts of the ratings are held apart.
 const CELL: u64 = 24;
-
-/// Bytes of a cell in the blocks of `sgd`.
-const BLOCK_CELL: u64 = 16;
 
 /// An estimate of a run's cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -39,26 +38,28 @@ impl Estimate {
     }
 }
 
-/// Of a training on these numbers of users, items, ratings and held-out ratings.
-pub(super) fn estimate(
-    config: &RunConfig,
-    previous: Option<&Previous>,
-    (users, items): (usize, usize),
-    (ratings, holdout): (usize, usize),
-) -> Estimate {
-    let settings = config.train.resolved();
-    let rank = Rank::literal(settings.rank() as u32);
-    let cost = cost(rank, users, items, ratings);
-    let rows = (users + items) as u64;
+/// What a training is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    pub rows: Pair<usize>,
+    pub ratings: usize,
+    pub holdout: usize,
+}
+
+/// The estimate for a training of this size.
+pub(super) fn estimate(plan: &Plan, previous: Option<&Previous>, size: Size) -> Estimate {
+    let Size { rows, ratings, holdout } = size;
+    let facts = plan.facts();
+    let rank = Rank::literal(facts.rank);
+    let cost = cost(rank, rows, ratings);
+    let rows = (rows.users + rows.items) as u64;
     let vector = 4 * (u64::from(rank.get()).next_multiple_of(16) + 1);
     let mut train = BASE + ratings as u64 * 16 + holdout as u64 * CELL;
-    train += rows * settings.bytes_per_row() as u64;
+    train += rows * plan.bytes_per_row() as u64;
     // The state after the last iteration, for checkpoints.
-    train += rows * settings.state_bytes_per_row() as u64;
-    if settings.algorithm_name() == AlgorithmName::Sgd {
-        train += ratings as u64 * BLOCK_CELL;
-    }
-    if settings.refit {
+    train += rows * plan.state_bytes_per_row() as u64;
+    train += ratings as u64 * facts.bytes_per_rating;
+    if plan.finish.refit {
         train += ratings as u64 * CELL;
     }
     if let Some(previous) = previous {
@@ -69,8 +70,8 @@ pub(super) fn estimate(
     }
     // What the allocator keeps of what was freed.
     train += train / 5;
-    let kernel = cost.seconds_per_iteration * f64::from(settings.iterations());
-    let measured = previous.and_then(|previous| previous.seconds(&settings, ratings));
+    let kernel = cost.seconds_per_iteration * f64::from(facts.iterations);
+    let measured = previous.and_then(|previous| previous.seconds(plan, ratings));
     let load_bytes = BASE + cost.load_bytes;
     Estimate { load_bytes, train_bytes: train, train_seconds: measured.unwrap_or(kernel) }
 }

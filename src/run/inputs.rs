@@ -1,31 +1,39 @@
 //! The rating files of a run before they are read.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::load::{Source, expand, fingerprint};
-use crate::pipeline::TrainConfig;
+use crate::settings::Reading;
 use crate::store::InputEntry;
 use crate::store::json::digest;
+
+/// What identifies files, by their role.
+#[derive(Debug, Clone)]
+pub(super) struct Checksums<T> {
+    pub ratings: Vec<T>,
+    pub tests: Vec<T>,
+}
 
 /// Files with their checksums.
 pub(super) struct Inputs {
     pub sources: Vec<Source>,
-    /// Of the ratings, and of the test ratings; for objects what their store says of their content.
-    pub checksums: (Vec<String>, Vec<String>),
+    /// For objects, what their store says about their content.
+    pub checksums: Checksums<String>,
     /// Size and time of last change of each file.
     states: Vec<(PathBuf, u64, Option<SystemTime>)>,
 }
 
 impl Inputs {
     /// Finds and hashes the files.
-    pub(super) fn scan(settings: &TrainConfig, stop: &AtomicBool) -> Result<Self> {
-        let (sources, tests) = (expand(&settings.input, stop)?, expand(&settings.test_file, stop)?);
+    pub(super) fn scan(reading: &Reading, job: &Job<'_>) -> Result<Self> {
+        let sources = expand(&reading.input, job.stop)?;
+        let tests = expand(&reading.test_file, job.stop)?;
         let all = sources.iter().chain(&tests);
         let states = all.filter_map(|source| state(source.path())).collect();
-        let checksums = (hashed(&sources)?, hashed(&tests)?);
+        let checksums = Checksums { ratings: hashed(&sources)?, tests: hashed(&tests)? };
         Ok(Self { sources, checksums, states })
     }
 
@@ -43,7 +51,7 @@ impl Inputs {
 
     /// One checksum over all.
     pub(super) fn fingerprint(&self) -> String {
-        let (ratings, tests) = &self.checksums;
+        let Checksums { ratings, tests } = &self.checksums;
         let parts = ratings.iter().map(String::as_str).chain(["tests"]);
         digest(parts.chain(tests.iter().map(String::as_str)))
     }

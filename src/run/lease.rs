@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use serde_json::{Value, json};
 
+use super::holder::describe;
+use super::run_id::{precise_timestamp, timestamp};
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::remote::{Put, Remote, Version};
 use crate::system;
 
@@ -31,24 +34,24 @@ const AGAIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Lease {
     remote: Remote,
-    held: Arc<Held>,
+    held: Arc<Renewal>,
     done: Option<Sender<()>>,
     renewing: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Renewal {
     content: Value,
     version: Mutex<Version>,
     lost: AtomicBool,
 }
 
-impl Held {
+impl Renewal {
     /// Renews it; false if somebody else has it.
     fn renew(&self, remote: &Remote, within: Duration) -> Result<bool> {
         let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         let mut content = self.content.clone();
-        content["renewed_at"] = super::precise_timestamp().into();
+        content["renewed_at"] = precise_timestamp().into();
         let content = content.to_string();
         let replace = |version: &Version| {
             remote.put(LEASE, content.as_bytes(), Put::Replace(version.clone()), within)
@@ -78,27 +81,27 @@ impl Held {
 }
 
 impl Lease {
-    /// Takes the lock, waiting for others up to `wait`; `waits` is told whom.
+    /// Takes the lock, waiting for others up to `wait`; `waits` is warned whom.
     pub(super) fn take(
         remote: &Remote,
         run_id: &str,
         wait: Duration,
-        (stop, waits): (&AtomicBool, &dyn Fn(&str)),
+        job: &Job<'_>,
+        waits: &dyn Fn(&str),
     ) -> Result<Self> {
+        let stop = job.stop;
         let content = json!({
             "run_id": run_id,
             "pid": std::process::id(),
             "host": system::host(),
-            "started_at": super::timestamp(),
+            "started_at": timestamp(),
             "processes": system::processes(),
         });
         let text = content.to_string();
         let path = || remote.location().join(LEASE).to_string().into();
-        let (since, mut told) = (Instant::now(), false);
+        let (since, mut warned) = (Instant::now(), false);
         let version = loop {
-            if stop.load(Ordering::Relaxed) {
-                return Err(Error::Stopped);
-            }
+            job.check_stop()?;
             match remote.put(LEASE, text.as_bytes(), Put::Create, stop) {
                 Ok(Some(version)) => break version,
                 Ok(None) => {}
@@ -130,19 +133,19 @@ impl Lease {
                     }
                 }
                 let since = crate::load::time::iso(object.modified);
-                holder = super::lock::describe(&there)
+                holder = describe(&there)
                     + &format!(", renewed at {since}; half an hour after that it is taken over");
             }
             if since.elapsed() >= wait {
                 return Err(Error::Locked { path: path(), holder });
             }
-            if !std::mem::replace(&mut told, true) {
+            if !std::mem::replace(&mut warned, true) {
                 waits(&holder);
             }
             std::thread::sleep(AGAIN.min(wait.saturating_sub(since.elapsed())));
         };
         let (version, lost) = (Mutex::new(version), AtomicBool::new(false));
-        let held = Arc::new(Held { content, version, lost });
+        let held = Arc::new(Renewal { content, version, lost });
         let (done, wait) = mpsc::channel::<()>();
         let (of_thread, store) = (held.clone(), remote.clone());
         let renewing = std::thread::spawn(move || {
@@ -197,7 +200,8 @@ mod tests {
     use super::*;
 
     fn take(remote: &Remote, id: &str) -> Result<Lease> {
-        Lease::take(remote, id, Duration::ZERO, (&AtomicBool::new(false), &|_| {}))
+        let stop = AtomicBool::new(false);
+        Lease::take(remote, id, Duration::ZERO, &Job::new(&stop, &|_| {}), &|_| {})
     }
 
     #[test]

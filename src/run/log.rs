@@ -12,6 +12,7 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
+use super::run_id::precise_timestamp;
 use crate::error::{Error, Result};
 use crate::job::Event;
 
@@ -35,8 +36,8 @@ pub struct LogLine {
     pub event: &'static str,
     /// One sentence.
     pub message: String,
-    /// Whether it stands for an event of the pipeline, which progress is shown from.
-    pub of_pipeline: bool,
+    /// Whether it stands for an event of the training, which progress is shown from.
+    pub of_training: bool,
     /// All of it.
     pub json: Value,
 }
@@ -115,7 +116,7 @@ impl<'s> Log<'s> {
         event: &'static str,
         message: String,
         numbers: Value,
-        of_pipeline: bool,
+        of_training: bool,
     ) {
         let Ok(mut state) = self.state.lock() else { return };
         let mut all = Map::new();
@@ -124,7 +125,7 @@ impl<'s> Log<'s> {
             Level::Warn => "warn",
             Level::Error => "error",
         };
-        all.insert("ts".into(), super::precise_timestamp().into());
+        all.insert("ts".into(), precise_timestamp().into());
         all.insert("level".into(), name.into());
         all.insert("event".into(), event.into());
         all.insert("run_id".into(), self.run_id.clone().into());
@@ -143,11 +144,11 @@ impl<'s> Log<'s> {
             None => state.lines.push(json.to_string()),
         }
         drop(state);
-        (self.sink)(&LogLine { level, event, message, of_pipeline, json });
+        (self.sink)(&LogLine { level, event, message, of_training, json });
     }
 
-    /// Logs an event of the pipeline.
-    pub(super) fn pipeline(&self, event: &Event) {
+    /// Logs an event of the training.
+    pub(super) fn training(&self, event: &Event) {
         let line = |event, message: String, numbers| {
             self.line(Level::Info, event, message, numbers, true);
         };
@@ -177,7 +178,7 @@ impl<'s> Log<'s> {
             }
             Event::Resumed(stage, iteration) => line(
                 "resumed",
-                format!("{stage}: going on after iteration {iteration}"),
+                format!("{stage}: resumed after iteration {iteration}"),
                 json!({ "stage": stage, "sweep": iteration }),
             ),
             Event::Checkpoint(stage, iteration, seconds) => line(

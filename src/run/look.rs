@@ -2,23 +2,26 @@
 
 use serde_json::json;
 
-use super::directory::{RUNS, RunDirectory};
-use super::estimate::{self, estimate};
-use super::gates::Gates;
-use super::inputs::Inputs;
+use super::directory::RunDirectory;
+use super::estimate::{self, Size, estimate};
+use super::gates::{DataLook, Gates, check_data};
+use super::inputs::{Checksums, Inputs};
 use super::log::Level;
+use super::mode::Mode;
 use super::night::Night;
+use super::places::Place;
 use super::previous::{Previous, checksums};
 use super::report::RunResult;
 use super::units::Memory;
-use super::{Mode, RunConfig, checks, records, resume};
+use super::{records, resume};
 use crate::error::{Error, Result};
-use crate::pipeline::{Dataset, Training};
-use crate::store::json;
-use crate::store::{Lineage, MANIFEST, Manifest, Severity};
+use crate::pair::Pair;
+use crate::settings::Plan;
+use crate::store::{Lineage, MANIFEST, Manifest, Severity, json};
 use crate::system::now;
+use crate::training::{Dataset, Notes};
 
-impl Night<'_> {
+impl<'c> Night<'c> {
     /// The run that is served; where it cannot be read, the newest one before it that can be.
     pub(super) fn previous(
         &mut self,
@@ -27,15 +30,15 @@ impl Night<'_> {
         let Some(directory) = directory else { return Ok(None) };
         self.report.latest = directory.latest();
         let Some(latest) = self.report.latest.clone() else { return Ok(None) };
-        let error = match Previous::read(directory, &latest, self.stop) {
+        let error = match Previous::read(directory, &latest, &self.job) {
             Ok(previous) => return Ok(Some(previous)),
             Err(error @ (Error::Stopped | Error::Unreachable { .. })) => return Err(error),
             Err(error) => error,
         };
-        let why = super::chain(&error);
+        let why = error.chain();
         let runs = directory.runs();
         let mut earlier = runs.iter().rev().filter(|id| **id != latest);
-        if let Some(previous) = earlier.find_map(|id| Previous::read(directory, id, self.stop).ok())
+        if let Some(previous) = earlier.find_map(|id| Previous::read(directory, id, &self.job).ok())
         {
             let id = &previous.entry.run_id;
             self.warn(format!(
@@ -48,7 +51,7 @@ impl Night<'_> {
                 "the latest run cannot be read, and no earlier one, so there is nothing to compare with: {why}; \
                  repair it, or give --allow-gate-failure to publish all the same"
             );
-            return Err(Error::Model { path: directory.shown(RUNS, &latest), message });
+            return Err(Error::Model { path: directory.shown(Place::RUNS, &latest), message });
         }
         self.warn(format!(
             "there is nothing to compare with, the latest run cannot be read: {why}"
@@ -67,10 +70,10 @@ impl Night<'_> {
         let directory = directory.filter(|_| !self.config.train.force)?;
         let latest = self.report.latest.as_deref()?;
         let same = |manifest: &Manifest| {
-            let (ratings, tests) = checksums(manifest);
+            let Checksums { ratings, tests } = checksums(manifest);
             let same = |now: &[String], then: &[&str]| now.iter().eq(then.iter());
-            same(&inputs.checksums.0, &ratings)
-                && same(&inputs.checksums.1, &tests)
+            same(&inputs.checksums.ratings, &ratings)
+                && same(&inputs.checksums.tests, &tests)
                 && manifest.config_sha256 == self.config_sha256()
                 && manifest.run.as_ref().is_some_and(|r| r.publish_sha256 == self.publish_sha256())
                 && manifest.tool.version == env!("CARGO_PKG_VERSION")
@@ -95,19 +98,23 @@ impl Night<'_> {
     /// Reads the ratings, after a look at what that may take.
     pub(super) fn read(
         &mut self,
-        training: &mut Training<'_>,
+        plan: &Plan,
         inputs: &Inputs,
         previous: Option<&Previous>,
     ) -> Result<Dataset> {
         self.log.phase("load");
         if let Some(ratings) = estimate::ratings_before_reading(&inputs.sources, previous) {
-            let shape = previous.map_or((0, 0), |previous| {
-                (previous.manifest.data.n_users, previous.manifest.data.n_items)
+            let rows = previous.map_or(Pair::default(), |previous| {
+                Pair::new(previous.manifest.data.n_users, previous.manifest.data.n_items)
             });
-            let before = estimate(self.config, previous, shape, (ratings, ratings / 10));
+            let size = Size { rows, ratings, holdout: ratings / 10 };
+            let before = estimate(plan, previous, size);
             estimate::check(self.config, &before)?;
         }
-        let data = training.dataset()?;
+        let mut notes = Notes::default();
+        let data = Dataset::read(&plan.reading, &self.job, &mut notes);
+        self.take(&mut notes);
+        let data = data?;
         inputs.unchanged()?;
         self.report.read(&data);
         for input in data.inputs.reports.iter().filter(|input| !input.rows_rejected.is_empty()) {
@@ -116,13 +123,13 @@ impl Night<'_> {
             let message = format!("{rows} rows of {} are set aside", input.uri);
             self.log.event(Level::Warn, "rows_rejected", &message, numbers);
         }
-        let shape = (data.users.len(), data.items.len());
-        let parts = (data.n_ratings, data.parts.holdout.len());
-        let estimated = estimate(self.config, previous, shape, parts);
+        let rows = Pair::new(data.ids.users.len(), data.ids.items.len());
+        let size = Size { rows, ratings: data.n_ratings, holdout: data.parts.holdout.len() };
+        let estimated = estimate(plan, previous, size);
         self.report.estimate = Some(estimated);
         let numbers = json!({
-            "users": shape.0,
-            "items": shape.1,
+            "users": rows.users,
+            "items": rows.items,
             "n_train": data.parts.training.len(),
             "n_holdout": data.parts.holdout.len(),
             "estimate": estimated,
@@ -140,15 +147,11 @@ impl Night<'_> {
     }
 
     /// Looks at the gates of the ratings.
-    pub(super) fn data_gates<'g>(
-        &mut self,
-        config: &'g RunConfig,
-        data: &Dataset,
-        previous: Option<&Previous>,
-    ) -> Gates<'g> {
+    pub(super) fn data_gates(&mut self, data: &Dataset, previous: Option<&Previous>) -> Gates<'c> {
         self.log.phase("data gates");
+        let config = self.config;
         let mut gates = Gates::new(config);
-        checks::data(&mut gates, config, data, previous, now());
+        check_data(&mut gates, &DataLook { config, data, previous, now: now() });
         self.tell(&gates, 0);
         gates
     }
@@ -184,13 +187,13 @@ impl Night<'_> {
             let cold_because = Some(why.to_owned());
             return (Lineage { cold_because, ..Lineage::default() }, None);
         };
-        let (ids, tests) = ((&data.users, &data.items), &inputs.checksums.1);
-        let settings = &self.config.train;
+        let (ids, tests) = ((*data.ids).as_ref(), &inputs.checksums.tests);
+        let plan = &self.plan;
         let tried = cold_start_was_rejected(directory, &previous.entry.run_id);
         let due = previous.cold_is_due(self.config) && !tried;
-        let no_start = previous.no_start(self.config, ids, tests, due);
-        let differs = previous.differs(settings, ids);
-        let no_comparison = differs.clone().or_else(|| previous.leaks(settings, tests));
+        let no_start = previous.no_start(self.config, plan, ids, tests, due);
+        let differs = previous.differs(plan, ids);
+        let no_comparison = differs.clone().or_else(|| previous.leaks(plan, tests));
         let id = previous.entry.run_id.clone();
         let lineage = Lineage {
             warm_start_from: no_start.is_none().then(|| id.clone()),
@@ -223,19 +226,16 @@ impl Night<'_> {
         directory: Option<&RunDirectory>,
         previous: Option<&Previous>,
     ) -> Result<()> {
-        let inputs = Inputs::scan(&self.config.train, self.stop)?;
+        let inputs = Inputs::scan(&self.plan.reading, &self.job)?;
         let nothing_new = self.nothing_new(directory, previous, &inputs);
         if let Some(why) = nothing_new.filter(|_| mode == Mode::DryRun) {
             self.report.result = RunResult::Noop;
             self.report.reason = Some(why);
             return Ok(());
         }
-        let mut training = Training::new(self.config.train.clone(), self.stop, self.observer);
-        let data = self.read(&mut training, &inputs, previous)?;
-        self.take_warnings(&mut training);
-        let config = self.config;
-        let gates = self.data_gates(config, &data, previous);
-        let reason = gates.reason().filter(|_| !config.allow_gate_failure);
+        let data = self.read(&self.plan.clone(), &inputs, previous)?;
+        let gates = self.data_gates(&data, previous);
+        let reason = gates.reason().filter(|_| !self.config.allow_gate_failure);
         if let Some(reason) = reason {
             return Err(Error::DataGate { reason, record: None });
         }

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,10 +14,12 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::copy::inside;
-use super::directory::{LOCK, OWN, POINTER, Pointer, REJECTS, RUNS, RunDirectory};
 use super::lease::LEASE;
 use super::lock::Lock;
+use super::places::{LOCK, OWN, POINTER, Place, Pointer};
+use super::run_id::{began, timestamp};
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::remote::{Object, Put, Remote, Version};
 use crate::store::json::digest;
 use crate::store::{MANIFEST, OutputEntry, REJECTED, SUCCESS, files_below, listed_outputs};
@@ -31,9 +32,6 @@ const MARK: &str = "lacuna.json";
 
 /// How long it is tried to point at a run.
 const WITHIN: Duration = Duration::from_secs(60);
-
-/// The two places of runs and the marks of those that are complete.
-const PLACES: [(&str, &str); 2] = [(RUNS, SUCCESS), (REJECTS, REJECTED)];
 
 /// A directory of runs in an object store.
 #[derive(Debug)]
@@ -52,6 +50,33 @@ struct Found {
     sizes: BTreeMap<String, u64>,
 }
 
+/// The manifest and the mark of a run: names and contents.
+pub(super) type Head = [(&'static str, Vec<u8>); 2];
+
+/// The names of the manifest and the mark of a run.
+fn head_names(place: Place, id: &str) -> [String; 2] {
+    [MANIFEST, place.mark].map(|file| format!("{}/{id}/{file}", place.name))
+}
+
+/// A run of which there is no copy yet.
+pub(super) struct NewRun {
+    pub place: Place,
+    pub id: String,
+    pub files: Head,
+}
+
+/// How the object store differs from the copies.
+#[derive(Default)]
+pub(super) struct Pulled {
+    /// Whether anything is there.
+    pub any: bool,
+    /// Runs that are not there any more.
+    pub gone: Vec<(Place, String)>,
+    pub new: Vec<NewRun>,
+    /// Which run is published.
+    pub pointer: Option<Pointer>,
+}
+
 impl Mirror {
     pub(super) fn open(url: &str) -> Result<Self> {
         Ok(Self { remote: Remote::open(url)?, found: Mutex::default() })
@@ -65,40 +90,47 @@ impl Mirror {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Copies the manifests of all complete runs, and the pointer; removes what is not there any more. Whether
-    /// anything is there.
-    pub(super) fn pull(&self, directory: &RunDirectory, stop: &AtomicBool) -> Result<bool> {
-        let pointer = self.remote.get(POINTER, stop)?;
+    /// Looks at what is there; `here` are the complete runs of both places that there are copies of.
+    pub(super) fn pull(&self, here: &[BTreeSet<String>; 2], job: &Job<'_>) -> Result<Pulled> {
+        let pointer = self.remote.get(POINTER, job.stop)?;
         let mut sizes = BTreeMap::new();
-        for (place, _) in PLACES {
-            let objects = self.remote.list(place, stop)?;
+        for place in Place::BOTH {
+            let objects = self.remote.list(place.name, job.stop)?;
             sizes.extend(objects.into_iter().map(|object| (object.name, object.size)));
         }
-        for (place, mark) in PLACES {
-            let there = complete(&sizes, place, mark);
-            let here: BTreeSet<String> = directory.complete(place, mark).into_iter().collect();
-            for id in here.difference(&there) {
-                let path = directory.root().join(place).join(id);
-                fs::remove_dir_all(&path).map_err(|source| Error::Write { path, source })?;
-            }
-            let missing: Vec<&String> = there.difference(&here).collect();
-            let names = |id: &&String| [MANIFEST, mark].map(|file| format!("{place}/{id}/{file}"));
-            let names: Vec<String> = missing.iter().flat_map(names).collect();
-            let contents = self.remote.get_all(&names, stop)?;
-            for (id, files) in missing.iter().zip(contents.chunks(2)) {
-                // One that was removed meanwhile is none.
-                if let [Some(manifest), Some(content)] = files {
-                    directory.adopt(place, id, &[(MANIFEST, manifest), (mark, content)])?;
+        let mut pulled = Pulled::default();
+        for (place, here) in Place::BOTH.into_iter().zip(here) {
+            let there = complete(&sizes, place);
+            pulled.gone.extend(here.difference(&there).map(|id| (place, id.clone())));
+            let missing: Vec<String> = there.difference(here).cloned().collect();
+            let names = missing.iter().flat_map(|id| head_names(place, id));
+            let contents = self.remote.get_all(&names.collect::<Vec<_>>(), job.stop)?;
+            let mut contents = contents.into_iter();
+            for id in missing {
+                // A run that was removed in the meantime is none.
+                if let (Some(Some(manifest)), Some(Some(mark))) = (contents.next(), contents.next())
+                {
+                    let files = [(MANIFEST, manifest), (place.mark, mark)];
+                    pulled.new.push(NewRun { place, id, files });
                 }
             }
         }
-        let any = pointer.is_some() || !sizes.is_empty();
+        pulled.any = pointer.is_some() || !sizes.is_empty();
         let (content, version) = pointer.unzip();
         let pointer = content.map(|content| parse(&content)).transpose();
         let broken = pointer.as_ref().err().cloned();
         *self.found() = Found { pointer: version, broken, sizes };
-        directory.follow(pointer.unwrap_or_default().as_ref())?;
-        Ok(any)
+        pulled.pointer = pointer.unwrap_or_default();
+        Ok(pulled)
+    }
+
+    /// The manifest and the mark of a published run; none where one of them is not there.
+    pub(super) fn head_of(&self, id: &str, job: &Job<'_>) -> Result<Option<Head>> {
+        let names = head_names(Place::RUNS, id);
+        match <[Option<Vec<u8>>; 2]>::try_from(self.remote.get_all(&names, job.stop)?) {
+            Ok([Some(manifest), Some(mark)]) => Ok(Some([(MANIFEST, manifest), (SUCCESS, mark)])),
+            _ => Ok(None),
+        }
     }
 
     /// Whether the pointer can be read, if there is one: without it nothing is known of what is served.
@@ -110,85 +142,67 @@ impl Mirror {
     }
 
     /// Makes the place a directory of runs, unless it is something else; only under the lock.
-    pub(super) fn claim(&self, stop: &AtomicBool) -> Result<()> {
-        if self.remote.head(MARK, stop)?.is_some() || self.remote.head(POINTER, stop)?.is_some() {
+    pub(super) fn claim(&self, job: &Job<'_>) -> Result<()> {
+        if self.remote.head(MARK, job.stop)?.is_some()
+            || self.remote.head(POINTER, job.stop)?.is_some()
+        {
             return Ok(());
         }
-        if self.remote.is_used(&[LEASE], stop)? {
+        if self.remote.is_used(&[LEASE], job.stop)? {
             let reason = "is not empty and no directory of runs".to_owned();
             return Err(Error::NotOurs { path: self.remote.location().to_string().into(), reason });
         }
-        let content = json!({ "directory_of_runs": 1, "made_at": super::timestamp() }).to_string();
-        self.remote.put(MARK, content.as_bytes(), Put::Always, stop).map(|_| ())
+        let content = json!({ "directory_of_runs": 1, "made_at": timestamp() }).to_string();
+        self.remote.put(MARK, content.as_bytes(), Put::Always, job.stop).map(|_| ())
     }
 
-    /// Copies the files of a run that are wanted and not here yet.
+    /// Copies the files of a run that are wanted and not here yet into its directory, by way of a
+    /// temporary one.
     pub(super) fn fetch(
         &self,
-        directory: &RunDirectory,
         id: &str,
+        to: &Path,
+        temporary: &Path,
         wanted: &dyn Fn(&str) -> bool,
-        stop: &AtomicBool,
+        job: &Job<'_>,
     ) -> Result<()> {
-        let prefix = format!("{RUNS}/{id}/");
+        let prefix = format!("{}/{id}/", Place::RUNS.name);
         let sizes = self.found().sizes.clone();
         for (name, size) in sizes.iter().filter(|(name, _)| name.starts_with(&prefix)) {
             let file = &name[prefix.len()..];
-            let path = directory.run(id).join(file);
+            let path = to.join(file);
             let here = fs::metadata(&path).is_ok_and(|file| file.len() == *size);
             if here || !wanted(file) {
                 continue;
             }
             inside(file, &self.remote)?;
-            let object = self.remote.head(name, stop)?.ok_or_else(|| Error::Model {
+            let object = self.remote.head(name, job.stop)?.ok_or_else(|| Error::Model {
                 path: self.remote.location().join(name).to_string().into(),
                 message: "the run is incomplete: it was removed meanwhile".into(),
             })?;
-            self.copy(directory, &object, &path, stop)?;
+            self.copy(&object, &path, temporary, job)?;
         }
         Ok(())
     }
 
-    fn copy(
-        &self,
-        directory: &RunDirectory,
-        object: &Object,
-        to: &Path,
-        stop: &AtomicBool,
-    ) -> Result<()> {
+    fn copy(&self, object: &Object, to: &Path, temporary: &Path, job: &Job<'_>) -> Result<()> {
         let failed = |source| Error::Write { path: to.to_owned(), source };
         if let Some(parent) = to.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
         }
-        let part = directory.part().map_err(failed)?;
+        let part = NamedTempFile::with_prefix_in(OWN, temporary).map_err(failed)?;
+        let part = part.into_temp_path();
         let file = File::create(&part).map_err(failed)?;
-        self.remote.fetch(object, (&file, to), (stop, &|_| {}))?;
+        self.remote.fetch(object, (&file, to), (job.stop, &|_| {}))?;
         part.persist(to).map_err(|e| failed(e.error))
     }
 
-    /// Copies the manifest of a run again, and nothing else of it.
-    pub(super) fn forget(
-        &self,
-        directory: &RunDirectory,
-        id: &str,
-        stop: &AtomicBool,
-    ) -> Result<bool> {
-        let names = [MANIFEST, SUCCESS].map(|file| format!("{RUNS}/{id}/{file}"));
-        match &*self.remote.get_all(&names, stop)? {
-            [Some(manifest), Some(mark)] => {
-                directory.adopt(RUNS, id, &[(MANIFEST, manifest), (SUCCESS, mark)])?;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
-    }
-
     /// Whether a run is complete: its mark and every file that its manifest lists, by size.
-    pub(super) fn is_complete(&self, directory: &RunDirectory, id: &str) -> bool {
+    pub(super) fn is_complete(&self, path: &Path, id: &str) -> bool {
         let found = self.found();
-        let size = |file: &str| found.sizes.get(&format!("{RUNS}/{id}/{file}"));
+        let size = |file: &str| found.sizes.get(&format!("{}/{id}/{file}", Place::RUNS.name));
         let whole = |entry: &OutputEntry| size(&entry.path) == Some(&entry.bytes);
-        let outputs = listed_outputs(&directory.run(id));
+        let outputs = listed_outputs(path);
         size(SUCCESS).is_some() && outputs.is_ok_and(|(_, outputs)| outputs.iter().all(whole))
     }
 
@@ -196,9 +210,10 @@ impl Mirror {
     pub(super) fn push(
         &self,
         from: &Path,
-        (place, id): (&str, &str),
+        place: Place,
+        id: &str,
         lock: &Lock,
-        stop: &AtomicBool,
+        job: &Job<'_>,
     ) -> Result<()> {
         let unreadable = |source| Error::Read { path: from.to_owned(), source };
         let mut files = files_below(from, "").map_err(unreadable)?;
@@ -206,13 +221,13 @@ impl Mirror {
         let (last, first): (Vec<String>, Vec<String>) = files
             .into_iter()
             .partition(|file| [MANIFEST, SUCCESS, REJECTED].contains(&file.as_str()));
-        let name = |file: &str| format!("{place}/{id}/{file}");
+        let name = |file: &str| format!("{}/{id}/{file}", place.name);
         for file in &first {
-            self.remote.upload(&name(file), &from.join(file), stop)?;
+            self.remote.upload(&name(file), &from.join(file), job.stop)?;
         }
         // One that took this run for gone has swept what was there.
         lock.check()?;
-        let there = self.remote.list(&format!("{place}/{id}"), stop)?;
+        let there = self.remote.list(&format!("{}/{id}", place.name), job.stop)?;
         for file in &first {
             let size = fs::metadata(from.join(file)).map(|file| file.len()).ok();
             if !there.iter().any(|object| object.name == name(file) && Some(object.size) == size) {
@@ -223,9 +238,9 @@ impl Mirror {
         }
         // The manifest comes before the marks by name, too.
         for file in &last {
-            self.remote.upload(&name(file), &from.join(file), stop)?;
+            self.remote.upload(&name(file), &from.join(file), job.stop)?;
         }
-        let there = self.remote.list(&format!("{place}/{id}"), stop)?;
+        let there = self.remote.list(&format!("{}/{id}", place.name), job.stop)?;
         self.found().sizes.extend(there.into_iter().map(|object| (object.name, object.size)));
         Ok(())
     }
@@ -245,25 +260,25 @@ impl Mirror {
     }
 
     /// Removes a run: its mark first, so that no half of it is taken for a whole.
-    pub(super) fn remove(&self, place: &str, id: &str, stop: &AtomicBool) -> Result<()> {
-        let mut found = self.remote.list(&format!("{place}/{id}"), stop)?;
-        let mark = |name: &str| PLACES.iter().any(|(_, mark)| name.ends_with(&format!("/{mark}")));
-        let (marks, others): (Vec<_>, Vec<_>) = found.drain(..).partition(|o| mark(&o.name));
+    pub(super) fn remove(&self, place: Place, id: &str, job: &Job<'_>) -> Result<()> {
+        let mut found = self.remote.list(&format!("{}/{id}", place.name), job.stop)?;
+        let is_mark = |name: &str| name.ends_with(&format!("/{}", place.mark));
+        let (marks, others): (Vec<_>, Vec<_>) = found.drain(..).partition(|o| is_mark(&o.name));
         for objects in [marks, others] {
             let names: Vec<String> = objects.into_iter().map(|object| object.name).collect();
-            self.remote.remove(&names, stop)?;
+            self.remote.remove(&names, job.stop)?;
         }
         Ok(())
     }
 
     /// Removes what runs that were killed left behind; only under the lock.
-    pub(super) fn sweep(&self, stop: &AtomicBool) -> Result<usize> {
+    pub(super) fn sweep(&self, job: &Job<'_>) -> Result<usize> {
         let sizes = self.found().sizes.clone();
         let mut swept = 0;
-        for (place, mark) in PLACES {
-            let whole = complete(&sizes, place, mark);
+        for place in Place::BOTH {
+            let whole = complete(&sizes, place);
             for id in ids(&sizes, place).difference(&whole) {
-                self.remove(place, id, stop)?;
+                self.remove(place, id, job)?;
                 swept += 1;
             }
         }
@@ -275,7 +290,7 @@ impl Mirror {
 fn parse(content: &[u8]) -> Result<Pointer, String> {
     let pointer: Result<Pointer, _> = serde_json::from_slice(content);
     let pointer = pointer.map_err(|e| format!("not a pointer: {e}"))?;
-    match super::began(&pointer.run_id) {
+    match began(&pointer.run_id) {
         Some(_) => Ok(pointer),
         None => Err(format!("{:?} is no run", pointer.run_id)),
     }
@@ -325,17 +340,17 @@ pub(super) fn of(root: &Path) -> Option<String> {
 }
 
 /// Ids of the runs in a place.
-fn ids(sizes: &BTreeMap<String, u64>, place: &str) -> BTreeSet<String> {
+fn ids(sizes: &BTreeMap<String, u64>, place: Place) -> BTreeSet<String> {
     let id = |name: &String| {
-        let (id, _) = name.strip_prefix(place)?.strip_prefix('/')?.split_once('/')?;
-        super::began(id).map(|_| id.to_owned())
+        let (id, _) = name.strip_prefix(place.name)?.strip_prefix('/')?.split_once('/')?;
+        began(id).map(|_| id.to_owned())
     };
     sizes.keys().filter_map(id).collect()
 }
 
 /// Ids of the complete runs in a place.
-fn complete(sizes: &BTreeMap<String, u64>, place: &str, mark: &str) -> BTreeSet<String> {
-    let has = |id: &String, file| sizes.contains_key(&format!("{place}/{id}/{file}"));
-    let whole = |id: &String| has(id, mark) && has(id, MANIFEST);
+fn complete(sizes: &BTreeMap<String, u64>, place: Place) -> BTreeSet<String> {
+    let has = |id: &String, file| sizes.contains_key(&format!("{}/{id}/{file}", place.name));
+    let whole = |id: &String| has(id, place.mark) && has(id, MANIFEST);
     ids(sizes, place).into_iter().filter(whole).collect()
 }

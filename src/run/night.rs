@@ -1,48 +1,75 @@
 //! The course of one run.
 
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::config::RunConfig;
 use super::directory::RunDirectory;
-use super::gates::Gates;
+use super::gates::{Gates, ModelLook, check_model};
 use super::inputs::Inputs;
 use super::lock::Lock;
 use super::log::Log;
-use super::previous::Previous;
-use super::publish::{Candidate, publish, reject_data};
+use super::mode::Mode;
+use super::previous::{NewRows, Previous};
+use super::publish::{Candidate, Desk, publish, reject_data};
 use super::report::{RankingReport, RunReport, RunResult};
+use super::run_id::began;
 use super::units::Span;
-use super::{Mode, RunConfig, align, began, checks, resume, retention};
+use super::{align, resume, retention};
 use crate::error::{Error, Result};
-use crate::job::{Event, Observer};
+use crate::job::Job;
+use crate::load::time;
 use crate::model::Model;
-use crate::pipeline::{Dataset, Metrics, Setup, Training, keep_ratings};
-use crate::store::json;
-use crate::store::{Alignment, Lineage, OutDir, RunEntry, Status, Trigger};
-use crate::system::now;
+use crate::pair::Pair;
+use crate::replay::Published;
+use crate::settings::{Plan, TrainConfig};
+use crate::store::{Alignment, Lineage, MANIFEST, OutDir, RunEntry, Status, Trigger, json};
+use crate::system::{host, now};
+use crate::training::{
+    Began, Checkpoints, Dataset, Metrics, Notes, Outcome, Prepared, cross_validate, finish, fit,
+    keep_ratings, measure, of_kept_rank, of_values,
+};
 
-/// One run, with its settings resolved.
+/// One run.
 pub(super) struct Night<'a> {
+    /// The settings with every decision in place.
     pub config: &'a RunConfig,
+    /// What the training does.
+    pub plan: Plan,
     pub log: &'a Log<'a>,
-    pub stop: &'a AtomicBool,
-    pub observer: &'a Observer<'a>,
+    pub job: Job<'a>,
     pub report: &'a mut RunReport,
     pub run_id: String,
     pub trigger: Trigger,
-    pub started: Instant,
-    pub started_at: i64,
+    pub began: Began,
 }
 
-impl Night<'_> {
+/// A training that is ready to begin.
+struct Training<'t> {
+    plan: Plan,
+    /// Taken when the training begins.
+    data: Option<Dataset>,
+    previous: Option<&'t Previous>,
+    lineage: Lineage,
+    /// Why the model is not compared with the earlier one, where it is not.
+    no_comparison: Option<String>,
+    checkpoints: Checkpoints,
+}
+
+/// A training that is done.
+struct Trained {
+    outcome: Outcome,
+    metrics: Metrics,
+    resumed_from: Option<u32>,
+}
+
+impl<'c> Night<'c> {
     /// Does what `mode` says in a directory of runs.
     pub(super) fn go(&mut self, mode: Mode, root: &Path) -> Result<()> {
         if mode != Mode::Run {
-            let directory = RunDirectory::look(root, self.stop)?;
+            let directory = RunDirectory::look(root, &self.job)?;
             directory.as_ref().map_or(Ok(()), RunDirectory::check_pointer)?;
             let previous = self.previous(directory.as_ref())?;
             return self.look(mode, directory.as_ref(), previous.as_ref());
@@ -52,11 +79,11 @@ impl Night<'_> {
         let waits = |holder: &str| {
             self.log.info("waiting", &format!("waiting for {holder}"), json!({}));
         };
-        let lock = directory.lock(&self.run_id, wait, (self.stop, &waits))?;
-        directory.claim(self.stop)?;
-        directory.pull(self.stop)?;
+        let lock = directory.lock(&self.run_id, wait, &self.job, &waits)?;
+        directory.claim(&self.job)?;
+        directory.pull(&self.job)?;
         directory.check_pointer()?;
-        let swept = directory.sweep(self.stop)?;
+        let swept = directory.sweep(&self.job)?;
         if swept > 0 {
             self.warn(format!("removed what {swept} interrupted runs left unfinished"));
         }
@@ -72,18 +99,19 @@ impl Night<'_> {
         self.report.warnings.push(message);
     }
 
+    /// Takes over the warnings of a training.
+    pub(super) fn take(&mut self, notes: &mut Notes) {
+        for warning in std::mem::take(&mut notes.warnings) {
+            self.warn(warning);
+        }
+    }
+
     pub(super) fn config_sha256(&self) -> String {
-        json::digest([self.config.train.identity().to_string().as_str()])
+        json::digest([self.plan.record.identity().to_string().as_str()])
     }
 
     pub(super) fn publish_sha256(&self) -> String {
         json::digest([self.config.published().to_string().as_str()])
-    }
-
-    pub(super) fn take_warnings(&mut self, training: &mut Training<'_>) {
-        for warning in std::mem::take(&mut training.warnings) {
-            self.warn(warning);
-        }
     }
 
     /// What a checkpoint belongs to.
@@ -94,7 +122,16 @@ impl Night<'_> {
         lineage: &Lineage,
     ) -> serde_json::Value {
         let warm = previous.filter(|_| lineage.warm_start_from.is_some());
-        resume::about(&self.config.train, inputs, warm)
+        resume::about(&self.plan.record, inputs, warm)
+    }
+
+    /// The plan with the rank of the run before, where no rank is set.
+    fn with_kept_rank(&self, previous: Option<&Previous>) -> Result<Plan> {
+        let rank = match self.plan.record.factors {
+            None => previous.and_then(|previous| previous.rank_to_keep(&self.plan)),
+            Some(_) => return Ok(self.plan.clone()),
+        };
+        TrainConfig { factors: rank, ..self.plan.record.clone() }.plan()
     }
 
     fn night(
@@ -106,10 +143,10 @@ impl Night<'_> {
         self.check_clock(previous);
         self.log.phase("scan");
         let since = Instant::now();
-        let inputs = Inputs::scan(&self.config.train, self.stop)?;
+        let inputs = Inputs::scan(&self.plan.reading, &self.job)?;
         let scan = since.elapsed().as_secs_f64();
         if let Some(why) = self.nothing_new(Some(directory), previous, &inputs) {
-            resume::remove_done(directory, &self.config.train, &inputs);
+            resume::remove_done(directory, &self.plan.record, &inputs);
             if let Some(previous) = previous {
                 self.report.recall(&previous.manifest);
             }
@@ -117,79 +154,96 @@ impl Night<'_> {
             self.report.reason = Some(why);
             return Ok(());
         }
-        let resumed = Mutex::new(None);
-        let observer = |event: &Event| {
-            if let (Event::Resumed(_, iteration), Ok(mut resumed)) = (event, resumed.lock()) {
-                *resumed = Some(*iteration);
-            }
-            (self.observer)(event);
-        };
-        let config = self.config;
-        let mut settings = config.train.clone();
-        settings.factors = settings.factors.or_else(|| previous?.rank_to_keep(&config.train));
-        let mut training = Training::new(settings, self.stop, &observer);
-        let data = self.read(&mut training, &inputs, previous)?;
-        self.take_warnings(&mut training);
-        let mut gates = self.data_gates(config, &data, previous);
+        let (config, log, job, began) = (self.config, self.log, self.job, self.began);
+        let desk = Desk { directory, lock, config, log, job: &job, began };
+        let plan = self.with_kept_rank(previous)?;
+        let data = self.read(&plan, &inputs, previous)?;
+        let mut gates = self.data_gates(&data, previous);
         if let Some(reason) = gates.reason().filter(|_| !config.allow_gate_failure) {
-            return Err(self.reject_data((directory, lock), data, &gates, reason));
+            return Err(self.reject_data(desk, data, &gates, reason));
         }
-        let (mut lineage, no_comparison) = self.lineage(Some(directory), previous, &data, &inputs);
+        let (lineage, no_comparison) = self.lineage(Some(directory), previous, &data, &inputs);
         let about = self.about(&inputs, previous, &lineage);
-        training.setup = Setup {
-            warm: previous.filter(|_| lineage.warm_start_from.is_some()).map(Previous::honest),
-            previous: previous.filter(|_| no_comparison.is_none()).map(Previous::honest),
-            checkpoints: Some(resume::checkpoints(directory, config, &about, self.log)?),
-            keeps_rank: config.train.factors.is_none() && training.config.factors.is_some(),
-        };
-        let new_share = previous.map(|previous| {
-            let (users, items) = checks::new_shares(&data, previous);
-            (users.0, items.0)
-        });
+        let checkpoints = resume::checkpoints(directory, config, &about, log)?;
+        let new_share =
+            previous.map(|previous| previous.new_rows(&data).map(|rows: NewRows| rows.share()));
         let out = OutDir::staged(&directory.temporary(), &self.run_id)?;
-        let kept = keep_ratings(&config.train, &out, &data)?;
+        let kept = keep_ratings(&plan, &out, &data)?;
         self.log.phase("train");
-        let fitted = training.train(data);
-        let (mut outcome, metrics) = self.stopped(fitted, &mut training)?;
-        self.take_warnings(&mut training);
+        let mut training =
+            Training { plan, data: Some(data), previous, lineage, no_comparison, checkpoints };
+        let mut notes = Notes::default();
+        let trained = self.train(&mut training, &mut notes);
+        let Trained { mut outcome, metrics, resumed_from } =
+            self.kept(trained, &mut training.checkpoints)?;
+        self.take(&mut notes);
         self.measured(&metrics);
+        let Training { plan, mut lineage, no_comparison, mut checkpoints, .. } = training;
         let turn = lineage.aligned_to.is_some();
-        lineage.alignment = previous.and_then(|p| self.align(&mut outcome.model, p, turn));
-        let measured = (&outcome.model, &metrics);
-        self.quality_gates(&mut gates, measured, lineage.alignment, no_comparison.as_deref());
+        let model = &mut outcome.published.model;
+        lineage.alignment = previous.and_then(|previous| self.align(model, previous, turn));
+        let look = ModelLook {
+            config,
+            rates: plan.facts().rates,
+            model,
+            metrics: &metrics,
+            alignment: lineage.alignment.as_ref(),
+            no_comparison: no_comparison.as_deref(),
+        };
+        self.quality_gates(&mut gates, &look);
         let failure = gates.reason();
         let passed = failure.is_none() || config.allow_gate_failure;
         let status = if passed { Status::Promoted } else { Status::Rejected };
         let mut entry = self.entry(status, failure, &gates, lineage);
-        entry.resumed_from_sweep = resumed.lock().ok().and_then(|resumed| *resumed);
+        entry.resumed_from_sweep = resumed_from;
         let candidate = Candidate {
             out,
             kept,
-            directory,
-            lock,
-            config,
+            outcome,
+            metrics: &metrics,
             previous,
             inputs: &inputs,
             entry: entry.clone(),
             new_share,
-            started: (self.started, self.started_at),
+            seconds: notes.seconds,
             scan,
-            stop: self.stop,
-            log: self.log,
         };
         self.log.phase("publish");
-        let written = publish(candidate, outcome, &metrics, training.durations);
-        let (path, manifest) = self.stopped(written, &mut training)?;
+        let written = publish(desk, candidate);
+        let published = self.kept(written, &mut checkpoints)?;
         resume::remove_all(directory);
-        self.report.describe(&manifest);
-        self.settle(directory, entry, path)
+        self.report.describe(&published.manifest);
+        self.settle(directory, entry, published)
     }
 
-    /// A clock that was set back is told of: what began later than now is not old.
+    /// The five calls of a training, with a warm start and checkpoints.
+    fn train(&self, training: &mut Training<'_>, notes: &mut Notes) -> Result<Trained> {
+        let Training { plan, data, previous, lineage, no_comparison, checkpoints } = training;
+        let job = &self.job;
+        let Some(data) = data.take() else {
+            return Err(Error::Internal("a training without ratings".into()));
+        };
+        let earlier = previous.map(Previous::fitted_without_holdout);
+        let warm = earlier.filter(|_| lineage.warm_start_from.is_some());
+        let compared = earlier.filter(|_| no_comparison.is_none());
+        let folds = cross_validate(plan, &data, job)?;
+        let prepared = Prepared::new(plan, data, notes)?;
+        if self.plan.record.factors.is_none() && plan.record.factors.is_some() {
+            notes.warn(of_kept_rank(plan, &prepared.sets.ratings));
+        }
+        notes.warn(of_values(plan, &prepared.sets));
+        let fitted = fit(plan, &prepared.sets, warm, Some(&mut *checkpoints), job, notes)?;
+        let resumed_from = fitted.resumed_from;
+        let measured = measure(&fitted, &prepared.sets, compared, job, notes)?;
+        let outcome = finish(prepared, fitted, warm.is_some(), Some(checkpoints), job, notes)?;
+        Ok(Trained { outcome, metrics: Metrics { folds, ..measured }, resumed_from })
+    }
+
+    /// Warns of a clock that was set back: a run that began later than now is not old.
     fn check_clock(&mut self, previous: Option<&Previous>) {
         let before = previous.and_then(|previous| began(&previous.entry.run_id));
-        if before.is_some_and(|before| self.started_at < before) {
-            let now = crate::load::time::iso(self.started_at);
+        if before.is_some_and(|before| self.began.at < before) {
+            let now = time::iso(self.began.at);
             self.warn(format!(
                 "the clock says {now}, before the latest run began: was it set back?"
             ));
@@ -199,15 +253,13 @@ impl Night<'_> {
     /// Keeps the record of ratings that do not pass.
     fn reject_data(
         &mut self,
-        (directory, lock): (&RunDirectory, &Lock),
+        desk: Desk<'_>,
         data: Dataset,
         gates: &Gates<'_>,
         reason: String,
     ) -> Error {
         let entry = self.entry(Status::Rejected, Some(reason.clone()), gates, Lineage::default());
-        let parts = (self.started_at, self.config_sha256());
-        let tools = (self.log, lock, self.stop);
-        match reject_data(directory, self.config, data, &entry, parts, tools) {
+        match reject_data(desk, data, &entry, &self.config_sha256()) {
             Ok(record) => {
                 self.report.path = Some(record.clone());
                 Error::DataGate { reason, record: Some(record) }
@@ -219,8 +271,8 @@ impl Night<'_> {
     /// Turns the vectors to those of the run before, where both are of one kind.
     fn align(&mut self, model: &mut Model, previous: &Previous, turn: bool) -> Option<Alignment> {
         self.log.phase("align");
-        let ids = (&model.users.ids, &model.items.ids);
-        if previous.differs(&self.config.train, ids).is_some() {
+        let ids = Pair::new(&model.users.ids, &model.items.ids);
+        if previous.differs(&self.plan, ids).is_some() {
             return None;
         }
         let moved = align::align(model, previous, turn)?;
@@ -235,23 +287,23 @@ impl Night<'_> {
         Some(moved)
     }
 
-    /// Looks at the gates of the model.
-    fn quality_gates(
-        &mut self,
-        gates: &mut Gates<'_>,
-        measured: (&Model, &Metrics),
-        alignment: Option<Alignment>,
-        no_comparison: Option<&str>,
-    ) {
+    /// Checks the gates of the model.
+    fn quality_gates(&mut self, gates: &mut Gates<'_>, look: &ModelLook<'_>) {
         self.log.phase("quality gates");
         let from = gates.entries.len();
-        checks::model(gates, self.config, measured, alignment.as_ref(), no_comparison);
+        check_model(gates, look);
         self.tell(gates, from);
     }
 
     /// After a run was written: what is served, and what old runs stay.
-    fn settle(&mut self, directory: &RunDirectory, entry: RunEntry, path: PathBuf) -> Result<()> {
-        self.report.manifest = Some(path.join(crate::store::MANIFEST));
+    fn settle(
+        &mut self,
+        directory: &RunDirectory,
+        entry: RunEntry,
+        published: Published,
+    ) -> Result<()> {
+        let path = published.path;
+        self.report.manifest = Some(path.join(MANIFEST));
         self.report.path = Some(path.clone());
         self.report.lineage = entry.lineage;
         self.report.resumed_from_sweep = entry.resumed_from_sweep;
@@ -264,7 +316,7 @@ impl Night<'_> {
         }
         self.report.result = RunResult::Promoted;
         self.report.latest = Some(self.run_id.clone());
-        let pruned = retention::keep(directory, self.config, now(), self.stop);
+        let pruned = retention::keep(directory, self.config, now(), &self.job);
         if !pruned.removed.is_empty() {
             let message = format!("removed {} old runs", pruned.removed.len());
             self.log.info("pruned", &message, json!({ "removed": pruned.removed }));
@@ -272,21 +324,15 @@ impl Night<'_> {
         Ok(())
     }
 
-    /// After a failure, keeps what there is of the training, and after a stop says so.
-    fn stopped<T>(&self, outcome: Result<T>, training: &mut Training<'_>) -> Result<T> {
-        let error = match outcome {
-            Ok(outcome) => return Ok(outcome),
-            Err(error) => error,
-        };
-        let checkpoints = training.setup.checkpoints.as_mut();
-        let kept = checkpoints.and_then(|checkpoints| checkpoints.flush(self.observer));
-        Err(match (error, kept) {
+    /// After a failure, writes the last state of the training to disk; after a stop, says so.
+    fn kept<T>(&self, outcome: Result<T>, checkpoints: &mut Checkpoints) -> Result<T> {
+        outcome.map_err(|error| match (error, checkpoints.flush(&self.job)) {
             (Error::Stopped, Some(iteration)) => Error::StoppedAt { iteration },
             (error, _) => error,
         })
     }
 
-    /// Tells what the model is worth.
+    /// Reports the measurements.
     fn measured(&mut self, metrics: &Metrics) {
         let compared = metrics.baselines.previous_model.as_ref();
         self.report.measured(&json::value(metrics));
@@ -323,7 +369,7 @@ impl Night<'_> {
             run_id: self.run_id.clone(),
             status,
             reason,
-            host: crate::system::host(),
+            host: host(),
             trigger: self.trigger.clone(),
             resumed_from_sweep: None,
             gates: gates.entries.clone(),

@@ -1,28 +1,29 @@
 //! The run before: what is compared with, where a fit begins, what vectors are turned to.
 
-use std::sync::atomic::AtomicBool;
-
-use super::RunConfig;
-use super::config::WarmStart;
+use super::config::{RunConfig, WarmStart};
 use super::directory::RunDirectory;
-use super::inputs::identity;
+use super::inputs::{Checksums, identity};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::job::Job;
 use crate::model::Model;
+use crate::pair::{Axis, Pair};
 use crate::param::Rank;
-use crate::pipeline::{TrainConfig, recorded};
+use crate::replay::recorded;
+use crate::settings::Plan;
 use crate::split::Split;
 use crate::store::{
     HOLDOUT_RATINGS, MANIFEST, Manifest, RunEntry, TRAINING_RATINGS, read_measured, read_model,
     wrong_manifest,
 };
+use crate::training::Dataset;
 
 /// A complete run and its model.
 pub(super) struct Previous {
     pub entry: RunEntry,
     pub manifest: Manifest,
-    /// The settings of its training.
-    settings: TrainConfig,
+    /// The plan of its training.
+    plan: Plan,
     /// The factors that are published.
     pub model: Model,
     /// Those that were measured, where the published ones were fitted again with the holdout.
@@ -31,23 +32,23 @@ pub(super) struct Previous {
 
 impl Previous {
     /// Reads a run. A copy of one in an object store that cannot be read is fetched again, once.
-    pub(super) fn read(directory: &RunDirectory, id: &str, stop: &AtomicBool) -> Result<Self> {
-        match Self::read_here(directory, id, stop) {
-            Err(Error::Model { .. }) if directory.forget(id, stop)? => {
-                Self::read_here(directory, id, stop)
+    pub(super) fn read(directory: &RunDirectory, id: &str, job: &Job<'_>) -> Result<Self> {
+        match Self::read_here(directory, id, job) {
+            Err(Error::Model { .. }) if directory.forget(id, job)? => {
+                Self::read_here(directory, id, job)
             }
             other => other,
         }
         .map_err(|error| directory.named(error))
     }
 
-    fn read_here(directory: &RunDirectory, id: &str, stop: &AtomicBool) -> Result<Self> {
+    fn read_here(directory: &RunDirectory, id: &str, job: &Job<'_>) -> Result<Self> {
         let path = directory.run(id);
         // Its exports and its ratings are not needed.
         let needed = |file: &str| {
             !file.starts_with("exports/") && ![TRAINING_RATINGS, HOLDOUT_RATINGS].contains(&file)
         };
-        directory.fetch(id, &needed, stop)?;
+        directory.fetch(id, &needed, job)?;
         if let Some(message) = wrong_manifest(&path) {
             return Err(Error::Model { path: path.join(MANIFEST), message });
         }
@@ -57,64 +58,62 @@ impl Previous {
             let message = "its manifest is of no run".to_owned();
             return Err(Error::Model { path, message });
         };
-        let settings = recorded(&manifest)?;
-        Ok(Self { entry, manifest, settings, model, measured })
+        let plan = recorded(&manifest)?;
+        Ok(Self { entry, manifest, plan, model, measured })
     }
 
-    /// The model that has not seen its holdout.
-    pub(super) fn honest(&self) -> &Model {
+    /// The model that was fitted without its holdout.
+    pub(super) fn fitted_without_holdout(&self) -> &Model {
         self.measured.as_ref().unwrap_or(&self.model)
     }
 
     /// Seconds that so many ratings would take by its measure, with the same algorithm and rank.
-    pub(super) fn seconds(&self, settings: &TrainConfig, ratings: usize) -> Option<f64> {
+    pub(super) fn seconds(&self, plan: &Plan, ratings: usize) -> Option<f64> {
         let Manifest { model, data, durations_s, .. } = &self.manifest;
-        let same = model.algorithm == settings.algorithm_name().name()
-            && settings.factors.is_none_or(|rank| rank.get() == model.k);
+        let same = model.algorithm == plan.algorithm.name()
+            && plan.record.factors.is_none_or(|rank| rank.get() == model.k);
         let train = durations_s.get("train")?.as_f64()?;
         same.then(|| train * ratings as f64 / data.n_ratings.max(1) as f64)
     }
 
     /// The rank of its vectors, where the algorithm is the same: readers count on one width, so a rank that
     /// follows the density is chosen in the first run alone.
-    pub(super) fn rank_to_keep(&self, settings: &TrainConfig) -> Option<Rank> {
+    pub(super) fn rank_to_keep(&self, plan: &Plan) -> Option<Rank> {
         let Manifest { model, .. } = &self.manifest;
-        let same = model.algorithm == settings.algorithm_name().name();
+        let same = model.algorithm == plan.algorithm.name();
         same.then(|| Rank::new(model.k).ok()).flatten()
     }
 
     /// Why the model is of another kind than the settings ask for, where it is.
-    pub(super) fn differs(
-        &self,
-        settings: &TrainConfig,
-        (users, items): (&Ids, &Ids),
-    ) -> Option<String> {
+    pub(super) fn differs(&self, plan: &Plan, ids: Pair<&Ids>) -> Option<String> {
         let Manifest { model, data, .. } = &self.manifest;
-        if model.algorithm != settings.algorithm_name().name() {
-            let (now, then) = (settings.algorithm_name().name(), &model.algorithm);
+        let (now, then) = (plan.algorithm.name(), &model.algorithm);
+        if now != then {
             return Some(format!("the algorithm is {now} and was {then}"));
         }
-        if let Some(rank) = settings.factors.map(Rank::get).filter(|&rank| rank != model.k) {
+        if let Some(rank) = plan.record.factors.map(Rank::get).filter(|&rank| rank != model.k) {
             return Some(format!("the rank is {rank} and was {}", model.k));
         }
-        for (side, now, then) in [("user", users, &data.user_ids), ("item", items, &data.item_ids)]
-        {
-            if now.kind() != then {
-                return Some(format!("the {side} ids are {} and were {then}", now.kind()));
+        let kinds = Pair::new(&data.user_ids, &data.item_ids);
+        for axis in Axis::BOTH {
+            let (side, now, then) = (axis.name(), ids.of(axis).kind(), *kinds.of(axis));
+            if now != then {
+                return Some(format!("the {side} ids are {now} and were {then}"));
             }
         }
-        if self.settings.nonnegative != settings.nonnegative {
+        let (now, then) = (plan.facts(), self.plan.facts());
+        if then.nonnegative != now.nonnegative {
             return Some("one of the models is nonnegative".into());
         }
-        if self.settings.standardises() != settings.standardises() {
+        if then.standardises != now.standardises {
             return Some("one of the models is fitted to raw ratings".into());
         }
         None
     }
 
     /// Why it may have been trained on ratings that are held out today, where it may.
-    pub(super) fn leaks(&self, settings: &TrainConfig, tests: &[String]) -> Option<String> {
-        let now = settings.split();
+    pub(super) fn leaks(&self, plan: &Plan, tests: &[String]) -> Option<String> {
+        let now = plan.reading.split.clone();
         if self.manifest.split.split != now {
             return Some("the holdout was chosen by another rule".into());
         }
@@ -128,12 +127,11 @@ impl Previous {
                     .into(),
             );
         }
-        if checksums(&self.manifest).1 != tests.iter().map(String::as_str).collect::<Vec<_>>() {
+        if checksums(&self.manifest).tests != tests.iter().map(String::as_str).collect::<Vec<_>>() {
             return Some("the test files have changed".into());
         }
-        let rule = |of: &TrainConfig| (of.holdout_salt.clone(), of.test_ratio);
-        let validation = |of: &TrainConfig| of.patience.map(|_| rule(of));
-        if settings.patience.is_some() && validation(settings) != validation(&self.settings) {
+        let validation = |of: &Plan| of.watch.patience.map(|_| of.watch.validation.clone());
+        if plan.watch.patience.is_some() && validation(plan) != validation(&self.plan) {
             return Some("it was trained on today's validation part".into());
         }
         None
@@ -146,15 +144,16 @@ impl Previous {
     }
 
     /// Why variational inference cannot start from its distributions, where it cannot.
-    fn lacks_distributions(&self, settings: &TrainConfig) -> Option<String> {
-        if !settings.begins_at_distributions() {
+    fn lacks_distributions(&self, plan: &Plan) -> Option<String> {
+        let facts = plan.facts();
+        if !facts.starts_from_posterior {
             return None;
         }
-        if settings.owns_covariances() {
+        if facts.owns_covariances {
             return Some("a fit with --covariance own always starts cold".into());
         }
-        let known = self.honest().uncertainty.as_ref();
-        if known.is_some_and(|known| known.biases == settings.no_biases) {
+        let known = self.fitted_without_holdout().uncertainty.as_ref();
+        if known.is_some_and(|known| known.biases != facts.biases) {
             return Some("one of the models has no biases".into());
         }
         let none =
@@ -162,11 +161,31 @@ impl Previous {
         known.is_none().then(|| none.into())
     }
 
+    /// Users and items with training ratings that this run did not have.
+    pub(super) fn new_rows(&self, data: &Dataset) -> Pair<NewRows> {
+        let mut trained =
+            Pair::new(&data.ids.users, &data.ids.items).map(|ids| vec![false; ids.len()]);
+        for cell in &data.parts.training {
+            trained.users[cell.user as usize] = true;
+            trained.items[cell.item as usize] = true;
+        }
+        let before = Pair::new(&self.model.users.ids, &self.model.items.ids);
+        (*data.ids).as_ref().zip(before).zip(trained.as_ref()).map(|((ids, before), trained)| {
+            let known = ids.rows_among(before);
+            let rows = known.iter().zip(trained);
+            NewRows {
+                new: rows.filter(|(row, trained)| **trained && row.is_none()).count(),
+                all: trained.iter().filter(|trained| **trained).count(),
+            }
+        })
+    }
+
     /// Why a fit does not begin at this model, where it does not; `due` says whether a cold start is.
     pub(super) fn no_start(
         &self,
         config: &RunConfig,
-        ids: (&Ids, &Ids),
+        plan: &Plan,
+        ids: Pair<&Ids>,
         tests: &[String],
         due: bool,
     ) -> Option<String> {
@@ -176,19 +195,33 @@ impl Previous {
         if due {
             return Some(format!("one run in {} starts cold", config.cold_every));
         }
-        let settings = &config.train;
-        self.differs(settings, ids)
-            .or_else(|| self.leaks(settings, tests))
-            .or_else(|| self.lacks_distributions(settings))
+        self.differs(plan, ids)
+            .or_else(|| self.leaks(plan, tests))
+            .or_else(|| self.lacks_distributions(plan))
     }
 }
 
-/// What identifies the files of a run: of ratings, and of test ratings.
-pub(super) fn checksums(manifest: &Manifest) -> (Vec<&str>, Vec<&str>) {
+/// Rows of one side with training ratings.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewRows {
+    /// Rows that the earlier run did not have.
+    pub new: usize,
+    pub all: usize,
+}
+
+impl NewRows {
+    /// The share of new rows.
+    pub(super) fn share(&self) -> f64 {
+        self.new as f64 / self.all.max(1) as f64
+    }
+}
+
+/// What identifies the files of a run.
+pub(super) fn checksums(manifest: &Manifest) -> Checksums<&str> {
     let of = |role: &str| {
         let inputs = manifest.inputs.iter().filter(|input| input.role == role);
         // One member of an archive is read, so that every file stands in the record once.
         inputs.map(identity).collect()
     };
-    (of("ratings"), of("test"))
+    Checksums { ratings: of("ratings"), tests: of("test") }
 }

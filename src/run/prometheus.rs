@@ -7,8 +7,8 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::RunReport;
-use super::directory::readable;
+use super::places::readable;
+use super::report::RunReport;
 use crate::error::{Error, Result};
 
 /// Writes the metrics of a run, whatever came of it; the file is replaced as a whole.

@@ -1,29 +1,35 @@
 //! Writes a run and moves it to where it belongs: everything is complete before it is seen.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::RunConfig;
-use super::directory::{Pointer, REJECTS, RUNS, RunDirectory, relative};
+use super::config::RunConfig;
+use super::directory::RunDirectory;
 use super::inputs::{Inputs, identity};
 use super::lock::Lock;
 use super::log::Log;
+use super::places::{Place, Pointer, relative};
 use super::previous::Previous;
+use super::run_id::timestamp;
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::load::{hex, time};
-use crate::pipeline::{
-    Dataset, Durations, Metrics, Outcome, add_export, mips_norm, output_entry, reject_entry, tool,
-    write_files,
-};
+use crate::metric::histogram;
+use crate::pair::Pair;
+use crate::replay::Published;
+use crate::serving::{add_export, mips_norm};
 use crate::store::json::{self, pretty};
 use crate::store::{
     FORMAT_VERSION, MANIFEST, Manifest, OutDir, OutputEntry, REJECTED, RunEntry, SUCCESS, Status,
 };
 use crate::system::now;
+use crate::training::{
+    Began, Dataset, Durations, Metrics, Outcome, input_entries, output_entry, reject_entry, tool,
+    values, write_files,
+};
 
 /// The settings as they were, for another run with them.
 const SETTINGS: &str = "config.resolved.toml";
@@ -31,75 +37,73 @@ const SETTINGS: &str = "config.resolved.toml";
 /// The log until the manifest is written.
 const LOG: &str = "log.jsonl";
 
+/// Where a run is written, and with what.
+#[derive(Clone, Copy)]
+pub(super) struct Desk<'a> {
+    pub directory: &'a RunDirectory,
+    pub lock: &'a Lock,
+    pub config: &'a RunConfig,
+    pub log: &'a Log<'a>,
+    pub job: &'a Job<'a>,
+    pub began: Began,
+}
+
 /// A model that is to be published or rejected.
 pub(super) struct Candidate<'a> {
     pub out: OutDir,
     /// The files of the ratings, which are written before the training.
     pub kept: Vec<OutputEntry>,
-    pub directory: &'a RunDirectory,
-    pub lock: &'a Lock,
-    pub config: &'a RunConfig,
+    pub outcome: Outcome,
+    pub metrics: &'a Metrics,
     pub previous: Option<&'a Previous>,
     pub inputs: &'a Inputs,
     pub entry: RunEntry,
     /// Shares of the users and of the items that the run before did not have.
-    pub new_share: Option<(f64, f64)>,
-    pub started: (Instant, i64),
+    pub new_share: Option<Pair<f64>>,
+    /// Seconds of the training, and of hashing the files.
+    pub seconds: Durations,
     pub scan: f64,
-    pub stop: &'a AtomicBool,
-    pub log: &'a Log<'a>,
 }
 
 /// Writes the run, and publishes or rejects it; where it is then, and its manifest.
-pub(super) fn publish(
-    candidate: Candidate<'_>,
-    mut outcome: Outcome,
-    metrics: &Metrics,
-    durations: Durations,
-) -> Result<(PathBuf, Manifest)> {
-    let Candidate { out, kept, directory, config, previous, entry, log, stop, .. } = candidate;
+pub(super) fn publish(desk: Desk<'_>, candidate: Candidate<'_>) -> Result<Published> {
+    let Candidate { out, kept, mut outcome, metrics, previous, entry, .. } = candidate;
+    let Desk { directory, config, log, job, began, .. } = desk;
     let since = Instant::now();
     let id = entry.run_id.clone();
     log.open(&out.file(LOG))?;
     let depends_on = depends_on(&entry, previous);
-    let (started, started_at) = candidate.started;
-    let mut manifest =
-        write_files(&config.train, &out, &mut outcome, metrics, (started_at, &depends_on))?;
+    let mut manifest = write_files(&config.train, &out, &mut outcome, metrics, began, &depends_on)?;
     same_inputs(&manifest, candidate.inputs)?;
     manifest.outputs.extend(kept);
     if let Some(previous) = previous {
-        manifest.model.mips_norm = Some(mips_norm(&outcome.model, &previous.manifest));
+        manifest.model.mips_norm = Some(mips_norm(&outcome.published.model, &previous.manifest));
     }
-    if let Some((users, items)) = candidate.new_share {
-        (manifest.data.new_user_share, manifest.data.new_item_share) = (Some(users), Some(items));
+    if let Some(share) = candidate.new_share {
+        manifest.data.new_user_share = Some(share.users);
+        manifest.data.new_item_share = Some(share.items);
     }
     for spec in &config.export {
-        let name = add_export(spec, &outcome.model, &mut manifest, (&out, stop))?;
+        let name = add_export(spec, &outcome.published.model, &mut manifest, &out, job)?;
         log.info("exported", &format!("export {name}"), json!({ "export": name }));
     }
     let export = since.elapsed().as_secs_f64();
     manifest.outputs.push(write_settings(&out, config)?);
     let (status, reason) = (entry.status, entry.reason.clone());
-    let mut seconds = json::value(&durations);
+    let mut seconds = json::value(&candidate.seconds);
     seconds["scan"] = candidate.scan.into();
     seconds["export"] = export.into();
-    seconds["total"] = started.elapsed().as_secs_f64().into();
+    seconds["total"] = began.instant.elapsed().as_secs_f64().into();
     manifest.durations_s = seconds;
     manifest.run = Some(entry);
-    if stop.load(Ordering::Relaxed) {
-        return Err(Error::Stopped);
-    }
+    job.check_stop()?;
     log.close(&out.file(LOG))?;
     manifest.outputs.push(output_entry(&out, LOG, 0, "JSON lines")?);
     let since = Instant::now();
     let path = finish(&out, &manifest, status).and_then(|manifest_sha256| {
-        let place = match status {
-            Status::Promoted => RUNS,
-            Status::Rejected => REJECTS,
-        };
-        let path = directory.publish(out, (place, &id), candidate.lock, stop)?;
+        let path = directory.publish(out, Place::of(status), &id, desk.lock, job)?;
         if status == Status::Promoted {
-            candidate.lock.check()?;
+            desk.lock.check()?;
             directory.point(&Pointer {
                 run_id: id.clone(),
                 path: relative(&id),
@@ -122,7 +126,7 @@ pub(super) fn publish(
         "reason": reason,
     });
     log.info("published", &message, numbers);
-    Ok((path, manifest))
+    Ok(Published { path, manifest })
 }
 
 /// Writes the manifest and the mark; the checksum of the manifest.
@@ -134,7 +138,7 @@ fn finish(out: &OutDir, manifest: &impl serde::Serialize, status: Status) -> Res
         Status::Promoted => SUCCESS,
         Status::Rejected => REJECTED,
     };
-    let content = json!({ "manifest_sha256": sha256, "finished_at": super::timestamp() });
+    let content = json!({ "manifest_sha256": sha256, "finished_at": timestamp() });
     out.write(mark, content.to_string().as_bytes())?;
     Ok(sha256)
 }
@@ -151,7 +155,9 @@ fn depends_on(entry: &RunEntry, previous: Option<&Previous>) -> Vec<String> {
 
 /// Whether the files that were read are those that were hashed at the start.
 fn same_inputs(manifest: &Manifest, inputs: &Inputs) -> Result<()> {
-    for (role, wanted) in [("ratings", &inputs.checksums.0), ("test", &inputs.checksums.1)] {
+    for (role, wanted) in
+        [("ratings", &inputs.checksums.ratings), ("test", &inputs.checksums.tests)]
+    {
         let found: Vec<_> = manifest.inputs.iter().filter(|input| input.role == role).collect();
         let other = found.iter().zip(wanted).find(|(input, wanted)| identity(input) != **wanted);
         let other = other.map(|(input, _)| input.uri.clone());
@@ -182,17 +188,16 @@ pub(super) fn settings(config: &RunConfig) -> Result<String> {
 
 /// Keeps the record of a run whose ratings did not pass; where it is.
 pub(super) fn reject_data(
-    directory: &RunDirectory,
-    config: &RunConfig,
+    desk: Desk<'_>,
     mut data: Dataset,
     entry: &RunEntry,
-    (started_at, config_sha256): (i64, String),
-    (log, lock, stop): (&Log<'_>, &Lock, &AtomicBool),
+    config_sha256: &str,
 ) -> Result<PathBuf> {
+    let Desk { directory, config, log, began, .. } = desk;
     let out = OutDir::staged(&directory.temporary(), &entry.run_id)?;
     log.open(&out.file(LOG))?;
-    let inputs = crate::pipeline::input_entries(&mut data.inputs)?;
-    let ratings: Vec<f32> = crate::pipeline::values(&data.parts).collect();
+    let inputs = input_entries(&mut data.inputs)?;
+    let ratings: Vec<f32> = values(&data.parts).collect();
     let mean = ratings.iter().map(|&v| f64::from(v)).sum::<f64>() / ratings.len().max(1) as f64;
     let mut outputs = vec![write_settings(&out, config)?];
     outputs.extend(reject_entry(&out, &data.inputs.rejects)?);
@@ -202,17 +207,17 @@ pub(super) fn reject_data(
         "format_version": FORMAT_VERSION,
         "tool": tool(),
         "model_version": "",
-        "started_at": time::iso(started_at),
+        "started_at": time::iso(began.at),
         "finished_at": time::iso(now()),
         "config": config.train,
         "config_sha256": config_sha256,
         "inputs": inputs,
         "data": {
-            "n_users": data.users.len(),
-            "n_items": data.items.len(),
+            "n_users": data.ids.users.len(),
+            "n_items": data.ids.items.len(),
             "n_ratings": data.n_ratings,
             "mean": mean,
-            "histogram": crate::metric::histogram(ratings.iter().copied()),
+            "histogram": histogram(ratings.iter().copied()),
         },
         "outputs": outputs,
     });
@@ -221,5 +226,5 @@ pub(super) fn reject_data(
         record.extend(described);
     }
     finish(&out, &record, Status::Rejected)?;
-    directory.publish(out, (REJECTS, &entry.run_id), lock, stop)
+    directory.publish(out, Place::REJECTS, &entry.run_id, desk.lock, desk.job)
 }

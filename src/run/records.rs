@@ -1,17 +1,19 @@
 //! What the manifests of runs say, for people who look back.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::directory::{Pointer, REJECTS, RUNS, RunDirectory, relative};
+use super::directory::RunDirectory;
+use super::places::{Place, Pointer, relative};
+use super::run_id::timestamp;
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::load::hex;
-use crate::pipeline::verify_files;
+use crate::serving::verify_files;
 use crate::store::{MANIFEST, RunEntry, Status};
 
 /// A run, published or rejected.
@@ -104,13 +106,13 @@ pub(super) fn read(path: &Path) -> Result<Record> {
 ///
 /// # Errors
 /// [`Error::Model`] if there is no such directory.
-pub fn list(root: &Path, stop: &AtomicBool) -> Result<Vec<Record>> {
-    Ok(all(&RunDirectory::open(root, stop)?))
+pub fn list(root: &Path, job: &Job<'_>) -> Result<Vec<Record>> {
+    Ok(all(&RunDirectory::open(root, job)?))
 }
 
 fn all(directory: &RunDirectory) -> Vec<Record> {
     let latest = directory.latest();
-    let record = |place: &str, id: &str, path: PathBuf| {
+    let record = |place: Place, id: &str, path: PathBuf| {
         let found = read(&path).unwrap_or_else(|error| Record {
             path,
             served: false,
@@ -124,10 +126,10 @@ fn all(directory: &RunDirectory) -> Vec<Record> {
     let mut records = Vec::new();
     for id in directory.runs() {
         let served = latest.as_deref() == Some(&*id);
-        records.push(Record { served, ..record(RUNS, &id, directory.run(&id)) });
+        records.push(Record { served, ..record(Place::RUNS, &id, directory.run(&id)) });
     }
     let rejects = directory.rejects();
-    records.extend(rejects.iter().map(|id| record(REJECTS, id, directory.rejected(id))));
+    records.extend(rejects.iter().map(|id| record(Place::REJECTS, id, directory.rejected(id))));
     records.sort_by(|a, b| a.id().cmp(b.id()));
     records
 }
@@ -136,8 +138,8 @@ fn all(directory: &RunDirectory) -> Vec<Record> {
 ///
 /// # Errors
 /// [`Error::Usage`] if there is none or several.
-pub fn show(root: &Path, name: &str, stop: &AtomicBool) -> Result<Record> {
-    choose(list(root, stop)?, root, name)
+pub fn show(root: &Path, name: &str, job: &Job<'_>) -> Result<Record> {
+    choose(list(root, job)?, root, name)
 }
 
 fn choose(mut records: Vec<Record>, root: &Path, name: &str) -> Result<Record> {
@@ -161,14 +163,10 @@ fn choose(mut records: Vec<Record>, root: &Path, name: &str) -> Result<Record> {
 /// # Errors
 /// [`Error::Usage`] for a run that was rejected or is none, [`Error::Model`] for a damaged one,
 /// [`Error::Locked`], [`Error::Write`].
-pub fn rollback(
-    root: &Path,
-    to: Option<&str>,
-    stop: &AtomicBool,
-) -> Result<(String, Option<String>)> {
-    let directory = RunDirectory::open(root, stop)?;
-    let lock = directory.lock("rollback", Duration::ZERO, (stop, &|_| {}))?;
-    directory.pull(stop)?;
+pub fn rollback(root: &Path, to: Option<&str>, job: &Job<'_>) -> Result<(String, Option<String>)> {
+    let directory = RunDirectory::open(root, job)?;
+    let lock = directory.lock("rollback", Duration::ZERO, job, &|_| {})?;
+    directory.pull(job)?;
     let latest = directory.latest();
     let record = match to {
         Some(name) => choose(all(&directory), root, name)?,
@@ -191,7 +189,7 @@ pub fn rollback(
         return Err(Error::Usage(format!("run {id} was rejected; it cannot be served")));
     }
     let path = directory.run(&id);
-    directory.fetch(&id, &|_| true, stop)?;
+    directory.fetch(&id, &|_| true, job)?;
     let checked = verify_files(&path, None)?;
     if let Some(first) = checked.damaged.first() {
         return Err(directory.named(Error::Model { path, message: first.clone() }));
@@ -210,7 +208,7 @@ pub fn rollback(
         run_id: id.clone(),
         path: relative(&id),
         manifest_sha256: hex(&Sha256::digest(&text)),
-        promoted_at: super::timestamp(),
+        promoted_at: timestamp(),
         rolled_back,
     })?;
     Ok((id, latest))

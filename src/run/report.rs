@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Estimate, Mode};
+use super::estimate::Estimate;
+use super::mode::Mode;
 use crate::error::Error;
-use crate::pipeline::Dataset;
 use crate::store::json;
 use crate::store::{GateEntry, Lineage, Manifest};
+use crate::training::Dataset;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -141,8 +142,8 @@ const BUDGETS: [Budget; 4] = [
 impl RunReport {
     /// What the ratings are.
     pub(super) fn read(&mut self, data: &Dataset) {
-        self.counts.users = Some(data.users.len());
-        self.counts.items = Some(data.items.len());
+        self.counts.users = Some(data.ids.users.len());
+        self.counts.items = Some(data.ids.items.len());
         self.counts.train = Some(data.parts.training.len());
         self.counts.holdout = Some(data.parts.holdout.len());
         for report in &data.inputs.reports {
@@ -196,16 +197,8 @@ impl RunReport {
         self.counts.holdout = Some(manifest.split.n_holdout);
     }
 
-    /// How it ended.
-    pub(super) fn finish(
-        &mut self,
-        (error, code): (Option<&Error>, u8),
-        seconds: f64,
-        peak: Option<u64>,
-        mode: Mode,
-    ) {
-        self.durations_s.insert("total".into(), seconds);
-        self.peak_rss_bytes = peak;
+    /// Notes how it ended; `code` is the exit code of the failure.
+    pub(super) fn finish(&mut self, error: Option<&Error>, code: u8, mode: Mode) {
         let Some(error) = error else {
             if mode != Mode::Run && self.result == RunResult::Failed {
                 self.result = RunResult::Valid;
@@ -220,7 +213,7 @@ impl RunReport {
             }
             _ => RunResult::Failed,
         };
-        self.reason = Some(super::chain(error));
+        self.reason = Some(error.chain());
     }
 
     /// One sentence.

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::RunConfig;
-use super::config::Resume;
+use super::config::RunConfig;
 use super::directory::RunDirectory;
 use super::inputs::Inputs;
 use super::log::Log;
 use super::previous::Previous;
 use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
-use crate::pipeline::{Checkpoints, TrainConfig};
+use crate::settings::TrainConfig;
 use crate::store::CheckpointDir;
 use crate::store::json::digest;
+use crate::training::{Checkpoints, Resume};
 
 /// All that the states of a training depend on.
 pub(super) fn about(settings: &TrainConfig, inputs: &Inputs, warm: Option<&Previous>) -> Value {
@@ -81,7 +81,7 @@ fn difference(then: &Value, now: &Value) -> String {
 pub(super) fn interrupted(directory: &RunDirectory, about: &Value) -> Option<String> {
     let own = of(directory, about);
     if !own.is_empty() {
-        return Some("an interrupted run would be gone on with".to_owned());
+        return Some("an interrupted run would be resumed".to_owned());
     }
     let other = another(directory, &own)?;
     let why = difference(&other.about().unwrap_or_default(), about);
@@ -122,7 +122,7 @@ pub(super) fn checkpoints(
         }
     }
     if let Err(error) = own.describe(about) {
-        log.warn(&format!("no checkpoints: {}", super::chain(&error)));
+        log.warn(&format!("no checkpoints: {}", error.chain()));
     }
     let every = Duration::from_secs(u64::from(config.checkpoint_every.get()));
     Ok(Checkpoints::new(own, every, config.resume))

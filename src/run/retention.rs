@@ -2,15 +2,18 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::directory::{REJECTS, RUNS, RunDirectory};
+use super::config::RunConfig;
+use super::directory::RunDirectory;
+use super::places::Place;
+use super::records;
+use super::run_id::began;
 use super::units::Span;
-use super::{RunConfig, began, records};
 use crate::error::Result;
+use crate::job::Job;
 use crate::system::now;
 
 /// What was removed.
@@ -27,16 +30,16 @@ pub struct Pruned {
 ///
 /// # Errors
 /// [`crate::error::Error::Model`] if there is no such directory, [`crate::error::Error::Locked`].
-pub fn prune(root: &Path, last: u32, within: Span, dry: bool, stop: &AtomicBool) -> Result<Pruned> {
-    let directory = RunDirectory::open(root, stop)?;
+pub fn prune(root: &Path, last: u32, within: Span, dry: bool, job: &Job<'_>) -> Result<Pruned> {
+    let directory = RunDirectory::open(root, job)?;
     let _lock = match dry {
         true => None,
-        false => Some(directory.lock("prune", Duration::ZERO, (stop, &|_| {}))?),
+        false => Some(directory.lock("prune", Duration::ZERO, job, &|_| {})?),
     };
     // What is served may be another run by now.
-    directory.pull(stop)?;
+    directory.pull(job)?;
     directory.check_pointer()?;
-    Ok(remove(&directory, last as usize, within, now(), (!dry).then_some(stop)))
+    Ok(remove(&directory, last as usize, within, now(), (!dry).then_some(job)))
 }
 
 /// As [`prune`], with the settings of a run that holds the lock.
@@ -44,9 +47,9 @@ pub(super) fn keep(
     directory: &RunDirectory,
     config: &RunConfig,
     now: i64,
-    stop: &AtomicBool,
+    job: &Job<'_>,
 ) -> Pruned {
-    remove(directory, config.keep_last.get() as usize, config.keep_within, now, Some(stop))
+    remove(directory, config.keep_last.get() as usize, config.keep_within, now, Some(job))
 }
 
 /// Seconds since then. What began later than now, by a clock that was set back, is not old.
@@ -59,7 +62,7 @@ fn remove(
     last: usize,
     Span(within): Span,
     now: i64,
-    stop: Option<&AtomicBool>,
+    job: Option<&Job<'_>>,
 ) -> Pruned {
     let latest = directory.latest();
     let lineage = latest.as_deref().and_then(|id| records::read(&directory.run(id)).ok());
@@ -69,14 +72,14 @@ fn remove(
     let needed: HashSet<String> = needed.into_iter().flatten().collect();
     let recent = |id: &str| began(id).is_none_or(|began| age(began, now) <= within.as_secs());
     let mut pruned = Pruned::default();
-    for (ids, place) in [(directory.runs(), RUNS), (directory.rejects(), REJECTS)] {
+    for (ids, place) in [(directory.runs(), Place::RUNS), (directory.rejects(), Place::REJECTS)] {
         let old = ids.len().saturating_sub(last);
         for (at, id) in ids.iter().enumerate() {
             if at >= old || recent(id) || needed.contains(id) {
                 pruned.kept += 1;
                 continue;
             }
-            if stop.is_none_or(|stop| directory.remove(place, id, stop)) {
+            if job.is_none_or(|job| directory.remove(place, id, job)) {
                 pruned.removed.push(id.clone());
             }
         }

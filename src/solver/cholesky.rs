@@ -1,23 +1,26 @@
 //! Exact solution: the Gram matrix of the row's vectors, then a Cholesky factorisation.
 //!
-//! `n k (k + 1)` flops for the Gram matrix of `n` cells at rank `k`, `k³/3 + 3 k²` for the solution.
+//! The Gram matrix of `n` cells at rank `k` costs `n k (k + 1)` flops, and the solution
+//! `k³/3 + 3 k²`.
 
 use super::{RowProblem, Solver};
 use crate::linalg::simd::Kernels;
 use crate::linalg::{Dual, Group, NormalEquations, NotPositiveDefinite, Solution};
 
-/// Vectors of the next row fetched ahead while a short row is solved.
+/// At most this many vectors of the next row are prefetched while a short row is solved.
 const FETCHED: usize = 64;
 
-/// The exact solver. Systems of small rank are solved 16 at a time ([`Group`]); of large rank, rows with
-/// fewer cells than half the rank are solved in the dual ([`Dual`]).
+/// The exact solver.
+///
+/// It solves systems of small rank 16 at a time ([`Group`]). At large ranks, it solves rows with at
+/// most half as many cells as the rank in the dual ([`Dual`]).
 #[derive(Debug, Clone, Copy)]
 pub struct Cholesky {
     kernels: Kernels,
 }
 
 impl Cholesky {
-    /// The solver on the given kernels.
+    /// Creates the solver with `kernels`.
     #[must_use]
     pub const fn new(kernels: Kernels) -> Self {
         Self { kernels }
@@ -99,14 +102,14 @@ mod tests {
     use crate::objective::Ridge;
     use crate::split::mix;
 
-    /// A row of more cells than are summed at once, against sums in double precision.
+    /// Compares a row with more cells than one chunk holds with sums in double precision.
     #[test]
     fn a_very_long_row_uses_all_of_its_cells() {
         let (rank, rows, cells) = (3, 1000, 17 * CHUNK + 77);
         let noise = |n: usize| (mix(n as u64) >> 40) as f32 / (1 << 24) as f32 - 0.5;
         let fixed = Matrix::from_rows(rows, rank, &(0..rows * rank).map(noise).collect::<Vec<_>>());
         let indices: Vec<u32> = (0..cells).map(|c| (c * 7919 % rows) as u32).collect();
-        // Targets drift, so that leaving out any part shows.
+        // The targets drift, so leaving out any part of the cells changes the result.
         let targets: Vec<f32> =
             (0..cells).map(|c| noise(c + 99) + c as f32 / cells as f32).collect();
         let problem = RowProblem {
@@ -139,7 +142,7 @@ mod tests {
                 *g -= error * f64::from(y);
             }
         }
-        // Of sums of a hundred thousand terms of size one.
+        // The tolerance is that of sums of a hundred thousand terms of size one.
         assert!(gradient.iter().all(|g| g.abs() < 1.0), "{gradient:?}");
     }
 }

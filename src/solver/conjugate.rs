@@ -1,14 +1,15 @@
-//! Approximate solution: a few steps of conjugate gradients from the row's previous value.
+//! Approximate solution by a few steps of conjugate gradients from the row's previous value.
 //!
 //! ```text
 //! r = g − A x, p = r;   each step: α = r·r / p·A p, x += α p, r −= α A p,
 //!                      β = r·r after / before, p = r + β p
 //! ```
 //!
-//! The matrix is never formed: a step costs `4 n k`
-//! flops for `n` cells at rank `k`, and `2 k²` where the rows share a part. Takács, Pilászy, Tikk 2011
-//! (Applications of the conjugate gradient method for implicit feedback collaborative filtering); the
-//! bias is one more unknown. What the rows share may have no right side and no part of the bias. As many steps as unknowns would be exact.
+//! The matrix is never formed. A step costs `4 n k` flops for `n` cells at rank `k`, and `2 k²`
+//! more if the rows share a part. The method is that of Takács, Pilászy, Tikk 2011 (Applications of
+//! the conjugate gradient method for implicit feedback collaborative filtering), with the bias as
+//! one more unknown. The shared part must have no right-hand side and no entries for the bias. In
+//! exact arithmetic, as many steps as unknowns would give the exact solution.
 
 use rayon::prelude::*;
 
@@ -24,17 +25,18 @@ pub struct ConjugateGradient {
 }
 
 impl ConjugateGradient {
-    /// The solver with a number of steps per row.
+    /// Creates the solver with a number of steps per row.
     #[must_use]
     pub const fn new(kernels: Kernels, steps: u32) -> Self {
         Self { kernels, steps }
     }
 }
 
-/// The squared residual has shrunk to this share: single precision holds no more.
+/// The iteration ends when the squared residual has shrunk to this share of its first value. Single
+/// precision cannot resolve more.
 const CONVERGED: f32 = 1e-13;
 
-/// A row's matrix `Σ w ỹ ỹᵀ`, as its cells.
+/// The matrix `Σ w ỹ ỹᵀ` of a row, represented by its cells.
 #[derive(Clone, Copy)]
 struct Operands<'a> {
     kernels: Kernels,
@@ -44,8 +46,8 @@ struct Operands<'a> {
 }
 
 impl Operands<'_> {
-    /// [`Kernels::combine`]; more than [`CHUNK`] cells in chunks of fixed length, in parallel, folded in
-    /// their order in double precision.
+    /// Runs [`Kernels::combine`]. It splits more than [`CHUNK`] cells into chunks of fixed length,
+    /// runs these in parallel, and adds them up in order in double precision.
     fn combine(
         &self,
         x: (&[f32], f32),
@@ -78,7 +80,7 @@ impl Operands<'_> {
     }
 }
 
-/// Memory of one worker: vectors of unknowns, each as long as a padded row, and one number per cell.
+/// Memory of one worker: vectors of unknowns, as long as a padded row, and one number per cell.
 #[derive(Debug, Clone)]
 pub struct Scratch {
     x: Vec<f32>,
@@ -142,7 +144,7 @@ impl Solver for ConjugateGradient {
         let mut size = kernels.dot(residual, residual) + bias_residual * bias_residual;
         let enough = size * CONVERGED;
         for step in 0..self.steps {
-            // Nothing is left to gain in single precision.
+            // Single precision allows no further improvement.
             if size <= enough {
                 break;
             }
@@ -157,7 +159,7 @@ impl Solver for ConjugateGradient {
             let bias_product = if with_bias { sum + bias_ridge * bias_direction } else { 0.0 };
             let curvature = kernels.dot(direction, product) + bias_direction * bias_product;
             if curvature.is_nan() || curvature <= 0.0 {
-                // Behind the first step it is rounding in directions that no longer matter.
+                // After the first step this is rounding error in directions that no longer matter.
                 if step > 0 && !curvature.is_nan() {
                     break;
                 }
@@ -183,7 +185,7 @@ impl Solver for ConjugateGradient {
     }
 }
 
-/// `Σ s (w s − 2 t)`: what the cells' part of the objective changes by from its value at zero.
+/// `Σ s (w s − 2 t)`: the cells' part of the objective minus its value at zero.
 pub(super) fn change(dots: &[f32], weights: Option<&[f32]>, targets: &[f32]) -> f64 {
     let dots = &dots[..targets.len()];
     match weights {
@@ -192,8 +194,8 @@ pub(super) fn change(dots: &[f32], weights: Option<&[f32]>, targets: &[f32]) -> 
     }
 }
 
-/// A sum over three slices of one length in double precision, in eight lanes: one alone would wait for
-/// each addition.
+/// Sums over three slices of equal length, in double precision and eight lanes. In a single lane,
+/// each addition would wait for the previous one.
 fn sum_of(x: &[f32], y: &[f32], z: &[f32], of: impl Fn(f64, f64, f64) -> f64) -> f64 {
     let mut lanes = [0.0; 8];
     for ((x, y), z) in x.chunks(8).zip(y.chunks(8)).zip(z.chunks(8)) {
@@ -204,7 +206,7 @@ fn sum_of(x: &[f32], y: &[f32], z: &[f32], of: impl Fn(f64, f64, f64) -> f64) ->
     lanes.iter().sum()
 }
 
-/// `to += factor * from`.
+/// Adds `factor * from` to `to`.
 fn add(to: &mut [f32], factor: f32, from: &[f32]) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to += factor * from;

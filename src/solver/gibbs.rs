@@ -1,7 +1,8 @@
-//! A draw from the row's posterior instead of its minimum.
+//! Draws from the posterior of a row instead of solving for its minimum.
 //!
-//! `x = A⁻¹ g + σ U⁻¹ z` with `A = UᵀU` and standard normal `z`: the factor that the exact solution needs
-//! anyway (Salakhutdinov and Mnih 2008). `σ² = 1 / α` where the system is divided by `α`.
+//! `x = A⁻¹ g + σ U⁻¹ z` with `A = UᵀU` and standard normal `z`. The factor `U` is the one that the
+//! exact solution needs anyway (Salakhutdinov and Mnih 2008). `σ² = 1 / α` where the system is
+//! divided by `α`.
 
 use rand_distr::{Distribution, StandardNormal};
 

@@ -1,4 +1,4 @@
-//! How one row's system is solved.
+//! Solvers for the linear system of one row.
 
 mod cholesky;
 mod conjugate;
@@ -20,46 +20,46 @@ use crate::linalg::simd::Kernels;
 use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution};
 use crate::objective::Ridge;
 
-/// One row's system, the other side fixed; see [`crate::objective`].
+/// The system of one row, with the other side fixed; see [`crate::objective`].
 #[derive(Debug, Clone, Copy)]
 pub struct RowProblem<'a> {
     /// Position of the row on its side.
     pub row: usize,
     /// The vectors of the other side.
     pub fixed: &'a Matrix,
-    /// The row's cells: positions on the other side.
+    /// Positions of the row's cells on the other side.
     pub indices: &'a [u32],
-    /// Positions that the next row begins with: fetched ahead while this one is solved.
+    /// Positions of the next row's cells. Solvers prefetch their vectors while they solve this row.
     pub following: &'a [u32],
-    /// One weight per cell, or none if all are 1.
+    /// One weight per cell, or `None` if all are 1.
     pub weights: Option<&'a [f32]>,
     /// One (weighted) target per cell.
     pub targets: &'a [f32],
-    /// What all rows share.
+    /// The part of the system that all rows share.
     pub shared: Option<&'a Shared>,
-    /// The row's diagonal.
+    /// The diagonal (ridge) of the row.
     pub ridge: Ridge,
-    /// The objective where vector and bias are zero.
+    /// The value of the objective where vector and bias are zero.
     pub at_zero: f64,
-    /// The bias's previous value.
+    /// The previous value of the bias.
     pub bias: f32,
 }
 
-/// What all rows of a side share.
+/// The part of the system that all rows of a side share.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    /// `G` and `g₀`, with the bias's entries.
+    /// `G` and `g₀`, including the entries of the bias.
     pub system: NormalEquations,
-    /// `G` of the vector's unknowns, both triangles (`rank x rank`).
+    /// `G` for the entries of the vector, both triangles (`rank x rank`).
     pub matrix: Matrix,
-    /// Whether it is a matrix of the vector's unknowns alone.
+    /// Whether the right-hand side and the entries of the bias are all zero.
     pub plain: bool,
-    /// The numbers from 0 to below the rank: all rows of `matrix`.
+    /// All row numbers of `matrix`, `0..rank`.
     pub rows: Vec<u32>,
 }
 
 impl Shared {
-    /// Both forms of one system.
+    /// Stores the system in both forms.
     #[must_use]
     pub fn new(system: NormalEquations) -> Self {
         let rank = system.rank();
@@ -74,8 +74,8 @@ impl Shared {
 }
 
 impl RowProblem<'_> {
-    /// Writes the row's whole system: cells, shared part, ridge. `n k (k + 1)` flops for `n` cells at
-    /// rank `k`.
+    /// Writes the whole system of the row: cells, shared part and ridge. Costs `n k (k + 1)` flops
+    /// for `n` cells at rank `k`.
     pub fn assemble(&self, kernels: Kernels, system: &mut NormalEquations) {
         let rows = (self.indices, self.following);
         system.set_all(kernels, self.fixed, rows, self.weights, self.targets);
@@ -98,16 +98,19 @@ pub trait Solver: Sync {
     /// Memory that a worker reuses from row to row.
     type Scratch: Send;
 
-    /// Scratch for rows of `rank` unknowns.
+    /// Creates the scratch memory for rows of `rank` unknowns.
     fn scratch(&self, rank: usize) -> Self::Scratch;
 
-    /// Takes a row. Either solves it at once: writes its vector to `x` (which holds its previous value)
-    /// and returns the rest of the solution. Or keeps it, and returns none, until
-    /// [`Solver::finish`].
+    /// Solves a row at once, or keeps it for later.
+    ///
+    /// A solver that solves at once writes the vector to `x`, which holds the previous value, and
+    /// returns the rest of the solution. A solver that keeps the row returns `None` and solves it
+    /// in [`Solver::finish`].
     ///
     /// # Errors
-    /// [`NotPositiveDefinite`] if the system, as summed in single precision, has no unique solution even
-    /// where it is solved in double precision.
+    /// [`NotPositiveDefinite`] if the system, which is summed in single precision, has no unique
+    /// solution. A solver that factorises in single precision tries again in double precision
+    /// first.
     fn solve(
         &self,
         problem: &RowProblem<'_>,
@@ -115,16 +118,16 @@ pub trait Solver: Sync {
         x: &mut [f32],
     ) -> Result<Option<Solution>, NotPositiveDefinite>;
 
-    /// Whether the rows kept must be finished before another one is taken.
+    /// Whether the kept rows must be finished before another row is passed.
     fn is_full(&self, _scratch: &Self::Scratch) -> bool {
         false
     }
 
-    /// Solves the rows kept and hands each one's position among them, vector and solution to `done`.
-    /// Most solvers keep none.
+    /// Solves the kept rows. Passes the position of each row among them, its vector and its
+    /// solution to `done`. Most solvers keep no rows.
     ///
     /// # Errors
-    /// The position of the first row without a unique solution.
+    /// The position of the first row without a unique solution, and its error.
     fn finish(
         &self,
         _scratch: &mut Self::Scratch,

@@ -1,20 +1,23 @@
-//! Nonnegative solution of the row's normal equations.
+//! Nonnegative solution of the normal equations of a row.
 //!
-//! The optimality conditions (Karush, Kuhn, Tucker) on `∇ = A x − g`: `∇ᵢ = 0` where `xᵢ > 0`, `∇ᵢ ≥ 0`
-//! where `xᵢ = 0`. A few passes of coordinate descent from the previous value,
-//! `xᵢ ← max(0, xᵢ − ∇ᵢ / Aᵢᵢ)` (Franc, Hlaváč, Navara 2005), guess which entries are positive; an
-//! active-set method (Lawson, Hanson 1974, chapter 23) then solves for those exactly, and adds or drops
-//! entries until the conditions hold. `n k (k + 1)` flops for the Gram matrix of `n` cells at rank `k`,
-//! `2 k²` per pass and up to `k³ / 3` per exact solution. No biases.
+//! The optimality conditions (Karush, Kuhn, Tucker) on `∇ = A x − g` are `∇ᵢ = 0` where `xᵢ > 0`
+//! and `∇ᵢ ≥ 0` where `xᵢ = 0`. A few passes of coordinate descent from the previous value,
+//! `xᵢ ← max(0, xᵢ − ∇ᵢ / Aᵢᵢ)` (Franc, Hlaváč, Navara 2005), guess which entries are positive. An
+//! active-set method (Lawson, Hanson 1974, chapter 23) then solves for these entries exactly, and
+//! adds or drops entries until the conditions hold.
+//!
+//! The Gram matrix of `n` cells at rank `k` costs `n k (k + 1)` flops, each pass `2 k²`, each exact
+//! solution up to `k³ / 3`. Biases are not supported.
 
 use super::{RowProblem, Solver};
 use crate::linalg::simd::Kernels;
 use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution};
 
-/// A zero entry's gradient counts as negative beyond this share of the largest right-hand side.
+/// The gradient of a zero entry counts as negative below minus this share of the largest absolute
+/// right-hand side.
 const TOLERANCE: f32 = 1e-5;
 
-/// Passes of coordinate descent.
+/// Number of passes of coordinate descent.
 const PASSES: usize = 4;
 
 /// The nonnegative solver.
@@ -24,7 +27,7 @@ pub struct Nonnegative {
 }
 
 impl Nonnegative {
-    /// The solver on the given kernels.
+    /// Creates the solver with `kernels`.
     #[must_use]
     pub const fn new(kernels: Kernels) -> Self {
         Self { kernels }
@@ -39,7 +42,7 @@ pub struct Scratch {
     gradient: Vec<f32>,
     /// Positions of the entries that may be positive, ascending.
     free: Vec<usize>,
-    /// Their system and solution.
+    /// The system and the solution of the free entries.
     part: Vec<f32>,
     solved: Vec<f32>,
 }
@@ -78,7 +81,7 @@ impl Solver for Nonnegative {
 }
 
 impl Nonnegative {
-    /// `∇ = A x − g`.
+    /// Computes `∇ = A x − g`.
     fn gradient(&self, scratch: &mut Scratch, x: &[f32]) {
         let Scratch { system, matrix, gradient, .. } = scratch;
         for (i, (gradient, &g)) in gradient.iter_mut().zip(system.right()).enumerate() {
@@ -86,13 +89,13 @@ impl Nonnegative {
         }
     }
 
-    /// Passes of coordinate descent.
+    /// Runs the passes of coordinate descent.
     fn descend(&self, scratch: &mut Scratch, x: &mut [f32]) {
         self.gradient(scratch, x);
         let Scratch { matrix, gradient, .. } = scratch;
         for i in (0..PASSES * x.len()).map(|step| step % matrix.rows()) {
             let row = matrix.row(i);
-            // Without curvature the entry has no effect.
+            // An entry without curvature has no effect, so it becomes zero.
             let target = if row[i] > 0.0 { (x[i] - gradient[i] / row[i]).max(0.0) } else { 0.0 };
             let step = target - x[i];
             if step != 0.0 && step.is_finite() {
@@ -104,13 +107,13 @@ impl Nonnegative {
         }
     }
 
-    /// The active-set method from the positive entries of `x` on.
+    /// Runs the active-set method, starting with the positive entries of `x` as free entries.
     fn settle(&self, scratch: &mut Scratch, x: &mut [f32]) -> Result<(), NotPositiveDefinite> {
         scratch.free.clear();
         scratch.free.extend((0..x.len()).filter(|&i| x[i] > 0.0));
         let largest = scratch.system.right().iter().fold(0.0_f32, |most, v| most.max(v.abs()));
-        // Every round ends with a lower objective, so that no set of entries comes twice; the bound
-        // only guards against rounding.
+        // Every round lowers the objective, so no set of entries occurs twice. The limit only
+        // guards against rounding.
         for _ in 0..3 * x.len() + 10 {
             self.solve_free(scratch, x)?;
             self.gradient(scratch, x);
@@ -129,13 +132,13 @@ impl Nonnegative {
         Ok(())
     }
 
-    /// Moves to the minimum over the free entries; those that would become negative on the way stop at
-    /// zero and are free no more.
+    /// Moves to the minimum over the free entries. Entries that would become negative on the way
+    /// stop at zero and are no longer free.
     fn solve_free(&self, scratch: &mut Scratch, x: &mut [f32]) -> Result<(), NotPositiveDefinite> {
         let Scratch { system, matrix, free, part, solved, .. } = scratch;
         while !free.is_empty() {
             let (order, n) = (free.len(), free.len().next_multiple_of(8));
-            // Padding is zero, as the factorisation expects it.
+            // The factorisation expects zeros in the padding.
             part[..n * n].fill(0.0);
             for (at, &i) in free.iter().enumerate() {
                 for (to, &j) in part[at * n..][..n].iter_mut().zip(free.iter()) {
@@ -155,13 +158,13 @@ impl Nonnegative {
                 }
                 break;
             }
-            // The share of the way until the first entry reaches zero.
+            // The share of the way at which the first entry reaches zero.
             let blocks = free.iter().zip(&*solved).filter(|(_, new)| **new <= 0.0);
             let shares = blocks.map(|(&i, &new)| (i, x[i] / (x[i] - new).max(f32::MIN_POSITIVE)));
             let Some((first, share)) = shares.min_by(|a, b| a.1.total_cmp(&b.1)) else { break };
             for (&i, &new) in free.iter().zip(&*solved) {
                 let (old, moved) = (x[i], x[i] + share * (new - x[i]));
-                // What rounding leaves of an entry that reaches zero too.
+                // Entries that reach zero up to rounding become zero as well.
                 let reached = new <= 0.0 && moved <= 4.0 * f32::EPSILON * old.max(-new);
                 x[i] = if i == first || reached { 0.0 } else { moved.max(0.0) };
             }
@@ -171,7 +174,7 @@ impl Nonnegative {
     }
 }
 
-/// The free entries' system once more in double precision, into `solved`.
+/// Solves the system of the free entries again in double precision, into `solved`.
 fn solve_again(
     matrix: &Matrix,
     right: &[f32],

@@ -1,13 +1,14 @@
-//! The mean-field posterior of a row whose cells' covariances depend on their classes alone.
+//! The mean-field posterior of a row, with covariances that rows of one class share.
 //!
 //! ```text
 //! A = Σ w (ỹỹᵀ + [T_c 0; 0 0]) + Λ/α,   x̃ = A⁻¹ (Σ t ỹ − Σ w [t_c; 0] + Λm/α),   S = A⁻¹ / α
 //! ```
 //!
-//! as in [`super::Variational`], with the covariance `T_c` that all rows of the class `c` share (and of which [`covariance_share`] counts) in place of
-//! each row's own ([`crate::model::covariance_class`]). A row's sum over its cells is then one over the
-//! few classes: `C k²` flops for `C` classes, where the own covariances take `n k²`. `S` is computed for
-//! a sample of the rows only, from which the classes' covariances are taken.
+//! This is the system of [`super::Variational`], but the covariance `T_c` of the class `c` takes
+//! the place of each row's own covariance ([`crate::model::covariance_class`]). A share of `T_c`
+//! counts ([`covariance_share`]). The sum over the cells of a row becomes a sum over the few
+//! classes: `C k²` flops for `C` classes instead of `n k²`. `S` is computed for a sample of the
+//! rows only. The covariances of the classes are the means over this sample.
 
 use std::sync::OnceLock;
 
@@ -17,33 +18,34 @@ use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution, inve
 use crate::model::{class_count, covariance_class, covariance_share};
 use crate::ratings::Side;
 
-/// Rows of a class whose covariances are computed, at most.
+/// At most this many rows of a class have their covariances computed.
 const SAMPLED: usize = 64;
 
-/// No class, no place in the sample.
+/// The place of a row that is not in the sample.
 const NONE: u32 = u32::MAX;
 
-/// Which rows of a side are of which class, and which ones are sampled.
+/// The class of each row of a side, and the rows in the sample.
 #[derive(Debug, Clone)]
 pub struct Classes {
-    /// The class of each row, 255 for rows without cells.
+    /// The class of each row; 255 for rows without cells.
     of: Vec<u8>,
-    /// Rows per class.
+    /// Number of rows per class.
     pub rows: Vec<usize>,
-    /// The place of each row in the sample.
+    /// The place of each row in the sample, or [`NONE`].
     place: Vec<u32>,
     /// The class of each sampled row.
     sampled: Vec<u8>,
 }
 
 impl Classes {
-    /// Of the rows of a side, by their numbers of cells. Samples are spread evenly over a class.
+    /// Classifies the rows of a side by their numbers of cells. The sample is spread evenly over
+    /// each class.
     #[must_use]
     pub fn new(side: &Side) -> Self {
         Self::by_counts((0..side.rows()).map(|row| side.count(row)))
     }
 
-    /// Of rows with these numbers of cells.
+    /// Classifies rows with these numbers of cells.
     #[must_use]
     pub fn by_counts(counts: impl Iterator<Item = usize>) -> Self {
         let class = |count| if count == 0 { u8::MAX } else { covariance_class(count) as u8 };
@@ -55,7 +57,7 @@ impl Classes {
         for (row, &class) in of.iter().enumerate().filter(|(_, c)| **c != u8::MAX) {
             let (c, all) = (class as usize, rows[class as usize]);
             let wanted = all.min(SAMPLED);
-            // The nth of `wanted` rows out of `all`.
+            // Picks `wanted` rows out of `all`, evenly spaced.
             if (seen[c] + 1) * wanted / all > seen[c] * wanted / all {
                 place[row] = sampled.len() as u32;
                 sampled.push(class);
@@ -65,13 +67,13 @@ impl Classes {
         Self { of, rows, place, sampled }
     }
 
-    /// Room for the covariances of the sample.
+    /// Creates the slots for the covariances of the sample.
     #[must_use]
     pub fn sample(&self) -> Vec<OnceLock<Vec<f64>>> {
         self.sampled.iter().map(|_| OnceLock::new()).collect()
     }
 
-    /// Where the covariance of a row goes, if it is sampled.
+    /// The slot for the covariance of a row, if the row is sampled.
     #[must_use]
     pub fn slot<'s>(
         &self,
@@ -81,7 +83,8 @@ impl Classes {
         sample.get(self.place[row] as usize)
     }
 
-    /// The mean covariance of each class; a class without rows has that of the nearest one with rows.
+    /// The mean covariance of each class. A class without rows gets the mean of the nearest class
+    /// with rows.
     #[must_use]
     pub fn means(&self, sample: &[OnceLock<Vec<f64>>]) -> Vec<Vec<f64>> {
         let order = sample.iter().find_map(OnceLock::get).map_or(0, Vec::len);
@@ -109,7 +112,7 @@ impl Classes {
         means
     }
 
-    /// The sum of all rows' covariances.
+    /// The sum of the covariances of all rows, each taken as the mean of its class.
     #[must_use]
     pub fn total(&self, means: &[Vec<f64>]) -> Vec<f64> {
         let mut total = vec![0.0; means.first().map_or(0, Vec::len)];
@@ -120,17 +123,17 @@ impl Classes {
     }
 }
 
-/// What the covariances of each class add to the system of a row of the other side.
+/// The terms that the covariances of each class add to the system of a row of the other side.
 #[derive(Debug, Clone)]
 pub struct Expected<'a> {
     of: &'a [u8],
-    /// A row per class: the packed system, then the variance of the bias.
+    /// One row per class: the packed system, then the variance of the bias.
     table: Matrix,
 }
 
 impl<'a> Expected<'a> {
-    /// Of a side's classes and their covariances (`order x order`, the bias last), of which a share counts
-    /// ([`covariance_share`]).
+    /// Builds the table from the classes of a side and their covariances (`order x order`, the bias
+    /// last). Only a share of each covariance counts ([`covariance_share`]).
     #[must_use]
     pub fn new(
         classes: &'a Classes,
@@ -139,7 +142,7 @@ impl<'a> Expected<'a> {
     ) -> Self {
         let order = rank + usize::from(biases);
         let width = NormalEquations::new(rank).packed_len();
-        // A class beyond the known ones counts as the last.
+        // A class without a covariance of its own uses that of the last class.
         let rows = classes.rows.len().max(covariances.len());
         let mut table = Matrix::zeros(rows, width + 1);
         let last = covariances.len().saturating_sub(1);
@@ -159,20 +162,22 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// The solver of one half-sweep. A solution's minimum is the row's objective, the constant `mᵀΛm/α` of
-/// its prior included, so that it is never negative.
+/// The solver of one half-sweep.
+///
+/// The minimum in a solution is the objective of the row. It includes the constant `mᵀΛm/α` of the
+/// prior, so it is never negative.
 #[derive(Debug)]
 pub struct SharedCovariance<'a> {
     /// The instruction set.
     pub kernels: Kernels,
-    /// What the other side's covariances add; none where they are zero.
+    /// The terms of the other side's covariances; `None` if these are zero.
     pub expected: Option<&'a Expected<'a>>,
     /// Precision `α` of the noise.
     pub precision: f64,
     /// `mᵀΛm/α`.
     pub constant: f64,
-    /// The classes of the rows to solve, and where the sample's covariances go; none where they are not
-    /// wanted.
+    /// The classes of the rows to solve, and the slots for the covariances of the sample; `None` if
+    /// no covariances are needed.
     pub sample: Option<(&'a Classes, &'a [OnceLock<Vec<f64>>])>,
 }
 
@@ -180,7 +185,7 @@ pub struct SharedCovariance<'a> {
 #[derive(Debug, Clone)]
 pub struct Scratch {
     system: NormalEquations,
-    /// Sums of weights by class, and the classes with any.
+    /// Sums of weights per class, and the classes with a nonzero sum.
     sums: Vec<f32>,
     present: Vec<u32>,
     weights: Vec<f32>,
@@ -222,7 +227,7 @@ impl Solver for SharedCovariance<'_> {
         });
         let Solution { bias, minimum } = solved?;
         let minimum = minimum.unwrap_or_else(|| {
-            // Too little is left of the value at zero: from the system itself.
+            // Cancellation has lost the minimum, so it is evaluated from the system itself.
             self.assemble(problem, at_zero, scratch);
             (at_zero + scratch.system.value(x, bias)).max(0.0)
         });
@@ -231,8 +236,8 @@ impl Solver for SharedCovariance<'_> {
 }
 
 impl SharedCovariance<'_> {
-    /// Sums the other side's covariances over the row's cells, into `part`; the part of them that no
-    /// solution explains, the variances of the biases.
+    /// Sums the other side's covariances over the cells of the row, into `part`. Returns the
+    /// weighted sum of the bias variances, which no solution explains.
     fn sum_classes(&self, problem: &RowProblem<'_>, scratch: &mut Scratch) -> f64 {
         let Some(Expected { of, table }) = self.expected else { return 0.0 };
         let Scratch { sums, present, weights, zeros, dots, part, .. } = scratch;
@@ -251,7 +256,7 @@ impl SharedCovariance<'_> {
             weights.push(std::mem::take(sum));
         }
         part.fill(0.0);
-        // With the vector zero and a shift of one, the weighted sum of the rows.
+        // A zero vector and a shift of one make this the weighted sum of the rows.
         self.kernels.combine((zeros, 1.0), table, present, Some(weights), None, dots, part);
         f64::from(part[table.cols() - 1])
     }
@@ -264,7 +269,7 @@ impl SharedCovariance<'_> {
         scratch.system.set_at_zero(at_zero);
     }
 
-    /// Keeps the covariance of a row of the sample.
+    /// Stores the covariance of a row of the sample.
     fn keep(
         &self,
         problem: &RowProblem<'_>,
@@ -289,7 +294,7 @@ mod tests {
 
     #[test]
     fn samples_are_spread_over_a_class_and_means_fill_the_gaps() {
-        // Class 0 has 200 rows, class 2 has 3, class 1 and rows without cells none.
+        // Class 0 has 200 rows and class 2 has 3. Class 1 has none; the last rows have no cells.
         let counts = (0..210).map(|row| match row {
             0..200 => 1,
             200..203 => 3,

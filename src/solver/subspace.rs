@@ -1,15 +1,15 @@
-//! Solution by blocks of unknowns: each block exactly, the others fixed, once through all of them.
+//! Solution by blocks of unknowns: one pass, each block solved exactly with the others fixed.
 //!
-//! For a block `π` of the vector the step `Δ` solves the normal equations of what is left,
+//! For a block `π` of the vector, the step `Δ` solves the normal equations of the residual,
 //!
 //! ```text
 //! (G_ππ + Σ w ỹ_π ỹ_πᵀ + d) Δ = − (G x)_π + Σ (t − w s) ỹ_π − d x_π,      s = x·y + b
 //! ```
 //!
-//! the bias jointly with every block. Rendle, Krichene, Zhang, Koren 2021 (iALS++: Speeding up matrix
-//! factorization with subspace optimization, Algorithm 2). `n k (b + 1)` flops for `n` cells at rank `k`
-//! with blocks of `b`, and `k b² / 3` for the factorisations. What the rows share may have no right side and
-//! no part of the bias.
+//! The bias is solved jointly with every block. The method is that of Rendle, Krichene, Zhang,
+//! Koren 2021 (iALS++: Speeding up matrix factorization with subspace optimization, Algorithm 2).
+//! It costs `n k (b + 1)` flops for `n` cells at rank `k` with blocks of `b`, and `k b² / 3` for
+//! the factorisations. The shared part must have no right-hand side and no entries for the bias.
 
 use super::conjugate::change;
 use super::{RowProblem, Solver};
@@ -24,7 +24,7 @@ pub struct Subspace {
 }
 
 impl Subspace {
-    /// The solver with a number of unknowns per block, at least one.
+    /// Creates the solver with a number of unknowns per block, at least one.
     #[must_use]
     pub const fn new(kernels: Kernels, block: usize) -> Self {
         Self { kernels, block: if block == 0 { 1 } else { block } }
@@ -34,19 +34,19 @@ impl Subspace {
 /// Memory of one worker.
 #[derive(Debug, Clone)]
 pub struct Scratch {
-    /// One system per length of block: whole ones, and the last one's.
+    /// One system for full blocks, and one for a shorter last block.
     whole: NormalEquations,
     last: NormalEquations,
     step: Vec<f32>,
     /// `G x`.
     common: Vec<f32>,
-    /// `s`, `t − w s`, and the change of `s` of one block.
+    /// `s`, `t − w s`, and the change of `s` by one block.
     dots: Vec<f32>,
     errors: Vec<f32>,
     changes: Vec<f32>,
 }
 
-/// The whole row at once in double precision, where a block fails.
+/// Solves the whole row at once in double precision. Used when a block fails.
 fn whole_row(
     kernels: Kernels,
     problem: &RowProblem<'_>,
@@ -101,7 +101,7 @@ impl Solver for Subspace {
             kernels.dots(x, &shared.matrix, &shared.rows, common);
             value += f64::from(kernels.dot(x, common));
         }
-        // Without vectors the bias alone is left, a block without unknowns.
+        // At rank 0 only the bias is left: one block without entries of the vector.
         for first in (0..rank.max(1)).step_by(self.block) {
             let len = self.block.min(rank - first);
             let system = if len == self.block { &mut *whole } else { &mut *last };
@@ -119,7 +119,7 @@ impl Solver for Subspace {
             }
             system.add_right(step, -bias_ridge * f64::from(bias));
             system.add_ridge(ridge.vector, bias_ridge);
-            // The value at the block's zero step stands for the one at zero.
+            // The value before the step takes the place of the value at zero.
             system.set_at_zero(value.max(f64::MIN_POSITIVE));
             let Ok(solution) = system.solve(kernels, with_bias, step) else {
                 return whole_row(kernels, problem, x).map(Some);

@@ -1,23 +1,28 @@
 //! The mean-field posterior of a row: its mean and its covariance.
 //!
 //! ```text
-//! A = Σ w (ỹỹᵀ + [T 0; 0 0]) + Λ/α,   x̃ = A⁻¹ (Σ t ỹ − Σ w [c; 0] + Λm/α),   S = A⁻¹ / α,   ỹ = [y, 1]
+//! A = Σ w (ỹỹᵀ + [T 0; 0 0]) + Λ/α,   x̃ = A⁻¹ (Σ t ỹ − Σ w [c; 0] + Λm/α),
+//! S = A⁻¹ / α,   ỹ = [y, 1]
 //! ```
 //!
-//! with `T` the covariance of the other side's vector `y` and `c` that of `y` and its bias (Lim and Teh
-//! 2007, Variational Bayesian approach to movie rating prediction, with the biases as one more coordinate).
+//! `T` is the covariance of the other side's vector `y`, and `c` the covariance of `y` with its
+//! bias (Lim and Teh 2007, Variational Bayesian approach to movie rating prediction; here the
+//! biases are one more coordinate).
 //!
-//! Both sides' matrices hold a row's mean and, behind it, its covariance ([`Layout`]).
+//! Each row of a side's matrix holds the mean, followed by the covariance ([`Layout`]).
 
 use super::{RowProblem, Solver};
 use crate::linalg::simd::{Kernels, LANES};
 use crate::linalg::{CHUNK, NormalEquations, NotPositiveDefinite, Solution, invert_symmetric};
 
-/// Where a row's numbers stand: the mean from 0 on, padded, then the covariance of the vector's entries
-/// (upper triangle by rows), then, with biases, theirs with the bias, and the bias's variance.
+/// The positions of the numbers of a row.
+///
+/// The mean comes first, padded. The covariance of the vector's entries follows (upper triangle by
+/// rows). With biases, the covariances of the vector with the bias and the variance of the bias
+/// come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// Entries of a vector.
+    /// Number of entries of a vector.
     pub rank: usize,
     /// Whether biases are fitted.
     pub biases: bool,
@@ -30,38 +35,40 @@ impl Layout {
         self.rank.next_multiple_of(LANES)
     }
 
-    /// First position of the covariance of the vector with the bias; the bias's variance is behind it.
+    /// First position of the covariances of the vector with the bias; the variance of the bias
+    /// follows them.
     #[must_use]
     pub const fn with_bias(self) -> usize {
         self.covariance() + self.rank * (self.rank + 1) / 2
     }
 
-    /// Numbers of a row.
+    /// Number of stored values per row.
     #[must_use]
     pub const fn cols(self) -> usize {
         self.with_bias() + if self.biases { self.rank + 1 } else { 0 }
     }
 
-    /// Unknowns of a row.
+    /// Number of unknowns of a row.
     #[must_use]
     pub const fn order(self) -> usize {
         self.rank + self.biases as usize
     }
 }
 
-/// The variational solver of one half-sweep. A solution's minimum is the expected squared error of the
-/// row's cells, weighted.
+/// The variational solver of one half-sweep.
+///
+/// The minimum in a solution is the weighted sum of the expected squared errors of the row's cells.
 #[derive(Debug, Clone, Copy)]
 pub struct Variational<'a> {
     /// The instruction set.
     pub kernels: Kernels,
-    /// Where the rows of both sides hold what.
+    /// The layout of the rows of both sides.
     pub layout: Layout,
     /// Precision `α` of the noise.
     pub precision: f64,
-    /// How much of the covariance of each row of the other side counts.
+    /// The share of the covariance that counts, for each row of the other side.
     pub shares: &'a [f32],
-    /// `Λ/α` and `Λm/α`, row-major.
+    /// `Λ/α` (row-major) and `Λm/α`.
     pub prior: (&'a [f64], &'a [f64]),
 }
 
@@ -69,7 +76,7 @@ pub struct Variational<'a> {
 #[derive(Debug, Clone)]
 pub struct Scratch {
     system: NormalEquations,
-    /// Sums of the other side's rows.
+    /// Weighted sum over the rows of the other side.
     rows: Vec<f64>,
     part: Vec<f32>,
     nothing: Vec<f32>,
@@ -117,7 +124,7 @@ impl Solver for Variational<'_> {
         for (i, mean) in row.iter_mut().enumerate() {
             *mean = (0..order).map(|j| inverse[i * order + j] * right_of(j)).sum();
         }
-        // Σ E[(t − x̃·ỹ)²] over both sides' distributions.
+        // The sum of `E[(t − x̃·ỹ)²]` over the distributions of both sides.
         let mut error = problem.at_zero + variance;
         for i in 0..order {
             let image: f64 = (0..order).map(|j| data[i * order + j] * row[j]).sum();
@@ -132,8 +139,9 @@ impl Solver for Variational<'_> {
 }
 
 impl Variational<'_> {
-    /// The expected sums over the row's cells: the matrix, the right side; and the expected square that no
-    /// solution explains, the variance of the other side's biases.
+    /// Writes the expected sums over the row's cells: the matrix to `data` and the right-hand side
+    /// to `right`. Returns the part of the expected squared error that no solution explains: the
+    /// variance of the other side's biases.
     fn expected_sums(&self, problem: &RowProblem<'_>, scratch: &mut Scratch) -> f64 {
         let Layout { rank, biases } = self.layout;
         let Scratch { system, rows, part, nothing, dots, shares, data, right, .. } = scratch;
@@ -147,7 +155,7 @@ impl Variational<'_> {
             shares.clear();
             let share = |(at, &row): (usize, &u32)| weight(at) * self.shares[row as usize];
             shares.extend(chunk.iter().enumerate().map(share));
-            // With the vector zero and a shift of one, the sum of the rows.
+            // A zero vector and a shift of one make this the weighted sum of the rows.
             let (zero, kernels) = ((&nothing[..], 1.0), self.kernels);
             kernels.combine(zero, fixed, chunk, Some(shares), None, dots, part);
             rows.iter_mut().zip(&*part).for_each(|(sum, &v)| *sum += f64::from(v));
@@ -172,7 +180,7 @@ impl Variational<'_> {
         rows[at + rank]
     }
 
-    /// Writes a row's mean and covariance.
+    /// Writes the mean and the covariance of a row to `x`.
     fn write(&self, mean: &[f64], inverse: &[f64], x: &mut [f32]) {
         let (Layout { rank, biases }, order) = (self.layout, self.layout.order());
         for (x, &mean) in x.iter_mut().zip(&mean[..rank]) {

@@ -1,12 +1,15 @@
-//! Checkpoints of a fit: each one file, complete or absent, the last two kept.
+//! Checkpoints of a fit.
+//!
+//! A checkpoint is one file, which appears complete or not at all. Each stage keeps its last two.
 //!
 //! ```text
-//! DIR/about.json             what the checkpoints are of
-//! DIR/train-0007.ckpt        after the 7th iteration of the stage "train"
+//! DIR/about.json             the training that the checkpoints belong to
+//! DIR/train-000007.ckpt      after the 7th iteration of the stage "train"
 //! ```
 //!
-//! A file is in the safetensors format: the arrays of the state by name; its metadata key `lacuna` holds
-//! the format's version, what the caller keeps beside the state, and a SHA-256 over both.
+//! A checkpoint is a safetensors file that holds the arrays of the state by name. Its metadata key
+//! `lacuna` holds the version of the format, a record of the caller, and a SHA-256 over the record
+//! and the arrays.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -22,22 +25,22 @@ use crate::error::{Error, Result};
 use crate::load::hex;
 use crate::train::{Array, State};
 
-/// Checkpoints kept of a stage.
+/// Number of checkpoints that are kept per stage.
 const KEPT: usize = 2;
 
 /// Version of the format.
 const VERSION: u32 = 1;
 
-/// Name of the metadata.
+/// Metadata key of the header.
 const KEY: &str = "lacuna";
 
-/// Name of the description of what the checkpoints are of.
+/// Name of the file that describes the training of the checkpoints.
 const ABOUT: &str = "about.json";
 
 #[derive(Serialize, Deserialize)]
 struct Header {
     version: u32,
-    /// What the caller keeps beside the state.
+    /// The caller's record, stored alongside the state.
     beside: String,
     sha256: String,
 }
@@ -49,25 +52,25 @@ pub struct CheckpointDir {
 }
 
 impl CheckpointDir {
-    /// At this path; it is created with the first checkpoint.
+    /// A directory at this path, which [`CheckpointDir::describe`] creates.
     #[must_use]
     pub const fn new(path: PathBuf) -> Self {
         Self { path }
     }
 
-    /// Where it is.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the checkpoints are of, as [`CheckpointDir::describe`] was told; none where there are none.
+    /// The description that was passed to [`CheckpointDir::describe`], if there is one.
     #[must_use]
     pub fn about(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(&fs::read(self.path.join(ABOUT)).ok()?).ok()
     }
 
-    /// Creates the directory and says what its checkpoints are of.
+    /// Creates the directory and stores a description of the training of its checkpoints.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -77,7 +80,7 @@ impl CheckpointDir {
         self.put(ABOUT, |path| fs::write(path, about.to_string()))
     }
 
-    /// Writes a checkpoint, and removes those of the stage that are older than the one before it.
+    /// Writes a checkpoint and removes all but the last two of its stage.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -86,14 +89,15 @@ impl CheckpointDir {
         let mut files = self.files(stage);
         files.truncate(files.len().saturating_sub(KEPT));
         for (_, path) in files {
-            // What cannot be removed only takes room.
+            // A file that cannot be removed only takes up space.
             let _ = fs::remove_file(path);
         }
         Ok(())
     }
 
-    /// The latest checkpoint of a stage that can be read, and what was kept beside it; none without any.
-    /// Damaged ones are told of by `damaged`.
+    /// The caller's record and the state from the latest readable checkpoint of a stage, if any.
+    ///
+    /// Damaged checkpoints are reported to `damaged`.
     pub fn latest(
         &self,
         stage: &str,
@@ -116,8 +120,8 @@ impl CheckpointDir {
 
     /// Removes the directory.
     pub fn remove(&self) {
-        // What cannot be removed only takes room. What says whose it is goes last: a process that is killed
-        // here leaves what the next one knows.
+        // A file that cannot be removed only takes up space. The description is removed last, so
+        // that the next process can identify the remaining checkpoints if this one is killed here.
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             if entry.file_name() != ABOUT {
                 let _ = fs::remove_file(entry.path());
@@ -127,12 +131,12 @@ impl CheckpointDir {
         self.remove_empty();
     }
 
-    /// Removes the directory if nothing is in it.
+    /// Removes the directory if it is empty.
     pub fn remove_empty(&self) {
         let _ = fs::remove_dir(&self.path);
     }
 
-    /// The checkpoints of a stage, of all where it is empty, by iteration.
+    /// The checkpoints of a stage, or of all stages if `stage` is empty, sorted by iteration.
     fn files(&self, stage: &str) -> Vec<(u32, PathBuf)> {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
         let number = |path: &PathBuf| {
@@ -147,12 +151,12 @@ impl CheckpointDir {
         files
     }
 
-    /// Writes a file that is there as a whole or not at all.
+    /// Writes a file that appears complete or not at all.
     fn put(&self, name: &str, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
         let put = || -> std::io::Result<()> {
             let file = NamedTempFile::with_prefix_in(".new-", &self.path)?;
             write(file.path())?;
-            // Written by its name, and so by another handle: this one is of the same file.
+            // `write` used another handle, opened by name; this handle refers to the same file.
             file.as_file().sync_all()?;
             file.persist(self.path.join(name)).map_err(|e| e.error)?;
             File::open(&self.path)?.sync_all()
@@ -175,8 +179,9 @@ fn checksum<'a>(beside: &str, arrays: impl Iterator<Item = (&'a str, &'a [u8])>)
     hex(&hash.finalize())
 }
 
-/// The bytes of an array as they are in memory: a checkpoint belongs to one kind of machine, which is part
-/// of what it is of.
+/// The bytes of an array as they are in memory.
+///
+/// A checkpoint belongs to one kind of machine, which is part of the description of its training.
 fn bytes_of(array: &Array) -> (Dtype, usize, &[u8]) {
     match array {
         Array::F32(values) => (Dtype::F32, values.len(), bytemuck::cast_slice(values)),
@@ -184,7 +189,7 @@ fn bytes_of(array: &Array) -> (Dtype, usize, &[u8]) {
     }
 }
 
-/// Writes a checkpoint without a copy of the state.
+/// Writes a checkpoint without copying the state.
 fn serialize(beside: &str, state: &State, path: &Path) -> std::io::Result<()> {
     let arrays = || state.arrays().iter().map(|(name, array)| (name.as_str(), bytes_of(array)));
     let sha256 = checksum(beside, arrays().map(|(name, (_, _, bytes))| (name, bytes)));
@@ -203,16 +208,16 @@ fn serialize(beside: &str, state: &State, path: &Path) -> std::io::Result<()> {
     })
 }
 
-/// Reads a checkpoint, or says why it cannot be.
+/// Reads a checkpoint; the error says why it cannot be read.
 fn read(path: &Path) -> Result<(String, State), String> {
     let bytes = fs::read(path).map_err(|e| e.to_string())?;
     parse_checkpoint(&bytes)
 }
 
-/// A checkpoint from the bytes of its file: what was kept beside the state, and the state.
+/// Parses the bytes of a checkpoint file and returns the caller's record and the state.
 ///
 /// # Errors
-/// Why it is none.
+/// The reason why the bytes are not a valid checkpoint.
 pub fn parse_checkpoint(bytes: &[u8]) -> Result<(String, State), String> {
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
     let header = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
@@ -275,7 +280,7 @@ mod tests {
         assert_eq!((beside.as_str(), found), ("{}", state(&[12.0, 0.1, -0.0])));
         assert_eq!(checkpoints.latest("refit", none).map(|c| c.0).as_deref(), Some("beside"));
         assert!(checkpoints.latest("other", none).is_none());
-        // A damaged one is passed over.
+        // A damaged checkpoint is skipped.
         let last = checkpoints.path().join("train-000012.ckpt");
         let mut bytes = fs::read(&last).expect("reads");
         let end = bytes.len() - 5;
@@ -303,7 +308,7 @@ mod tests {
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x20;
-            // Names in the header may change case and stay readable; numbers may not.
+            // The file may stay readable, for example if a letter in the header changes case.
             let _ = parse_checkpoint(&bytes);
         }
         assert!(parse_checkpoint(b"").is_err());

@@ -2,17 +2,17 @@
 //!
 //! | column | type | |
 //! |---|---|---|
-//! | `user_id` / `item_id` | int64 or utf8 | the source id; rows are sorted by it |
+//! | `user_id` / `item_id` | int64 or utf8 | the external id, by which rows are sorted |
 //! | `embedding` | fixed-size list of f32 | absent at rank 0 |
-//! | `bias` | f32 | 0 where biases are not fitted |
-//! | `n_ratings` | int32 | training ratings |
+//! | `bias` | f32 | 0 if biases are not fitted; absent in layouts without separate biases |
+//! | `n_ratings` | int32 | number of training ratings |
 //! | `model_version` | utf8 | |
 //! | `trained_at` | timestamp[us, UTC] | |
 //!
 //! No column holds nulls. Footer keys: `lacuna.format_version`, `lacuna.model_version`,
 //! `lacuna.side`, `lacuna.k`, `lacuna.layout`, `lacuna.global_mean`, `lacuna.score_expr`.
-//! Parquet has no fixed-size list; the `ARROW:schema` key that Polars writes restores it for Arrow
-//! readers, others see a list.
+//! Parquet has no fixed-size lists. The footer key `ARROW:schema` restores them for Arrow readers;
+//! other readers see plain lists.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -28,27 +28,27 @@ use crate::linalg::Matrix;
 use crate::load::{check_footer, decode};
 use crate::model::{Embedding, Layout, Trained};
 
-/// What is written beside every row.
+/// Metadata that is written along with the vectors of a model.
 #[derive(Debug, Clone)]
 pub struct Stamp {
     /// Identity of the model.
     pub model_version: String,
-    /// Seconds since 1970.
+    /// Time of the training, in seconds since 1970.
     pub trained_at: i64,
     /// μ of the score.
     pub global_mean: f64,
 }
 
-/// Rows per row group: 16 MiB at rank 64, what `BigQuery` asks for at least.
+/// Rows per row group: 16 MiB at rank 64, which is the minimum that `BigQuery` asks for.
 const ROW_GROUP: usize = 65_536;
 
-/// The Arrow type that readers are told the vectors have; in the file both are the same.
+/// The Arrow type that the file declares for the vectors; the stored data is the same for both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lists {
     /// Fixed-size lists: Arrow readers restore the number of entries.
     #[default]
     Fixed,
-    /// Plain lists, for readers that know no others.
+    /// Plain lists, for readers that support no others.
     Plain,
 }
 
@@ -61,15 +61,15 @@ pub struct FactorTable<'a> {
     pub ids: &'a Ids,
     /// One vector per id.
     pub vectors: &'a Matrix,
-    /// One bias per id; none where the vectors hold them.
+    /// One bias per id; `None` in layouts without separate biases.
     pub biases: Option<&'a [f32]>,
-    /// Training ratings of each id.
+    /// Number of training ratings of each id.
     pub counts: &'a [u32],
-    /// What the vectors are.
+    /// Layout of the vectors.
     pub layout: Layout,
-    /// Type of the vectors.
+    /// List type of the vectors.
     pub lists: Lists,
-    /// What is written beside every row.
+    /// Metadata that is written along with the vectors.
     pub stamp: &'a Stamp,
 }
 
@@ -140,7 +140,7 @@ impl FactorTable<'_> {
     }
 }
 
-/// Writes one side as Spark's ALS keeps it: `id`, an int32, and `features`, a plain list.
+/// Writes one side in the form of Spark's ALS: `id`, an int32, and `features`, a plain list.
 ///
 /// # Errors
 /// Those of the writer.
@@ -169,14 +169,17 @@ fn id_series(name: &'static str, ids: &Ids) -> Series {
     }
 }
 
-/// A writer of a table whose Arrow types old readers know.
+/// Creates a Parquet writer that declares Arrow types which old readers support.
 pub(crate) fn parquet_writer<W: Write>(to: W, schema: &Schema) -> ParquetWriter<W> {
     let keys = arrow_schema(schema, Lists::Fixed).into_iter().collect();
     ParquetWriter::new(to).with_key_value_metadata(Some(KeyValueMetadata::from_static(keys)))
 }
 
-/// The `ARROW:schema` of a table with its texts, and with [`Lists::Plain`] its lists, as the oldest readers know
-/// them (Arrow before version 15 has no string views); where a caller gives this key, Polars leaves out its own.
+/// The footer key `ARROW:schema` of a table, with types that the oldest readers support.
+///
+/// Text is declared as utf8, because Arrow before version 15 has no string views. With
+/// [`Lists::Plain`], lists are declared as plain ones. If a caller passes this key, Polars omits
+/// its own.
 fn arrow_schema(schema: &Schema, lists: Lists) -> Option<(String, String)> {
     let plain = |dtype: ArrowDataType| match dtype {
         ArrowDataType::FixedSizeList(field, _) | ArrowDataType::LargeList(field)
@@ -197,7 +200,7 @@ fn arrow_schema(schema: &Schema, lists: Lists) -> Option<(String, String)> {
     Some((key.key, key.value?))
 }
 
-/// Writes one side of a model as it is; returns a description of the columns.
+/// Writes one side of a model in the raw layout and returns a description of the columns.
 ///
 /// # Errors
 /// [`Error::Write`], naming `shown` (the path the file will have once published).
@@ -228,7 +231,7 @@ pub fn write_factors(
     Ok(table.schema())
 }
 
-/// An error of Polars as an I/O error, so that a full disk reads as one.
+/// Converts an error of Polars to an I/O error, so that a full disk is reported as one.
 pub(crate) fn into_io(error: PolarsError) -> std::io::Error {
     match error {
         PolarsError::IO { error, .. } => std::io::Error::new(error.kind(), error.to_string()),
@@ -254,7 +257,7 @@ fn vectors_series(vectors: &Matrix) -> PolarsResult<Series> {
     values.reshape_array(&[ReshapeDimension::Infer, ReshapeDimension::new_dimension(rank as u64)])
 }
 
-/// Reads one side of a model of the given rank.
+/// Reads one side of a model of rank `rank`.
 ///
 /// # Errors
 /// [`Error::Model`] if the file is not such a table.

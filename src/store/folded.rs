@@ -1,5 +1,6 @@
-//! The ratings that rows were folded in from, kept beside the factors: what is recommended, explained and
-//! measured then needs no other file.
+//! The ratings that rows were folded in from, stored alongside the factors.
+//!
+//! Recommendations, explanations and measurements then need no other file.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,32 +14,32 @@ use super::ranked::ids;
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id};
 
-/// Rows that were folded in.
+/// The record of a fold-in or an update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FoldedEntry {
-    /// Which side.
+    /// The side of the rows that were folded in.
     pub side: Axis,
-    /// The model it was folded into.
+    /// Version of the model that the rows were folded into.
     pub model_version: String,
-    /// When.
+    /// Time of the fold-in, ISO 8601 in UTC.
     pub folded_at: String,
-    /// The files with the rows' complete ratings.
+    /// The files with the complete ratings of the rows, or with the added ones of `update --add`.
     pub inputs: Vec<InputEntry>,
-    /// Rows that the model did not have.
+    /// Number of folded-in rows that the model did not have.
     pub added: usize,
-    /// Rows that replaced earlier ones.
+    /// Number of folded-in rows that replaced earlier ones.
     pub replaced: usize,
-    /// Rows of the other side that were solved again, by an update.
+    /// Number of rows of the other side that an update solved; 0 for a fold-in.
     #[serde(default)]
     pub items: usize,
-    /// Ratings that are new or other than before: all of them, of rows that were folded in.
+    /// Number of ratings that are new or changed; for a fold-in, all ratings of its rows.
     #[serde(default)]
     pub changed_ratings: usize,
-    /// Ratings used.
+    /// Number of ratings that the rows were solved from.
     pub n_ratings: usize,
 }
 
-/// Ratings under external ids, column by column.
+/// Ratings with external ids, stored by column.
 #[derive(Debug, Clone, Default)]
 pub struct FoldedRatings<'a> {
     /// Users.
@@ -51,7 +52,7 @@ pub struct FoldedRatings<'a> {
     pub weights: Vec<f32>,
 }
 
-/// Name of the file with the ratings of folded-in users, or items.
+/// Name of the file with the ratings of folded-in users or items.
 #[must_use]
 pub const fn folded_file(axis: Axis) -> &'static str {
     match axis {
@@ -61,8 +62,9 @@ pub const fn folded_file(axis: Axis) -> &'static str {
 }
 
 impl FoldedRatings<'_> {
-    /// Writes them as Parquet: `user_id`, `item_id`, `rating`, `weight`; `integer` says of users and items
-    /// whether their ids are.
+    /// Writes the ratings as Parquet, with the columns `user_id`, `item_id`, `rating` and `weight`.
+    ///
+    /// `integer` says whether the user ids and the item ids are integers.
     ///
     /// # Errors
     /// [`Error::Write`], naming `shown`.

@@ -1,4 +1,4 @@
-//! JSON as it is written to files, and checksums of texts.
+//! JSON for the files of a model, and checksums of text.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,13 +6,15 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// Indented JSON, as manifests and metrics are written.
+/// Serialises a value as indented JSON, the form of manifests and metrics.
 pub(crate) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(format!("JSON: {e}")))
 }
 
-/// The JSON of plain data, which cannot fail: keys are text. If it did, the text of the error would stand
-/// in its place, so that nothing is lost in silence and no two values become equal.
+/// Converts plain data to JSON, which cannot fail because its keys are text.
+///
+/// If it failed all the same, the result would be the error message. The failure would be visible,
+/// and different data would not look equal.
 #[must_use]
 pub(crate) fn value(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_else(|e| Value::String(format!("no JSON: {e}")))

@@ -1,5 +1,7 @@
-//! The prepared ratings of a run, kept beside its model: what is recommended, measured and updated then does
-//! not need the rating files, which are other ones the next night.
+//! The prepared ratings of a run, stored alongside its model.
+//!
+//! Recommendations, measurements and updates then do not need the rating files, which are different
+//! ones on the next night.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,16 +14,17 @@ use crate::error::{Error, Result};
 use crate::ids::{Id, Ids};
 use crate::ratings::Cell;
 
-/// The training ratings, those set aside to choose by among them.
+/// File of the training ratings, including the validation ratings.
 pub const TRAINING_RATINGS: &str = "training_ratings.parquet";
-/// The held-out ratings.
+/// File of the holdout ratings.
 pub const HOLDOUT_RATINGS: &str = "holdout_ratings.parquet";
 
 /// Rows per row group.
 const ROWS: usize = 1 << 20;
 
-/// Writes cells under their ids: `user_id`, `item_id`, `rating`, and `weight` where one is not 1. A
-/// description of the columns.
+/// Writes cells with their external ids and returns a description of the columns.
+///
+/// The columns are `user_id`, `item_id`, `rating`, and `weight` if any weight is not 1.
 ///
 /// # Errors
 /// [`Error::Write`], naming `shown`.

@@ -1,4 +1,6 @@
-//! `manifest.json`: what was trained from what. Additive within a format version.
+//! `manifest.json`: the inputs, settings and results of a training.
+//!
+//! Within a format version, fields are only added.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path};
@@ -12,63 +14,63 @@ use crate::model::Layout;
 use crate::split::Split;
 use crate::train::StopReason;
 
-/// Version of the directory's format that this release writes, and the newest it reads.
+/// Version of the directory's format that this release writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// The manifest; unknown fields are ignored.
+/// The manifest of a model; unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// See [`FORMAT_VERSION`].
     pub format_version: u32,
-    /// The program.
+    /// The program that wrote the manifest.
     pub tool: Tool,
-    /// Derived from the inputs, the configuration and the release: equal ones give equal factors (bit
-    /// for bit on one instruction set).
+    /// Derived from the inputs, the configuration, the release and the models that the factors
+    /// depend on. Equal versions mean equal factors, bit for bit on one instruction set.
     pub model_version: String,
-    /// The run it came from, in a run directory.
+    /// The run that produced the model, in a run directory.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunEntry>,
-    /// ISO 8601 in UTC, as all times here.
+    /// Start, in ISO 8601 and UTC like all times here.
     pub started_at: String,
-    /// When the model was complete; `SOURCE_DATE_EPOCH` overrules the clock.
+    /// When the model was complete; `SOURCE_DATE_EPOCH` overrides the clock.
     pub finished_at: String,
     /// Every setting with its value.
     pub config: serde_json::Value,
     /// SHA-256 of the settings that affect the result.
     pub config_sha256: String,
-    /// Seed of the starting vectors and of a random split.
+    /// Seed of the starting vectors, of the algorithm's other random draws and of a random split.
     pub seed: u64,
-    /// Threads used; they do not affect the result.
+    /// Number of threads, which does not affect the result.
     pub threads: usize,
     /// Whether the same inputs and settings give the same factors, bit for bit.
     pub deterministic: bool,
-    /// Instruction set of the kernels: results agree bit for bit within one.
+    /// Instruction set of the kernels; within one, results are bit-identical.
     pub instruction_set: String,
-    /// Where the program ran: relative paths of inputs are from there.
+    /// Where the program ran; relative paths of inputs start there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_directory: Option<String>,
-    /// The files.
+    /// The input files.
     pub inputs: Vec<InputEntry>,
     /// SHA-256 over the inputs' checksums.
     pub input_fingerprint: String,
-    /// What the files held.
+    /// Statistics of the prepared ratings.
     pub data: Data,
     /// How the holdout was chosen.
     pub split: SplitEntry,
-    /// What was fitted.
+    /// Settings and results of the fit.
     pub model: ModelEntry,
-    /// As in `metrics.json`.
+    /// The content of `metrics.json`.
     pub metrics: serde_json::Value,
     /// Seconds per stage.
     pub durations_s: serde_json::Value,
-    /// Peak memory.
+    /// Peak memory and processor time.
     pub resources: serde_json::Value,
     /// The files of the model.
     pub outputs: Vec<OutputEntry>,
-    /// Exports in the directory, by the name of theirs.
+    /// Exports in the directory, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub flavors: BTreeMap<String, Flavor>,
-    /// Rows that were folded in after the training, in the order they were.
+    /// Fold-ins and updates after the training, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folded: Vec<FoldedEntry>,
 }
@@ -78,38 +80,38 @@ pub struct Manifest {
 pub struct Flavor {
     /// Name of the format.
     pub format: String,
-    /// What the vectors are.
+    /// Layout of the vectors.
     pub layout: Layout,
     /// Number type of the vectors.
     pub dtype: String,
-    /// What readers compute from it.
+    /// The expression by which readers compute scores from the vectors.
     pub score: String,
-    /// Numbers of a vector.
+    /// Numbers per vector.
     pub width: usize,
     /// `M` of the layout mips.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mips_norm: Option<f64>,
     /// μ of the score.
     pub global_mean: f64,
-    /// Rows left out because their vector is zero (layout cosine).
+    /// Number of rows left out because their vector is zero (layout cosine).
     #[serde(default)]
     pub left_out: usize,
-    /// Its files.
+    /// The files of the export.
     pub files: Vec<String>,
 }
 
-/// `manifest.json` of an export in a directory of its own.
+/// The `manifest.json` of an export that has its own directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExportManifest {
     /// See [`FORMAT_VERSION`].
     pub format_version: u32,
-    /// The program.
+    /// The program that wrote the manifest.
     pub tool: Tool,
     /// Identity of the model.
     pub model_version: String,
-    /// When it was exported.
+    /// Time of the export.
     pub exported_at: String,
-    /// What it is.
+    /// Description of the export.
     #[serde(flatten)]
     pub flavor: Flavor,
     /// The files with their checksums.
@@ -125,10 +127,10 @@ pub struct Tool {
     pub version: String,
     /// Operating system and processor.
     pub target: String,
-    /// Commit that it was built from, where the build was told (`LACUNA_GIT_SHA`).
+    /// Commit that the program was built from, if the build set `LACUNA_GIT_SHA`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_sha: Option<String>,
-    /// Cargo features it was built with.
+    /// Cargo features that the program was built with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
 }
@@ -136,69 +138,69 @@ pub struct Tool {
 /// One input file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputEntry {
-    /// Path or URL as given; `archive:member` for a member of an archive.
+    /// Path or URL as specified; `archive:member` for a member of an archive.
     pub uri: String,
-    /// `ratings`, or `test` for a test file.
+    /// `ratings`, `test` for a test file, or `folded-in` for a file of a fold-in or update.
     pub role: String,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Seconds since 1970 when it was last changed.
+    /// Time of the last change, in seconds since 1970.
     pub mtime: Option<i64>,
-    /// What the object store says of the content, for an object.
+    /// ETag of an object; its time and size if the object store gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// Checksum of the file.
+    /// SHA-256 of the file, or `skipped`.
     pub sha256: String,
-    /// As recognised.
+    /// The recognised layout of the file.
     pub layout: String,
-    /// Rows read.
+    /// Number of rows read.
     pub rows: u64,
-    /// Rows rejected, by reason.
+    /// Number of rejected rows by reason.
     #[serde(deserialize_with = "by_reason")]
     pub rows_rejected: BTreeMap<String, u64>,
-    /// Latest time, seconds since 1970.
+    /// Latest time of a rating, in seconds since 1970.
     pub max_timestamp: Option<i64>,
 }
 
-/// The prepared ratings.
+/// Statistics of the prepared ratings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Data {
-    /// Users with at least one rating.
+    /// Number of users with at least one rating.
     pub n_users: usize,
-    /// Items with at least one rating.
+    /// Number of items with at least one rating.
     pub n_items: usize,
-    /// Unique cells, training and holdout.
+    /// Number of unique cells, training and holdout.
     pub n_ratings: usize,
     /// `n_ratings / (n_users n_items)`.
     pub density: f64,
-    /// Smallest training rating.
+    /// Smallest rating that the published factors were fitted on.
     pub rating_min: f64,
-    /// Largest training rating.
+    /// Largest rating that the published factors were fitted on.
     pub rating_max: f64,
-    /// Weighted mean of the training ratings.
+    /// Weighted mean of the ratings that the published factors were fitted on.
     pub mean: f64,
-    /// Their weighted standard deviation.
+    /// Weighted standard deviation of these ratings.
     pub std: f64,
-    /// Ratings per value, or per tenth of the range where there are many values; training and holdout.
+    /// Ratings per value, or per tenth of the range if there are many values; training and holdout.
     #[serde(default)]
     pub histogram: Vec<Bin>,
-    /// What became of repeated cells.
+    /// How repeated cells were treated.
     pub duplicates_policy: String,
-    /// Rows merged into another.
+    /// Number of rows that were merged into another row.
     pub duplicates: u64,
-    /// Cells left out because their count is 0 (implicit feedback).
+    /// Number of cells left out because their count is 0 (implicit feedback).
     #[serde(default)]
     pub zero_counts: u64,
-    /// Cells left out by the minimum counts.
+    /// Number of cells left out by the minimum counts.
     pub below_minimum: u64,
-    /// Rows left out because their weight is 0.
+    /// Number of rows left out because their weight is 0.
     pub zero_weight: u64,
-    /// Rows left out by `since` and `until`.
+    /// Number of rows left out by `since` and `until`.
     pub outside_time: u64,
-    /// Share of the users that the run before did not have.
+    /// Share of the users that the previous run did not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_user_share: Option<f64>,
-    /// Share of the items that the run before did not have.
+    /// Share of the items that the previous run did not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_item_share: Option<f64>,
     /// Type of the user ids: `int` or `text`.
@@ -207,48 +209,48 @@ pub struct Data {
     pub item_ids: String,
 }
 
-/// How the holdout was chosen, and what came of it.
+/// How the holdout was chosen, and the sizes of the parts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SplitEntry {
     /// The rule.
     #[serde(flatten)]
     pub split: Split,
-    /// Name of the hash behind a hash split.
+    /// Name of the hash of a hash or user split.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hash: Option<String>,
     /// Files that held the test ratings.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub test_files: Vec<String>,
-    /// What the holdout does and does not keep from training.
+    /// What the split hides from training, and what training can still see.
     #[serde(default)]
     pub leaks: String,
-    /// Training cells.
+    /// Number of training cells.
     pub n_train: usize,
-    /// Cells cut from training to choose the best iteration.
+    /// Number of validation cells, taken from training to choose the best iteration.
     pub n_validation: usize,
-    /// Held-out cells.
+    /// Number of holdout cells.
     pub n_holdout: usize,
-    /// Of them, cells whose user or item has no training rating.
+    /// Number of holdout cells whose user or item has no training rating.
     pub n_holdout_cold: u64,
-    /// Training cells removed because the test files hold them.
+    /// Number of training cells removed because the test files contain them.
     pub removed_from_training: usize,
 }
 
-/// What was fitted.
+/// Settings and results of the fit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelEntry {
     /// Name of the algorithm.
     pub algorithm: String,
-    /// What was minimised.
+    /// The objective that was minimised.
     #[serde(default)]
     pub objective: String,
-    /// What scores mean: `ratings`, or `preferences` (implicit feedback: higher is better, about 0 to
-    /// 1).
+    /// What scores mean: `ratings`, or `preferences` (implicit feedback: about 0 to 1, higher is
+    /// better).
     #[serde(default = "ratings")]
     pub scores: String,
-    /// Entries of a vector.
+    /// Number of factors.
     pub k: u32,
-    /// λ as given, on standardised ratings.
+    /// λ as specified, for standardised ratings.
     pub lambda: f64,
     /// λ of the user vectors.
     pub lambda_users: f64,
@@ -259,57 +261,58 @@ pub struct ModelEntry {
     /// Damping of the biases, in ratings.
     #[serde(default)]
     pub bias_damping: f64,
-    /// α₀, the weight of pairs that are not observed (ials).
+    /// α₀, the weight of unrated cells (ials).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unobserved_weight: Option<f64>,
-    /// `s`: standard deviation of the training ratings (1 with `--no-mean`, which fits raw ratings).
+    /// `s`: standard deviation of the fitted ratings, or 1 if raw ratings were fitted (`--no-mean`,
+    /// gd, ials).
     pub scale: f64,
-    /// λ s: the λ of the vectors in units of the ratings.
+    /// λ s: the regularisation of the vectors in units of the ratings.
     pub lambda_raw: f64,
-    /// How λ is scaled with the number of ratings.
+    /// How λ scales with the number of ratings.
     pub weighting: String,
-    /// The exponent in it.
+    /// The exponent in `weighting`.
     pub reg_exponent: f64,
-    /// n̄ of the users: mean number of training ratings.
+    /// n̄ of the users: mean number of fitted ratings.
     pub mean_user_ratings: f64,
     /// n̄ of the items.
     pub mean_item_ratings: f64,
-    /// Iterations of the published factors.
+    /// Number of iterations of the published factors.
     pub sweeps: u32,
-    /// Why they ended.
+    /// Why the fit stopped.
     pub stop_reason: StopReason,
     /// μ of the score.
     pub global_mean: f64,
-    /// Mean of the training ratings: the fallback where nothing is known.
+    /// Mean of the fitted ratings: the prediction if neither user nor item is known.
     pub training_mean: f64,
     /// Whether biases were fitted.
     pub biases: bool,
-    /// Score layout of the files.
+    /// Layout of the vectors in the model's own files.
     pub layout: String,
     /// Number type of the vectors.
     pub dtype: String,
-    /// `M`: what the norms of the item vectors stay below with biases beside them, for the layout mips. It
-    /// is kept while it does, so that indexes stay valid.
+    /// `M` of the layout mips: an upper bound of the norm of an item's vector and bias together. It
+    /// is kept as long as it is an upper bound, so that existing indexes stay valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mips_norm: Option<f64>,
-    /// The scale of the factors that were measured, where the published ones were fitted again.
+    /// The scale of the measured factors of a refitted model, if its scores are ratings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<MeasuredScale>,
     /// Whether the published factors were fitted on all ratings, the holdout included.
     pub refit: bool,
-    /// Standard deviation of a rating around its prediction, where it was estimated (bayes).
+    /// Standard deviation of a rating around its prediction, if it was estimated (bayes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<f64>,
-    /// Samples of the posterior in the directory.
+    /// Number of posterior samples in the directory.
     #[serde(default)]
     pub kept_samples: usize,
-    /// Users left out because they have no training rating.
+    /// Number of users left out because they have no training rating.
     pub untrained_users: usize,
-    /// Items left out because they have no training rating.
+    /// Number of items left out because they have no training rating.
     pub untrained_items: usize,
 }
 
-/// What turns the measured factors of a refitted model into scores: as of its training ratings alone.
+/// The scale of the measured factors of a refitted model, from its training ratings alone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredScale {
     /// μ of the score.
@@ -327,17 +330,17 @@ pub struct MeasuredScale {
 pub struct OutputEntry {
     /// Name in the directory.
     pub path: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Checksum.
+    /// SHA-256 in hexadecimal.
     pub sha256: String,
-    /// Rows.
+    /// Number of rows.
     pub rows: usize,
     /// Columns and their types.
     pub schema: String,
 }
 
-/// Early manifests have a number.
+/// Reads the rejected rows by reason; early manifests have only their total number.
 fn by_reason<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -360,8 +363,8 @@ impl Manifest {
     /// Reads the manifest of a model.
     ///
     /// # Errors
-    /// [`Error::Model`] if it is missing, not a manifest, of a newer format, or lists files outside its
-    /// directory.
+    /// [`Error::Model`] if it is missing, not a manifest, of a newer format, or lists files outside
+    /// its directory.
     pub fn read(path: &Path) -> Result<Self> {
         let manifest: Self = parse(path, read_value(path)?)?;
         check_names(path, &manifest.outputs)?;
@@ -369,7 +372,7 @@ impl Manifest {
     }
 }
 
-/// The identity of a model or an export in a directory, and the files that its manifest lists.
+/// Reads the model version and the listed files of a model or an export in a directory.
 ///
 /// # Errors
 /// As [`Manifest::read`].
@@ -394,7 +397,7 @@ fn wrong(path: &Path, message: String) -> Error {
     Error::Model { path: path.to_owned(), message }
 }
 
-/// The JSON of a manifest of a format that this release reads.
+/// Reads the JSON of a manifest and checks that this release supports its format.
 fn read_value(path: &Path) -> Result<serde_json::Value> {
     let text = std::fs::read(path);
     let text = text.map_err(|e| wrong(path, format!("the model is incomplete: {e}")))?;
@@ -417,7 +420,7 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, value: serde_json::Value) 
     serde_json::from_value(value).map_err(|e| wrong(path, format!("not a manifest: {e}")))
 }
 
-/// Whether every name is once, and of a file in the directory.
+/// Checks that every name is unique and lies in the directory.
 fn check_names(path: &Path, outputs: &[OutputEntry]) -> Result<()> {
     let mut met = HashSet::new();
     for entry in outputs {

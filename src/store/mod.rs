@@ -1,13 +1,17 @@
-//! The model directory: factors as Parquet, a manifest, metrics.
+//! The model directory: factors as Parquet files, a manifest and metrics.
 //!
 //! ```text
 //! OUT/
-//!   user_factors.parquet   item_factors.parquet   one row per trained id, sorted by id
-//!   manifest.json          what was trained from what, checksums of the files
-//!   metrics.json           errors per iteration and at the end
-//!   posterior.safetensors  what a Bayesian fit knows beside the factors
-//!   rejected_rows.csv      only if rows were set aside
-//!   train_user_factors.parquet  train_item_factors.parquet   only after --refit
+//!   user_factors.parquet  item_factors.parquet    one row per trained id, sorted by id
+//!   manifest.json                inputs, settings and results of the training, file checksums
+//!   metrics.json                 errors per iteration and of the final factors
+//!   posterior.safetensors        priors and covariances, only of a variational Bayesian fit
+//!   training_ratings.parquet  holdout_ratings.parquet   the prepared ratings, where they are kept
+//!   sample_001_*                 factors of a posterior sample, where samples are kept
+//!   train_*                      the factors that were measured, only after --refit
+//!   folded_*_ratings.parquet     ratings of rows that were folded in after the training
+//!   exports/NAME/                exports of the vectors
+//!   rejected_rows.csv            only if rows were set aside
 //! ```
 
 mod checkpoint;
@@ -19,6 +23,7 @@ mod manifest;
 mod outdir;
 mod posterior;
 mod ranked;
+mod row_target;
 mod run_entry;
 mod table;
 mod trials;
@@ -38,8 +43,9 @@ pub use outdir::{DirKind, OutDir, REJECTED, SUCCESS};
 pub(crate) use outdir::{files_below, unlisted_files, wrong_manifest};
 pub use posterior::{POSTERIOR, read_posterior, write_posterior};
 pub use ranked::{Reason, RowFormat, RowShape, RowWriter, Rows};
+pub use row_target::RowTarget;
 pub use run_entry::{Alignment, GateEntry, Lineage, RunEntry, Severity, Status, Trigger};
-pub use table::{RatingsWriter, write_predictions};
+pub use table::{Predictions, RatingsWriter, write_predictions};
 pub use trials::{Trial, TrialsDir};
 
 use crate::error::{Error, Result};
@@ -56,13 +62,13 @@ pub const MANIFEST: &str = "manifest.json";
 /// See [`USER_FACTORS`].
 pub const METRICS: &str = "metrics.json";
 
-/// Reads a model directory; the files' checksums are compared with the manifest's.
+/// Reads a model directory and verifies its factor files against the checksums in the manifest.
 ///
 /// # Errors
 /// [`Error::Model`] for a directory that is incomplete, damaged or of a newer format.
 pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
     let wrong = |path: &Path, message: String| Error::Model { path: path.to_owned(), message };
-    // Through a link that may be swapped meanwhile, to one place.
+    // A link such as `latest` may be swapped during the read, so it is resolved once.
     let resolved = path.canonicalize();
     let path = resolved.as_deref().unwrap_or(path);
     if !path.is_dir() {
@@ -78,8 +84,10 @@ pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
     Ok((model, manifest))
 }
 
-/// Reads the factors that a refitted model was measured by, fitted on training ratings alone; none where
-/// the model was not refitted: its own factors are those.
+/// Reads the factors that the metrics of a refitted model were measured on.
+///
+/// These factors were fitted on the training ratings alone. Returns `None` for a model that was not
+/// refitted, because its own factors were measured.
 ///
 /// # Errors
 /// As [`read_model`].
@@ -96,8 +104,9 @@ pub fn read_measured(path: &Path, manifest: &Manifest) -> Result<Option<Model>> 
     manifest.model.refit.then(read).transpose()
 }
 
-/// Reads the samples of the posterior that a model keeps, checked as the model is; none where it keeps
-/// none.
+/// Reads the posterior samples that a model keeps and verifies their checksums.
+///
+/// The list is empty if the model keeps no samples.
 ///
 /// # Errors
 /// As [`read_model`].
@@ -106,7 +115,8 @@ pub fn read_samples(path: &Path, manifest: &Manifest) -> Result<Vec<Model>> {
     kept.map(|number| read_factor_files(path, &sample_prefix(number), manifest)).collect()
 }
 
-/// An id as JSON: an integer that a double holds exactly as a number, anything else as text.
+/// Converts an id to JSON: an integer that a double holds exactly becomes a number, any other id
+/// becomes text.
 #[must_use]
 pub fn json_id(id: Id<'_>) -> serde_json::Value {
     match id {
@@ -115,19 +125,20 @@ pub fn json_id(id: Id<'_>) -> serde_json::Value {
     }
 }
 
-/// What the names of a sample's files begin with.
+/// The prefix of the file names of a posterior sample; `number` counts from 0, the name from 1.
 pub(crate) fn sample_prefix(number: usize) -> String {
     format!("sample_{:03}_", number + 1)
 }
 
-/// A single-precision number as JSON, in the shortest decimal form that reads back as it.
+/// Converts a single-precision number to JSON, in the shortest decimal form that reads back as the
+/// same number.
 #[must_use]
 pub fn json_number(value: f32) -> serde_json::Value {
-    // The nearest double of that decimal form prints as it.
+    // The double nearest to that decimal form prints in the same form.
     value.to_string().parse::<f64>().map_or(serde_json::Value::Null, Into::into)
 }
 
-/// The path of a file of a model, after its checksum.
+/// Verifies the checksum of a model's file and returns its path.
 pub(crate) fn verify(path: &Path, entry: &OutputEntry) -> Result<PathBuf> {
     let file = path.join(&entry.path);
     let wrong = |message: String| Error::Model { path: file.clone(), message };
@@ -143,7 +154,7 @@ pub(crate) fn verify(path: &Path, entry: &OutputEntry) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Both sides, after their checksums.
+/// Reads the factors of both sides and any posterior, after their checksums are verified.
 fn read_factor_files(path: &Path, prefix: &str, manifest: &Manifest) -> Result<Model> {
     let wrong = |path: &Path, message: &str| Error::Model {
         path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! A directory that appears as a whole or not at all.
+//! An output directory that appears complete or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -17,36 +17,40 @@ use crate::error::{Error, Result};
 
 mod files;
 
-/// Files are written beside the target and moved into place together by [`OutDir::publish`]; dropped
-/// before that, nothing remains and nothing that was there has changed.
+/// An output directory that is written under a temporary name and then moved into place.
+///
+/// [`OutDir::publish`] moves all files into place together. If the value is dropped before that,
+/// the temporary directory is removed and the target is unchanged.
 #[derive(Debug)]
 pub struct OutDir {
     target: PathBuf,
     kind: DirKind,
     replace: bool,
     temporary: TempDir,
-    /// Keeps the temporary directory from being swept while this process lives.
+    /// A lock that keeps other processes from sweeping the temporary directory.
     _alive: Option<File>,
     held: Option<File>,
 }
 
-/// What a directory holds; one kind does not replace the other.
+/// The kind of an output directory; one kind never replaces the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirKind {
     /// A trained model.
     Model,
-    /// An export of one.
+    /// An export of a model.
     Export,
 }
 
 impl OutDir {
-    /// Prepares to write `target`, which must not exist unless `replace` and it is of the same kind (or
-    /// an empty directory).
+    /// Prepares to write `target`.
+    ///
+    /// The target must not exist. With `replace`, it may also be an empty directory, or a directory
+    /// of the same kind that holds only the files of its manifest and is not a run.
     ///
     /// # Errors
-    /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`] if nothing can be written there.
+    /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`] if the parent is not writable.
     pub fn create(target: &Path, replace: bool, kind: DirKind) -> Result<Self> {
-        // A target without a name, as `.`, is what it stands for.
+        // A target without a name, such as `.`, is resolved to the directory that it stands for.
         let resolved = target.file_name().is_none().then(|| target.canonicalize().ok()).flatten();
         let target = resolved.as_deref().unwrap_or(target);
         let parent = existing_ancestor(target);
@@ -59,8 +63,9 @@ impl OutDir {
         Ok(Self { target: target.to_owned(), kind, replace, temporary, _alive: alive, held: None })
     }
 
-    /// Prepares a directory of this name within `within`, on the same file system as the target that
-    /// [`OutDir::publish_as`] is then given.
+    /// Prepares a directory called `name` within `within`, for [`OutDir::publish_as`].
+    ///
+    /// `within` must be on the same file system as the target that is passed to `publish_as`.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -73,7 +78,7 @@ impl OutDir {
         Ok(Self { target, kind, replace: false, temporary, _alive: None, held: None })
     }
 
-    /// Moves the directory to a place where nothing is.
+    /// Moves the directory to `target`, which must not exist, and returns that path.
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::Write`].
@@ -82,9 +87,11 @@ impl OutDir {
         self.move_into_place()
     }
 
-    /// Keeps others from replacing the target until this is published or dropped: for what is made out of
-    /// what the target holds. Waits for those who hold it. On a file system without locks nobody is kept out:
-    /// the target still is replaced as a whole, by the last one.
+    /// Locks the target against replacement by others until this value is published or dropped.
+    ///
+    /// A caller needs this if it derives the new content from the target's content. The call waits
+    /// while another process holds the lock. A file system without locks excludes nobody: the
+    /// target is still replaced as a whole, and the last process wins.
     ///
     /// # Errors
     /// [`Error::Stopped`] while it waits.
@@ -95,13 +102,13 @@ impl OutDir {
         Ok(self)
     }
 
-    /// Where a file of this name is to be written.
+    /// The temporary path at which the file `name` must be written.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.temporary.path().join(name)
     }
 
-    /// The path that errors should name for a file.
+    /// The path of the file `name` once it is published, which errors should name.
     #[must_use]
     pub fn final_path(&self, name: &str) -> PathBuf {
         self.target.join(name)
@@ -119,8 +126,9 @@ impl OutDir {
         written.map_err(|source| Error::Write { path: self.final_path(name), source })
     }
 
-    /// Takes a file of another model as it is, after its checksum: linked where the file system can, else
-    /// copied.
+    /// Verifies the checksum of another model's file and takes the file over unchanged.
+    ///
+    /// The file is hard-linked if the file system allows it, and copied otherwise.
     ///
     /// # Errors
     /// [`Error::Model`] for a file that is missing or damaged, [`Error::Write`].
@@ -128,7 +136,7 @@ impl OutDir {
         let source = verify(from, entry)?;
         let to = self.file(&entry.path);
         let carried = make_parents(&to).and_then(|()| match fs::hard_link(&source, &to) {
-            // What cannot be linked can be copied.
+            // If a hard link is not possible, copy the file.
             Err(e)
                 if matches!(
                     e.kind(),
@@ -147,7 +155,7 @@ impl OutDir {
         carried.map_err(|source| Error::Write { path: self.final_path(&entry.path), source })
     }
 
-    /// Opens a file for writing, in a directory of its own where the name says so.
+    /// Creates a file for writing, along with the subdirectories in its name.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -157,11 +165,13 @@ impl OutDir {
         created.map_err(|source| Error::Write { path: self.final_path(name), source })
     }
 
-    /// Moves the directory into place and returns where. What was there before is removed only after
-    /// that.
+    /// Moves the directory into place and returns its path.
+    ///
+    /// The previous content is removed only after the move.
     ///
     /// # Errors
-    /// [`Error::Write`], [`Error::Stopped`]; what was there before is still there then.
+    /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`], [`Error::Stopped`]; the
+    /// previous content is then still in place.
     pub fn publish(self, stop: &AtomicBool) -> Result<PathBuf> {
         self.hold(stop)?.move_into_place()
     }
@@ -178,11 +188,11 @@ impl OutDir {
             let mode = fs::metadata(&self.target).map(|there| there.permissions());
             mode.and_then(|mode| fs::set_permissions(from, mode)).map_err(failed)?;
             exchange(from, &self.target).map_err(failed)?;
-            // What was there is now under the temporary name, which is removed on drop.
+            // The previous content now has the temporary name, which is removed on drop.
         } else {
             rename_new(from, &self.target).map_err(failed)?;
         }
-        // The new model is in place: that this cannot be made durable at once is no reason to fail.
+        // The new directory is in place, so a failure to sync its parent is not an error.
         let _ = sync_dir(&parent);
         Ok(self.target)
     }
@@ -205,7 +215,7 @@ fn check_target(target: &Path, replace: bool, kind: DirKind) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    // What the manifest lists may go; anything else is somebody's.
+    // Files that the manifest lists may be replaced; any other file belongs to somebody else.
     let Some((found, listed)) = listed_files(&target.join(MANIFEST)) else {
         return refused("is not a lacuna model".into());
     };
@@ -229,13 +239,13 @@ fn check_target(target: &Path, replace: bool, kind: DirKind) -> Result<()> {
     }
 }
 
-/// What the directory of a run that passed its gates ends with.
+/// Name of the file that marks a complete directory of a published run; it is written last.
 pub const SUCCESS: &str = "_SUCCESS";
-/// What that of a run that did not pass ends with.
+/// Name of the file that marks a complete directory of a rejected run; it is written last.
 pub const REJECTED: &str = "_REJECTED";
 const MARKS: [&str; 2] = [SUCCESS, REJECTED];
 
-/// What a manifest is of, and the files that it lists.
+/// The kind of directory that a manifest describes, and the files that it lists.
 fn listed_files(manifest: &Path) -> Option<(DirKind, Vec<String>)> {
     let value: serde_json::Value = serde_json::from_slice(&fs::read(manifest).ok()?).ok()?;
     let kind = match value.get("exported_at") {
@@ -247,7 +257,7 @@ fn listed_files(manifest: &Path) -> Option<(DirKind, Vec<String>)> {
     Some((kind, outputs.iter().filter_map(path).collect()))
 }
 
-/// The names of all files below a directory, with those of the directories in between.
+/// The relative paths of all files below a directory, each with `prefix` in front.
 pub(crate) fn files_below(directory: &Path, prefix: &str) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -261,7 +271,9 @@ pub(crate) fn files_below(directory: &Path, prefix: &str) -> io::Result<Vec<Stri
     Ok(names)
 }
 
-/// What is wrong with the manifest of a run, by the checksum in its mark; nothing where it is no run.
+/// Compares the manifest of a run with the checksum in the run's mark and returns any problem.
+///
+/// Returns `None` for a directory without a mark, because it is not a run.
 pub(crate) fn wrong_manifest(directory: &Path) -> Option<String> {
     let mark = MARKS.iter().find_map(|mark| fs::read(directory.join(mark)).ok())?;
     let mark: serde_json::Value = serde_json::from_slice(&mark).unwrap_or_default();
@@ -272,7 +284,9 @@ pub(crate) fn wrong_manifest(directory: &Path) -> Option<String> {
     })
 }
 
-/// Files in a directory that a manifest does not list, sorted.
+/// The files of a directory that its manifest does not list, sorted.
+///
+/// The manifest itself and the marks of a run are not among them.
 pub(crate) fn unlisted_files(directory: &Path, outputs: &[OutputEntry]) -> io::Result<Vec<String>> {
     let mut names = files_below(directory, "")?;
     names.retain(|name| name != MANIFEST && !MARKS.contains(&name.as_str()));
@@ -347,7 +361,7 @@ mod tests {
     fn leftovers_of_killed_processes_are_swept_and_those_of_living_ones_are_not() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let target = dir.path().join("model");
-        // The number of a process says nothing: it may be one of another container.
+        // The process id in the name proves nothing: it may come from another container.
         let dead = dir.path().join(format!(".model.lacuna-{}-x", std::process::id()));
         let alive = dir.path().join(".model.lacuna-4194305-y");
         fs::create_dir(&dead).and_then(|()| fs::create_dir(&alive)).expect("creates");
@@ -368,10 +382,10 @@ mod tests {
         let (old, new) = (dir.path().join("model"), dir.path().join(".model.lacuna-7-x"));
         fs::create_dir(&old).and_then(|()| fs::create_dir(&new)).expect("creates");
         fs::write(old.join(MANIFEST), br#"{"outputs":[]}"#).expect("writes");
-        // Several exchanges do not meet.
+        // Repeated exchanges do not collide.
         exchange_in_steps(&new, &old).and_then(|()| exchange_in_steps(&new, &old)).expect("swaps");
         assert!(old.join(MANIFEST).exists());
-        // Killed between its renames.
+        // A process was killed between its two renames.
         let aside = dir.path().join(format!(".model.lacuna-7-x{REPLACED}"));
         fs::rename(&old, &aside).expect("moves");
         let refused = OutDir::create(&old, false, DirKind::Model);

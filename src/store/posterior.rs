@@ -1,9 +1,15 @@
-//! What a Bayesian fit knows of its rows beside their means, as one file of named arrays (safetensors).
+//! The priors and posterior covariances of a Bayesian fit, in one safetensors file.
 //!
-//! `users.prior.mean` (order), `users.prior.precision` (order × order), `users.covariances`
-//! (classes × order × order, see [`crate::model::covariance_class`]), the same for items, and
-//! `noise.precision` (1): doubles, on standardised ratings. `order` is the number of factors, one more with
-//! biases.
+//! | array | shape |
+//! |---|---|
+//! | `users.prior.mean` | order |
+//! | `users.prior.precision` | order × order |
+//! | `users.covariances` | classes × order × order, see [`crate::model::covariance_class`] |
+//! | `items.*` | the same for items |
+//! | `noise.precision` | 1 |
+//!
+//! All numbers are doubles and refer to standardised ratings. `order` is the number of factors,
+//! plus one with biases.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +23,7 @@ use crate::model::{Beliefs, Uncertainty};
 /// Name of the file in a model directory.
 pub const POSTERIOR: &str = "posterior.safetensors";
 
-/// Writes the file; a description of what is in it.
+/// Writes the file and returns a description of its content.
 ///
 /// # Errors
 /// [`Error::Write`], naming `shown`.
@@ -51,10 +57,10 @@ pub fn write_posterior(path: &Path, shown: &Path, uncertainty: &Uncertainty) -> 
     Ok("prior and covariances of users and items, precision of the noise: f64".into())
 }
 
-/// Reads the file of a model of `rank` factors.
+/// Reads the file of a model with `rank` factors, with or without biases.
 ///
 /// # Errors
-/// [`Error::Model`] for a file that is damaged or of another shape.
+/// [`Error::Model`] for a file that is damaged or has other shapes.
 pub fn read_posterior(path: &Path, (rank, biases): (usize, bool)) -> Result<Uncertainty> {
     let wrong = |message: String| Error::Model { path: path.to_owned(), message };
     let bytes = std::fs::read(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;

@@ -1,5 +1,6 @@
-//! Ranked lists as rows, streamed to Parquet, CSV or NDJSON: a file that appears as a whole, or standard
-//! output.
+//! Ranked lists as rows, streamed as Parquet, CSV or NDJSON.
+//!
+//! The rows go to standard output, or to a file that appears complete or not at all.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::factors::{into_io, parquet_writer};
+use super::row_target::RowTarget;
 use super::table::OutFile;
 use super::{json_id, json_number};
 use crate::error::{Error, Result};
@@ -32,7 +34,7 @@ pub enum RowFormat {
 }
 
 impl RowFormat {
-    /// By a file's ending: `.csv`, `.parquet`, `.ndjson` or `.jsonl`.
+    /// The format of a file extension: `.csv`, `.parquet`, `.ndjson` or `.jsonl`.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_string_lossy().to_lowercase().as_str() {
@@ -44,50 +46,50 @@ impl RowFormat {
     }
 }
 
-/// Names of the columns, and which optional ones there are: the same for all rows.
+/// The names of the columns and the choice of optional columns, which are the same for all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowShape {
-    /// Whom or what a list is for, and whether its ids are integers.
+    /// The column of the user or item that a list is for, and whether its ids are integers.
     pub key: (&'static str, bool),
-    /// What is listed, and whether its ids are integers.
+    /// The column of the listed users or items, and whether its ids are integers.
     pub listed: (&'static str, bool),
-    /// A column `fallback`: whether the key is unknown to the model.
+    /// Whether there is a column `fallback`, which marks keys that the model does not know.
     pub fallback: bool,
-    /// A column `title`.
+    /// Whether there is a column `title`.
     pub title: bool,
-    /// A column `because`.
+    /// Whether there is a column `because`, which holds the reasons.
     pub because: bool,
 }
 
-/// A rating that carried a score.
+/// A rating that contributed to a score.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reason<'a> {
     /// The rated item.
     pub item: Id<'a>,
-    /// Its title, where titles are known.
+    /// The item's title, if it is known.
     pub title: Option<&'a str>,
     /// The rating.
     pub value: f32,
-    /// What it carried to the score, in units of the score.
+    /// The contribution of the rating, in units of the score.
     pub share: f64,
 }
 
-/// Some rows, column by column.
+/// A batch of rows, stored by column.
 #[derive(Debug, Clone, Default)]
 pub struct Rows<'a> {
-    /// Whom or what a list is for.
+    /// The users or items that the lists are for, one per row.
     pub keys: Vec<Id<'a>>,
-    /// What is listed.
+    /// The listed users or items.
     pub listed: Vec<Id<'a>>,
-    /// Place in the list, from 1.
+    /// Ranks in the lists, from 1.
     pub ranks: Vec<i32>,
     /// Scores.
     pub scores: Vec<f64>,
-    /// Whether the key is unknown; empty where there is no such column.
+    /// Whether the keys are unknown; empty if there is no such column.
     pub fallback: Vec<bool>,
-    /// Titles; empty where there is no such column.
+    /// Titles; empty if there is no such column.
     pub titles: Vec<Option<&'a str>>,
-    /// Reasons, most important first; empty where there is no such column.
+    /// Reasons, most important first; empty if there is no such column.
     pub because: Vec<Vec<Reason<'a>>>,
 }
 
@@ -98,7 +100,7 @@ impl Rows<'_> {
         self.keys.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -120,41 +122,45 @@ impl Rows<'_> {
     }
 }
 
-/// Writes rows.
+/// Writes rows to a file or to a stream.
 pub struct RowWriter {
     shape: RowShape,
-    /// None for standard output.
+    /// `None` for a stream.
     file: Option<OutFile>,
     path: PathBuf,
     sink: Sink,
-    /// Whether the reader of standard output has gone away.
-    gone: bool,
+    /// Whether the reader has closed the stream.
+    closed: bool,
 }
 
 enum Sink {
-    Text(RowFormat, Box<dyn Write>),
+    Text(RowFormat, Box<dyn Write + Send>),
     Parquet(Box<BatchedWriter<File>>),
 }
 
-/// Rows of text that are formatted by one task.
+/// Rows of text that one task formats.
 const ROWS_PER_TASK: usize = 1 << 13;
 
 impl RowWriter {
-    /// Begins a file, which replaces another only if `replace`, or without a path standard output.
+    /// Opens the output and writes the header of a CSV.
     ///
     /// # Errors
-    /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`]; [`Error::Usage`] for Parquet on
-    /// standard output.
-    pub fn create(to: Option<(&Path, bool)>, format: RowFormat, shape: RowShape) -> Result<Self> {
-        let Some((path, replace)) = to else {
-            if format == RowFormat::Parquet {
+    /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`]; [`Error::Usage`] for Parquet
+    /// on a stream.
+    pub fn create(to: RowTarget, format: RowFormat, shape: RowShape) -> Result<Self> {
+        let (path, replace) = match to {
+            RowTarget::Stream(_) if format == RowFormat::Parquet => {
                 let message = "Parquet cannot be written to standard output: give --output FILE";
                 return Err(Error::Usage(message.into()));
             }
-            let sink = Sink::Text(format, Box::new(BufWriter::new(io::stdout())));
-            let path = PathBuf::from("standard output");
-            return Self { shape, file: None, path, sink, gone: false }.begun();
+            RowTarget::Stream(stream) => {
+                let sink = Sink::Text(format, Box::new(BufWriter::new(stream)));
+                let path = PathBuf::from("standard output");
+                return Self { shape, file: None, path, sink, closed: false }.with_header();
+            }
+            RowTarget::File { path, replace } => (path, replace),
         };
+        let path = path.as_path();
         let file = OutFile::create(path, replace)?;
         let failed = |source| Error::Write { path: path.to_owned(), source };
         let handle = file.temporary.reopen().map_err(failed)?;
@@ -169,10 +175,10 @@ impl RowWriter {
             }
             text => Sink::Text(text, Box::new(BufWriter::with_capacity(1 << 20, handle))),
         };
-        Self { shape, file: Some(file), path: path.to_owned(), sink, gone: false }.begun()
+        Self { shape, file: Some(file), path: path.to_owned(), sink, closed: false }.with_header()
     }
 
-    fn begun(mut self) -> Result<Self> {
+    fn with_header(mut self) -> Result<Self> {
         let shape = self.shape;
         if let Sink::Text(RowFormat::Csv, to) = &mut self.sink {
             let mut names = vec![shape.key.0, shape.listed.0, "rank", "score"];
@@ -180,12 +186,12 @@ impl RowWriter {
             names.extend(shape.title.then_some("title"));
             names.extend(shape.because.then_some("because"));
             let written = writeln!(to, "{}", names.join(","));
-            self.done(written)?;
+            self.check_written(written)?;
         }
         Ok(self)
     }
 
-    /// Adds rows; false where nobody reads standard output any more.
+    /// Writes rows and returns whether more are wanted: `false` once the reader has closed the stream.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -208,8 +214,8 @@ impl RowWriter {
                 texts.into_iter().try_for_each(|text| to.write_all(&text?))
             }
         };
-        self.done(written)?;
-        Ok(!self.gone)
+        self.check_written(written)?;
+        Ok(!self.closed)
     }
 
     /// Completes the file and moves it into place.
@@ -221,16 +227,16 @@ impl RowWriter {
             Sink::Text(_, to) => to.flush(),
             Sink::Parquet(writer) => writer.finish().map(|_| ()).map_err(into_io),
         };
-        self.done(written)?;
+        self.check_written(written)?;
         drop(self.sink);
         self.file.map_or(Ok(()), OutFile::publish)
     }
 
-    /// A reader of standard output that has gone away ends the writing.
-    fn done(&mut self, written: io::Result<()>) -> Result<()> {
+    /// Treats a closed stream as the end of the writing and not as an error.
+    fn check_written(&mut self, written: io::Result<()>) -> Result<()> {
         match written {
             Err(e) if self.file.is_none() && e.kind() == io::ErrorKind::BrokenPipe => {
-                self.gone = true;
+                self.closed = true;
                 Ok(())
             }
             other => other.map_err(|source| Error::Write { path: self.path.clone(), source }),
@@ -242,7 +248,7 @@ impl RowWriter {
 pub(super) fn ids(name: &'static str, integer: bool, ids: &[Id<'_>]) -> Series {
     let name = PlSmallStr::from_static(name);
     if integer {
-        // A column is of one kind: the shape says which.
+        // All ids of a column are of one kind, which the shape states.
         let number = |id: &Id<'_>| match *id {
             Id::Int(id) => id,
             Id::Text(id) => id.parse().unwrap_or_default(),

@@ -1,57 +1,57 @@
-//! What a manifest says of the run that a model came from.
+//! The part of a manifest that describes the run that produced the model.
 
 use serde::{Deserialize, Serialize};
 
-/// One of the runs of a run directory.
+/// A run of a run directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunEntry {
-    /// Start in UTC and six hexadecimal digits: `20261121T020003Z-3f9c2a`.
+    /// Start time in UTC, followed by six hexadecimal digits: `20261121T020003Z-3f9c2a`.
     pub run_id: String,
-    /// Whether it passed its gates.
+    /// Whether the run was published or rejected.
     pub status: Status,
-    /// Why it was rejected, or published although a gate failed.
+    /// Why the run was rejected, or which gates failed although it was published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Name of the machine.
     #[serde(default)]
     pub host: String,
-    /// What started it, where that is known.
+    /// What started the run, if that is known.
     #[serde(default)]
     pub trigger: Trigger,
-    /// The iteration that a checkpoint was resumed from.
+    /// The iteration of the checkpoint that the run resumed from, if it resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_from_sweep: Option<u32>,
-    /// What was checked, in order.
+    /// The gates that were checked, in order.
     #[serde(default)]
     pub gates: Vec<GateEntry>,
-    /// Earlier runs that it depends on.
+    /// Earlier runs that this run depends on.
     #[serde(default)]
     pub lineage: Lineage,
-    /// SHA-256 of the settings of the run that affect what is published, beside those of the training.
+    /// SHA-256 of the settings that affect the published files but not the training.
     #[serde(default)]
     pub publish_sha256: String,
 }
 
-/// Whether a run passed its gates.
+/// Whether a run was published or rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// It did, and was published.
+    /// Its gates passed, or their failure was allowed, and the run was published.
     Promoted,
-    /// It did not.
+    /// A gate failed, and the run was not published.
     Rejected,
 }
 
 /// What started a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
-    /// `airflow`, `kubernetes`, `systemd`, where the environment tells.
+    /// `airflow`, `kubernetes` or `systemd`, if the environment shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<String>,
-    /// The scheduler's own name of the run.
+    /// The scheduler's own name for the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_run_id: Option<String>,
-    /// W3C trace context, as given in `TRACEPARENT`.
+    /// W3C trace context from the variable `TRACEPARENT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
 }
@@ -59,51 +59,51 @@ pub struct Trigger {
 /// The outcome of one gate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateEntry {
-    /// Its name.
+    /// Name of the gate.
     pub name: String,
-    /// What follows where it does not pass: `error`, `warn`, `off`.
+    /// What happens if the gate fails: `error` or `warn`. A gate that is `off` has no entry.
     pub severity: Severity,
-    /// What was allowed.
+    /// The limit that the value broke, or else the one with the strictest consequence.
     pub threshold: Option<f64>,
-    /// What was found; null where there was nothing to compare with.
+    /// The observed value; null if it is not finite or there was nothing to compare with.
     pub observed: Option<f64>,
-    /// Whether that is allowed.
+    /// Whether the value is within the limit, or there was nothing to compare with.
     pub passed: bool,
-    /// One sentence.
+    /// The outcome in one sentence.
     pub message: String,
 }
 
-/// What follows where a gate does not pass.
+/// What happens if a gate fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// The run is rejected.
+    /// The run is rejected, unless gate failures are allowed.
     Error,
-    /// It is said.
+    /// The failure is reported as a warning.
     Warn,
-    /// Nothing: it is not looked at.
+    /// Nothing: the gate is not checked.
     Off,
 }
 
 /// Earlier runs that a run depends on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lineage {
-    /// The run whose factors the fit began at.
+    /// The run whose factors the fit started from, for a warm start.
     #[serde(default)]
     pub warm_start_from: Option<String>,
-    /// Why it began at random vectors, where it did.
+    /// Why the fit started from random vectors, for a cold start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cold_because: Option<String>,
-    /// Whether that was because one was due.
+    /// Whether the reason was that a scheduled cold start was due.
     #[serde(default)]
     pub cold_was_due: bool,
-    /// Runs since the last cold start, or since one that was due was rejected.
+    /// Runs since the last cold start, or since a scheduled one was rejected.
     #[serde(default)]
     pub runs_since_cold: u32,
-    /// The run that the vectors were turned to.
+    /// The run that the vectors were aligned with by a rotation.
     #[serde(default)]
     pub aligned_to: Option<String>,
-    /// How the vectors moved from that run.
+    /// How the vectors moved from the previous run; measured even if they were not aligned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alignment: Option<Alignment>,
 }
@@ -111,16 +111,16 @@ pub struct Lineage {
 /// How vectors moved from one run to the next.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Alignment {
-    /// Users and items in both.
+    /// Users in both models.
     pub shared_users: usize,
-    /// See `shared_users`.
+    /// Items in both models.
     pub shared_items: usize,
-    /// Median cosine of the items' vectors with those of the earlier run, as they were fitted.
+    /// Median cosine between the item vectors and those of the earlier run, before any alignment.
     pub median_cosine_before: Option<f64>,
-    /// After they were turned.
+    /// The same for the item vectors after any alignment.
     pub median_cosine_after: Option<f64>,
-    /// Of the users' vectors, after they were turned.
+    /// The same for the user vectors after any alignment.
     pub user_median_cosine_after: Option<f64>,
-    /// Mean share of an item's ten nearest items that were its nearest before.
+    /// Mean share of an item's ten nearest neighbours that it also had in the earlier run.
     pub overlap_at_10: Option<f64>,
 }

@@ -1,4 +1,6 @@
-//! Single-file tables: synthetic ratings, predictions. They appear as a whole or not at all.
+//! Tables in single files: synthetic ratings and predictions.
+//!
+//! A file appears complete or not at all.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -7,8 +9,10 @@ use polars::prelude::*;
 use tempfile::NamedTempFile;
 
 use super::factors::{into_io, parquet_writer};
+use super::row_target::RowTarget;
 use crate::error::{Error, Result};
 use crate::load::pairs::Pairs;
+use crate::pair::Pair;
 use crate::synthetic::Block;
 
 /// A file that is moved into place when it is complete.
@@ -19,7 +23,7 @@ pub(super) struct OutFile {
 
 impl OutFile {
     pub(super) fn create(target: &Path, replace: bool) -> Result<Self> {
-        // Through a link, its target is replaced and not the link.
+        // The file that a link points to is replaced, not the link.
         let resolved =
             if target.is_symlink() { target.canonicalize() } else { Ok(target.to_owned()) };
         let target =
@@ -34,7 +38,7 @@ impl OutFile {
         let parent =
             target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let failed = |source| Error::Write { path: target.to_owned(), source };
-        // As the umask wants it, not private as temporary files are.
+        // The umask decides the permissions: by default, temporary files are private.
         let temporary = tempfile::Builder::new()
             .prefix(".lacuna-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
@@ -43,7 +47,7 @@ impl OutFile {
         Ok(Self { target: target.to_owned(), temporary })
     }
 
-    /// Where to write.
+    /// The temporary file to write to.
     pub(super) fn writer(&mut self) -> &mut std::fs::File {
         self.temporary.as_file_mut()
     }
@@ -60,7 +64,7 @@ fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet"))
 }
 
-/// Writes synthetic ratings as CSV or, by the file's ending, Parquet.
+/// Writes synthetic ratings as Parquet if the file name ends in `.parquet`, and as CSV otherwise.
 pub struct RatingsWriter {
     file: OutFile,
     sink: Sink,
@@ -72,10 +76,10 @@ enum Sink {
 }
 
 impl RatingsWriter {
-    /// Begins a file with the columns userId, movieId, rating, timestamp.
+    /// Creates a file with the columns userId, movieId, rating, timestamp.
     ///
     /// # Errors
-    /// [`Error::OutputExists`], [`Error::Write`].
+    /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`].
     pub fn create(path: &Path, replace: bool) -> Result<Self> {
         let file = OutFile::create(path, replace)?;
         let failed = |source| Error::Write { path: path.to_owned(), source };
@@ -95,7 +99,7 @@ impl RatingsWriter {
         Ok(Self { file, sink })
     }
 
-    /// Adds blocks in their order.
+    /// Appends blocks in order.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -149,7 +153,7 @@ fn frame(block: &Block) -> PolarsResult<DataFrame> {
 fn csv_lines(block: &Block) -> Vec<u8> {
     let mut text = Vec::with_capacity(block.users.len() * 28);
     for row in 0..block.users.len() {
-        // Shortest form that reads back as the same number, with a decimal point.
+        // `{value:?}` has a decimal point and is the shortest form that reads back unchanged.
         let (user, item, value) = (block.users[row], block.items[row], block.values[row]);
         // Writing to memory cannot fail.
         let _ = writeln!(text, "{user},{item},{value:?},{}", block.times[row]);
@@ -157,40 +161,53 @@ fn csv_lines(block: &Block) -> Vec<u8> {
     text
 }
 
-/// Writes pairs and their predictions, with their deviations where given: CSV, or Parquet by the file's ending; CSV to standard output
-/// without a path.
+/// Predictions for pairs, in the order of the pairs.
+#[derive(Debug, Clone, Default)]
+pub struct Predictions {
+    /// Predicted scores.
+    pub scores: Vec<f64>,
+    /// Predictive standard deviations, if they are wanted; none where they are not known.
+    pub deviations: Option<Vec<Option<f64>>>,
+    /// Whether the model knows the user, and the item.
+    pub known: Pair<Vec<bool>>,
+}
+
+/// Writes pairs with their predictions, and with their deviations if there are any.
+///
+/// The format is Parquet if the file name ends in `.parquet`, and CSV otherwise.
 ///
 /// # Errors
-/// [`Error::OutputExists`], [`Error::Write`].
-pub fn write_predictions(
-    pairs: &Pairs,
-    predictions: &[f64],
-    deviations: Option<&[Option<f64>]>,
-    known: (&[bool], &[bool]),
-    to: Option<(&Path, bool)>,
-) -> Result<()> {
+/// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`].
+pub fn write_predictions(pairs: &Pairs, predictions: &Predictions, to: RowTarget) -> Result<()> {
+    let Predictions { scores, deviations, known } = predictions;
     let build = || -> PolarsResult<DataFrame> {
         let mut columns = pairs.columns();
-        columns.push(Series::new("prediction".into(), predictions).into_column());
+        columns.push(Series::new("prediction".into(), scores).into_column());
         if let Some(deviations) = deviations {
             columns.push(Series::new("deviation".into(), deviations).into_column());
         }
-        columns.push(Series::new("known_user".into(), known.0).into_column());
-        columns.push(Series::new("known_item".into(), known.1).into_column());
-        DataFrame::new(predictions.len(), columns)
+        columns.push(Series::new("known_user".into(), &known.users).into_column());
+        columns.push(Series::new("known_item".into(), &known.items).into_column());
+        DataFrame::new(scores.len(), columns)
     };
-    let shown = to.map_or(Path::new("-"), |(path, _)| path);
-    let failed = |e: PolarsError| Error::Write { path: shown.to_owned(), source: into_io(e) };
+    let shown = match &to {
+        RowTarget::Stream(_) => PathBuf::from("-"),
+        RowTarget::File { path, .. } => path.clone(),
+    };
+    let failed = |e: PolarsError| Error::Write { path: shown.clone(), source: into_io(e) };
     let mut frame = build().map_err(failed)?;
-    let Some((path, replace)) = to else {
-        // A reader that has gone away is no failure.
-        return match CsvWriter::new(std::io::stdout().lock()).finish(&mut frame).map_err(into_io) {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Error::Write { path: shown.to_owned(), source: e })
-            }
-            _ => Ok(()),
-        };
+    let (path, replace) = match to {
+        RowTarget::File { path, replace } => (path, replace),
+        RowTarget::Stream(stream) => {
+            return match CsvWriter::new(stream).finish(&mut frame).map_err(into_io) {
+                Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                    Err(Error::Write { path: shown, source: e })
+                }
+                _ => Ok(()),
+            };
+        }
     };
+    let path = path.as_path();
     let mut file = OutFile::create(path, replace)?;
     if is_parquet(path) {
         let writer = parquet_writer(file.temporary.as_file_mut(), frame.schema());

@@ -1,12 +1,15 @@
-//! The directory of a tuning: every finished trial is a file, so that it can go on where it was.
+//! The output directory of `lacuna tune`.
+//!
+//! Every finished trial is a file, so an interrupted search can resume.
 //!
 //! ```text
 //! OUT/
-//!   tuning.json           what is tuned on what
-//!   trials/00012.json     one finished trial
-//!   trials.parquet        all of them, at the end
-//!   best.toml             the settings of the best one, for train --config
-//!   report.json           what is printed with --json
+//!   .lock                 locked while a search runs
+//!   tuning.json           identity of the search: its ratings and settings
+//!   trials/0-00012.json   one finished trial, by rung and number
+//!   trials.parquet        all trials, written at the end
+//!   best.toml             the settings of the best trial, for train --config
+//!   report.json           the report that --json prints
 //! ```
 
 use std::collections::BTreeMap;
@@ -32,28 +35,27 @@ const FORMAT_VERSION: u32 = 1;
 /// One finished trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Number of the settings, from 0; 0 are the settings as given.
+    /// Number of the tried settings, from 0; 0 stands for the settings as specified.
     pub number: u32,
-    /// Round of successive halving, from 0; 0 for grid and random search.
+    /// Round of successive halving, from 0; always 0 for grid and random search.
     pub rung: u32,
-    /// The settings that are tuned.
+    /// The values of the tuned settings.
     pub settings: BTreeMap<String, Value>,
-    /// Most iterations that were run.
+    /// Number of iterations; with folds, the largest of all folds.
     pub iterations: u32,
-    /// The criterion on the validation part (mean over the folds, where there are folds); none where
-    /// the fit failed.
+    /// The criterion on the validation part, or its mean over the folds; `None` if the fit failed.
     pub validation: Option<f64>,
-    /// Its standard deviation over the folds.
+    /// Standard deviation of the criterion over the folds.
     #[serde(default)]
     pub deviation: Option<f64>,
     /// Why the fit failed.
     #[serde(default)]
     pub failure: Option<String>,
-    /// Seconds of training and measuring.
+    /// Seconds for training and measurement.
     pub seconds: f64,
 }
 
-/// What is tuned on what.
+/// Identifies the search that a directory belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {
     format_version: u32,
@@ -64,12 +66,12 @@ struct Identity {
 #[derive(Debug)]
 pub struct TrialsDir {
     path: PathBuf,
-    /// Locked while a search runs; the system lets go of it however the process ends.
+    /// Locked while a search runs; the system releases the lock however the process ends.
     lock: Option<fs::File>,
 }
 
 impl Trial {
-    /// A trial whose settings could not be tried.
+    /// Creates a trial whose settings could not be tried.
     #[must_use]
     pub fn failed(
         (rung, number): (u32, u32),
@@ -90,12 +92,14 @@ impl Trial {
 }
 
 impl TrialsDir {
-    /// Makes a directory for the tuning of this identity, or opens the one that is there with its finished
-    /// trials; with `anew`, these are removed.
+    /// Opens the directory of the search with this identity and returns its finished trials.
+    ///
+    /// A missing directory is created. With `anew`, the results of any earlier search are removed.
     ///
     /// # Errors
-    /// [`Error::NotOurs`] for another directory, [`Error::Usage`] for a tuning of another identity,
-    /// [`Error::Write`].
+    /// [`Error::NotOurs`] for a directory that lacuna tune did not create, [`Error::Usage`] for a
+    /// search with another identity or one that is running, [`Error::Read`] or [`Error::Format`]
+    /// for an invalid trial, [`Error::Write`].
     pub fn open(path: &Path, identity: &str, anew: bool) -> Result<(Self, Vec<Trial>)> {
         let mut directory = Self { path: path.to_owned(), lock: None };
         let wanted = Identity { format_version: FORMAT_VERSION, identity: identity.to_owned() };
@@ -110,13 +114,13 @@ impl TrialsDir {
             let Ok(entries) = fs::read_dir(path) else {
                 return not_ours("is not a directory");
             };
-            // The lock alone is of a search that was killed before its first file.
+            // A search that was killed before it wrote its first file leaves only the lock.
             if entries.flatten().any(|entry| entry.file_name() != LOCK) && identity().is_none() {
                 return not_ours("is no directory of lacuna tune");
             }
         }
         fs::create_dir_all(path).map_err(failed)?;
-        // Only the holder of the lock looks at the rest, and changes it.
+        // Only the holder of the lock reads and changes the other files.
         directory.lock()?;
         match identity() {
             None => {}
@@ -135,7 +139,7 @@ impl TrialsDir {
         }
         let text =
             serde_json::to_vec_pretty(&wanted).map_err(|e| Error::Internal(e.to_string()))?;
-        // First of all files: from here on the directory is known for what it is.
+        // This file is written first, because it marks the directory as one of lacuna tune.
         directory.write(TUNING, &text)?;
         fs::create_dir_all(path.join(TRIALS)).map_err(failed)?;
         Ok((directory, Vec::new()))
@@ -153,7 +157,7 @@ impl TrialsDir {
         Ok(())
     }
 
-    /// Where a file of this name lies.
+    /// The path of the file `name`.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -165,14 +169,14 @@ impl TrialsDir {
             _ => Ok(()),
         };
         gone(fs::remove_dir_all(self.file(TRIALS)))?;
-        // What says that the directory is lacuna's goes last.
+        // The file that marks the directory as lacuna's is removed last.
         for name in ["trials.parquet", "best.toml", "report.json", TUNING] {
             gone(fs::remove_file(self.file(name)))?;
         }
         Ok(())
     }
 
-    /// The finished trials, in order.
+    /// Reads the finished trials, sorted by rung and number.
     fn read(&self) -> Result<Vec<Trial>> {
         let unreadable = |path: &Path, source| Error::Read { path: path.to_owned(), source };
         let directory = self.file(TRIALS);
@@ -180,7 +184,7 @@ impl TrialsDir {
         let mut trials = Vec::new();
         for entry in fs::read_dir(&directory).map_err(|e| unreadable(&directory, e))? {
             let path = entry.map_err(|e| unreadable(&directory, e))?.path();
-            // Temporary files of a run that was killed.
+            // Other files are temporary ones of a killed search.
             if path.extension().is_none_or(|e| e != "json") {
                 continue;
             }
@@ -195,7 +199,7 @@ impl TrialsDir {
         Ok(trials)
     }
 
-    /// Writes one finished trial: it is there as a whole, or not.
+    /// Writes the file of a finished trial, which appears complete or not at all.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -204,7 +208,7 @@ impl TrialsDir {
         self.write(&format!("{TRIALS}/{}-{:05}.json", trial.rung, trial.number), &text)
     }
 
-    /// Writes a small file: it is there as a whole, or not.
+    /// Writes a small file, which appears complete or not at all.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -216,9 +220,12 @@ impl TrialsDir {
         file.publish()
     }
 
-    /// Writes all trials as Parquet: `trial`, `rung`, one column per setting, `iterations_run`,
-    /// `validation`, `validation_std`, `seconds`, `failure`. A setting is of whole numbers or of numbers
-    /// where all its values are, else text; `given` are those of trial 0.
+    /// Writes all trials as Parquet.
+    ///
+    /// The columns are `trial`, `rung`, one per setting, `iterations_run`, `validation`,
+    /// `validation_std`, `seconds` and `failure`. The column of a setting holds integers or doubles
+    /// if all values of the setting are such numbers, and text otherwise. `given` holds the
+    /// settings of trial 0.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -281,7 +288,7 @@ mod tests {
     fn the_loser_of_a_race_changes_nothing() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("t");
-        // Another search has made the directory and holds it, its first file is not there yet.
+        // Another search has created and locked the directory but has not written a file yet.
         fs::create_dir(&path).expect("creates");
         let lock = fs::File::create(path.join(LOCK)).expect("creates");
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("locks");

@@ -1,10 +1,10 @@
 //! Alternating least squares for explicit ratings.
 //!
-//! Each iteration solves all users with the items fixed, then all items with the users fixed; every
-//! row exactly, its bias jointly with its vector (Zhou, Wilkinson, Schreiber, Pan 2008; joint biases
-//! as one more unknown), or approximately as [`SolverChoice`] says. The objective of
-//! [`crate::objective::Explicit`] never rises. An exact iteration costs
-//! `2 N k (k + 1) + (m + n)(k³/3 + 2k²)` flops for N ratings of m users and n items at rank k.
+//! Each iteration solves all users with the items fixed, then all items with the users fixed. Every
+//! row is solved exactly (Zhou, Wilkinson, Schreiber, Pan 2008), with its bias as one more unknown,
+//! or approximately, depending on [`SolverChoice`]. The objective of [`crate::objective::Explicit`]
+//! never rises. An exact iteration costs `2 N k (k + 1) + (m + n)(k³/3 + 2k²)` flops for `N`
+//! ratings of `m` users and `n` items at rank `k`.
 
 use super::alternate::{Alternation, start_items};
 use super::explain::{Share, explain};
@@ -20,17 +20,18 @@ use crate::ratings::Side;
 pub struct Als {
     /// Entries of a vector; 0 fits biases alone.
     pub rank: usize,
-    /// Most iterations to run.
+    /// Maximum number of iterations.
     pub iterations: u32,
-    /// Ends when the objective's relative improvement falls below this; 0 never does.
+    /// Relative improvement of the objective below which the fit ends; 0 disables this.
     pub tolerance: f64,
     /// Strength of the regularisation.
     pub regularization: Regularization,
     /// Fit a bias per user and item.
     pub biases: bool,
-    /// Subtract the mean and divide by the deviation first; otherwise fit raw ratings with μ = 0.
+    /// Subtract the mean and divide by the standard deviation first; otherwise fit raw ratings with
+    /// μ = 0.
     pub mean: bool,
-    /// How rows are solved. [`SolverChoice::Nonnegative`] needs `biases` and `mean` off.
+    /// How rows are solved. [`SolverChoice::Nonnegative`] requires `biases` and `mean` to be off.
     pub solver: SolverChoice,
     /// Seed of the starting vectors.
     pub seed: u64,
@@ -76,7 +77,7 @@ impl Algorithm for Als {
 }
 
 impl Als {
-    /// What a further row minimises.
+    /// The objective of one row that is solved against fitted factors.
     fn objective(&self, fitted: &Fitted<'_>) -> Explicit {
         let Fitted { published, scale, .. } = *fitted;
         let standard = (scale.mean, scale.deviation / published);

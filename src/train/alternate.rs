@@ -15,12 +15,12 @@ use crate::solver::{Cholesky, ConjugateGradient, Nonnegative, Solver, Subspace};
 pub enum SolverChoice {
     /// Exactly: [`Cholesky`].
     Cholesky,
-    /// By steps of conjugate gradients from the previous value: [`ConjugateGradient`].
+    /// Approximately, by conjugate-gradient steps from the previous value: [`ConjugateGradient`].
     ConjugateGradient {
         /// Steps per row and half-sweep.
         steps: u32,
     },
-    /// By blocks of unknowns: [`Subspace`].
+    /// Approximately, one block of unknowns after the other: [`Subspace`].
     Subspace {
         /// Unknowns per block.
         block: usize,
@@ -35,14 +35,17 @@ pub(super) struct Alternation<'a, O> {
     pub problem: &'a Problem<'a>,
     pub objective: &'a O,
     pub rank: usize,
-    /// Most iterations, and the relative improvement below which they end (0 never does).
+    /// Maximum number of iterations.
     pub iterations: u32,
+    /// Relative improvement of the objective below which the fit ends; 0 disables this.
     pub tolerance: f64,
     pub scale: Scale,
 }
 
 impl<O: Objective> Alternation<'_, O> {
-    /// Fits from `factors` on, of which only the items' vectors count for an exact solver.
+    /// Fits, starting from `factors`.
+    ///
+    /// An exact solver uses only the items' vectors and biases.
     pub(super) fn run(
         &self,
         choice: SolverChoice,
@@ -93,7 +96,7 @@ impl<O: Objective> Alternation<'_, O> {
     }
 }
 
-/// Both half-sweeps, and the factors between them.
+/// Both half-sweeps and the factors that they update.
 struct Sweeps<'a, O, S> {
     users: HalfSweep<'a, O, S>,
     items: HalfSweep<'a, O, S>,
@@ -126,8 +129,9 @@ impl<O: Objective, S: Solver> Process for Sweeps<'_, O, S> {
     }
 }
 
-/// The start given, or random item vectors; users and biases are then zero, for the first half-sweep
-/// solves the users.
+/// Returns the specified start, or random item vectors with all users and biases at zero.
+///
+/// The first half-sweep solves the users, so they need no random start.
 pub(super) fn start_items(
     problem: &Problem<'_>,
     seed: u64,
@@ -143,7 +147,7 @@ pub(super) fn start_items(
     if choice == SolverChoice::Nonnegative {
         items.absolute();
     }
-    // What no rating speaks of has no part in anything.
+    // Items without ratings are zero, so that they influence no row.
     for row in (0..items.rows()).filter(|&row| problem.ratings.by_item.count(row) == 0) {
         items.row_mut(row).fill(0.0);
     }

@@ -4,15 +4,15 @@
 //! z_ui ~ N(p_u·q_i + b_u + b_i, 1/α),   [p_u, b_u] ~ N(m_U, Λ_U⁻¹),   [q_i, b_i] ~ N(m_V, Λ_V⁻¹)
 //! ```
 //!
-//! with Normal–Wishart priors on `(m, Λ)` and a Gamma prior on `α`, so that nothing is left to tune
-//! (Salakhutdinov and Mnih 2008; the precision of the noise and the biases are drawn too). One iteration
-//! draws each side's prior, then its rows, each from its own posterior: the system of an exact ALS
-//! sweep, and its Cholesky factor, with one draw added. After `burn_in` iterations every one is a
-//! sample; predictions are means over the samples.
+//! The pairs `(m, Λ)` have Normal–Wishart priors and `α` has a Gamma prior, so that nothing is left
+//! to tune (Salakhutdinov and Mnih 2008; here the precision of the noise and the biases are drawn
+//! too). One iteration draws each side's prior, then its rows, each from its own posterior. A row's
+//! draw takes the system and the Cholesky factor of an exact ALS sweep and adds random noise. Every
+//! iteration after `burn_in` is a sample; predictions are means over the samples.
 //!
-//! The mean of `p_u·q_i` over `S` samples is `[U_1 … U_S][V_1 … V_S]ᵀ / S`, a product of two tall matrices,
-//! which is kept as one of bounded width ([`ProductSum`]) and published as vectors of the model's rank;
-//! biases are means over the samples.
+//! The mean of `p_u·q_i` over `S` samples is `[U_1 … U_S][V_1 … V_S]ᵀ / S`, a product of two tall
+//! matrices. It is kept as a product of bounded width ([`ProductSum`]) and published as vectors of
+//! the model's rank. Biases are means over the samples.
 
 use rand_distr::{Distribution, Gamma};
 use rayon::prelude::*;
@@ -32,7 +32,7 @@ use crate::ratings::Side;
 use crate::rng::{Stream, generator};
 use crate::solver::Gibbs;
 
-/// Singular values kept while samples come in, for every one that is published.
+/// Singular values to keep while samples accumulate, per published one.
 const KEPT: usize = 2;
 
 /// The algorithm's settings.
@@ -42,13 +42,13 @@ pub struct Bayes {
     pub rank: usize,
     /// Iterations before the first sample.
     pub burn_in: u32,
-    /// Samples, at least 1.
+    /// Number of samples, at least 1.
     pub samples: u32,
-    /// Samples kept whole, evenly spread, for predictive deviations.
+    /// Samples to keep in full, evenly spread, for predictive standard deviations.
     pub keep: u32,
     /// Fit a bias per user and item.
     pub biases: bool,
-    /// Seed of everything random.
+    /// Seed of all random numbers.
     pub seed: u64,
 }
 
@@ -70,7 +70,7 @@ impl Algorithm for Bayes {
     }
 }
 
-/// The sampler, and what its samples come to.
+/// The sampler and the averages over its samples.
 struct Sampler<'a> {
     chain: Chain<'a>,
     average: Average,
@@ -126,7 +126,7 @@ impl<'a> Chain<'a> {
     fn new(settings: &'a Bayes, problem: &'a Problem<'a>) -> Result<Self> {
         let ratings = problem.ratings;
         let scale = Scale::ratings(problem.moments, true, settings.biases);
-        // Its regularisation does not count.
+        // `Posterior` ignores this regularisation: the prior replaces it.
         let none =
             Regularization { users: 0.0, items: 0.0, biases: 0.0, damping: 0.0, exponent: 0.0 };
         let explicit = Explicit::new(ratings, (scale.mean, scale.deviation), none, scale.biases);
@@ -139,7 +139,10 @@ impl<'a> Chain<'a> {
         Ok(Self { settings, problem, scale, explicit, partitions, factors, precision })
     }
 
-    /// One iteration: both sides, then the noise. The sum of squared errors of the drawn factors.
+    /// Does one iteration: draws both sides, then the noise.
+    ///
+    /// Returns the losses of the drawn factors; `objective` is their weighted sum of squared
+    /// errors.
     fn step(&mut self, iteration: u32) -> Result<RowLoss> {
         self.half(iteration, Axis::User)?;
         let loss = self.half(iteration, Axis::Item)?;
@@ -151,7 +154,10 @@ impl<'a> Chain<'a> {
         Ok(loss)
     }
 
-    /// Draws a side's prior from its rows, then its rows; the data's part of the loss, of the items.
+    /// Draws one side's prior, then its rows.
+    ///
+    /// For the items, `objective` of the returned losses is the data term alone. For the users it
+    /// is not computed.
     fn half(&mut self, iteration: u32, axis: Axis) -> Result<RowLoss> {
         let Self { settings, problem, factors, .. } = self;
         let (kernels, seed, ratings) = (problem.kernels, settings.seed, problem.ratings);
@@ -174,7 +180,7 @@ impl<'a> Chain<'a> {
         let biases = settings.biases;
         let rows = side.rows_with_cells();
         let prior = if iteration == 1 {
-            // Nothing is known of the rows yet.
+            // No row has been drawn yet.
             Prior::isotropic(settings.rank + usize::from(biases), settings.rank as f64)
         } else {
             let sums = Sums::new(kernels, own, rows, biases);
@@ -198,7 +204,7 @@ impl<'a> Chain<'a> {
         };
         let mut loss = half.run(fixed, own)?;
         if axis == Axis::Item {
-            // The rows' objectives hold the prior's part.
+            // The rows' objectives include the prior's term.
             loss.objective -= Sums::new(kernels, own, rows, biases).value(&matrix, &rhs);
             loss.objective = loss.objective.max(0.0);
         }
@@ -213,11 +219,11 @@ pub(super) fn failed(axis: Axis, why: &dyn std::fmt::Display) -> Error {
     ))
 }
 
-/// Names of the sums over the samples in a state.
+/// Names of the sample sums in a state.
 const BIASES: [&str; 2] = ["average.biases.users", "average.biases.items"];
 const PRODUCTS: [&str; 2] = ["average.products.left", "average.products.right"];
 
-/// Means over the samples.
+/// Sums over the samples, from which their means follow.
 struct Average {
     products: ProductSum,
     biases: [Vec<f64>; 2],
@@ -287,14 +293,16 @@ impl Average {
         }
         self.noise += deviation * deviation;
         self.count += 1;
-        // Evenly spread, the last one always among them.
+        // The kept samples are evenly spread and always include the last one.
         let due = |n: u32| u64::from(n) * u64::from(self.keep) / u64::from(self.of.max(1));
         if due(number) > due(number - 1) {
             self.kept.push(factors.clone());
         }
     }
 
-    /// The averaged factors, and what else the samples tell. Without samples the last state stays.
+    /// Returns the averaged factors and the other results of the samples.
+    ///
+    /// Without samples, it returns the chain's last factors.
     fn finish(self, last: Factors, rank: usize, scale: &Scale) -> (Factors, Option<Averaged>) {
         if self.count == 0 {
             return (last, None);

@@ -1,4 +1,4 @@
-//! The course of a fit: one iteration after the other until enough are done.
+//! The iteration loop that all fits share.
 
 use std::ops::ControlFlow;
 
@@ -6,46 +6,51 @@ use super::{Iteration, Observer, Problem, Sample, Snapshot, State, StopReason, c
 use crate::error::Result;
 use crate::model::Scorer;
 
-/// An algorithm between two of its iterations.
+/// An algorithm that runs iteration by iteration.
 pub(super) trait Process {
-    /// Does the iteration of this number, from 1.
+    /// Runs iteration `number`, counted from 1.
     fn step(&mut self, number: u32) -> Result<Step>;
 
-    /// The objective before the first iteration, where it is known.
+    /// The objective before the first iteration; infinite where it is unknown.
     fn before(&self) -> f64 {
         f64::INFINITY
     }
 
-    /// Predicts with the factors as they stand.
+    /// Predicts with the current factors.
     fn scorer(&self) -> Scorer<'_>;
 
-    /// Adds all that the next iteration depends on.
+    /// Adds everything to `state` that the next iteration depends on.
     fn save(&self, state: &mut State);
 }
 
-/// What an iteration came to.
+/// The result of one iteration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
-    /// The objective, over all cells.
+    /// The total objective; [`Iteration::objective`] is this divided by the number of cells.
     pub total: f64,
     pub train_rmse_raw: Option<f64>,
     pub sample: Option<Sample>,
-    /// Whether the objective is that of the iteration before, so that its improvement says something.
+    /// Whether a small improvement over the previous iteration may end the fit.
     pub comparable: bool,
 }
 
-/// Most iterations, and the relative improvement below which they end (0 never does).
+/// The limits of a fit.
+///
+/// The fit ends after `iterations` iterations, or when the relative improvement of the objective
+/// falls below `tolerance`; 0 disables the latter.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub iterations: u32,
     pub tolerance: f64,
 }
 
-/// Name of the course's own numbers in a state.
+/// Name of the loop's own numbers in a state.
 pub(super) const COURSE: &str = "course";
 
-/// Does iterations until the limits, the tolerance or the observer end them; how many are done, and
-/// why they ended. From a state on, its iteration is shown to the observer again first.
+/// Runs iterations until the limits or the observer end the fit.
+///
+/// Returns the number of completed iterations and why the fit ended. A resumed fit first shows the
+/// observer the iteration of its state again.
 pub(super) fn run(
     process: &mut impl Process,
     problem: &Problem<'_>,

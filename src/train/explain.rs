@@ -1,14 +1,15 @@
-//! Which of a user's ratings carried a score.
+//! How much each of a user's ratings contributes to a score.
 //!
-//! An exact row solve is linear in its targets, `x̃ = A⁻¹ Σⱼ tⱼ ỹⱼ` (see [`crate::objective`]), so the score
-//! of item `i`, less its mean and bias, is a sum over the user's ratings (Hu, Koren, Volinsky 2008, section
-//! 5):
+//! An exact row solve is linear in its targets, `x̃ = A⁻¹ Σⱼ tⱼ ỹⱼ` (see [`crate::objective`]). So
+//! the score of item `i`, minus the mean and the item's bias, is a sum over the user's ratings (Hu,
+//! Koren, Volinsky 2008, section 5):
 //!
 //! ```text
 //! ỹᵢᵀ x̃ = Σⱼ tⱼ (A⁻¹ ỹᵢ)ᵀ ỹⱼ
 //! ```
 //!
-//! In double precision: `k³/3` flops per user, `2k²` per item and `2k` per item and rating.
+//! The computation is in double precision. It costs `k³/3` flops per user, `2k²` per item and `2k`
+//! per item and rating.
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 use rayon::prelude::*;
@@ -20,17 +21,18 @@ use crate::ids::Axis;
 use crate::objective::Objective;
 use crate::ratings::{Row, Side};
 
-/// What a rating carries to a score.
+/// The contribution of one rating to a score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
-    /// Which of the user's ratings, in the order of their items.
+    /// Position of the rating among the user's ratings, which are in the order of their items.
     pub rating: u32,
-    /// Its part of the score.
+    /// The rating's part of the score.
     pub share: f64,
 }
 
-/// The largest shares, at most `most`, of the ratings of every row of `users` in the scores of the items
-/// listed for it.
+/// Returns the largest contributions of ratings to scores, at most `most` per score.
+///
+/// The scores are those of the items listed for each row of `users`.
 pub(super) fn explain(
     fitted: &Fitted<'_>,
     objective: &impl Objective,
@@ -53,11 +55,8 @@ pub(super) fn explain(
     let explain = |(row, items): (usize, &Vec<u32>)| {
         check_stop(fitted.stop)?;
         let shares = row_shares(fitted, objective, &shared, users.row(row), (items, most));
-        shares.ok_or_else(|| Error::Numeric {
-            side: "user",
-            row: row.to_string(),
-            message: "the system of its ratings is not positive definite".into(),
-        })
+        let message = "the system of its ratings is not positive definite";
+        shares.ok_or_else(|| Error::numeric(Axis::User, row, message))
     };
     items.par_iter().enumerate().map(|(row, items)| explain((row, items))).collect()
 }

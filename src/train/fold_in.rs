@@ -1,4 +1,6 @@
-//! Vectors of rows that training did not see: one exact solve each, the other side fixed.
+//! Fold-in: vectors of rows that training did not see.
+//!
+//! Each row takes one exact solve with the other side fixed.
 //!
 //! ```
 //! use std::sync::atomic::AtomicBool;
@@ -11,10 +13,13 @@
 //! use lacuna::train::{Algorithm, Als, Problem, SolverChoice, Start, Stored};
 //!
 //! let cell = |user, item, value| Cell { user, item, value, weight: 1.0, time: 0 };
-//! let cells = [cell(0, 0, 5.0), cell(0, 1, 1.0), cell(1, 0, 4.0), cell(1, 2, 2.0), cell(2, 1, 5.0)];
+//! let cells = [
+//!     cell(0, 0, 5.0), cell(0, 1, 1.0), cell(1, 0, 4.0), cell(1, 2, 2.0), cell(2, 1, 5.0),
+//! ];
 //! let ratings = Ratings::from_sorted(3, 3, &cells);
 //! let (users, items) = (Ids::range(3), Ids::range(3));
-//! let regularization = Regularization { users: 0.1, items: 0.1, biases: 0.1, damping: 0.0, exponent: 0.5 };
+//! let regularization =
+//!     Regularization { users: 0.1, items: 0.1, biases: 0.1, damping: 0.0, exponent: 0.5 };
 //! let als = Als {
 //!     rank: 2, iterations: 20, tolerance: 0.0, regularization, biases: true, mean: true,
 //!     solver: SolverChoice::Cholesky, seed: 42,
@@ -23,7 +28,8 @@
 //! let fit = als.fit(
 //!     &Problem {
 //!         ratings: &ratings, moments: &ratings.moments(), user_keys: &users.keys("user"),
-//!         item_keys: &items.keys("item"), start: Start::Random, stop: &stop, kernels: Kernels::detect(),
+//!         item_keys: &items.keys("item"), start: Start::Random, stop: &stop,
+//!         kernels: Kernels::detect(),
 //!     },
 //!     &mut |_| std::ops::ControlFlow::Continue(()),
 //! )?;
@@ -36,7 +42,7 @@
 //! let stored = Stored::fitted_to(&model, fit.scale.deviation, &ratings, &stop);
 //! let folded = stored.fold_in(&als, (Axis::User, &new))?;
 //! assert_eq!(folded.vectors.rows(), 1);
-//! // Which of the two ratings makes the score of item 2 what it is?
+//! // How much does each of the two ratings contribute to the score of item 2?
 //! let shares = stored.explain(&als, &new, &[vec![2]], 5)?;
 //! assert_eq!(shares[0][0].len(), 2);
 //! # Ok::<(), lacuna::error::Error>(())
@@ -52,27 +58,30 @@ use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
 use crate::model::{Embedding, Factors, Model, Scale, Uncertainty};
 use crate::objective::Objective;
+use crate::pair::Pair;
 use crate::ratings::{Ratings, Side};
 use crate::solver::{Cholesky, Nonnegative, Solver};
 
-/// What a fit left behind, which new rows are solved against.
+/// The result of a fit, against which new rows are solved.
 #[derive(Debug, Clone)]
 pub struct Fitted<'a> {
     /// The factors.
     pub factors: &'a Factors,
-    /// `s` where they are published ones, on the rating scale; 1 where they are on the scale of the fit
-    /// (standardised ratings). With `√s p`, `√s q`, `s b` in place of `p`, `q`, `b` the objective of
-    /// standardised ratings, times `s²`, is that of ratings less their mean with `s λ` for the vectors.
+    /// The deviation `s` for published factors, which are on the rating scale; 1 for factors on the
+    /// scale of the fit (standardised ratings).
+    ///
+    /// For published factors `√s p`, `√s q`, `s b`, the objective on standardised ratings times
+    /// `s²` equals the objective on ratings minus their mean with `s λ` for the vectors.
     pub published: f64,
-    /// How they become scores.
+    /// How the factors become scores.
     pub scale: Scale,
-    /// Mean numbers of training ratings, over the users and over the items that have any.
-    pub mean_counts: (f64, f64),
-    /// Users and items with training ratings.
+    /// Mean number of training ratings per user and per item, over those that have any.
+    pub mean_counts: Pair<f64>,
+    /// Numbers of users and of items with training ratings.
     pub rows: (usize, usize),
     /// Number of training ratings of every user and of every item.
     pub counts: (Cow<'a, [u32]>, Cow<'a, [u32]>),
-    /// What a Bayesian fit knows beside the factors.
+    /// The priors and covariances of the rows, from variational inference.
     pub uncertainty: Option<&'a Uncertainty>,
     /// The instruction set to use.
     pub kernels: Kernels,
@@ -81,7 +90,7 @@ pub struct Fitted<'a> {
 }
 
 impl<'a> Fitted<'a> {
-    /// Of factors fitted to `ratings`.
+    /// Wraps factors that were fitted to `ratings`.
     #[must_use]
     pub fn new(
         factors: &'a Factors,
@@ -96,7 +105,7 @@ impl<'a> Fitted<'a> {
             factors,
             published: 1.0,
             scale,
-            mean_counts: (by_user.mean_count(), by_item.mean_count()),
+            mean_counts: Pair::new(by_user.mean_count(), by_item.mean_count()),
             rows: (by_user.rows_with_cells(), by_item.rows_with_cells()),
             counts: (Cow::Owned(counts(by_user)), Cow::Owned(counts(by_item))),
             uncertainty: None,
@@ -105,13 +114,15 @@ impl<'a> Fitted<'a> {
         }
     }
 
-    /// With what a Bayesian fit knows beside the factors.
+    /// Adds the priors and covariances of variational inference.
     #[must_use]
     pub fn with_uncertainty(self, uncertainty: Option<&'a Uncertainty>) -> Self {
         Self { uncertainty, ..self }
     }
 
-    /// Solves the rows of `side`, users or items as `axis` says, exactly: what a half-sweep would give.
+    /// Solves the rows of `side` exactly, as a half-sweep with an exact solver would.
+    ///
+    /// `axis` says whether the rows are users or items.
     pub(super) fn solve(
         &self,
         objective: &impl Objective,
@@ -150,15 +161,16 @@ impl<'a> Fitted<'a> {
     }
 }
 
-/// A model on the rating scale, with what its training left for solving further rows.
+/// A model on the rating scale, with the training statistics that further rows need.
 #[derive(Debug, Clone, Copy)]
 pub struct Stored<'a> {
     /// The model.
     pub model: &'a Model,
-    /// `s`: deviation of the ratings it was fitted to, 1 where they were not standardised.
+    /// The deviation `s` of the ratings that the model was fitted to; 1 if they were not
+    /// standardised.
     pub deviation: f64,
-    /// Mean numbers of training ratings, over the users and over the items that have any.
-    pub mean_counts: (f64, f64),
+    /// Mean number of training ratings per user and per item, over those that have any.
+    pub mean_counts: Pair<f64>,
     /// The instruction set to use.
     pub kernels: Kernels,
     /// Set from outside to end at the next unit of work.
@@ -166,7 +178,7 @@ pub struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    /// A model that was fitted to `ratings`, standardised by `deviation`.
+    /// Wraps a model that was fitted to `ratings`, standardised by `deviation`.
     #[must_use]
     pub fn fitted_to(
         model: &'a Model,
@@ -174,16 +186,18 @@ impl<'a> Stored<'a> {
         ratings: &Ratings,
         stop: &'a AtomicBool,
     ) -> Self {
-        let mean_counts = (ratings.by_user.mean_count(), ratings.by_item.mean_count());
+        let mean_counts = Pair::new(ratings.by_user.mean_count(), ratings.by_item.mean_count());
         Self { model, deviation, mean_counts, kernels: Kernels::detect(), stop }
     }
 
-    /// Vectors and biases, on the rating scale, of the rows of `side`: users or items as `axis` says, whose
-    /// cells name rows of the model's other side. One exact solve per row, the other side fixed: what a
-    /// half-sweep would give.
+    /// Vectors and biases, on the rating scale, of the rows of `side`.
+    ///
+    /// The rows are users or items, as `axis` says; their cells name rows of the model's other
+    /// side. Each row takes one exact solve with the other side fixed, as in a half-sweep.
     ///
     /// # Errors
-    /// [`Error::Usage`] for algorithms that have no such solve, [`Error::Numeric`], [`Error::Stopped`].
+    /// [`Error::Usage`] for algorithms without such a solve, [`Error::Numeric`],
+    /// [`Error::Stopped`].
     pub fn fold_in(
         &self,
         algorithm: &dyn Algorithm,
@@ -192,12 +206,15 @@ impl<'a> Stored<'a> {
         algorithm.fold_in(&self.fitted(), (axis, side))
     }
 
-    /// How much the ratings of a user carry to the scores of items, for every row of `users` and every item of
-    /// its list: the `most` largest shares, largest first, in ratings. All of them add up to
-    /// `score - mean - b_i` for the user's exact vector (of implicit feedback, to the score).
+    /// How much each user's ratings contribute to the scores of the items listed for that user.
+    ///
+    /// For every row of `users` and every item of its list, returns the `most` largest shares,
+    /// largest first, on the rating scale. All shares of a score add up to `score - mean - b_i` for
+    /// the user's exact vector (to the score for implicit feedback). With variational inference,
+    /// the contribution of the prior is missing from that sum.
     ///
     /// # Errors
-    /// As [`Stored::fold_in`].
+    /// The same as for [`Stored::fold_in`].
     pub fn explain(
         &self,
         algorithm: &dyn Algorithm,

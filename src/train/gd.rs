@@ -1,13 +1,14 @@
-//! Full-batch gradient descent, the method of the classroom.
+//! Full-batch gradient descent, the textbook method.
 //!
 //! ```text
 //! p_u ← p_u + η (2 / n_u) Σ (r − p_u·q_i) q_i,   q_i ← q_i + η (2 / n_i) Σ (r − p_u·q_i) p_u
 //! ```
 //!
-//! both from the values before: the gradient of the mean squared error over the observed cells of each
-//! row. Ratings as they are, without mean, biases or regularisation; starting values uniform in
-//! [0.1, 0.9). `8 N k` flops per iteration for `N` ratings at rank `k`. The other algorithms reach the
-//! same error in far fewer passes.
+//! Both updates use the values of the previous iteration. They follow the gradient of the mean
+//! squared error over the observed cells of each row. Ratings are used as they are, without mean,
+//! biases or regularisation. Starting values are uniform in [0.1, 0.9). An iteration costs `8 N k`
+//! flops for `N` ratings at rank `k`. The other algorithms reach the same error in far fewer
+//! passes.
 
 use rand_distr::{Distribution, Uniform};
 use rayon::prelude::*;
@@ -27,11 +28,11 @@ use crate::rng::{Stream, generator};
 pub struct Gd {
     /// Entries of a vector, at least 1.
     pub rank: usize,
-    /// Most iterations to run.
+    /// Maximum number of iterations.
     pub iterations: u32,
-    /// Ends when the squared error's relative improvement falls below this; 0 never does.
+    /// Relative improvement of the squared error below which the fit ends; 0 disables this.
     pub tolerance: f64,
-    /// `η`.
+    /// The learning rate `η`.
     pub rate: f64,
     /// Seed of the starting values.
     pub seed: u64,
@@ -43,7 +44,7 @@ impl Algorithm for Gd {
     }
 
     /// # Errors
-    /// As for every algorithm, and [`Error::Diverged`].
+    /// As for every algorithm, and [`Error::Diverged`] if the steps diverge or oscillate.
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
         let ratings = problem.ratings;
         let scale = Scale::ratings(problem.moments, false, false);
@@ -62,8 +63,8 @@ impl Algorithm for Gd {
         let limits = Limits { iterations: self.iterations, tolerance: self.tolerance };
         let (iterations, stop_reason) = course::run(&mut steps, problem, limits, observer)?;
         let Steps { factors, rose, high, .. } = steps;
-        // Steps that are too long need not grow without end: they may swing to and fro.
-        // (Near zero, where rounding is all that is left, that means nothing.)
+        // Steps that are too long need not diverge: the error may oscillate instead. (Near zero,
+        // only rounding is left, and an oscillation means nothing.)
         let something = high > NOTHING * squares_of(&ratings.by_user);
         let swings = rose > 0 && rose + 1 >= iterations && something;
         if swings && stop_reason == StopReason::Iterations {
@@ -73,18 +74,18 @@ impl Algorithm for Gd {
     }
 }
 
-/// Name of what is known of swings in a state.
+/// Name of the record of oscillations in a state.
 const SWINGS: &str = "swings";
 
-/// The descent as it stands.
+/// The current state of the descent.
 struct Steps<'a> {
     settings: &'a Gd,
     problem: &'a Problem<'a>,
     factors: Factors,
     scale: Scale,
-    /// The least error so far.
+    /// The smallest squared error so far.
     best: f64,
-    /// The last iteration that rose above the least error before it, and how high.
+    /// The last iteration whose error exceeded [`SWING`] times the smallest one, and that error.
     rose: u32,
     high: f64,
 }
@@ -120,13 +121,13 @@ impl Process for Steps<'_> {
     }
 }
 
-/// Squared errors this far above their least mean that the steps swing to and fro.
+/// Squared errors above this multiple of the smallest one mean that the steps oscillate.
 const SWING: f64 = 1.05;
 
-/// Squared errors below this share of the ratings' squares are as good as none.
+/// Squared errors below this share of the ratings' sum of squares count as zero.
 const NOTHING: f64 = 1e-6;
 
-/// The sum of the squares of all ratings, weighted.
+/// The weighted sum of the squares of all ratings.
 fn squares_of(side: &Side) -> f64 {
     let values = side.values.data().iter().map(|&v| f64::from(v).powi(2));
     match &side.weights {
@@ -143,10 +144,10 @@ fn diverged() -> Error {
 const ROWS: usize = 64;
 
 impl Gd {
-    /// Values uniform in [0.1, 0.9); rows without ratings are zero.
+    /// Starting values, uniform in [0.1, 0.9); rows without ratings are zero.
     fn start(&self, axis: Axis, keys: &[u64], side: &Side) -> Embedding {
         let mut embedding = Embedding::zeros(keys.len(), self.rank);
-        // The bounds are constants in order.
+        // The bounds are constant and in order, so this cannot fail.
         let Ok(uniform) = Uniform::new(0.1_f32, 0.9) else { return embedding };
         for (row, &key) in keys.iter().enumerate().filter(|(row, _)| side.count(*row) > 0) {
             let mut rng = generator(self.seed, Stream::Start(axis, key));
@@ -155,7 +156,7 @@ impl Gd {
         embedding
     }
 
-    /// One side's vectors after a step.
+    /// One side's vectors after one step.
     fn moved(&self, kernels: Kernels, side: &Side, own: &Embedding, fixed: &Embedding) -> Matrix {
         let mut moved = own.vectors.clone();
         let stride = moved.stride().max(1);
@@ -197,7 +198,7 @@ impl Gd {
     }
 }
 
-/// Weighted squared errors over all cells.
+/// The weighted sum of squared errors over all cells.
 fn squares(kernels: Kernels, side: &Side, factors: &Factors) -> f64 {
     let (users, items) = (&factors.users.vectors, &factors.items.vectors);
     let parts: Vec<f64> = (0..side.rows())
@@ -225,7 +226,7 @@ mod tests {
     use crate::ratings::{Cell, Ratings};
     use std::sync::atomic::AtomicBool;
 
-    /// The classroom's 6 x 3 matrix whose rows are 1 2 3.
+    /// The classroom's 6 x 3 matrix, whose rows are all 1 2 3.
     fn classroom() -> Ratings {
         let cell = |user, item| Cell { user, item, value: item as f32 + 1.0, weight: 1.0, time: 0 };
         let cells: Vec<Cell> = (0..6).flat_map(|u| (0..3).map(move |i| cell(u, i))).collect();
@@ -245,7 +246,7 @@ mod tests {
         gd.fit(&problem, &mut |_| ControlFlow::Continue(()))
     }
 
-    /// Largest error of the reconstruction.
+    /// The largest error of the reconstruction.
     fn worst(fit: &Fit) -> f64 {
         let score = |user, item| fit.scorer().score(Kernels::detect(), Some(user), Some(item));
         let cells = (0..6).flat_map(|u| (0..3).map(move |i| (u, i)));
@@ -295,7 +296,7 @@ mod tests {
             for i in 0..3 {
                 let q = row(&start, i);
                 let error = 2.0 + i as f32 - (p[0] * q[0] + p[1] * q[1]);
-                // One cell: its weight is also the sum of the weights.
+                // An item has one cell: its weight is also the sum of the weights and cancels.
                 let want = q[j] + 1e-3 * 2.0 * error * p[j];
                 assert!((row(&moved, i)[j] - want).abs() < 1e-6);
             }
@@ -304,7 +305,7 @@ mod tests {
 
     #[test]
     fn divergence_is_reported() {
-        // Whatever the rate, a model that was not reached is not published.
+        // Whatever the learning rate, the fit either reaches the matrix or reports divergence.
         for rate in (1..40).map(|step| 0.02 * f64::from(step)) {
             match fit(&Gd { rate, ..CLASSROOM }, &classroom()) {
                 Ok(fit) => assert!(worst(&fit) < 0.1, "rate {rate}: {}", worst(&fit)),

@@ -5,8 +5,8 @@
 //! W*⁻¹ = W₀⁻¹ + Σ (x − x̄)(x − x̄)ᵀ + (β₀ N / β*) x̄ x̄ᵀ
 //! ```
 //!
-//! Salakhutdinov and Mnih 2008, eq. 14, with their `μ₀ = 0`, `β₀ = 2`, `ν₀ = d`, `W₀ = I`; `N` rows of `d`
-//! unknowns. The Wishart draw is Bartlett's.
+//! The formulas are those of Salakhutdinov and Mnih 2008, eq. 14, with their `μ₀ = 0`, `β₀ = 2`,
+//! `ν₀ = d`, `W₀ = I`, for `N` rows of `d` unknowns. The Wishart draw is Bartlett's.
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 use rand::Rng;
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// `β₀`.
 const BETA: f64 = 2.0;
 
-/// A normal distribution by its precision `Λ` and mean `m`.
+/// A normal distribution with precision `Λ` and mean `m`.
 #[derive(Debug, Clone)]
 pub(super) struct Prior {
     precision: DMatrix<f64>,
@@ -27,19 +27,19 @@ pub(super) struct Prior {
 }
 
 impl Prior {
-    /// Mean 0 and the same precision for every unknown.
+    /// The prior with mean 0 and the same precision for every unknown.
     pub(super) fn isotropic(order: usize, precision: f64) -> Self {
         let precision = DMatrix::identity(order, order) * precision;
         Self { precision, mean: DVector::zeros(order) }
     }
 
-    /// A draw given the sums over the rows; none where they are not finite.
+    /// Draws a prior from its posterior under the sums over the rows; none if they are not finite.
     pub(super) fn draw(sums: &Sums, rng: &mut impl Rng) -> Option<Self> {
         let (order, rows) = (sums.first.len(), sums.rows);
         let first = DVector::from_row_slice(&sums.first);
         let second = DMatrix::from_row_slice(order, order, &sums.second);
         let beta = BETA + rows;
-        // Σ x xᵀ − N x̄ x̄ᵀ + (β₀ N / β*) x̄ x̄ᵀ comes to Σ x xᵀ − (Σ x)(Σ x)ᵀ / β*.
+        // Σ x xᵀ − N x̄ x̄ᵀ + (β₀ N / β*) x̄ x̄ᵀ simplifies to Σ x xᵀ − (Σ x)(Σ x)ᵀ / β*.
         let scatter = DMatrix::identity(order, order) + second - &first * first.transpose() / beta;
         let scale = Cholesky::new(scatter)?.inverse();
         let lower = Cholesky::new(scale)?.unpack();
@@ -53,16 +53,18 @@ impl Prior {
         }
         let factor = lower * bartlett;
         let precision = &factor * factor.transpose();
-        // Λ = F Fᵀ with F lower triangular: F⁻ᵀ z has covariance Λ⁻¹.
+        // Λ = F Fᵀ with F lower triangular, so F⁻ᵀ z has covariance Λ⁻¹.
         let noise = DVector::from_fn(order, |_, _| StandardNormal.sample(rng));
         let noise = factor.transpose().solve_upper_triangular(&noise)?;
         let mean = first / beta + noise / beta.sqrt();
         Some(Self { precision, mean })
     }
 
-    /// The most likely one for normal distributions of the rows, empirical Bayes: `m` the mean of their
-    /// means, `Λ⁻¹ = (I + Σ (S + (x − m)(x − m)ᵀ)) / (N + d)`, `sums` over the means and `covariances` the
-    /// sum of the `S`, row-major. None where they are not finite.
+    /// The most likely prior for normal distributions of the rows (empirical Bayes).
+    ///
+    /// `m` is the mean of the rows' means, and `Λ⁻¹ = (I + Σ (S + (x − m)(x − m)ᵀ)) / (N + d)`.
+    /// `sums` is over the means, and `covariances` is the sum of the `S`, row-major. None if they
+    /// are not finite.
     pub(super) fn fitted(sums: &Sums, covariances: &[f64]) -> Option<Self> {
         let (order, rows) = (sums.first.len(), sums.rows.max(1.0));
         let first = DVector::from_row_slice(&sums.first);
@@ -75,13 +77,13 @@ impl Prior {
         Some(Self { precision, mean: first / rows })
     }
 
-    /// Adds it to a state.
+    /// Adds the prior to a state.
     pub(super) fn save(&self, state: &mut State, name: &str) {
         let numbers = self.precision.iter().chain(&self.mean).copied();
         state.put_numbers(name, numbers.collect());
     }
 
-    /// As it was saved.
+    /// Restores a saved prior.
     pub(super) fn restored(state: &State, name: &str, order: usize) -> Result<Self> {
         let numbers = state.numbers(name)?;
         if numbers.len() != order * (order + 1) {
@@ -108,11 +110,11 @@ impl Prior {
         Self { precision, mean: DVector::from_column_slice(mean) }
     }
 
-    /// `Λ` and `Λ m`, row-major, divided by the precision of the noise.
+    /// `Λ` (row-major) and `Λ m`, both divided by the precision of the noise.
     pub(super) fn over(&self, noise_precision: f64) -> (Vec<f64>, Vec<f64>) {
         let matrix = &self.precision / noise_precision;
         let rhs = &matrix * &self.mean;
-        // Symmetric, so that its order by columns is that by rows.
+        // The matrix is symmetric, so its column-major order is also its row-major order.
         (matrix.as_slice().to_vec(), rhs.as_slice().to_vec())
     }
 }
@@ -122,10 +124,10 @@ mod tests {
     use super::*;
     use crate::rng::{Stream, generator};
 
-    /// Many rows leave the posterior no choice: the draw is the rows' own mean and precision.
+    /// Many rows determine the posterior: the draw has the rows' own mean and precision.
     #[test]
     fn many_rows_determine_the_prior() {
-        // x = m + B z: covariance B Bᵀ.
+        // x = m + B z has covariance B Bᵀ.
         let (m, b) = ([0.5, -1.0], [[0.8, 0.0], [0.3, 0.4]]);
         let mut rng = generator(1, Stream::Split);
         let rows = 200_000;
@@ -139,16 +141,16 @@ mod tests {
             }
         }
         let prior = Prior::draw(&sums, &mut rng).expect("finite");
-        // Covariance [[0.64, 0.24], [0.24, 0.25]], inverse over its determinant 0.1024.
+        // The inverse of the covariance [[0.64, 0.24], [0.24, 0.25]], whose determinant is 0.1024.
         let want = [2.441_4, -2.343_75, -2.343_75, 6.25];
         for (got, want) in prior.precision.iter().zip(want) {
-            // Deviation of a Wishart draw: about √(2 / rows) of its size.
+            // Relative standard deviation of a Wishart draw: about √(2 / rows).
             assert!((got / want - 1.0).abs() < 0.02, "{got} {want}");
         }
         assert!((prior.mean[0] - 0.5).abs() < 0.01 && (prior.mean[1] + 1.0).abs() < 0.01);
     }
 
-    /// Without rows it is the hyper-prior: E Λ = ν₀ W₀ = d I.
+    /// Without rows, the posterior is the hyper-prior: E Λ = ν₀ W₀ = d I.
     #[test]
     fn no_rows_leave_the_hyper_prior() {
         let sums = Sums { rows: 0.0, first: vec![0.0; 3], second: vec![0.0; 9] };
@@ -157,7 +159,8 @@ mod tests {
         for _ in 0..draws {
             mean += Prior::draw(&sums, &mut rng).expect("finite").precision / f64::from(draws);
         }
-        // A diagonal entry is χ² with 3 degrees: deviation √6 / √20000.
+        // A diagonal entry is χ² with 3 degrees of freedom. The standard deviation of its mean is
+        // √6 / √20000.
         for (at, &got) in mean.iter().enumerate() {
             let want = if at % 4 == 0 { 3.0 } else { 0.0 };
             assert!((got - want).abs() < 0.1, "{at}: {got}");

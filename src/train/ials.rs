@@ -1,9 +1,10 @@
 //! Alternating least squares for implicit feedback.
 //!
-//! Every cell that is not observed counts as a 0 of weight `α₀`, at no cost per cell: `α₀ YᵀY` is
-//! formed once per half-sweep (Hu, Koren, Volinsky 2008; with frequency-scaled regularisation Rendle,
-//! Krichene, Zhang, Koren 2021). See [`crate::objective::Implicit`] for the objective, which never
-//! rises, and for the confidences. An exact iteration costs that of [`super::Als`] and `(m + n) k²`.
+//! Every unobserved cell counts as a 0 of weight `α₀`, at no cost per cell: `α₀ YᵀY` is formed once
+//! per half-sweep (Hu, Koren, Volinsky 2008; with frequency-scaled regularisation Rendle, Krichene,
+//! Zhang, Koren 2021). See [`crate::objective::Implicit`] for the confidences and the objective,
+//! which never rises. An exact iteration costs as much as one of [`super::Als`] plus `(m + n) k²`
+//! flops.
 
 use super::alternate::{Alternation, start_items};
 use super::explain::{Share, explain};
@@ -19,9 +20,9 @@ use crate::ratings::Side;
 pub struct Ials {
     /// Entries of a vector, at least 1.
     pub rank: usize,
-    /// Most iterations to run.
+    /// Maximum number of iterations.
     pub iterations: u32,
-    /// Ends when the objective's relative improvement falls below this; 0 never does.
+    /// Relative improvement of the objective below which the fit ends; 0 disables this.
     pub tolerance: f64,
     /// `λ` of the users and of the items.
     pub regularization: (f64, f64),
@@ -29,7 +30,7 @@ pub struct Ials {
     pub exponent: f64,
     /// How values become confidences.
     pub confidence: Confidence,
-    /// `α₀`, the weight of every pair that is not observed.
+    /// `α₀`, the weight of every unobserved pair; with [`Confidence::Unit`], of every pair.
     pub unobserved: f64,
     /// How rows are solved.
     pub solver: SolverChoice,
@@ -43,7 +44,7 @@ impl Algorithm for Ials {
     }
 
     /// # Errors
-    /// As for every algorithm, and [`Error::Usage`] for a negative value.
+    /// As for every algorithm, and [`Error::Usage`] if a value is negative.
     fn fit(&self, problem: &Problem<'_>, observer: &mut super::Observer<'_>) -> Result<Fit> {
         let Problem { ratings, moments, .. } = *problem;
         if moments.min < 0.0 {
@@ -86,7 +87,7 @@ impl Algorithm for Ials {
 }
 
 impl Ials {
-    /// What a further row minimises.
+    /// The objective of one row that is solved against fitted factors.
     fn objective(&self, fitted: &Fitted<'_>) -> Implicit {
         Implicit::with_rows(
             fitted.kernels,

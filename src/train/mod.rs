@@ -1,29 +1,37 @@
 //! Algorithms that fit factors to ratings.
 //!
-//! | algorithm | minimises, or draws from | a pass over `N` cells at rank `k` |
-//! |---|---|---|
-//! | [`Als`] | squared error of the observed cells, [`crate::objective::Explicit`] | `2 N k (k + 1)` flops and a factorisation per row; `8 N k` per step of conjugate gradients |
-//! | [`Ials`] | squared error of all pairs with confidences, [`crate::objective::Implicit`] | the same, and `k²` per row |
-//! | [`Bayes`] | the posterior of the observed cells, [`crate::objective::Posterior`] | that of exact ALS and one draw per row |
-//! | [`Variational`] | the same, approximated by independent normal distributions of the rows | that of exact ALS and some `20 k²` flops per row |
-//! | [`Sgd`] | as [`Als`] | `14 N k` |
-//! | [`Gd`] | squared error of the observed cells, raw ratings | `8 N k` |
+//! Below, a pass goes over `N` cells at rank `k`.
+//!
+//! - [`Als`] minimises the squared error of the observed cells ([`crate::objective::Explicit`]). A
+//!   pass costs `2 N k (k + 1)` flops and a factorisation per row, or `8 N k` flops per step of
+//!   conjugate gradients.
+//! - [`Ials`] minimises the squared error of all pairs, weighted by confidences
+//!   ([`crate::objective::Implicit`]). A pass costs as much as one of [`Als`] plus `k²` flops per
+//!   row.
+//! - [`Bayes`] draws from the posterior of the observed cells ([`crate::objective::Posterior`]). A
+//!   pass costs as much as one of exact [`Als`] plus one draw per row.
+//! - [`Variational`] approximates the same posterior by independent normal distributions of the
+//!   rows. A pass costs as much as one of exact [`Als`] plus some `20 k²` flops per row.
+//! - [`Sgd`] minimises the same error as [`Als`]. A pass costs `14 N k` flops.
+//! - [`Gd`] minimises the squared error of the observed cells on raw ratings. A pass costs `8 N k`
+//!   flops.
 //!
 //! # Which to use
 //!
-//! `bayes` is the most accurate on ratings and has nothing to tune; by variational inference ([`Variational`],
-//! the default) a pass costs about as much as one of `als`, by sampling it takes some two hundred. `als` is exact
-//! least squares with a choice of solvers. `sgd` has the cheapest pass and
-//! reaches the error of `als` in about ten. `ials` is for counts and events, where what was not observed
-//! says something too. The README has the figures.
+//! `bayes` is the most accurate on ratings and has nothing to tune. By variational inference
+//! ([`Variational`], the default), a pass costs about as much as one of `als`; by sampling, a fit
+//! takes some two hundred passes. `als` is exact least squares with a choice of solvers. `sgd` has
+//! the cheapest pass and reaches the error of `als` in about ten passes. `ials` is for counts and
+//! events, where unobserved cells carry information too. The README has the figures.
 //!
 //! # Worked example
 //!
-//! `R = [[5, 3, ?], [4, ?, 1], [?, 2, 5]]` with the vectors
-//! `U = [[1.2, 0.5], [1.0, 0.3], [0.2, 1.1]]` and `V = [[1.5, 0.4], [0.9, 0.1], [0.1, 1.3]]`: the missing
-//! cells are predicted by their dot products, `r̂₁₃ = 1.2 · 0.1 + 0.5 · 1.3 = 0.77`, `r̂₂₂ = 0.93`, and the
-//! whole matrix is `U Vᵀ = [[2.0, 1.13, 0.77], [1.62, 0.93, 0.49], [0.74, 0.29, 1.45]]`: far from `R`, for
-//! these vectors were made up. Fitted ones reproduce what was observed:
+//! Let `R = [[5, 3, ?], [4, ?, 1], [?, 2, 5]]`, with the vectors
+//! `U = [[1.2, 0.5], [1.0, 0.3], [0.2, 1.1]]` and `V = [[1.5, 0.4], [0.9, 0.1], [0.1, 1.3]]`. Dot
+//! products predict the missing cells: `r̂₁₃ = 1.2 · 0.1 + 0.5 · 1.3 = 0.77` and `r̂₂₂ = 0.93`. The
+//! whole matrix is `U Vᵀ = [[2.0, 1.13, 0.77], [1.62, 0.93, 0.49], [0.74, 0.29, 1.45]]`. It is far
+//! from `R` because these vectors are made up. Fitted vectors reproduce the observed cells, as in
+//! this fit of another matrix:
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -34,7 +42,7 @@
 //! use lacuna::ratings::{Cell, Ratings};
 //! use lacuna::train::{Algorithm, Gd, Problem, Start};
 //!
-//! // The classroom's 6 x 3 matrix whose rows are 1 2 3, by gradient descent with 2 factors.
+//! // The classroom's 6 x 3 matrix, whose rows are all 1 2 3, by gradient descent with 2 factors.
 //! let cell = |user, item| Cell { user, item, value: item as f32 + 1.0, weight: 1.0, time: 0 };
 //! let cells: Vec<Cell> = (0..6).flat_map(|u| (0..3).map(move |i| cell(u, i))).collect();
 //! let ratings = Ratings::from_sorted(6, 3, &cells);
@@ -58,7 +66,7 @@
 //! # Ok::<(), lacuna::error::Error>(())
 //! ```
 //!
-//! `tests/it/worked.rs` fits `R` above by `als`, `sgd` and `bayes`.
+//! `tests/it/worked.rs` fits `R` with `als`, `sgd` and `bayes`.
 
 mod als;
 mod alternate;
@@ -97,18 +105,18 @@ use crate::linalg::simd::Kernels;
 use crate::model::{Embedding, Factors, Scale, Scorer, Uncertainty};
 use crate::ratings::{Moments, Ratings, Side};
 
-/// What an algorithm fits.
+/// The input of a fit.
 #[derive(Debug, Clone, Copy)]
 pub struct Problem<'a> {
     /// The training cells.
     pub ratings: &'a Ratings,
-    /// Their moments.
+    /// The moments of the training cells.
     pub moments: &'a Moments,
     /// A stable key per user, from which its random numbers derive (see [`crate::ids::Ids::keys`]).
     pub user_keys: &'a [u64],
     /// A stable key per item.
     pub item_keys: &'a [u64],
-    /// Where to begin.
+    /// Where the fit starts.
     pub start: Start<'a>,
     /// Set from outside to end the fit at the next unit of work.
     pub stop: &'a AtomicBool,
@@ -117,7 +125,7 @@ pub struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// Users and items.
+    /// The numbers of users and items.
     fn shape(&self) -> (usize, usize) {
         (self.ratings.users(), self.ratings.items())
     }
@@ -126,19 +134,24 @@ impl Problem<'_> {
 /// What an algorithm reports after each iteration.
 #[derive(Debug, Clone, Copy)]
 pub struct Iteration<'a> {
-    /// Iterations done, from 1.
+    /// Number of completed iterations, from 1.
     pub number: u32,
-    /// The objective per training cell, on standardised ratings.
+    /// The objective per training cell, on the scale of the fit (standardised ratings, unless raw
+    /// ones are fitted).
+    ///
+    /// [`Bayes`] reports the weighted squared error alone, [`Variational`] its expectation.
     pub objective: f64,
-    /// RMSE over the training cells, unweighted, predictions not clipped (of `sgd`, as each cell was met);
-    /// none where it would take a pass of its own (`bayes`, `sgd` and `gd` with weights), and none without cells, or where scores are
-    /// not ratings.
+    /// RMSE over the training cells, unweighted and with unclipped predictions.
+    ///
+    /// [`Sgd`] measures each cell when it visits it. None where the RMSE would take an extra pass
+    /// ([`Variational`]; [`Bayes`], [`Sgd`] and [`Gd`] with weights), without cells, or where
+    /// scores are not ratings.
     pub train_rmse_raw: Option<f64>,
-    /// For an iteration that is a sample of many, which predictions are to be averaged over.
+    /// Set if this iteration is a sample: predictions are then averaged over the samples.
     pub sample: Option<Sample>,
-    /// Predicts with the factors as they stand.
+    /// Predicts with the current factors.
     pub scorer: Scorer<'a>,
-    /// Captures what is needed to go on from here.
+    /// Captures everything needed to resume from here.
     pub snapshot: Snapshot<'a>,
 }
 
@@ -147,7 +160,9 @@ pub struct Iteration<'a> {
 pub struct Snapshot<'a>(&'a dyn Fn() -> State);
 
 impl Snapshot<'_> {
-    /// A copy of the state: about as large as the factors.
+    /// Copies the state.
+    ///
+    /// The copy is about as large as the factors, plus any samples and own covariances.
     #[must_use]
     pub fn take(&self) -> State {
         self.0()
@@ -163,31 +178,35 @@ impl std::fmt::Debug for Snapshot<'_> {
 /// One sample of the posterior.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
-    /// From 1.
+    /// Number of the sample, from 1.
     pub number: u32,
-    /// Standard deviation of a rating around its prediction, in ratings.
+    /// Standard deviation of a rating around its prediction, on the rating scale.
     pub noise: f64,
 }
 
-/// What is left of many samples beside the published factors.
+/// The results of a Bayesian fit in addition to the published factors.
 #[derive(Debug, Clone)]
 pub struct Averaged {
-    /// Number of samples.
+    /// Number of averaged samples; 0 for variational inference.
     pub samples: u32,
-    /// Standard deviation of a rating around its prediction, in ratings: root mean square over the
-    /// samples.
+    /// Standard deviation of a rating around its prediction, on the rating scale.
+    ///
+    /// For sampling, this is the root mean square over the samples.
     pub noise: f64,
-    /// Samples kept whole, on the scale of the fit's factors.
+    /// Samples kept in full, on the scale of the fit's factors.
     pub kept: Vec<Factors>,
-    /// The covariances of all rows, where every row has its own.
+    /// The distributions of all rows, if every row has its own covariance.
     pub spread: Option<Spread>,
-    /// What is known of the rows beside their means.
+    /// The priors and covariances of the rows, from variational inference.
     pub uncertainty: Option<Uncertainty>,
 }
 
 impl Averaged {
-    /// The variance of `b_u + b_i + p_u·q_i` on standardised ratings, the noise of a rating left out, for
-    /// factors that were fitted to `ratings`; none where it is not known without samples.
+    /// The variance of `b_u + b_i + p_u·q_i` on standardised ratings, without the noise of a
+    /// rating.
+    ///
+    /// `factors` are those that were fitted to `ratings`. None after sampling: there the variance
+    /// is known only from the kept samples.
     #[must_use]
     pub fn variance(
         &self,
@@ -207,7 +226,7 @@ impl Averaged {
     }
 }
 
-/// Called after each iteration; `Break` ends the fit with the factors as they stand.
+/// Called after each iteration; `Break` ends the fit with the current factors.
 pub type Observer<'o> = dyn FnMut(&Iteration<'_>) -> ControlFlow<()> + 'o;
 
 /// Why a fit ended.
@@ -218,22 +237,24 @@ pub enum StopReason {
     Iterations,
     /// The objective improved by less than the tolerance.
     Tolerance,
-    /// The observer ended it.
+    /// The observer ended the fit.
     Observer,
 }
 
 /// The outcome of a fit.
 #[derive(Debug, Clone)]
 pub struct Fit {
-    /// The factors, on the scale of standardised ratings; rows without cells are zero.
+    /// The factors, on the scale of the fit (standardised ratings, unless raw ones are fitted).
+    /// Rows without cells are zero.
     pub factors: Factors,
-    /// How they become scores; factors are published as `√s p`, `√s q`, `s b` with its deviation `s`.
+    /// How the factors become scores. With its deviation `s`, factors are published as `√s p`,
+    /// `√s q`, `s b`.
     pub scale: Scale,
-    /// Iterations done.
+    /// Number of completed iterations.
     pub iterations: u32,
-    /// Why it ended.
+    /// Why the fit ended.
     pub stop_reason: StopReason,
-    /// Where the factors stand for many samples.
+    /// The additional results of a Bayesian fit; none for other algorithms or without samples.
     pub averaged: Option<Averaged>,
 }
 
@@ -245,24 +266,27 @@ impl Fit {
     }
 }
 
-/// A way to fit factors.
+/// An algorithm that fits factors.
 pub trait Algorithm: Send + Sync {
     /// Kebab-case name, unique among the algorithms.
     fn name(&self) -> &'static str;
 
     /// Fits factors to the training cells.
     ///
-    /// The result is the same, bit for bit, for any number of threads.
+    /// The result is bit-identical for any number of threads.
     ///
     /// # Errors
-    /// [`Error::Stopped`] if a stop was asked for, [`Error::Numeric`] if a row could not be solved.
+    /// [`Error::Stopped`] if a stop was requested, [`Error::Numeric`] if a row could not be solved,
+    /// [`Error::Checkpoint`] if the start is the state of another fit. [`Bayes`] and
+    /// [`Variational`] add [`Error::Diverged`] if factors are not finite.
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit>;
 
-    /// Vectors and biases of new rows of one side (their cells name rows of the other side), exactly as
-    /// a half-sweep over them would give: one solve per row.
+    /// Vectors and biases of new rows of one side, whose cells name rows of the other side.
+    ///
+    /// Each row takes one solve, exactly as in a half-sweep over these rows.
     ///
     /// # Errors
-    /// [`Error::Usage`] for algorithms that have no such solve, else as [`Algorithm::fit`].
+    /// [`Error::Usage`] for algorithms without such a solve, otherwise as for [`Algorithm::fit`].
     fn fold_in(&self, _fitted: &Fitted<'_>, _rows: (Axis, &Side)) -> Result<Embedding> {
         Err(Error::Usage(format!(
             "new users and items are folded in exactly by als and ials; {} has no such solve",
@@ -270,11 +294,14 @@ pub trait Algorithm: Send + Sync {
         )))
     }
 
-    /// How much the cells of every row of `users` carry to the scores of the items listed for it, on the
-    /// scale of the fit: the largest ones, at most so many; see [`Stored::explain`].
+    /// How much each user's cells contribute to the scores of the items listed for that user.
+    ///
+    /// The shares are on the scale of `fitted`. `wanted` holds the items of each row of `users`,
+    /// and the maximum number of shares per item; the largest ones are returned. See
+    /// [`Stored::explain`].
     ///
     /// # Errors
-    /// [`Error::Usage`] for algorithms whose scores are no such sums.
+    /// [`Error::Usage`] for algorithms whose scores are not such sums.
     fn explain(
         &self,
         _fitted: &Fitted<'_>,
@@ -288,7 +315,7 @@ pub trait Algorithm: Send + Sync {
     }
 }
 
-/// Ends with [`Error::Stopped`] where a stop was asked for.
+/// Returns [`Error::Stopped`] if a stop was requested.
 fn check_stop(stop: &AtomicBool) -> Result<()> {
     if stop.load(std::sync::atomic::Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
 }

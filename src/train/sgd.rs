@@ -1,19 +1,21 @@
 //! Stochastic gradient descent in parallel over disjoint blocks of the ratings.
 //!
-//! It minimises the objective of [`crate::objective::Explicit`], rating by rating: with
-//! `e = z − b_u − b_i − p·q`,
+//! It minimises the objective of [`crate::objective::Explicit`], rating by rating. With
+//! `e = z − b_u − b_i − p·q`, one step is
 //!
 //! ```text
-//! p ← (p + η_u w e q) / (1 + η_u λ ρ(n_u)/n_u),   b_u ← (b_u + η_u′ w e) / (1 + η_u′ λ_b ρ(n_u)/n_u)
+//! p   ← (p + η_u w e q) / (1 + η_u λ ρ(n_u)/n_u)
+//! b_u ← (b_u + η_u′ w e) / (1 + η_u′ λ_b ρ(n_u)/n_u)
 //! ```
 //!
-//! and `q` and `b_i` likewise: the regularisation at the new value, so that a step cannot overshoot it.
+//! `q` and `b_i` are updated likewise. The regularisation applies to the new value, so that a step
+//! cannot overshoot.
 //!
-//! Users and items are cut into ranges of about equal ratings, which cuts the ratings into blocks. An
-//! epoch goes through the blocks in rounds; the blocks of a round share no user and no item, so that they
-//! run in parallel and the result does not depend on threads (Gemulla, Nijkamp, Haas, Sismanis 2011;
-//! Zhuang, Chin, Juan, Lin 2013). Rates shrink by [`Schedule`]. `14 k` flops per rating and epoch at
-//! rank k.
+//! Users and items are cut into ranges with about equal numbers of ratings, which cuts the ratings
+//! into blocks. An epoch goes through the blocks in rounds. The blocks of a round share no user and
+//! no item, so they run in parallel and the result does not depend on the number of threads
+//! (Gemulla, Nijkamp, Haas, Sismanis 2011; Zhuang, Chin, Juan, Lin 2013). Learning rates shrink by
+//! [`Schedule`]. An epoch costs `14 k` flops per rating at rank `k`.
 
 use std::ops::Range;
 
@@ -31,44 +33,46 @@ use crate::objective::{Explicit, Objective, Regularization};
 use crate::ratings::{Ratings, Side};
 use crate::rng::{Stream, generator};
 
-/// How the rate of a row shrinks.
+/// How the learning rate of a row shrinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schedule {
-    /// By the root of 1 and the sum of the row's mean squared gradients: each row has a rate of its own
-    /// (Chin, Zhuang, Juan, Lin 2015, reduced per-coordinate schedule).
+    /// Divided by the root of 1 plus the sum of the row's mean squared gradients: each row has its
+    /// own rate (Chin, Zhuang, Juan, Lin 2015, reduced per-coordinate schedule).
     Adaptive,
-    /// By the root of the epoch's number, the same for every row.
+    /// Divided by the root of the epoch's number, the same for every row.
     Decay,
 }
 
 /// The algorithm's settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sgd {
-    /// Entries of a vector.
+    /// Entries of a vector; 0 fits biases alone.
     pub rank: usize,
-    /// Most passes over the ratings.
+    /// Maximum number of passes over the ratings.
     pub epochs: u32,
-    /// Ends when the objective's relative improvement falls below this; 0 never does.
+    /// Relative improvement of the objective below which the fit ends; 0 disables this.
     pub tolerance: f64,
     /// Strength of the regularisation.
     pub regularization: Regularization,
-    /// Rate of the first steps.
+    /// Learning rate of the first steps.
     pub rate: f64,
-    /// How rates shrink.
+    /// How learning rates shrink.
     pub schedule: Schedule,
     /// Fit a bias per user and item.
     pub biases: bool,
-    /// Subtract the mean and divide by the deviation first; otherwise fit raw ratings with μ = 0.
+    /// Subtract the mean and divide by the standard deviation first; otherwise fit raw ratings with
+    /// μ = 0.
     pub mean: bool,
     /// Seed of the starting vectors and of the order of the blocks.
     pub seed: u64,
 }
 
-/// Starting vectors are this times larger than those of the alternating algorithms: N(0, 0.3²/k).
+/// Scale of the starting vectors relative to the alternating algorithms: N(0, 0.3²/k).
 const START: f32 = 3.0;
 
-/// Cells of a block aimed at, and the fewest and most ranges of a side.
+/// Target number of cells per block.
 const BLOCK_CELLS: f64 = 1000.0;
+/// Fewest and most ranges per side.
 const RANGES: (usize, usize) = (4, 64);
 
 impl Algorithm for Sgd {
@@ -77,13 +81,14 @@ impl Algorithm for Sgd {
     }
 
     /// # Errors
-    /// As for every algorithm, and [`Error::Diverged`].
+    /// As for every algorithm, and [`Error::Diverged`] if the steps diverge.
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
         let Problem { ratings, moments, .. } = *problem;
         let scale = Scale::ratings(moments, self.mean, self.biases);
         let standard = (scale.mean, scale.deviation);
         let explicit = Explicit::new(ratings, standard, self.regularization, self.biases);
-        // In units of their mean, so that steps keep their length: the minimum stays where it is.
+        // Weights are divided by their mean, so that their scale does not change the length of the
+        // steps. The minimum stays the same, because the regularisation is divided too.
         let unit = mean_weight(ratings);
         let grid = Grid::new(ratings, &scale, unit);
         let mut sides = [
@@ -114,7 +119,7 @@ impl Algorithm for Sgd {
 /// Names of the sums of squared gradients in a state.
 const SUMS: [&str; 2] = ["sums.users", "sums.items"];
 
-/// What epochs work on.
+/// The inputs and the current state of the epochs.
 struct Epochs<'a> {
     settings: &'a Sgd,
     problem: &'a Problem<'a>,
@@ -200,11 +205,11 @@ fn mean_weight(ratings: &Ratings) -> f64 {
     if mean > 0.0 && mean.is_finite() { mean } else { 1.0 }
 }
 
-/// What the rows of a side have beside their vectors and biases.
+/// Per-row data of a side in addition to its vectors and biases.
 struct Rows {
-    /// Sums of squared gradients, from 1: of the vector and of the bias.
+    /// Sums of squared gradients of the vector and of the bias, starting at 1.
     sums: Vec<[f32; 2]>,
-    /// Regularisation per rating: of the vector and of the bias.
+    /// Regularisation per rating of the vector and of the bias.
     ridge: Vec<[f32; 2]>,
     counts: Vec<f64>,
 }
@@ -221,7 +226,7 @@ impl Rows {
         Self { sums: vec![[1.0; 2]; side.rows()], ridge, counts }
     }
 
-    /// The side's part of the objective.
+    /// The side's regularisation term, divided by the mean weight.
     fn penalty(&self, side: &Embedding) -> f64 {
         let row = |row: usize| {
             let [vector, bias] = self.ridge[row].map(f64::from);
@@ -233,7 +238,7 @@ impl Rows {
     }
 }
 
-/// The cells of one block, positions relative to its ranges, by user.
+/// The cells of one block, ordered by user, with positions relative to the block's ranges.
 #[derive(Default)]
 struct Block {
     users: Vec<u32>,
@@ -242,19 +247,19 @@ struct Block {
     weights: Vec<f32>,
 }
 
-/// The ratings cut into blocks by ranges of users and of items, as many of either.
+/// The ratings, cut into blocks by equally many ranges of users and of items.
 struct Grid {
     ranges: usize,
     users: Vec<Range<usize>>,
     items: Vec<Range<usize>>,
-    /// Row by row: all item ranges of the first user range, then of the second.
+    /// All item ranges of the first user range, then those of the second, and so on.
     blocks: Vec<Block>,
     weighted: bool,
 }
 
 impl Grid {
     fn new(ratings: &Ratings, scale: &Scale, unit: f64) -> Self {
-        // By the ratings alone, not by the threads.
+        // The number of ranges depends only on the ratings, not on the number of threads.
         let ranges = (ratings.len() as f64 / BLOCK_CELLS).sqrt() as usize;
         let ranges = ranges.clamp(RANGES.0, RANGES.1);
         let (users, items) = (cut(&ratings.by_user, ranges), cut(&ratings.by_item, ranges));
@@ -267,7 +272,7 @@ impl Grid {
                     let row = ratings.by_user.row(user);
                     let mut at = 0;
                     for (p, &item) in row.indices.iter().enumerate() {
-                        // Items ascend, and so do the ranges.
+                        // Both the items and the ranges are in ascending order.
                         while item as usize >= items[at].end {
                             at += 1;
                         }
@@ -285,7 +290,9 @@ impl Grid {
         Self { ranges, users, items, blocks, weighted }
     }
 
-    /// One pass over all ratings; the weighted squares of the errors met.
+    /// Does one pass over all ratings.
+    ///
+    /// Returns the weighted sum of squared errors, each measured when its cell was visited.
     fn epoch(
         &self,
         kernels: Kernels,
@@ -308,7 +315,7 @@ impl Grid {
             let users = split(&self.users, &mut factors.users, user_rows);
             let mut items: Vec<Option<DescentSide<'_>>> =
                 split(&self.items, &mut factors.items, item_rows).into_iter().map(Some).collect();
-            // Each user range meets another item range.
+            // Each user range meets a different item range.
             let pairs: Vec<_> = users
                 .into_iter()
                 .enumerate()
@@ -333,7 +340,7 @@ impl Grid {
     }
 }
 
-/// Ranges of consecutive rows with about equal numbers of cells, exactly `ranges` of them.
+/// Cuts a side into exactly `ranges` ranges of consecutive rows with about equal numbers of cells.
 fn cut(side: &Side, ranges: usize) -> Vec<Range<usize>> {
     let (offsets, rows) = (side.offsets(), side.rows());
     let bound = |at: usize| match at {
@@ -343,7 +350,7 @@ fn cut(side: &Side, ranges: usize) -> Vec<Range<usize>> {
     (0..ranges).map(|at| bound(at)..bound(at + 1)).collect()
 }
 
-/// Hands each range its rows.
+/// Gives each range mutable access to its rows.
 fn split<'a>(
     ranges: &[Range<usize>],
     side: &'a mut Embedding,
@@ -394,7 +401,7 @@ mod tests {
         seen.sort_unstable();
         let want: Vec<_> = cells.iter().map(|c| (c.user as usize, c.item as usize)).collect();
         assert_eq!(seen, want);
-        // A side with fewer rows than ranges leaves some empty.
+        // With fewer rows than ranges, some ranges are empty.
         let few = Ratings::from_sorted(2, 1, &cells[..1]);
         assert_eq!(cut(&few.by_user, 4).iter().map(Range::len).sum::<usize>(), 2);
     }

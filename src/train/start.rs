@@ -9,8 +9,8 @@ use crate::rng::{Stream, generator};
 
 /// Vectors with independent entries N(0, 0.1² / rank), each row drawn from its own stream.
 ///
-/// The stream depends on the seed, the side and the row's key alone, so new rows leave the others'
-/// starting vectors as they were.
+/// The stream depends only on the seed, the side and the row's key. New rows therefore do not
+/// change the starting vectors of the others.
 #[must_use]
 pub fn start(seed: u64, axis: Axis, keys: &[u64], rank: usize) -> Matrix {
     let mut vectors = Matrix::zeros(keys.len(), rank);
@@ -46,7 +46,7 @@ mod tests {
         let keys: Vec<u64> = (0..2000).collect();
         let vectors = start(1, Axis::User, &keys, 16);
         let sum: f64 = (0..2000).map(|r| vectors.row_norm_squared(r)).sum();
-        // Mean of 32000 squares of N(0, 0.1²/16): 0.000625 with a deviation of 0.8 %.
+        // Mean of 32000 squares of N(0, 0.1²/16): 0.000625 with a standard deviation of 0.8 %.
         let variance = sum / 32_000.0;
         assert!((variance / 0.000_625 - 1.0).abs() < 0.03, "{variance}");
     }

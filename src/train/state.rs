@@ -1,4 +1,4 @@
-//! What a fit needs to go on after an iteration as if it had never ended.
+//! The state from which an interrupted fit resumes as if it had never ended.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +6,27 @@ use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::model::{Embedding, Factors, Uncertainty};
 
-/// Where a fit begins.
+/// Where a fit starts.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Start<'a> {
-    /// At random vectors.
+    /// From random vectors.
     #[default]
     Random,
-    /// At these, on the scale of standardised ratings: a warm start.
+    /// From these factors, on the scale of standardised ratings: a warm start.
     Factors(&'a Factors),
-    /// At these means, with what an earlier fit by variational inference knows beside them: the next iteration
-    /// goes on from there, on other ratings. Other algorithms begin at the means.
+    /// From these means, with the priors and covariances of an earlier fit by variational
+    /// inference.
+    ///
+    /// Variational inference with shared covariances continues from there on other ratings. Every
+    /// other fit starts from the means alone.
     Posterior(&'a Factors, &'a Uncertainty),
-    /// After the iteration that this was captured at: the outcome is the same, bit for bit, as without
-    /// interruption.
+    /// After the iteration at which this state was captured. The outcome is bit-identical to that
+    /// of an uninterrupted fit.
     State(&'a State),
 }
 
 impl<'a> Start<'a> {
-    /// The state to go on from, if any.
+    /// The state to resume from, if any.
     pub(super) const fn state(&self) -> Option<&'a State> {
         match *self {
             Self::State(state) => Some(state),
@@ -31,7 +34,7 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// The vectors of a warm start.
+    /// The vectors of a warm start, if any.
     pub(super) const fn factors(&self) -> Option<&'a Factors> {
         match *self {
             Self::Factors(factors) | Self::Posterior(factors, _) => Some(factors),
@@ -40,7 +43,7 @@ impl<'a> Start<'a> {
     }
 }
 
-/// Numbers of a state.
+/// One array of a state.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Array {
     /// Single precision.
@@ -49,24 +52,25 @@ pub enum Array {
     F64(Vec<f64>),
 }
 
-/// The state of a fit after an iteration: arrays by name, which belong to the algorithm, its settings and
-/// its ratings.
+/// The state of a fit after an iteration, as named arrays.
+///
+/// The arrays belong to the algorithm, its settings and its ratings.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     arrays: BTreeMap<String, Array>,
 }
 
 impl State {
-    /// Of arrays as [`State::arrays`] gave them.
+    /// Makes a state of the arrays that [`State::arrays`] returned.
     #[must_use]
     pub const fn new(arrays: BTreeMap<String, Array>) -> Self {
         Self { arrays }
     }
 
-    /// The iteration it was captured at.
+    /// The iteration at which the state was captured.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if it is no state of a fit.
+    /// [`Error::Checkpoint`] if this is not the state of a fit.
     pub fn iteration(&self) -> Result<u32> {
         Ok(self.numbers(super::course::COURSE)?.first().map_or(0, |&done| done as u32))
     }
@@ -77,7 +81,7 @@ impl State {
         &self.arrays
     }
 
-    /// Adds numbers in double precision.
+    /// Adds an array in double precision.
     pub fn put_numbers(&mut self, name: &str, numbers: Vec<f64>) {
         self.arrays.insert(name.to_owned(), Array::F64(numbers));
     }
@@ -86,10 +90,10 @@ impl State {
         self.arrays.insert(name.to_owned(), Array::F32(floats));
     }
 
-    /// Numbers in double precision.
+    /// The array of this name in double precision.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if the state has none of that name.
+    /// [`Error::Checkpoint`] if the state has no such array.
     pub fn numbers(&self, name: &str) -> Result<&[f64]> {
         match self.arrays.get(name) {
             Some(Array::F64(numbers)) => Ok(numbers),
@@ -97,7 +101,7 @@ impl State {
         }
     }
 
-    /// So many numbers in double precision.
+    /// The array of this name, with exactly `N` numbers in double precision.
     pub(super) fn some<const N: usize>(&self, name: &str) -> Result<[f64; N]> {
         <[f64; N]>::try_from(self.numbers(name)?).map_err(|_| missing(name))
     }
@@ -116,17 +120,17 @@ impl State {
         self.put_floats(name, floats);
     }
 
-    /// A matrix of this shape.
+    /// The matrix of this name and shape.
     pub(super) fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix> {
         Ok(Matrix::from_rows(rows, cols, self.floats(name, rows * cols)?))
     }
 
-    /// Adds pairs.
+    /// Adds an array of pairs.
     pub(super) fn put_pairs(&mut self, name: &str, pairs: &[[f32; 2]]) {
         self.put_floats(name, pairs.as_flattened().to_vec());
     }
 
-    /// So many pairs.
+    /// The array of this name, with exactly `len` pairs.
     pub(super) fn pairs(&self, name: &str, len: usize) -> Result<Vec<[f32; 2]>> {
         let (pairs, _) = self.floats(name, 2 * len)?.as_chunks::<2>();
         Ok(pairs.to_vec())
@@ -148,10 +152,10 @@ impl State {
         self.put_embedding(&format!("{name}.items"), &factors.items);
     }
 
-    /// The factors of so many users and items, with so many entries.
+    /// The factors of this name and shape, with `cols` entries per vector.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if the state has none of that name and shape.
+    /// [`Error::Checkpoint`] if the state has no factors of that name and shape.
     pub fn factors(
         &self,
         name: &str,

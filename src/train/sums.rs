@@ -1,4 +1,4 @@
-//! Sums over the rows of one side, from which shared distributions are fitted.
+//! Sums over the rows of one side, from which the rows' shared prior is drawn or fitted.
 
 use crate::linalg::NormalEquations;
 use crate::linalg::simd::Kernels;
@@ -13,12 +13,12 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    /// Over all rows, of which `rows` are not zero.
+    /// Sums over all rows, of which `rows` are nonzero.
     pub(super) fn new(kernels: Kernels, side: &Embedding, rows: usize, biases: bool) -> Self {
         Self::of_columns(kernels, side, side.vectors.cols(), rows, biases)
     }
 
-    /// Over the first `rank` columns of all rows.
+    /// Sums over the first `rank` columns of all rows.
     pub(super) fn of_columns(
         kernels: Kernels,
         side: &Embedding,
@@ -28,7 +28,7 @@ impl Sums {
     ) -> Self {
         let mut system = NormalEquations::new(rank);
         let all: Vec<u32> = (0..side.vectors.rows() as u32).collect();
-        // As the normal equations of rows whose targets are the biases: Σ x xᵀ and Σ b x.
+        // The normal equations of rows whose targets are the biases hold Σ x xᵀ and Σ b x.
         system.set_columns(kernels, (&side.vectors, 0), &all, None, &side.biases);
         let order = rank + usize::from(biases);
         let mut first: Vec<f64> = system.sums().iter().map(|&v| f64::from(v)).collect();

@@ -1,8 +1,8 @@
 //! One half-sweep: every row of one side solved with the other side fixed.
 //!
-//! Rows are cut into virtual partitions of about equal cost, fixed by the data. Each row is written
-//! by one task and losses are folded in the order of the partitions, so the result does not depend
-//! on the number of threads.
+//! Rows are cut into virtual partitions of about equal cost, fixed by the data. One task writes
+//! each row, and losses are added in the order of the partitions, so the result does not depend on
+//! the number of threads.
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -19,10 +19,10 @@ use crate::objective::{Objective, Ridge, RowLoss};
 use crate::ratings::Side;
 use crate::solver::{RowProblem, Shared, Solver};
 
-/// Virtual partitions per side: enough to balance many cores, few enough to cost nothing.
+/// Target number of partitions per side: enough to balance many cores, few enough to cost nothing.
 const PARTITIONS: usize = 1024;
 
-/// Ranges of consecutive rows with about equal cost, `count k (k + 1) + k³ / 3` flops a row.
+/// Ranges of consecutive rows with about equal cost, `count k (k + 1) + k³ / 3` flops per row.
 #[derive(Debug, Clone)]
 pub(super) struct Partitions {
     ranges: Vec<Range<usize>>,
@@ -52,7 +52,7 @@ impl Partitions {
     }
 }
 
-/// What a half-sweep works on.
+/// The inputs of a half-sweep.
 pub(super) struct HalfSweep<'a, O, S> {
     pub axis: Axis,
     pub side: &'a Side,
@@ -61,11 +61,11 @@ pub(super) struct HalfSweep<'a, O, S> {
     pub solver: &'a S,
     pub kernels: Kernels,
     pub stop: &'a AtomicBool,
-    /// Whether to compute the losses of the solved rows.
+    /// Whether to compute the data terms of the losses; penalties are always computed.
     pub losses: bool,
 }
 
-/// The rows of one partition, for writing.
+/// Mutable access to the rows of one partition.
 struct Task<'a> {
     rows: Range<usize>,
     rank: usize,
@@ -81,10 +81,10 @@ impl Task<'_> {
     }
 }
 
-/// Memory of one worker.
+/// Scratch memory of one worker.
 struct Scratch<T> {
     solver: T,
-    /// Rows that the solver keeps.
+    /// Rows that the solver has taken and not yet solved.
     waiting: Vec<Taken>,
     weights: Vec<f32>,
     targets: Vec<f32>,
@@ -101,7 +101,7 @@ struct Taken {
 }
 
 impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
-    /// Solves every row of `own` against `fixed`; the losses of the solved rows if asked for.
+    /// Solves every row of `own` against `fixed` and returns the sum of the rows' losses.
     ///
     /// # Errors
     /// [`Error::Stopped`], or [`Error::Numeric`] for the first row without a solution.
@@ -115,7 +115,8 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
             targets: Vec::new(),
             dots: Vec::new(),
         };
-        // In order, so that of several failing rows the lowest is reported and sums are fixed.
+        // Results are collected in order, so that the lowest failing row is reported and sums are
+        // reproducible.
         let results: Vec<Result<RowLoss>> = self
             .tasks(own)
             .into_par_iter()
@@ -175,7 +176,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         Ok(losses)
     }
 
-    /// Solves the rows that the solver has kept.
+    /// Solves the rows that the solver has taken and not yet solved.
     fn finish(
         &self,
         given: (&Embedding, Option<&Shared>),
@@ -196,12 +197,13 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         let result = self.solver.finish(solver, done);
         let failed = |(nth, e): (usize, _)| self.failed(task.rows.start + waiting[nth].at, &e);
         let result = settled.and(result.map_err(failed));
-        // Also after an error: a later task of this worker begins with nothing in hand.
+        // This is done after an error too, so that the worker's next task starts without waiting
+        // rows.
         waiting.clear();
         result
     }
 
-    /// Keeps the bias of a row whose vector is in place; its penalty, and its losses if asked for.
+    /// Stores the bias of a row whose vector is in place and returns the row's losses.
     fn settle(
         &self,
         (fixed, shared): (&Embedding, Option<&Shared>),
@@ -223,7 +225,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         let suffices = self.objective.minimum_suffices(weighted);
         let loss = match solution.minimum.filter(|_| suffices) {
             _ if !self.losses => RowLoss::default(),
-            // The errors need not be computed one by one.
+            // The minimum gives the squared error without a pass over the cells.
             Some(minimum) => {
                 let squared = (minimum - penalty).max(0.0);
                 RowLoss { objective: squared, squared, penalty }
@@ -242,15 +244,15 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
 
     fn failed(&self, row: usize, source: &dyn std::fmt::Display) -> Error {
         let message = source.to_string();
-        Error::Numeric { side: self.axis.name(), row: row.to_string(), message }
+        Error::numeric(self.axis, row, message)
     }
 
-    /// The positions of the next row.
+    /// The cell positions of the next row, which the solver fetches ahead.
     fn following(&self, row: usize) -> &[u32] {
         if row + 1 < self.side.rows() { self.side.row(row + 1).indices } else { &[] }
     }
 
-    /// Hands each partition its rows.
+    /// Gives each partition mutable access to its rows.
     fn tasks<'o>(&self, own: &'o mut Embedding) -> Vec<Task<'o>> {
         let (rank, stride) = (own.vectors.cols(), own.vectors.stride());
         let mut vectors = own.vectors.padded_rows_mut();

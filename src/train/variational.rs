@@ -1,17 +1,22 @@
 //! Bayesian matrix factorisation by variational inference.
 //!
-//! The model of [`super::Bayes`], its posterior approximated by independent normal distributions of the
-//! users' and the items' rows, `q(p_u, b_u) q(q_i, b_i)` (Lim and Teh 2007). Each side in turn is set to
-//! the best distributions given the other side's, the rows' priors and the noise by empirical Bayes.
-//! Deterministic but for its start, it needs tens of iterations instead of hundreds, and its means are
-//! the published vectors, with nothing to compress.
+//! The model is that of [`super::Bayes`]. Independent normal distributions of the users' and the
+//! items' rows, `q(p_u, b_u) q(q_i, b_i)`, approximate its posterior (Lim and Teh 2007). Each side
+//! in turn is set to the best distributions given those of the other side. Empirical Bayes sets the
+//! rows' priors and the noise. Only the starting vectors and the kept samples are random. A fit
+//! needs tens of iterations instead of hundreds. Its means are the published vectors, so nothing is
+//! compressed.
 //!
-//! A row's system holds the sum of the covariances of the rows that its cells name. With
-//! [`Covariances::Own`] every row has its own one: an iteration costs `2 N (k (k + 1) + 2 k²)` flops and
-//! about `(m + n) k³`, and reads `k²/2` numbers of covariance per cell; memory holds as many per row.
-//! With [`Covariances::Shared`] rows with similar numbers of cells share one
-//! ([`crate::model::covariance_class`]): the sum then goes over some twenty classes instead of all cells,
-//! and an iteration costs that of exact [`super::Als`] and `C k²` flops a row for `C` classes.
+//! A row's system contains the sum of the covariances of the other side's rows that its cells name.
+//!
+//! With [`Covariances::Own`], every row has its own covariance. An iteration costs
+//! `2 N (k (k + 1) + 2 k²)` and about `(m + n) k³` flops. It reads `k²/2` numbers of covariance per
+//! cell, and memory holds as many per row.
+//!
+//! With [`Covariances::Shared`], rows with similar numbers of cells share a covariance
+//! ([`crate::model::covariance_class`]). The sum then goes over some twenty classes instead of all
+//! cells. An iteration costs as much as one of exact [`super::Als`] plus `C k²` flops per row for
+//! `C` classes.
 
 use super::course::{self, Limits};
 use super::hyper::Prior;
@@ -31,7 +36,7 @@ use own::Rows;
 pub use own::Spread;
 use shared::SharedRows;
 
-/// Which rows have which covariance.
+/// Which rows share a covariance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Covariances {
     /// Rows with similar numbers of cells share one.
@@ -40,8 +45,10 @@ pub enum Covariances {
     Own,
 }
 
-/// Iterations of a cold start that take the other side's vectors for exact. Vectors that begin near 0 are
-/// mostly variance, and what has no structure yet would be shrunk back to 0.
+/// Iterations of a cold start that treat the other side's vectors as exact.
+///
+/// Vectors that start near 0 are mostly variance. Counting it would shrink them back to 0 before
+/// they have any structure.
 const COLD: u32 = 3;
 
 /// Whether covariances count in an iteration.
@@ -52,7 +59,7 @@ const fn counted(cold: bool, iteration: u32) -> bool {
 /// How far a fit has come.
 #[derive(Debug, Clone, Copy)]
 struct Progress {
-    /// Whether it began at random vectors.
+    /// Whether the fit started from random vectors.
     cold: bool,
     /// The expected squared error after the last iteration.
     error: f64,
@@ -63,7 +70,7 @@ impl Progress {
         match problem.start {
             Start::Random => Ok(Self { cold: true, error: f64::INFINITY }),
             Start::Factors(_) => Ok(Self { cold: false, error: f64::INFINITY }),
-            // The noise is the mean of the expected squared errors.
+            // The variance of the noise is the mean of the expected squared errors.
             Start::Posterior(_, known) => {
                 let error = problem.ratings.len() as f64 / known.precision;
                 Ok(Self { cold: false, error })
@@ -79,8 +86,10 @@ impl Progress {
         state.put_numbers("progress", vec![f64::from(u8::from(self.cold)), self.error]);
     }
 
-    /// Whether an iteration may be the last one by its error: not before covariances count, and not while
-    /// the error rises, for then entries that hold nothing are still being shrunk.
+    /// Whether the tolerance may end the fit after this iteration.
+    ///
+    /// In a cold start, it may not before the second iteration that counts covariances. It never
+    /// may while the error rises: entries that hold no information are then still being shrunk.
     fn may_end(&mut self, iteration: u32, error: f64, tolerance: f64) -> bool {
         let rises = error > self.error * (1.0 + tolerance / 4.0);
         self.error = error;
@@ -96,17 +105,18 @@ const PRODUCT_VARIANCE: f64 = 0.2;
 pub struct Variational {
     /// Entries of a vector, at least 1.
     pub rank: usize,
-    /// Iterations.
+    /// Maximum number of iterations.
     pub iterations: u32,
-    /// Samples drawn from the posterior at the end and kept, for predictive deviations.
+    /// Samples to draw from the posterior at the end and keep, for predictive standard deviations.
     pub keep: u32,
     /// Fit a bias per user and item.
     pub biases: bool,
-    /// Which rows have which covariance.
+    /// Which rows share a covariance.
     pub covariances: Covariances,
-    /// Ends when the expected squared error's relative improvement falls below this; 0 never does.
+    /// Relative improvement of the expected squared error below which the fit ends; 0 disables
+    /// this.
     pub tolerance: f64,
-    /// Seed of the starting vectors and the samples.
+    /// Seed of the starting vectors and of the samples.
     pub seed: u64,
 }
 
@@ -170,13 +180,13 @@ impl Variational {
     }
 }
 
-/// The explicit objective without regularisation, which a prior replaces.
+/// The explicit objective without regularisation; the prior replaces it.
 fn unregularised(ratings: &Ratings, scale: &Scale) -> Explicit {
     let none = Regularization { users: 0.0, items: 0.0, biases: 0.0, damping: 0.0, exponent: 0.0 };
     Explicit::new(ratings, (scale.mean, scale.deviation), none, scale.biases)
 }
 
-/// The prior of a side before it is first solved: wide, or that of the vectors of a warm start.
+/// The prior of a side before its first solve: fitted to the vectors of a warm start, else wide.
 fn start_prior(
     problem: &Problem<'_>,
     (side, own): (&Side, &Embedding),

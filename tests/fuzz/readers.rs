@@ -32,7 +32,7 @@ pub fn read(target: &str, bytes: &[u8], directory: &Path) -> bool {
             // Directories of models are read by these two.
             let whole = Manifest::read(&path).is_ok();
             std::fs::rename(&path, directory.join("manifest.json")).expect("renames");
-            lacuna::pipeline::verify_files(directory, None).is_ok() || whole
+            lacuna::serving::verify_files(directory, None).is_ok() || whole
         }
         "checkpoint" => parse_checkpoint(bytes).is_ok(),
         "config" => {

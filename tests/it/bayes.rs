@@ -72,7 +72,7 @@ fn what_makes_no_sense_is_refused() {
         (&["--keep-samples", "1"], "2 or more"),
         (&["--burn-in", "4294967295"], "too many"),
         (&["-r", "0.1"], "--regularization goes with"),
-        (&["-k", "0"], "at least 1"),
+        (&["-k", "0"], "als or sgd"),
         (&["--patience", "3"], "--patience goes with"),
     ] {
         let base = ["train", &sample(), "-o", &model, "-a", "bayes"];

@@ -99,7 +99,7 @@ fn negative_counts_and_foreign_settings_are_refused() {
         (&["-a", "ials", "--no-biases"][..], "--algorithm als"),
         (&["--alpha", "2"], "--algorithm ials"),
         (&["-a", "ials", "--alpha", "2"], "--confidence"),
-        (&["-a", "ials", "-k", "0"], "at least 1"),
+        (&["-a", "ials", "-k", "0"], "als or sgd"),
         (&["-a", "ials", "--confidence", "raw", "--alpha", "0"], "--alpha 0"),
         (&["--block", "0"], "at least 1"),
         (&["--block", "8"], "--solver subspace"),

@@ -4,6 +4,8 @@
 
 mod algorithms;
 mod golden;
+mod house;
+mod probe;
 #[cfg(feature = "cli")]
 mod gradient;
 #[cfg(feature = "cli")]

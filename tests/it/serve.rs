@@ -664,7 +664,7 @@ fn lists_that_are_none_are_refused() {
 fn a_stop_leaves_no_export() {
     let served = Served::new(&[]);
     let before = served.content();
-    let config = lacuna::pipeline::ExportConfig {
+    let config = lacuna::serving::ExportConfig {
         model: served.path("m").into(),
         format: "csv".parse().unwrap(),
         layout: lacuna::model::Layout::Dot,
@@ -674,7 +674,7 @@ fn a_stop_leaves_no_export() {
         force: false,
     };
     let stopped = std::sync::atomic::AtomicBool::new(true);
-    let outcome = lacuna::pipeline::export(&config, &stopped);
+    let outcome = lacuna::serving::export(&config, &lacuna::job::Job::new(&stopped, &|_| {}));
     assert!(matches!(outcome, Err(lacuna::error::Error::Stopped)), "{outcome:?}");
     assert!(before == served.content());
 }

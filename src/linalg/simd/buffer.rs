@@ -1,24 +1,26 @@
-//! Numbers that start at a cache line, so that no vector of an aligned row straddles two.
+//! Memory that starts on a cache line, so no vector of an aligned row straddles two lines.
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-/// A cache line, and the widest vector.
+/// The size of a cache line, and of the widest vector, in bytes.
 const LINE: usize = 64;
 
-/// A huge page; buffers of several are aligned to it. Rows gathered from all over a large matrix
-/// otherwise miss the address cache at every row.
+/// The size of a huge page in bytes. Buffers of at least four such pages are aligned to it.
+///
+/// On ordinary pages, gathering rows from all over a large matrix misses the TLB at every row.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// A fixed number of `f32`, zero at first, aligned to a cache line; large ones ask for huge pages.
+/// A fixed number of `f32`, initially zero and aligned to a cache line. Large buffers request huge
+/// pages.
 pub(in crate::linalg) struct Buffer {
     start: NonNull<f32>,
     len: usize,
 }
 
-// SAFETY: a buffer owns its memory alone, as a `Vec` does.
+// SAFETY: a buffer is the only owner of its memory, like a `Vec`.
 unsafe impl Send for Buffer {}
 // SAFETY: as above.
 unsafe impl Sync for Buffer {}
@@ -38,7 +40,7 @@ impl Buffer {
             let bytes = if layout.align() == HUGE_PAGE {
                 let bytes = alloc(layout);
                 if !bytes.is_null() {
-                    // Before the first write, which is what brings the pages.
+                    // The request comes before the first write, which is what maps the pages.
                     ask_for_huge_pages(bytes, layout.size());
                     bytes.write_bytes(0, layout.size());
                 }
@@ -60,7 +62,7 @@ impl Buffer {
     }
 }
 
-/// A hint, so that its failure changes nothing.
+/// Requests huge pages. It is only a hint, so a failure changes nothing.
 #[cfg(target_os = "linux")]
 unsafe fn ask_for_huge_pages(start: *mut u8, bytes: usize) {
     // SAFETY: the advice changes no contents; the caller owns the range.
@@ -73,7 +75,7 @@ unsafe fn ask_for_huge_pages(_: *mut u8, _: usize) {}
 impl Drop for Buffer {
     fn drop(&mut self) {
         if self.len > 0 {
-            // SAFETY: allocated in `zeros` with this layout.
+            // SAFETY: the memory was allocated in `zeros` with this layout.
             unsafe { dealloc(self.start.as_ptr().cast(), Self::layout(self.len)) }
         }
     }
@@ -90,7 +92,7 @@ impl Deref for Buffer {
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above, and borrowed for writing.
+        // SAFETY: as above, and the buffer is borrowed for writing.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
     }
 }

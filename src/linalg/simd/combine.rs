@@ -1,16 +1,17 @@
-//! Products with a row's matrix of the normal equations without forming it.
+//! Products with the Gram matrix of one row's normal equations, without forming it.
 
 use super::vector::Vector;
 
-/// Rows between the one that is read and the one that is fetched.
+/// Number of rows between the one being read and the one being prefetched.
 const AHEAD: usize = 8;
 
-/// See [`super::Kernels::combine`]; `weights` is read only where `WEIGHTED`, `targets` only where
+/// See [`super::Kernels::combine`]. `weights` is read only with `WEIGHTED`, `targets` only with
 /// `RESIDUAL`.
 ///
 /// # Safety
-/// All `indices` are rows of `base` (rows of `stride` numbers, a multiple of 16), `x` and `out` hold
-/// `stride` numbers, and `dots`, `weights` and `targets` are as long as `indices`.
+/// All `indices` are rows of `base` (rows of `stride` numbers, a multiple of 16). `x` and `out`
+/// hold `stride` numbers. `dots` is as long as `indices`, as are `weights` and `targets` if they
+/// are read.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "one row's operands and its results")]
 pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bool>(
@@ -26,7 +27,8 @@ pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bo
     if V::REGISTERS >= 32 {
         macro_rules! held {
             ($c:literal) => {
-                // SAFETY: as here.
+                // SAFETY: the requirements of `held` are those of this function, and `stride` is
+                // `$c` vectors.
                 unsafe {
                     return held::<V, WEIGHTED, RESIDUAL, $c>(
                         (x, shift),
@@ -51,7 +53,7 @@ pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bo
     }
     let (base, out) = (base.as_ptr(), out.as_mut_ptr());
     let mut total = 0.0;
-    // SAFETY: the rows and lengths are given by the caller.
+    // SAFETY: the caller guarantees the rows and lengths.
     unsafe {
         let mut coefficient = |p: usize, dot: f32| {
             let dot = dot + shift;
@@ -108,7 +110,8 @@ pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bo
     total
 }
 
-/// [`combine`] for rows of `C` vectors that the registers hold: four rows at a time are read once.
+/// [`combine`] for rows of `C` vectors, which fit in registers. Four rows at a time are loaded,
+/// each only once.
 ///
 /// # Safety
 /// As for [`combine`], and `stride` is `C` vectors.
@@ -126,7 +129,7 @@ unsafe fn held<V: Vector, const WEIGHTED: bool, const RESIDUAL: bool, const C: u
 ) -> f32 {
     let base = base.as_ptr();
     let mut total = 0.0;
-    // SAFETY: the rows and lengths are given by the caller.
+    // SAFETY: the caller guarantees the rows and lengths.
     unsafe {
         let mut coefficient = |p: usize, dot: f32| {
             let dot = dot + shift;

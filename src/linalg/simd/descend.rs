@@ -2,12 +2,13 @@
 
 use super::vector::Vector;
 
-/// How [`super::Kernels::descend`] steps.
+/// Settings of [`super::Kernels::descend`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Descent {
-    /// The rate at a sum of 1.
+    /// The learning rate when a sum is 1.
     pub rate: f32,
-    /// What a vector's sum grows by for every squared gradient entry; 0 keeps the rate.
+    /// Growth of a vector's sum per squared gradient entry. With 0 the learning rate stays
+    /// constant.
     pub growth: f32,
     /// The same for a bias.
     pub bias_growth: f32,
@@ -15,21 +16,23 @@ pub struct Descent {
     pub biases: bool,
 }
 
-/// The rows of one side that [`super::Kernels::descend`] moves: everything row by row.
+/// The rows of one side that [`super::Kernels::descend`] updates. Every field has one entry per
+/// row.
 #[derive(Debug)]
 pub struct DescentSide<'a> {
     /// Padded vectors.
     pub vectors: &'a mut [f32],
     /// Biases.
     pub biases: &'a mut [f32],
-    /// Sums of squared gradients of the vector and of the bias, which divide the rate by their roots.
+    /// Sums of squared gradients of the vector and of the bias. The learning rate is divided by
+    /// their square roots.
     pub sums: &'a mut [[f32; 2]],
-    /// Regularisation per rating of the vector and of the bias.
+    /// Regularisation per rating, of the vector and of the bias.
     pub ridge: &'a [[f32; 2]],
 }
 
 impl DescentSide<'_> {
-    /// Whether every position is a row of everything.
+    /// Whether every position is a row of all fields.
     pub(super) fn holds(&self, stride: usize, positions: &[u32]) -> bool {
         let largest = positions.iter().copied().fold(0, u32::max) as usize;
         let rows = self.biases.len().min(self.sums.len()).min(self.ridge.len());
@@ -40,9 +43,9 @@ impl DescentSide<'_> {
 /// See [`super::Kernels::descend`].
 ///
 /// # Safety
-/// Every cell's rows lie in the sides' vectors (rows of `stride` numbers, a multiple of 16), biases,
-/// sums and regularisations, and `users`, `items`, `targets` and, where not empty, `weights` are of one
-/// length.
+/// Every cell's rows lie in the sides' vectors (rows of `stride` numbers, a multiple of 16),
+/// biases, sums and regularisations. `users`, `items`, `targets` and, unless it is empty, `weights`
+/// have the same length.
 #[inline(always)]
 #[expect(clippy::needless_pass_by_value, reason = "a side's rows are handed over")]
 pub(super) unsafe fn descend<V: Vector>(
@@ -55,7 +58,7 @@ pub(super) unsafe fn descend<V: Vector>(
 ) -> f64 {
     let mut squares = 0.0;
     let (p, q) = (user.vectors.as_mut_ptr(), item.vectors.as_mut_ptr());
-    // SAFETY: positions and lengths are given by the caller.
+    // SAFETY: the caller guarantees the positions and lengths.
     unsafe {
         for c in 0..users.len() {
             let (u, i) = (*users.get_unchecked(c) as usize, *items.get_unchecked(c) as usize);
@@ -75,8 +78,9 @@ pub(super) unsafe fn descend<V: Vector>(
             squares += f64::from(weight) * f64::from(error) * f64::from(error);
             let error = weight * error;
             let (su, si) = (user.sums.get_unchecked_mut(u), item.sums.get_unchecked_mut(i));
-            // The rates of the vectors and of the biases of either side.
-            // The regularisation is taken at the new value: x + η e y over 1 + η λ, which cannot overshoot.
+            // Rates of the vector and the bias, of either side. The regularisation is implicit,
+            // which means that it applies to the new value: (x + η e y) / (1 + η λ). Such a step
+            // cannot overshoot.
             let (ru, ri) = (*user.ridge.get_unchecked(u), *item.ridge.get_unchecked(i));
             let (mut rate, mut other) = ([0.0; 2], [0.0; 2]);
             for b in 0..2 {

@@ -5,7 +5,8 @@ use super::vector::Vector;
 /// See [`super::Kernels::dots`].
 ///
 /// # Safety
-/// All `indices` are rows of `base` (rows of `stride >= x.len()`), `out` is as long as `indices`.
+/// All `indices` are rows of `base` (rows start `stride` numbers apart, and `x.len()` numbers can
+/// be read from each start), and `out` is as long as `indices`.
 #[inline(always)]
 pub(super) unsafe fn dots<V: Vector>(
     x: &[f32],
@@ -17,7 +18,7 @@ pub(super) unsafe fn dots<V: Vector>(
     let len = x.len();
     let whole = len - len % V::N;
     let (mut groups, mut done) = (indices.chunks_exact(4), 0);
-    // SAFETY: the rows and the length of `x` are given by the caller.
+    // SAFETY: the caller guarantees the rows and the length of `x`.
     unsafe {
         for group in &mut groups {
             let rows: [*const f32; 4] =
@@ -47,14 +48,15 @@ pub(super) unsafe fn dots<V: Vector>(
     }
 }
 
-/// See [`super::Kernels::dot`]; one accumulator, so that it equals what `dots` gives for the row.
+/// See [`super::Kernels::dot`]. It uses one accumulator, so the result equals that of `dots` for
+/// the row.
 ///
 /// # Safety
 /// `y` is as long as `x`.
 #[inline(always)]
 pub(super) unsafe fn dot<V: Vector>(x: &[f32], y: &[f32]) -> f32 {
     let whole = x.len() - x.len() % V::N;
-    // SAFETY: both slices hold `whole` numbers.
+    // SAFETY: both slices contain at least `whole` numbers.
     unsafe {
         let mut acc = V::zero();
         let mut j = 0;

@@ -1,4 +1,4 @@
-//! The Gram matrix of gathered rows and its right-hand side, by register tiles.
+//! The Gram matrix of gathered rows and its right-hand side, computed in register tiles.
 
 use super::BLOCK;
 use super::vector::Vector;
@@ -6,7 +6,7 @@ use super::vector::Vector;
 /// Rows gathered per pass: 64 rows of rank 64 are 16 KiB, half of a first-level cache.
 const PANEL: usize = 64;
 
-/// One tile, `R` rows by `C` vectors, of `out += Σₚ wₚ yₚ[i..]ᵀ yₚ[j..]`.
+/// Computes one tile of `out += Σₚ wₚ yₚ[i..]ᵀ yₚ[j..]`, of `R` rows by `C` vectors.
 #[inline(always)]
 unsafe fn tile<V: Vector, const R: usize, const C: usize, const WEIGHTED: bool>(
     row: impl Fn(usize) -> *const f32,
@@ -16,10 +16,10 @@ unsafe fn tile<V: Vector, const R: usize, const C: usize, const WEIGHTED: bool>(
     (i, j): (usize, usize),
     (out, ld, fresh): (*mut f32, usize, bool),
 ) {
-    // Where the compiler sees that a tile lies on the diagonal, it shuffles instead of loading, and
-    // without hardware for that the loop takes three times as long.
+    // If the compiler sees that a tile lies on the diagonal, it shuffles instead of loading.
+    // Without hardware for that, the loop takes three times as long.
     let j = if V::N == 4 { std::hint::black_box(j) } else { j };
-    // SAFETY: the caller vouches for `depth` rows and weights, and for the tile within `out`.
+    // SAFETY: the caller guarantees `depth` rows and weights, and a tile within `out`.
     unsafe {
         let mut acc = [[V::zero(); C]; R];
         if !fresh {
@@ -54,9 +54,12 @@ unsafe fn tile<V: Vector, const R: usize, const C: usize, const WEIGHTED: bool>(
     }
 }
 
-/// The 8 rows from `i` of the upper triangle, columns `i..n`, by tiles that fit the registers: 8 rows
-/// by 3 vectors where there are 32, else 4 by 2. The first tile calls `ahead` for each row it reads,
-/// for what is to be fetched meanwhile.
+/// Computes the 8 rows from `i` of the upper triangle, columns `i..n`, in tiles that fit the
+/// registers.
+///
+/// A tile has 8 rows by up to 3 vectors if there are 32 registers. Otherwise it has 4 rows by 2
+/// vectors, or 8 rows by 1. The first tile calls `ahead` for each row it reads, to prefetch other
+/// rows meanwhile.
 #[inline(always)]
 unsafe fn block_row<V: Vector, const WEIGHTED: bool>(
     row: impl Fn(usize) -> *const f32 + Copy,
@@ -123,11 +126,12 @@ unsafe fn block_row<V: Vector, const WEIGHTED: bool>(
     }
 }
 
-/// See [`super::Kernels::accumulate`]; `weights` is read only where `WEIGHTED`.
+/// See [`super::Kernels::accumulate`]. `weights` is read only with `WEIGHTED`.
 ///
 /// # Safety
-/// All `indices` are rows of `base` (rows of `stride >= n`), `weights` and `targets` are as long as
-/// `indices`, `gram` holds `n * n` numbers and `rhs` and `sums` hold `n`; `n` is a multiple of 8.
+/// All `indices` are rows of `base`: rows start `stride >= n` numbers apart, and `n` numbers can be
+/// read from each start. `weights` and `targets` are as long as `indices`. `gram` holds `n * n`
+/// numbers, and `rhs` and `sums` hold `n`. `n` is a multiple of 8.
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "one row's operands and its three results")]
 pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
@@ -151,19 +155,21 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
     }
     let base = base.as_ptr();
     let gram = gram.as_mut_ptr();
-    // Panels of equal length: a short one at the end would cost as many tiles as a long one.
+    // The panels have nearly equal lengths, because a short one at the end would cost as many tiles
+    // as a long one.
     let panels = indices.len().div_ceil(PANEL);
     let length = indices.len().div_ceil(panels.max(1)).max(1);
     for (panel, chunk) in indices.chunks(length).enumerate() {
         let start = panel * length;
         let fresh = overwrite && panel == 0;
-        // SAFETY: indices are rows of `base`; the weights and targets are as many as the indices.
+        // SAFETY: indices are rows of `base`; there is one weight and one target per index.
         unsafe {
             let mut rows = [base; PANEL];
             for (slot, &index) in rows.iter_mut().zip(chunk) {
                 *slot = base.add(index as usize * stride);
             }
-            // What is read next: the next panel, or behind the last one the next row's first.
+            // Rows to prefetch: those of the next panel or, after the last panel, the first rows of
+            // the next call.
             let next = match &indices[(start + length).min(indices.len())..] {
                 [] => following,
                 rest => rest,
@@ -180,8 +186,8 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
             let weights = weights.as_ptr().add(start);
             let mut i = 0;
             while i < n {
-                // A line of 16 numbers of each row to come for every 16 rows of the triangle: all of
-                // them at once would be more than the processor keeps under way.
+                // Each block of 8 rows of the triangle prefetches one cache line (16 numbers) of
+                // each upcoming row, because the processor cannot keep all lines in flight at once.
                 let ahead = |p: usize| {
                     if i * 2 < n {
                         fetch(p, i * 2);
@@ -204,7 +210,7 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
     }
 }
 
-/// `rhs += Σ tₚ yₚ` and `sums += Σ wₚ yₚ` over one panel.
+/// Adds `Σ tₚ yₚ` to `rhs` and `Σ wₚ yₚ` to `sums` over one panel.
 #[inline(always)]
 unsafe fn vectors<V: Vector, const WEIGHTED: bool>(
     row: impl Fn(usize) -> *const f32 + Copy,

@@ -1,9 +1,10 @@
-//! Kernels for one instruction set each, chosen once at run time. The only unsafe code of the crate.
+//! Kernels for several instruction sets, chosen at run time. All unsafe code of the crate is here.
 //!
 //! Every kernel is written once, generic over a vector of 4, 8 or 16 lanes (`vector.rs`), and
-//! compiled for each instruction set: portable, AVX2 with FMA, AVX-512. [`Kernels`] is the safe door:
-//! it checks the bounds that the kernels rely on, and only hands out instruction sets the processor
-//! has. Results differ between instruction sets in the last bits, never between runs on the same one.
+//! compiled for each instruction set: portable, AVX2 with FMA, and AVX-512. [`Kernels`] is the safe
+//! interface: it checks the bounds that the kernels rely on, and only offers instruction sets that
+//! the processor has. Results differ between instruction sets in the last bits, but never between
+//! runs on the same one.
 
 #![allow(
     unsafe_code,
@@ -40,23 +41,23 @@ use super::{Matrix, NotPositiveDefinite};
 /// Rows of a [`Matrix`] are padded to a multiple of this many numbers.
 pub const LANES: usize = 16;
 
-/// Items whose entries lie side by side in [`Kernels::scores`].
+/// Number of items per panel of [`Kernels::scores`], whose entries are stored side by side.
 pub const PANEL: usize = 32;
 
 /// Rows of Gram matrices and triangular factors are padded to a multiple of this many numbers.
 pub(super) const BLOCK: usize = 8;
 
-/// The kernels of one instruction set that this processor is known to have.
+/// The kernels of one instruction set, which this processor is known to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kernels {
     level: Level,
 }
 
-/// Calls `kernels::$name` compiled for the level in hand.
+/// Calls the kernel `$name` that is compiled for the level `$level`.
 macro_rules! dispatch {
     ($level:expr, $name:ident $(::<$($flag:literal),+>)? ($($arg:expr),*)) => {
-        // SAFETY: a `Kernels` only holds a level that `Level::available` found on this processor,
-        // and the caller has checked the bounds that the kernel documents.
+        // SAFETY: a `Kernels` only has a level that `Level::available` found on this processor, and
+        // the caller has checked the bounds that the kernel documents.
         unsafe {
             match $level {
                 Level::Portable => portable::$name$(::<$($flag),+>)?($($arg),*),
@@ -79,7 +80,7 @@ impl Kernels {
         Self { level }
     }
 
-    /// Kernels of one level, or none if this processor does not have it.
+    /// The kernels of one level, or `None` if this processor does not have it.
     #[must_use]
     pub fn with_level(level: Level) -> Option<Self> {
         Level::available().contains(&level).then_some(Self { level })
@@ -91,14 +92,18 @@ impl Kernels {
         self.level
     }
 
-    /// Adds `Σⱼ wⱼ yⱼ yⱼᵀ` to the upper triangle of `gram`, `Σⱼ tⱼ yⱼ` to `rhs` and `Σⱼ wⱼ yⱼ` to
-    /// `sums` (or replaces them, with `overwrite`), where the `yⱼ` are the rows `indices` of `fixed`;
-    /// `wⱼ` is 1 where `weights` is absent.
+    /// Adds the sums of one row's cells to its normal equations.
     ///
-    /// With `n = cols` rounded up to 8, `gram` is `n x n` row-major, `rhs` and `sums` hold `n`
-    /// numbers. The rows `following` are only fetched ahead. Entries below the diagonal blocks are
-    /// left alone and padding receives zeros.
-    /// Cost: `k (k + 1)` useful flops per row for the Gram matrix and `4 k` for the vectors.
+    /// With the rows `yⱼ = fixed[indices[j]]` it adds `Σⱼ wⱼ yⱼ yⱼᵀ` to the upper
+    /// triangle of `gram`, `Σⱼ tⱼ yⱼ` to `rhs` and `Σⱼ wⱼ yⱼ` to `sums`. With
+    /// `overwrite` it replaces them instead. Without `weights` every `wⱼ` is 1.
+    ///
+    /// `rows` is `(indices, following)`; the rows `following` are only prefetched. The last three
+    /// operands are `(gram, rhs, sums)`. With `n = cols` rounded up to a multiple of 8, `gram` is
+    /// `n x n` row-major, and `rhs` and `sums` hold `n` numbers. Entries below the diagonal blocks
+    /// are left unchanged, except that overwriting with no cells sets all of `gram` to zero. The
+    /// padding receives zeros. The cost is `k (k + 1)` useful flops per cell for the Gram matrix
+    /// and `4 k` for the vectors.
     ///
     /// # Panics
     /// If an index lies outside `fixed` or a length does not fit.
@@ -114,8 +119,10 @@ impl Kernels {
         self.accumulate_columns(fixed, 0..fixed.cols(), rows, weights, targets, sums, overwrite);
     }
 
-    /// [`Kernels::accumulate`] over some columns of `fixed` alone. Where their number is no multiple of
-    /// 8, the sums' padding is left with whatever lies beside them.
+    /// [`Kernels::accumulate`] over a range of columns of `fixed`.
+    ///
+    /// If the number of columns is not a multiple of 8, the padding of the results receives sums
+    /// over adjacent columns.
     ///
     /// # Panics
     /// If an index or a column lies outside `fixed`, or a length does not fit.
@@ -132,7 +139,7 @@ impl Kernels {
     ) {
         let n = columns.len().next_multiple_of(BLOCK);
         check_rows(fixed, indices);
-        // Up to 7 numbers behind the last row are read: the vector of zeros there.
+        // Up to 7 numbers after the last row are read; they lie in the vector of zeros there.
         assert!(columns.start <= columns.end && columns.end <= fixed.cols(), "columns of `fixed`");
         assert!(targets.len() == indices.len(), "one target per cell");
         assert!(weights.is_none_or(|w| w.len() == indices.len()), "one weight per cell");
@@ -175,7 +182,7 @@ impl Kernels {
         }
     }
 
-    /// Asks for rows to be fetched into the second-level cache. Positions outside `fixed` are ignored.
+    /// Prefetches rows into the second-level cache. Positions outside `fixed` are ignored.
     pub fn prefetch(self, fixed: &Matrix, indices: &[u32]) {
         let rows = indices.iter().filter(|&&index| (index as usize) < fixed.rows());
         for &index in rows {
@@ -184,17 +191,21 @@ impl Kernels {
         }
     }
 
-    /// Factorises the symmetric matrix in the upper triangle of `a` (`n x n`, row-major, `n` a
-    /// multiple of 8) into `UᵀU`, and replaces every `b` by `U⁻ᵀ b`, in place; only the first `order`
-    /// unknowns count. The diagonal holds the reciprocals of `U`'s.
+    /// Factorises the symmetric matrix in the upper triangle of `a` into `UᵀU`, in place.
     ///
-    /// Left-looking by blocks of 8 rows; `order³/3 + order²` flops with one `b`.
+    /// `a` is `n x n` and row-major, with `n` a multiple of 8. Every `b` is replaced by
+    /// `U⁻ᵀ b`. Only the first `order` unknowns count. The diagonal of the result contains the
+    /// reciprocals of the diagonal of `U`.
+    ///
+    /// The algorithm is left-looking by blocks of 8 rows. It takes `order³/3 + order²` flops with
+    /// one `b`.
     ///
     /// # Errors
     /// [`NotPositiveDefinite`] with the first pivot that is not positive and finite.
     ///
     /// # Panics
-    /// If `a` is smaller than `n x n` or a `b` than `n`, `n` is no multiple of 8, or `order > n`.
+    /// If `a` is smaller than `n x n`, a `b` is shorter than `n`, `n` is not a multiple of 8, or
+    /// `order > n`.
     pub fn cholesky<const B: usize>(
         self,
         a: &mut [f32],
@@ -222,9 +233,11 @@ impl Kernels {
         dispatch!(self.level, solve(u, n, order, b));
     }
 
-    /// [`Kernels::cholesky`] of 16 matrices at once: `a` holds `rank x rank` vectors of [`LANES`]
-    /// numbers, one of each matrix, every `b` holds `rank` such vectors. A pivot that is not positive
-    /// leaves infinities or NaN in its lane and harms no other.
+    /// [`Kernels::cholesky`] of 16 matrices at once.
+    ///
+    /// `a` holds `rank x rank` vectors of [`LANES`] numbers, one number of each matrix. Every `b`
+    /// holds `rank` such vectors. A pivot that is not positive leaves infinities or NaN in its own
+    /// lane and does not affect the others.
     ///
     /// # Panics
     /// If a length does not fit.
@@ -243,11 +256,12 @@ impl Kernels {
         dispatch!(self.level, solve_lanes(u, rank, b));
     }
 
-    /// Writes `biasᵢ + x · yᵢ` for the rows `rows` of `users` against all items of `panels`, a row of
-    /// `biases.len()` numbers of `out` for each.
+    /// Writes the scores `biasᵢ + x · yᵢ` of some users for all items of `panels`.
     ///
-    /// `panels` holds, for every [`PANEL`] items, entry by entry of the vectors, the entry of each of them.
-    /// A score is the same whichever rows and panels it is computed with. `2 k` flops per score.
+    /// The users are the rows `rows` of `users`. `out` receives `biases.len()` numbers for each of
+    /// them. `panels` stores the items in panels of [`PANEL`]: the first entry of all vectors of a
+    /// panel, then the second entry of all of them, and so on. A score does not depend on the rows
+    /// and panels it is computed with. The cost is `2 k` flops per score.
     ///
     /// # Panics
     /// If a row lies outside `users` or a length does not fit.
@@ -267,12 +281,12 @@ impl Kernels {
         dispatch!(self.level, scores(base, stride, users.cols(), rows, panels, biases, out));
     }
 
-    /// Appends the positions of the scores that are at least a threshold, in order.
+    /// Appends the positions of the scores that are at least `threshold`, in order.
     pub fn at_least(self, scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
         dispatch!(self.level, at_least(scores, threshold, found));
     }
 
-    /// How many scores are above a reference, and how many equal it.
+    /// Counts the scores above a reference, and those equal to it.
     #[must_use]
     pub fn count(self, scores: &[f32], reference: f32) -> (u32, u32) {
         dispatch!(self.level, count(scores, reference))
@@ -281,7 +295,8 @@ impl Kernels {
     /// Writes `x · yⱼ` to `out` for the rows `indices` of `fixed`.
     ///
     /// # Panics
-    /// If an index lies outside `fixed`, `x` is shorter than a row, or `out` than `indices`.
+    /// If an index lies outside `fixed`, `x` is shorter than a row, or `out` is shorter than
+    /// `indices`.
     pub fn dots(self, x: &[f32], fixed: &Matrix, indices: &[u32], out: &mut [f32]) {
         check_rows(fixed, indices);
         assert!(x.len() >= fixed.cols() && out.len() >= indices.len(), "lengths");
@@ -291,8 +306,7 @@ impl Kernels {
         );
     }
 
-    /// Writes to `dots` what [`Kernels::dots`] gives, for `x` against the columns of `fixed` from
-    /// `first` on.
+    /// [`Kernels::dots`] over the columns `first..first + x.len()` of `fixed`.
     ///
     /// # Panics
     /// If an index or a column lies outside `fixed`, or `out` is shorter than `indices`.
@@ -311,12 +325,15 @@ impl Kernels {
         dispatch!(self.level, dots(x, base, fixed.stride(), indices, out));
     }
 
-    /// Adds `Σⱼ cⱼ yⱼ` to `out` and returns `Σⱼ cⱼ`, where the `yⱼ` are the rows `indices` of `fixed`,
-    /// `sⱼ = x · yⱼ + shift` (written to `dots`) and `cⱼ = wⱼ sⱼ`, or `tⱼ − wⱼ sⱼ` where there are
-    /// `targets`; `wⱼ` is 1 where `weights` is absent.
+    /// Adds `Σⱼ cⱼ yⱼ` to `out` and returns `Σⱼ cⱼ`, for the rows `yⱼ` of `fixed` at
+    /// `indices`.
     ///
-    /// `x` and `out` are as long as a padded row of `fixed`, with zeros in the padding of `x`. `4 k` flops per row: a product with
-    /// `Σ w y yᵀ` that does not form it.
+    /// The shifted products `sⱼ = x · yⱼ + shift` are written to `dots`. The coefficient is
+    /// `cⱼ = tⱼ − wⱼ sⱼ` with `targets`, otherwise `cⱼ = wⱼ sⱼ`. Without `weights`
+    /// every `wⱼ` is 1.
+    ///
+    /// `x` and `out` are as long as a padded row of `fixed`, and the padding of `x` is zero. The
+    /// cost is `4 k` flops per row. This multiplies by `Σ w y yᵀ` without forming it.
     ///
     /// # Panics
     /// If an index lies outside `fixed` or a length does not fit.
@@ -368,14 +385,16 @@ impl Kernels {
         }
     }
 
-    /// One step of gradient descent for every cell in turn, on `½ w (t − x·y − b − c)²` and each side's
-    /// regularisation; the weighted squares of the errors that were met, summed.
+    /// Takes one gradient step per cell, in order, and returns the weighted sum of squared errors.
     ///
-    /// `x ← (x + η w e y) / (1 + η λ)`, `y` likewise, with `η = rate / √sum`; a sum grows by `growth` times
-    /// the squares of `w e y − λ x`. `14 k` flops a cell.
+    /// A step follows the gradient of `½ w (t − x·y − b − c)²` plus the regularisation of
+    /// each side. The errors in the sum are those before each step. The vectors change by
+    /// `x ← (x + η w e y) / (1 + η λ)`, and `y` likewise, with `η = rate / √sum`. Each sum
+    /// grows by `growth` times the squares of `w e y − λ x`. The cost is `14 k` flops per cell.
     ///
     /// # Panics
-    /// If a position lies outside a side, or lengths differ.
+    /// If a position lies outside a side, `stride` is not a multiple of [`LANES`], or lengths
+    /// differ.
     #[must_use]
     pub fn descend(
         self,
@@ -395,7 +414,7 @@ impl Kernels {
         dispatch!(self.level, descend(step, stride, (users, items), values, user, item))
     }
 
-    /// `Σ xᵢ yᵢ` over the shorter of the two.
+    /// `Σ xᵢ yᵢ` over the length of the shorter slice.
     #[must_use]
     pub fn dot(self, x: &[f32], y: &[f32]) -> f32 {
         let len = x.len().min(y.len());
@@ -403,7 +422,7 @@ impl Kernels {
     }
 }
 
-/// Whether a slice holds `n x n` numbers; a product that overflows fits nowhere.
+/// Whether a slice holds `n x n` numbers. If the product overflows, it does not.
 fn holds_square(values: &[f32], n: usize) -> bool {
     n.checked_mul(n).is_some_and(|needed| values.len() >= needed)
 }

@@ -1,9 +1,10 @@
-//! Four lanes in plain Rust, which every compiler turns into the baseline's vectors.
+//! Four lanes in plain Rust, which compilers turn into vector instructions of the baseline.
 
 use super::vector::{Vector, instantiate};
 use super::{Descent, DescentSide, combine, descend, dots, gram, lanes, scores, triangular};
 
-/// Four lanes; the multiply and the add round separately (fused ones are slow without hardware).
+/// Four lanes. Multiplication and addition round separately, because fused ones are slow without
+/// hardware support.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes4([f32; 4]);
 
@@ -31,7 +32,7 @@ impl Vector for Lanes4 {
 
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {
-        // SAFETY: the caller vouches for four numbers; no alignment is assumed.
+        // SAFETY: the caller guarantees four numbers; no alignment is assumed.
         Self(unsafe { p.cast::<[f32; 4]>().read_unaligned() })
     }
 

@@ -1,16 +1,17 @@
-//! Scores of several rows against packed items, and what is read off them.
+//! Kernels that score several rows against packed items, and that search and count scores.
 
 use super::PANEL;
 use super::vector::Vector;
 
-/// Registers of a tile in the direction of the items.
+/// Number of registers of a tile along the items.
 const WIDE: usize = 2;
 
 /// See [`super::Kernels::scores`].
 ///
 /// # Safety
-/// All `rows` are rows of `base` (rows of `stride >= cols`); `panels` holds `cols` vectors of
-/// [`PANEL`] numbers for every panel of `biases`, `out` one row as long as `biases` per row.
+/// All `rows` are rows of `base` (rows of `stride >= cols`). `panels` holds `cols` vectors of
+/// [`PANEL`] numbers for every panel of `biases`. `out` contains one row, as long as `biases`, per
+/// row of `rows`.
 #[inline(always)]
 pub(super) unsafe fn scores<V: Vector>(
     base: &[f32],
@@ -22,9 +23,10 @@ pub(super) unsafe fn scores<V: Vector>(
     out: &mut [f32],
 ) {
     let width = biases.len();
-    // Items outside, rows inside: a panel is read into the innermost cache once for all rows.
+    // The outer loop runs over items and the inner one over rows, so the items of a tile are read
+    // into the first-level cache once for all rows.
     for first in (0..width).step_by(WIDE * V::N) {
-        // SAFETY: the panel, the biases and the rows of `out` are as long as the caller says.
+        // SAFETY: the caller guarantees the lengths of the panel, the biases and the rows of `out`.
         unsafe {
             let items = panels.as_ptr().add(first / PANEL * cols * PANEL + first % PANEL);
             let bias = biases.as_ptr().add(first);
@@ -41,7 +43,8 @@ pub(super) unsafe fn scores<V: Vector>(
                     }
                 };
             }
-            // As many accumulators as leave room for the operands.
+            // A group has as many rows as the accumulators allow while leaving room for the
+            // operands.
             if V::REGISTERS >= 32 {
                 groups!(12);
             }
@@ -51,10 +54,10 @@ pub(super) unsafe fn scores<V: Vector>(
     }
 }
 
-/// `R` rows against the items of one tile.
+/// Scores `R` rows against the items of one tile.
 ///
 /// # Safety
-/// As for [`scores`]: `items` points to the tile in its panel, `bias` and `out` to its first item.
+/// As for [`scores`]. `items` points to the tile in its panel, `bias` and `out` to its first item.
 #[inline(always)]
 unsafe fn tile<V: Vector, const R: usize>(
     rows: [*const f32; R],
@@ -64,7 +67,7 @@ unsafe fn tile<V: Vector, const R: usize>(
     out: *mut f32,
     width: usize,
 ) {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller guarantees the pointers and lengths.
     unsafe {
         let start: [V; WIDE] = std::array::from_fn(|w| V::load(bias.add(w * V::N)));
         let mut sums = [start; R];
@@ -85,7 +88,7 @@ unsafe fn tile<V: Vector, const R: usize>(
     }
 }
 
-/// Registers whose largest entries are compared at once.
+/// Number of registers that are reduced to one elementwise maximum before a comparison.
 const LOOK: usize = 8;
 
 /// See [`super::Kernels::at_least`].
@@ -104,7 +107,7 @@ pub(super) unsafe fn at_least<V: Vector>(scores: &[f32], threshold: f32, found: 
     let stretch = LOOK * V::N;
     let whole = scores.len() / stretch * stretch;
     for first in (0..whole).step_by(stretch) {
-        // SAFETY: the stretch lies within the scores; the rest is the caller's promise.
+        // SAFETY: the stretch lies within the scores; the caller guarantees the instruction set.
         unsafe {
             let least = V::splat(threshold);
             let from = scores.as_ptr().add(first);

@@ -1,4 +1,4 @@
-//! Every kernel of every instruction set here against a naive double-precision twin.
+//! Compares the kernels of every available instruction set with naive double-precision versions.
 
 use super::*;
 
@@ -71,7 +71,8 @@ fn check_accumulate(rank: usize, cells: usize) {
                 );
             };
             for i in 0..rank {
-                // All columns for the first ranks, a few for the large ones: the twin is slow.
+                // Checks all columns for small ranks and a few for large ones, because the naive
+                // sums are slow.
                 for j in (i..rank).filter(|j| rank <= 40 || (i * 7 + j * 3) % 11 == 0) {
                     let want: f64 = (0..cells).map(|p| weight(p) * y(p, i) * y(p, j)).sum();
                     close(gram[i * n + j], want + 0.5, "gram");
@@ -88,7 +89,7 @@ fn check_accumulate(rank: usize, cells: usize) {
     }
 }
 
-/// A well-conditioned symmetric matrix of `order`, stored with row length `n`.
+/// A well-conditioned symmetric matrix of order `order`, with row length `n`.
 fn spd(order: usize, n: usize) -> Vec<f32> {
     let b = noise(order * order, 5);
     let mut a = vec![0.0; n * n];
@@ -191,7 +192,7 @@ fn combine_equals_the_naive_product() {
                         let s = if weighted { f64::from(weights[p]) * dot(p) } else { dot(p) };
                         if residual { f64::from(targets[p]) - s } else { s }
                     };
-                    // Products of up to 257 terms below 1, then sums of up to 70 of them.
+                    // A product has up to 257 terms below 1, and a sum has up to 70 products.
                     let close =
                         |a: f32, b: f64| assert!((f64::from(a) - b).abs() < 1e-3, "{a} {b}");
                     (0..cells).for_each(|p| close(dots[p], dot(p)));
@@ -291,7 +292,7 @@ fn descend_equals_the_naive_steps() {
                         },
                     )
                 };
-                // The twin.
+                // The same steps in naive double precision.
                 let wide = |m: &Matrix| -> Vec<Vec<f64>> {
                     (0..m.rows())
                         .map(|r| m.row(r).iter().map(|&v| f64::from(v)).collect())
@@ -331,7 +332,7 @@ fn descend_equals_the_naive_steps() {
                         }
                     }
                 }
-                // Forty steps in single precision.
+                // The tolerance covers forty steps in single precision.
                 let close = |a: f32, b: f64| {
                     assert!((f64::from(a) - b).abs() < 1e-3 * (1.0 + b.abs()), "{a} {b}");
                 };
@@ -372,7 +373,7 @@ fn scores_equal_the_naive_sums_whatever_they_are_computed_with() {
                         .sum();
                     let expected = f64::from(biases[item]) + dot;
                     let found = out[nth * items + item];
-                    // Rounding of a sum of `rank` products below 1.
+                    // The tolerance covers the rounding of a sum of `rank` products below 1.
                     assert!((f64::from(found) - expected).abs() < 1e-6 * (rank as f64 + 1.0));
                 }
                 let mut alone = vec![f32::NAN; PANEL];
@@ -387,7 +388,7 @@ fn scores_equal_the_naive_sums_whatever_they_are_computed_with() {
 
 #[test]
 fn scores_are_counted_and_found() {
-    // Longer than a stretch of any instruction set, and no whole number of them.
+    // The scores are longer than one stretch of any instruction set, but not whole stretches.
     let scores = [1.0, 3.0, f32::NEG_INFINITY, 2.0, 3.0, 0.0].repeat(50);
     for kernels in levels() {
         let mut found = Vec::new();
@@ -397,7 +398,7 @@ fn scores_are_counted_and_found() {
         assert_eq!(kernels.count(&scores, 2.0), (100, 50));
         kernels.at_least(&scores, f32::INFINITY, &mut found);
         assert_eq!(found.len(), 100);
-        // A single large score far from the start of its stretch.
+        // A single large score lies far from the start of its stretch.
         let mut one = vec![0.0; 300];
         one[200] = 1.0;
         found.clear();

@@ -3,15 +3,15 @@
 use super::BLOCK;
 use super::vector::Vector;
 
-/// The factor of one 8 x 8 block on the diagonal, as its block row needs it.
+/// The factor of one 8 x 8 diagonal block, in the form that its block row needs.
 struct Corner {
     /// `u[r][s] / u[r][r]` for `s > r`.
     factors: [[f32; BLOCK]; BLOCK],
-    /// `1 / u[r][r]`; 0 behind the order of the matrix.
+    /// `1 / u[r][r]`; 0 for rows beyond the order of the matrix.
     reciprocals: [f32; BLOCK],
 }
 
-/// See [`super::Kernels::cholesky`]; the failing pivot, if any.
+/// See [`super::Kernels::cholesky`]. Returns the failing pivot, if any.
 ///
 /// # Safety
 /// `a` holds `n * n` numbers and every `b` holds `n`; `n` is a multiple of 8, `order <= n`.
@@ -43,10 +43,13 @@ pub(super) unsafe fn cholesky<V: Vector, const B: usize>(
     None
 }
 
-/// Takes the rows above off the block on the diagonal and factorises it in registers, `C` vectors a
-/// row. Elimination divides by the pivots alone; their roots, needed only at the end, are then taken
-/// all at once instead of one after the other. The right-hand sides go the same way. The position of
-/// a pivot that is not positive, if any.
+/// Subtracts the rows above from the diagonal block and factorises it in registers, `C` vectors a
+/// row.
+///
+/// Elimination divides only by the pivots. Their square roots are needed only at the end, so they
+/// are computed all at once instead of one after the other. The right-hand sides are treated in the
+/// same way. The error is the position in the block of the first pivot that is not positive and
+/// finite.
 #[inline(always)]
 unsafe fn corner<W: Vector, const C: usize, const B: usize>(
     a: *mut f32,
@@ -116,7 +119,7 @@ unsafe fn corner<W: Vector, const C: usize, const B: usize>(
             for c in 0..C {
                 acc[r][c].mul(W::splat(corner.reciprocals[r])).store(row.add(c * W::N));
             }
-            // The solves multiply by the reciprocal.
+            // The diagonal stores the reciprocal, because the solves multiply by it.
             *row.add(r) = corner.reciprocals[r];
         }
         for r in rows..BLOCK {
@@ -144,8 +147,10 @@ unsafe fn corner<W: Vector, const C: usize, const B: usize>(
     }
 }
 
-/// The columns right of the block on the diagonal: the rows above taken off, then the block's own
-/// factor, in registers. 8 rows by 3 vectors where there are 32 registers, else 4 by 2.
+/// Computes the columns to the right of a diagonal block, in registers.
+///
+/// It subtracts the rows above and then applies the block's own factor. A tile has 8 rows by up to
+/// 3 vectors if there are 32 registers, otherwise 4 rows by up to 2.
 #[inline(always)]
 unsafe fn block_row<V: Vector>(a: *mut f32, n: usize, i: usize, corner: &Corner) {
     macro_rules! tiles {
@@ -158,7 +163,7 @@ unsafe fn block_row<V: Vector>(a: *mut f32, n: usize, i: usize, corner: &Corner)
             }
         };
     }
-    // SAFETY: every column from `i + 8` to `n`, multiples of 8, is covered once.
+    // SAFETY: every column from `i + 8` to `n` (both multiples of 8) is covered once.
     unsafe {
         let mut j = i + BLOCK;
         if j < n && !j.is_multiple_of(V::N) {
@@ -183,7 +188,9 @@ unsafe fn block_row<V: Vector>(a: *mut f32, n: usize, i: usize, corner: &Corner)
     }
 }
 
-/// One tile of a block row: `R` rows from `i`, the block's rows from `first`, by `C` vectors from `j`.
+/// Computes one tile of a block row: `R` rows from row `i`, by `C` vectors from column `j`.
+///
+/// Row `i` is row `first` of the block.
 #[inline(always)]
 unsafe fn panel<V: Vector, const R: usize, const C: usize>(
     a: *mut f32,
@@ -234,8 +241,8 @@ unsafe fn panel<V: Vector, const R: usize, const C: usize>(
 #[inline(always)]
 pub(super) unsafe fn solve<V: Vector>(u: &[f32], n: usize, order: usize, b: &mut [f32]) {
     let (u, b) = (u.as_ptr(), b.as_mut_ptr());
-    // SAFETY: all rows and columns lie inside `u` and `b`; what lies behind `order` is set to zero,
-    // so that whole vectors can be read.
+    // SAFETY: all rows and columns lie inside `u` and `b`. The entries of `b` from `order` on are
+    // set to zero, so whole vectors can be read.
     unsafe {
         for j in order..n {
             *b.add(j) = 0.0;
@@ -264,7 +271,7 @@ pub(super) unsafe fn solve<V: Vector>(u: &[f32], n: usize, order: usize, b: &mut
             for r in 0..rows {
                 values[r] = *b.add(i + r) - acc[r].sum() - tail[r];
             }
-            // Column by column: the last unknown found is the first that the others need.
+            // Solves by columns, last one first: each unknown is subtracted from all that remain.
             for r in (0..BLOCK).rev() {
                 let column = u.add(i * n + i + r);
                 if r < rows {

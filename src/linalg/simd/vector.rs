@@ -1,15 +1,15 @@
-//! The vector that kernels are generic over, and how they are compiled for one instruction set.
+//! The vector type that kernels are generic over, and their compilation per instruction set.
 
 /// A register of `N` single-precision lanes.
 ///
 /// # Safety
-/// All methods may only run on a processor that has the instruction set of the type; `load`, `store`
-/// and `prefetch` also need `N` valid numbers behind the pointer (`prefetch` none).
+/// All methods may only run on a processor that has the instruction set of the type. `load` and
+/// `store` also need `N` valid numbers behind the pointer. `prefetch` accepts any pointer.
 pub(super) trait Vector: Copy {
     const N: usize;
-    /// Registers of this kind: a tile's accumulators must leave room for its operands.
+    /// Number of such registers. A tile's accumulators must leave room for its operands.
     const REGISTERS: usize;
-    /// A vector of half the lanes where that is worth having, else the type itself.
+    /// A vector of half the lanes if the type has a useful one, otherwise the type itself.
     type Half: Vector;
     unsafe fn zero() -> Self;
     unsafe fn splat(x: f32) -> Self;
@@ -22,7 +22,7 @@ pub(super) trait Vector: Copy {
     /// `b - self * a`.
     unsafe fn neg_mul_add(self, a: Self, b: Self) -> Self;
     unsafe fn max(self, other: Self) -> Self;
-    /// Whether any lane is at least that of `other` (never for a lane that is no number).
+    /// Whether any lane is at least that of `other`. NaN lanes never are.
     unsafe fn any_at_least(self, other: Self) -> bool;
     /// `1 / √self`.
     unsafe fn inverse_root(self) -> Self;
@@ -30,13 +30,13 @@ pub(super) trait Vector: Copy {
     /// The sums of four registers.
     #[inline(always)]
     unsafe fn sums(four: [Self; 4]) -> [f32; 4] {
-        // SAFETY: as for the type.
+        // SAFETY: the requirements are those of the type.
         four.map(|v| unsafe { v.sum() })
     }
     unsafe fn prefetch(p: *const f32);
 }
 
-/// Compiles every kernel for one vector type, each function with the given attributes.
+/// Compiles every kernel for one vector type. Each function gets the specified attributes.
 macro_rules! instantiate {
     ($vector:ty, $(#[$attribute:meta])*) => {
         $(#[$attribute])*
@@ -45,7 +45,7 @@ macro_rules! instantiate {
             base: &[f32], stride: usize, n: usize, rows: (&[u32], &[u32]), weights: &[f32], targets: &[f32],
             gram: &mut [f32], rhs: &mut [f32], sums: &mut [f32], overwrite: bool,
         ) {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe {
                 gram::accumulate::<$vector, WEIGHTED>(
                     base, stride, n, rows, weights, targets, gram, rhs, sums, overwrite,
@@ -55,25 +55,25 @@ macro_rules! instantiate {
 
         $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn cholesky<const B: usize>(a: &mut [f32], n: usize, order: usize, b: [&mut [f32]; B]) -> Option<usize> {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe { triangular::cholesky::<$vector, B>(a, n, order, b) }
         }
 
         $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn solve(u: &[f32], n: usize, order: usize, b: &mut [f32]) {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe { triangular::solve::<$vector>(u, n, order, b) }
         }
 
         $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn cholesky_lanes<const B: usize>(a: &mut [f32], rank: usize, b: [&mut [f32]; B]) {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe { lanes::cholesky::<$vector, B>(a, rank, b) }
         }
 
         $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn solve_lanes(u: &[f32], rank: usize, b: &mut [f32]) {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe { lanes::solve::<$vector>(u, rank, b) }
         }
 
@@ -81,7 +81,7 @@ macro_rules! instantiate {
         pub(in crate::linalg::simd) unsafe fn dots(
             x: &[f32], base: &[f32], stride: usize, indices: &[u32], out: &mut [f32],
         ) {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe { dots::dots::<$vector>(x, base, stride, indices, out) }
         }
 
@@ -91,7 +91,7 @@ macro_rules! instantiate {
             x: (&[f32], f32), base: &[f32], stride: usize, indices: &[u32], weights: &[f32], targets: &[f32],
             dots: &mut [f32], out: &mut [f32],
         ) -> f32 {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe {
                 combine::combine::<$vector, WEIGHTED, RESIDUAL>(
                     x, base, stride, indices, weights, targets, dots, out,
@@ -104,7 +104,7 @@ macro_rules! instantiate {
             step: &Descent, stride: usize, cells: (&[u32], &[u32]), values: (&[f32], &[f32]),
             user: DescentSide<'_>, item: DescentSide<'_>,
         ) -> f64 {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe { descend::descend::<$vector>(step, stride, cells, values, user, item) }
         }
 
@@ -112,13 +112,13 @@ macro_rules! instantiate {
         pub(in crate::linalg::simd) unsafe fn scores(
             base: &[f32], stride: usize, cols: usize, rows: &[u32], panels: &[f32], biases: &[f32], out: &mut [f32],
         ) {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe { scores::scores::<$vector>(base, stride, cols, rows, panels, biases, out) }
         }
 
         $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn at_least(scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe { scores::at_least::<$vector>(scores, threshold, found) }
         }
 
@@ -130,14 +130,14 @@ macro_rules! instantiate {
         $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn prefetch(row: &[f32]) {
             for line in row.chunks(16) {
-                // SAFETY: a prefetch reads nothing; the caller vouches for the instruction set.
+                // SAFETY: a prefetch reads nothing; the caller guarantees the instruction set.
                 unsafe { <$vector as Vector>::prefetch(line.as_ptr()) }
             }
         }
 
         $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn dot(x: &[f32], y: &[f32]) -> f32 {
-            // SAFETY: the caller's promise is the kernel's.
+            // SAFETY: the caller meets the kernel's requirements.
             unsafe { dots::dot::<$vector>(x, y) }
         }
     };

@@ -23,8 +23,9 @@ macro_rules! vector {
         #[derive(Clone, Copy)]
         pub(super) struct $name($register);
 
-        // SAFETY (all methods): only called inside functions compiled for the instruction set, which
-        // `Kernels` only reaches on processors that have it; loads and stores assume no alignment.
+        // SAFETY (all methods): they are called only inside functions compiled for the instruction
+        // set. `Kernels` calls those functions only on processors that have it. Loads and stores
+        // assume no alignment.
         impl Vector for $name {
             const N: usize = $n;
             const REGISTERS: usize = $registers;
@@ -108,7 +109,8 @@ macro_rules! vector {
             unsafe fn sums(four: [Self; 4]) -> [f32; 4] {
                 // SAFETY: see above.
                 unsafe {
-                    // A closure would not be compiled for the instruction set.
+                    // This is a macro because a closure would not be compiled for the instruction
+                    // set.
                     macro_rules! half {
                         ($at:literal) => {{
                             let $w = four[$at].0;

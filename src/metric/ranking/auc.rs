@@ -1,11 +1,12 @@
 //! Area under the ROC curve of one user's candidates.
 
-/// The share of pairs of a relevant and another candidate in which the relevant one scores higher, ties
-/// counting half (Mann, Whitney 1947; Fawcett 2006). Relevant items that are no candidates lose all
-/// their pairs. None where no candidate, or every one, is relevant.
+/// The share of pairs of a relevant and another candidate in which the relevant one scores higher.
 ///
-/// `counts[j]` are the candidates above the `j`-th relevant candidate and those equal to it, itself
-/// included; `scores[j]` is its score.
+/// Ties count half (Mann, Whitney 1947; Fawcett 2006). Relevant items that are not candidates lose
+/// all their pairs. `None` if no item is relevant, or if every candidate is relevant.
+///
+/// `counts[j]` holds the number of candidates above the `j`-th relevant candidate, and the number
+/// equal to it (itself included). `scores[j]` is its score.
 pub(super) fn auc(
     counts: &[(u32, u32)],
     scores: &[f32],
@@ -19,7 +20,7 @@ pub(super) fn auc(
     let mut sorted = scores.to_vec();
     sorted.sort_unstable_by(|a, b| b.total_cmp(a));
     let won = |(&(above, equal), score): (&(u32, u32), &f32)| {
-        // Relevant candidates are no opponents of each other. (Zeros of either sign are equal.)
+        // Pairs of two relevant candidates do not count. (Zeros of either sign are equal.)
         let own_above = sorted.partition_point(|s| s > score);
         let own_equal = sorted.partition_point(|s| s >= score) - own_above;
         let (above, equal) = (above as usize - own_above, equal as usize - own_equal);
@@ -35,11 +36,11 @@ mod tests {
 
     #[test]
     fn pairs_are_counted() {
-        // Candidates 5, 4, 4, 3, 1; relevant are one of the 4s and the 1.
+        // The candidates score 5, 4, 4, 3, 1. One of the 4s and the 1 are relevant.
         let area = |relevant| auc(&[(1, 2), (4, 1)], &[4.0, 1.0], 5, relevant);
-        // Of 3 others, the 4 beats one, ties with one, loses to one; the 1 loses to all.
+        // Against 3 others, the 4 wins once, ties once and loses once; the 1 loses to all.
         assert_eq!(area(2), Some(1.5 / 6.0));
-        // A third relevant item that is no candidate loses three more pairs.
+        // A third relevant item that is not a candidate loses three more pairs.
         assert_eq!(area(3), Some(1.5 / 9.0));
         assert_eq!(auc(&[], &[], 5, 1), Some(0.0));
         assert_eq!(auc(&[(0, 1)], &[1.0], 1, 1), None);

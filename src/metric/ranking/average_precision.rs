@@ -2,9 +2,11 @@
 
 use super::Judged;
 
-/// `Σ over hits precision@place, divided by relevant` (Manning, Raghavan, Schütze 2008, section 8.4; trec_eval's
-/// `map_cut`). Some packages divide by `min(k, relevant)`, which is larger where a user has more than `k`
-/// relevant items.
+/// The sum of `precision@place` over the hits, divided by `relevant`.
+///
+/// The definition is that of Manning, Raghavan, Schütze 2008, section 8.4, and of `map_cut` in
+/// trec_eval. Some packages divide by `min(k, relevant)`. Their value is larger if a user has more
+/// than `k` relevant items.
 pub(super) fn average_precision(judged: Judged<'_>, k: usize) -> f64 {
     let (mut hits, mut sum) = (0.0, 0.0);
     for (place, _) in judged.first(k).enumerate().filter(|(_, hit)| **hit) {

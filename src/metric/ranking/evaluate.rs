@@ -12,7 +12,7 @@ use crate::linalg::Matrix;
 use crate::linalg::simd::Kernels;
 use crate::model::{Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted};
 
-/// A list of numbers per user, in one piece.
+/// One list of numbers per user, stored contiguously.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lists {
     ends: Vec<usize>,
@@ -46,37 +46,38 @@ impl Lists {
     }
 }
 
-/// The users to rank for and what they turned out to like. Candidates are numbered as in the [`Ranker`].
+/// The users to rank for, and their relevant items. Candidates are numbered as in the [`Ranker`].
 #[derive(Debug, Clone, Default)]
 pub struct Judgements {
-    /// Rows of the users' vectors; every user has at least one relevant item.
+    /// Rows of the user vectors; every user has at least one relevant item.
     pub rows: Vec<u32>,
-    /// Per user, the candidates it rated in training, ascending: they are not ranked.
+    /// For each user, the candidates that are not ranked, ascending: usually those that the user
+    /// rated in training.
     pub seen: Lists,
-    /// Per user, the relevant candidates, none of them seen, ascending.
+    /// For each user, the relevant candidates, ascending. None of them is in `seen`.
     pub relevant: Lists,
-    /// Per user, relevant items that are no candidates: misses.
+    /// For each user, the number of relevant items that are not candidates. They count as misses.
     pub missing: Vec<u32>,
 }
 
 /// Ranking metrics over some users.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
-    /// Every metric asked for, in that order; none where no user has a value.
+    /// Every requested metric, in the order of the request; `None` if no user has a value.
     pub values: Vec<(RankingMetric, Option<f64>)>,
-    /// Per metric of users, one value per user; not a number for a user without one (AUC where all
-    /// candidates are relevant). Empty for a metric over all lists.
+    /// For each metric with a value per user, these values; NaN for a user without a value (AUC if
+    /// all candidates are relevant). Empty for a metric over all lists.
     pub per_user: Vec<Vec<f64>>,
 }
 
-/// Ranks all candidates for the users of `judgements` and measures the lists. `popularity` holds the
-/// training ratings of every candidate.
+/// Ranks all candidates for the users of `judgements` and measures the lists.
 ///
-/// Sums are taken in the order of the users: the result does not depend on the number of threads.
-/// Memory is bounded by the values per user, whatever the number of candidates.
+/// `popularity` holds the number of training ratings of every candidate. Values are summed in the
+/// order of the users, so the result does not depend on the number of threads. Memory grows with
+/// the number of values per user, not with the number of users times candidates.
 ///
 /// # Errors
-/// [`Error::Stopped`] if a stop was asked for.
+/// [`Error::Stopped`] if a stop was requested.
 pub fn rank(
     kernels: Kernels,
     users: &Matrix,
@@ -115,7 +116,7 @@ pub fn rank(
         for (nth, ranked) in users_of(block).zip(&ranked) {
             for (k, times) in &times {
                 for scored in ranked.best.iter().take(*k as usize) {
-                    // Whole numbers add up to the same in any order.
+                    // Sums of whole numbers are the same in any order.
                     times[scored.item as usize].fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -149,7 +150,7 @@ fn relaxed(times: &AtomicU64) -> u64 {
     times.load(Ordering::Relaxed)
 }
 
-/// The mean of the values that are numbers.
+/// The mean of the values that are not NaN.
 fn mean(values: &[f64]) -> Option<f64> {
     let (sum, count) =
         values.iter().filter(|v| !v.is_nan()).fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));

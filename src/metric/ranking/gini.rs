@@ -1,10 +1,13 @@
-//! Gini index: how unequally the items are recommended.
+//! Gini index: how unequally the items are spread over the lists.
 
 use super::Recommended;
 
-/// `Σ (2 i − n − 1) x_i / (n Σ x)` over the numbers of lists `x_i` in ascending order, `n` items of the
-/// catalogue: 0 if all are recommended equally often, near 1 if a few are always (Gini 1912; Fleder,
-/// Hosanagar 2009). None without places.
+/// `Σ (2 i − n − 1) x_i / (n Σ x)`, where `x_i` is the number of lists per item, in ascending
+/// order.
+///
+/// `n` is the number of items in the catalogue. The index is 0 if all items are recommended equally
+/// often, and near 1 if only a few items are recommended (Gini 1912; Fleder, Hosanagar 2009).
+/// `None` if no item is recommended.
 pub(super) fn gini(recommended: Recommended<'_>) -> Option<f64> {
     let mut times = recommended.times.to_vec();
     times.sort_unstable();

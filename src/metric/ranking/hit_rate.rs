@@ -2,7 +2,7 @@
 
 use super::Judged;
 
-/// 1 if any of the first `k` is relevant, else 0 (Deshpande, Karypis 2004).
+/// 1 if any of the first `k` items is relevant, else 0 (Deshpande, Karypis 2004).
 pub(super) fn hit_rate(judged: Judged<'_>, k: usize) -> f64 {
     f64::from(u8::from(judged.first(k).any(|hit| *hit)))
 }

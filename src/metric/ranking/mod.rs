@@ -1,9 +1,9 @@
-//! Measures of ranked lists: how well the items that a user turned out to like stand at the top.
+//! Measures how near the top of a ranked list a user's relevant items are.
 //!
-//! Every user with at least one relevant item (a held-out cell, see [`Judgements`]) counts once; users
-//! without are left out. A list holds the best candidates, higher scores first, equal scores by position
-//! (that is, by id). A user with fewer candidates than `k` has a shorter list; denominators are those of
-//! each metric's page, never the list's length.
+//! Every user with at least one relevant item (a held-out cell, see [`Judgements`]) counts once.
+//! Other users are left out. A list holds the best candidates: higher scores first, equal scores by
+//! position (that is, by id). A user with fewer than `k` candidates has a shorter list. Each metric
+//! defines its own denominator, which is never the length of the list.
 
 mod auc;
 mod average_precision;
@@ -22,12 +22,12 @@ use std::str::FromStr;
 
 pub use evaluate::{Judgements, Lists, Ranking, rank};
 
-/// One user's list, judged.
+/// The judged list of one user.
 #[derive(Debug, Clone, Copy)]
 pub struct Judged<'a> {
-    /// Whether the item at each place is relevant, best place first.
+    /// Whether the item at each place is relevant, from the top.
     pub hits: &'a [bool],
-    /// Number of relevant items, those that are no candidates included: they are misses.
+    /// Number of relevant items. It includes items that are not candidates, which count as misses.
     pub relevant: usize,
 }
 
@@ -44,23 +44,23 @@ impl Judged<'_> {
     }
 }
 
-/// How the candidates of all users were recommended, over all lists of the first `k`.
+/// How often the candidates are recommended, over the lists of the first `k` items of all users.
 #[derive(Debug, Clone, Copy)]
 pub struct Recommended<'a> {
-    /// Per item of the catalogue, the lists it is in.
+    /// For each item of the catalogue, the number of lists that contain it.
     pub times: &'a [u64],
-    /// Per item of the catalogue, its training ratings.
+    /// For each item of the catalogue, its number of training ratings.
     pub popularity: &'a [u32],
 }
 
-/// What a metric is computed from.
+/// The input of a metric.
 #[derive(Clone, Copy)]
 enum Value {
     /// One value per user at a cut-off; their mean is reported.
     PerUser(fn(Judged<'_>, usize) -> f64),
     /// One value over all lists at a cut-off.
     OverLists(fn(Recommended<'_>) -> Option<f64>),
-    /// From the whole order of the candidates, without cut-off: [`auc::auc`].
+    /// One value per user from the whole order of the candidates, without cut-off: [`auc::auc`].
     Order,
 }
 
@@ -85,7 +85,7 @@ const REGISTRY: [Entry; 11] = [
     Entry { name: "gini", value: Value::OverLists(gini::gini) },
 ];
 
-/// Positions of the metrics that are measured where none are asked for.
+/// Position in the registry of a metric that is measured by default.
 #[cfg(feature = "files")]
 const NDCG: usize = 3;
 /// See [`NDCG`].
@@ -97,7 +97,7 @@ const RECALL: usize = 1;
 pub struct RankingMetric {
     /// Position in the registry.
     entry: usize,
-    /// Length of the list; none for a metric of the whole order.
+    /// Length of the list; `None` for a metric of the whole order.
     cutoff: Option<u32>,
 }
 
@@ -114,25 +114,26 @@ impl RankingMetric {
         Self { entry: RECALL, cutoff: Some(cutoff) }
     }
 
-    /// Length of the list; none for a metric of the whole order.
+    /// Length of the list; `None` for a metric of the whole order.
     #[must_use]
     pub const fn cutoff(self) -> Option<u32> {
         self.cutoff
     }
 
-    /// Whether every user has a value, of which the mean is reported.
+    /// Whether every user has a value; the mean of the values is reported.
     #[must_use]
     pub fn per_user(self) -> bool {
         !matches!(self.value(), Value::OverLists(_))
     }
 
-    /// Whether larger values are better (all but `popularity-rank`, where neither is, and `gini`).
+    /// Whether larger values are better. False for `gini`, and for `popularity-rank`, where neither
+    /// direction is better.
     #[must_use]
     pub fn higher_is_better(self) -> bool {
         self.per_user() || REGISTRY[self.entry].name == "coverage"
     }
 
-    /// Names of all metrics, as they are parsed.
+    /// Names of all metrics, in the form that the parser accepts.
     #[must_use]
     pub fn names() -> Vec<String> {
         let name = |e: &Entry| match e.value {
@@ -154,7 +155,7 @@ impl fmt::Display for RankingMetric {
     }
 }
 
-/// A name that is no ranking metric.
+/// The error for a name that is not a ranking metric.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{text}\" is no ranking metric; there are {}, with K from 1 to 10000", RankingMetric::names().join(", "))]
 pub struct UnknownMetric {

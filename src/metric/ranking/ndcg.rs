@@ -2,8 +2,9 @@
 
 use super::Judged;
 
-/// `Σ over hits 1 / log₂(place + 1)`, divided by the most it could be: `min(k, relevant)` hits at the top
-/// (Järvelin, Kekäläinen 2002).
+/// The sum of `1 / log₂(place + 1)` over the hits, divided by its largest possible value.
+///
+/// That value is reached with `min(k, relevant)` hits at the top (Järvelin, Kekäläinen 2002).
 pub(super) fn ndcg(judged: Judged<'_>, k: usize) -> f64 {
     let discount = |place: usize| 1.0 / ((place + 2) as f64).log2();
     let hits = judged.first(k).enumerate().filter(|(_, hit)| **hit);

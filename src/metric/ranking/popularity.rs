@@ -2,9 +2,10 @@
 
 use super::Recommended;
 
-/// Mean over all places of all lists of the item's rank by training ratings: 1 for the most rated item,
-/// equally rated ones share the mean of their ranks. Low means that lists hold what everybody knows.
-/// None without places.
+/// The mean popularity rank of the recommended items, over all places of all lists.
+///
+/// The most rated item has rank 1. Equally rated items share the mean of their ranks. A low value
+/// means that the lists hold well-known items. `None` if no item is recommended.
 pub(super) fn mean_popularity_rank(recommended: Recommended<'_>) -> Option<f64> {
     let Recommended { times, popularity } = recommended;
     let mut order: Vec<usize> = (0..times.len()).collect();
@@ -28,7 +29,7 @@ mod tests {
     fn equal_popularity_shares_a_rank() {
         let rank =
             |times: &[u64]| mean_popularity_rank(Recommended { times, popularity: &[5, 9, 5, 1] });
-        // Ranks 2.5, 1, 2.5, 4.
+        // The items have ranks 2.5, 1, 2.5, 4.
         assert_eq!(rank(&[1, 1, 0, 2]), Some((2.5 + 1.0 + 8.0) / 4.0));
         assert_eq!(rank(&[0; 4]), None);
     }

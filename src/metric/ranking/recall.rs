@@ -7,7 +7,7 @@ pub(super) fn recall(judged: Judged<'_>, k: usize) -> f64 {
     judged.hits_at(k) as f64 / judged.relevant as f64
 }
 
-/// `hits@k / min(k, relevant)`: 1 is within reach for every user (Liang, Krishnan, Hoffman, Jebara 2018,
+/// `hits@k / min(k, relevant)`: every user can reach 1 (Liang, Krishnan, Hoffman, Jebara 2018,
 /// section 4.2; the recall of the iALS papers).
 pub(super) fn recall_min(judged: Judged<'_>, k: usize) -> f64 {
     judged.hits_at(k) as f64 / judged.relevant.min(k) as f64

@@ -50,7 +50,7 @@ fn large_files_go_and_come_in_parts() {
         remote.fetch(&object, (copy.as_file(), copy.path()), (&stop, &|_| {})).expect("fetched");
     assert_eq!(sha256, <[u8; 32]>::from(Sha256::digest(&content)));
     assert_eq!(std::fs::read(copy.path()).expect("read"), content);
-    // Another object under the same name is not mixed into the first.
+    // Parts of another object under the same name are not mixed into the first.
     remote.put("deep/file", &content[1..], Put::Always, &stop).expect("put");
     let changed = remote.fetch(&object, (copy.as_file(), copy.path()), (&stop, &|_| {}));
     assert!(changed.is_err_and(|e| e.to_string().contains("changed while it was read")));

@@ -1,4 +1,4 @@
-//! What [`super::OutDir`] asks of the file system: locks, renames, what killed processes left.
+//! File-system operations of [`super::OutDir`]: locks, renames, and the removal of leftovers.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,14 +13,15 @@ use tempfile::TempDir;
 
 use crate::error::{Error, Result};
 
-/// Waits for a lock on a directory, which the kernel gives back when the process ends; none where there is no
-/// directory, or the file system has no locks.
+/// Waits for an exclusive lock on a directory, which the kernel releases when the process ends.
+///
+/// Returns `None` if there is no directory or the file system has no locks.
 pub(super) fn lock(target: &Path, stop: &AtomicBool) -> Result<Option<File>> {
     loop {
         let Ok(directory) = File::open(target) else { return Ok(None) };
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) if is_at(&directory, target) => return Ok(Some(directory)),
-            // Another one was put in its place while this one was waited for.
+            // Another directory took this one's place during the wait, so try again.
             Ok(()) => {}
             Err(Errno::WOULDBLOCK | Errno::INTR) => {
                 if stop.load(Ordering::Relaxed) {
@@ -33,22 +34,24 @@ pub(super) fn lock(target: &Path, stop: &AtomicBool) -> Result<Option<File>> {
     }
 }
 
-/// How often it is looked whether a lock is free.
+/// The time between two attempts to take a lock.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Whether an open directory still is the one of this name.
+/// Whether an open directory is still the one at this path.
 fn is_at(directory: &File, path: &Path) -> bool {
     let (Ok(open), Ok(there)) = (directory.metadata(), fs::metadata(path)) else { return false };
     (open.dev(), open.ino()) == (there.dev(), there.ino())
 }
 
-/// Makes a temporary directory and locks it, so that [`sweep_leftovers`] sees that its process lives, also
-/// from another machine or container. On a file system without locks nothing is swept.
+/// Creates a temporary directory and locks it.
+///
+/// The lock shows [`sweep_leftovers`] that the owner is alive, even on another machine or in
+/// another container. On a file system without locks nothing is swept.
 pub(super) fn make_temporary(parent: &Path, prefix: &str) -> io::Result<(TempDir, Option<File>)> {
     loop {
         let temporary = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
         let directory = match File::open(temporary.path()) {
-            // Swept by another process already.
+            // Another process has already swept it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             opened => opened?,
         };
@@ -63,11 +66,13 @@ pub(super) fn make_temporary(parent: &Path, prefix: &str) -> io::Result<(TempDir
     }
 }
 
-/// Ends the name of a directory that is being replaced in two steps.
+/// The suffix of a directory that was moved aside in [`exchange_in_steps`].
 pub(super) const REPLACED: &str = ".replaced";
 
-/// Removes what processes that were killed left behind: nobody holds a lock on it. A model that was moved
-/// aside by one that was killed before its own was in place goes back.
+/// Removes the directories that killed processes left behind, on which nobody holds a lock.
+///
+/// A process may be killed after it moved the old model aside and before the new one was in place.
+/// The old model is then moved back.
 pub(super) fn sweep_leftovers(parent: &Path, prefix: &str, target: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
@@ -80,7 +85,7 @@ pub(super) fn sweep_leftovers(parent: &Path, prefix: &str, target: &Path) {
         if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
-        // What cannot be moved or removed now is tried again by the next run.
+        // If this fails, the next run tries again.
         let _ = match name.ends_with(REPLACED) && !target.exists() {
             true => rename_new(&entry.path(), target),
             false => fs::remove_dir_all(entry.path()),
@@ -88,7 +93,7 @@ pub(super) fn sweep_leftovers(parent: &Path, prefix: &str, target: &Path) {
     }
 }
 
-/// A temporary directory is private to its owner; a published one is as the umask wants it.
+/// Replaces the private permissions of a temporary directory with those that the umask allows.
 pub(super) fn open_to_readers(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let probe =
@@ -98,7 +103,7 @@ pub(super) fn open_to_readers(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, mode)
 }
 
-/// A directory and those in it.
+/// Syncs a directory and all directories below it.
 pub(super) fn sync_dirs(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -113,16 +118,16 @@ pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Renames onto a name that must be free.
+/// Renames to a path that must not exist.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // File systems without this flag (some network ones) get the plain rename.
+        // Some file systems, such as network ones, lack this flag and get the plain rename.
         Err(Errno::INVAL | Errno::NOSYS) => fs::rename(from, to),
         other => other.map_err(io::Error::from),
     }
 }
 
-/// Swaps two directories, in one step where the file system can.
+/// Swaps two directories, in one step if the file system supports it.
 pub(super) fn exchange(new: &Path, old: &Path) -> io::Result<()> {
     match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
         Err(Errno::INVAL | Errno::NOSYS) => exchange_in_steps(new, old),
@@ -130,7 +135,8 @@ pub(super) fn exchange(new: &Path, old: &Path) -> io::Result<()> {
     }
 }
 
-/// Swaps two directories by renames. Killed in between, the old one is found by [`sweep_leftovers`].
+/// Swaps two directories by renames. [`sweep_leftovers`] finds the old one if the process is killed
+/// in between.
 pub(super) fn exchange_in_steps(new: &Path, old: &Path) -> io::Result<()> {
     let mut aside = new.as_os_str().to_owned();
     aside.push(REPLACED);

@@ -8,7 +8,7 @@ use crate::train::StopReason;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
-/// Ratings of a known low-rank truth, some users and items without any.
+/// Ratings of a known low-rank model; some users and items have none.
 pub(crate) fn sample(users: u32, items: u32, weighted: bool) -> Ratings {
     let mut cells = Vec::new();
     for user in 0..users {
@@ -71,7 +71,8 @@ fn the_objective_never_rises_and_the_truth_is_found() {
         })
         .expect("fits");
         assert!(objectives.windows(2).all(|w| w[1] <= w[0] * (1.0 + 1e-6)), "{objectives:?}");
-        // The values spread by 0.7 and are rank 2 plus biases: shrinkage leaves a small error.
+        // The values have a standard deviation of 0.7 and rank 2 plus a constant: shrinkage leaves
+        // a small error.
         assert!(rmse.is_some_and(|r| r < 0.15), "{rmse:?}");
     }
 }
@@ -109,7 +110,7 @@ fn a_solved_row_is_a_stationary_point() {
                 if row.is_empty() {
                     assert!(q.vectors.row(item).iter().all(|&v| v == 0.0) && q.biases[item] == 0.0);
                 }
-                // Single precision over some twenty cells.
+                // Single precision over about twenty cells.
                 assert!(gradient.iter().all(|g| g.abs() < 2e-4), "item {item}: {gradient:?}");
             }
         }
@@ -143,7 +144,7 @@ fn tolerance_and_observer_end_the_fit() {
     assert!(ended.iterations < 8 && ended.stop_reason == StopReason::Tolerance);
 }
 
-/// A row without a solution ends the fit with its error, whatever the worker does afterwards.
+/// A row without a solution ends the fit with its error, whatever the worker solves afterwards.
 #[test]
 fn a_row_that_fails_among_many_is_reported() {
     for rank in [3, 20] {
@@ -161,8 +162,10 @@ fn a_row_that_fails_among_many_is_reported() {
     }
 }
 
-/// Rows with fewer ratings than unknowns and no regularisation: the approximate solvers end where nothing
-/// is left to gain, and the objective is that of the errors.
+/// Conjugate gradients stop where no improvement is left.
+///
+/// The rows have fewer ratings than unknowns and no regularisation. The objective must fall and end
+/// small.
 #[test]
 fn steps_end_where_nothing_is_left() {
     let ratings = sample(60, 50, false);
@@ -192,7 +195,7 @@ fn steps_end_where_nothing_is_left() {
     }
 }
 
-/// Rows of several chunks come out as the exact solver's.
+/// For rows of several chunks, every approximate solver reaches the exact solver's objective.
 #[test]
 fn long_rows_are_summed_as_well_by_every_solver() {
     let mut cells = Vec::new();

@@ -10,7 +10,9 @@ use crate::train::{Start, StopReason};
 use rand_distr::StandardNormal;
 use std::sync::atomic::AtomicBool;
 
-/// Ratings of a known truth with known noise: cells, held-out cells, and the noise's deviation.
+/// Ratings drawn from a known model with known noise.
+///
+/// Returns the training cells, the holdout cells and the standard deviation of the noise.
 fn sample(users: u32, items: u32) -> (Ratings, Vec<Cell>, f64) {
     let (rank, noise) = (3, 0.5);
     let draw = |axis, row: u32| -> Vec<f64> {
@@ -53,15 +55,15 @@ fn fit(bayes: &Bayes, ratings: &Ratings, observer: &mut Observer<'_>) -> Fit {
     bayes.fit(&problem, observer).expect("fits")
 }
 
-/// The samples' noise is the truth's, their mean predicts at its level, and the published factors
-/// predict as the mean does.
+/// The samples find the true noise, and their mean predicts with an error near it. The published
+/// factors predict as well as that mean.
 #[test]
 fn the_truth_is_recovered_and_survives_compression() {
     let (ratings, held, noise) = sample(150, 120);
     let mut sums = vec![0.0; held.len()];
     let mut seen = Vec::new();
     let fitted = fit(&BAYES, &ratings, &mut |it| {
-        // The loss that comes out of the normal equations is that of the drawn factors.
+        // The loss from the normal equations must equal that of the drawn factors.
         let mut squares = 0.0;
         for user in 0..ratings.users() {
             let row = ratings.by_user.row(user);
@@ -85,7 +87,7 @@ fn the_truth_is_recovered_and_survives_compression() {
     assert_eq!(seen.len(), 60);
     let averaged = fitted.averaged.as_ref().expect("samples");
     assert_eq!((averaged.samples, averaged.kept.len()), (60, 7));
-    // About 5900 cells less 1600 parameters: two percent, and what the low rank hides.
+    // About 5700 cells minus 1550 parameters: a sampling error of one to two percent, plus slack.
     assert!((averaged.noise / noise - 1.0).abs() < 0.05, "{}", averaged.noise);
     let error = |of: &dyn Fn(usize, &Cell) -> f64| {
         let squares =
@@ -98,14 +100,14 @@ fn the_truth_is_recovered_and_survives_compression() {
         fitted.scorer().score(Kernels::detect(), user, item)
     };
     let compressed = error(&|_, cell| score(cell));
-    // A parameter for every five cells: a tenth more than the noise, and some.
+    // The true model has one parameter per five cells: a tenth more than the noise, plus slack.
     assert!(mean < noise * 1.2, "{mean}");
     assert!((compressed - mean).abs() < 0.002, "{compressed} {mean}");
     let whole = rmse(&holdout_errors(&fitted.scorer(), ratings.known(), &held).raw);
     assert!(whole.is_some_and(|w| (w - compressed).abs() < 1e-6));
 }
 
-/// A row's draws have the posterior's mean and covariance.
+/// The draws of a row have the mean and the covariance of its posterior.
 #[test]
 fn draws_have_the_covariance_of_the_inverse() {
     let fixed = crate::linalg::Matrix::from_rows(4, 2, &[1., 0., 0., 1., 1., 1., 2., -1.]);
@@ -137,7 +139,8 @@ fn draws_have_the_covariance_of_the_inverse() {
         for i in 0..3 {
             for j in 0..3 {
                 let (got, want) = (sums[i][j] / f64::from(draws), 0.25 * inverse[(i, j)]);
-                // Deviation of an empirical variance: √(2 / draws), 0.7 %, of the diagonal's size.
+                // Standard deviation of an empirical variance: √(2 / draws), 0.7 %, of the
+                // diagonal's size.
                 let size = 0.25 * (inverse[(i, i)] * inverse[(j, j)]).sqrt();
                 assert!((got - want).abs() < 0.03 * size, "{i} {j}: {got} {want}");
             }

@@ -8,7 +8,7 @@ use crate::train::Start;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
-/// Counts of two tastes, some users and items without any.
+/// Counts from users of two tastes; some users and items have none.
 fn sample(users: u32, items: u32, weighted: bool) -> Ratings {
     let mut cells = Vec::new();
     for user in 0..users {
@@ -67,7 +67,7 @@ const FORMS: [(Confidence, f64); 6] = [
     (Confidence::Raw { alpha: 2.0 }, 1.0),
 ];
 
-/// `c` of a cell, from the table, in this test's own words.
+/// `c` of a cell, written independently from the table of [`crate::objective::Implicit`]'s module.
 fn confidence(form: Confidence, row: &Row<'_>, p: usize) -> f64 {
     let (r, weight) = (f64::from(row.values[p]), row.weights.map_or(1.0, |w| f64::from(w[p])));
     weight
@@ -79,11 +79,11 @@ fn confidence(form: Confidence, row: &Row<'_>, p: usize) -> f64 {
         }
 }
 
-/// Weight of the squared score and weight of the squared difference from 1 of one cell.
+/// The weights of the squared score and of the squared difference from 1 of one cell.
 fn weights(ials: &Ials, row: &Row<'_>, item: usize) -> (f64, f64) {
     match row.indices.iter().position(|&i| i as usize == item) {
         None => (ials.unobserved, 0.0),
-        // Unit: every pair also counts as unobserved.
+        // With unit confidence, an observed pair also counts as unobserved.
         Some(p) if ials.confidence == Confidence::Unit => {
             (ials.unobserved, confidence(ials.confidence, row, p))
         }
@@ -101,7 +101,7 @@ fn ridge(ials: &Ials, lambda: f64, count: usize, others: usize) -> f64 {
     lambda * (count as f64 + ials.unobserved * others as f64).powf(ials.exponent)
 }
 
-/// The objective over every cell of the matrix, one by one.
+/// The objective, summed cell by cell over the whole matrix.
 fn objective(ials: &Ials, ratings: &Ratings, factors: &Factors) -> f64 {
     let (m, n) = (ratings.by_user.rows_with_cells(), ratings.by_item.rows_with_cells());
     let mut sum = 0.0;
@@ -122,7 +122,7 @@ fn objective(ials: &Ials, ratings: &Ratings, factors: &Factors) -> f64 {
     sum
 }
 
-/// The gradient of half the objective by one item's vector.
+/// The gradient of half the objective with respect to one item's vector.
 fn gradient(ials: &Ials, ratings: &Ratings, factors: &Factors, item: usize) -> Vec<f64> {
     let users = ratings.by_user.rows_with_cells();
     let rho = ridge(ials, ials.regularization.1, ratings.by_item.count(item), users);
@@ -151,7 +151,7 @@ fn every_confidence_is_minimised_over_all_cells() {
             assert!((got - want).abs() < 1e-4 * want, "{form:?} {unobserved}: {got} {want}");
             for item in (0..50).filter(|item| item % 11 != 3) {
                 let gradient = gradient(&ials, &ratings, &fit.factors, item);
-                // Terms add up to some dozens, in single precision.
+                // The terms add up to some dozens, in single precision.
                 assert!(gradient.iter().all(|g| g.abs() < 1e-3), "{form:?}: {gradient:?}");
             }
         }
@@ -171,12 +171,13 @@ fn all_solvers_reach_the_same_objective() {
             got
         };
         let exact = with(SolverChoice::Cholesky);
-        // Without unobserved pairs every score may be 1: too little is left for shares of it.
+        // Without unobserved pairs every score may be 1. The objective is then too small for a
+        // relative comparison of approximate solvers.
         for (solver, within) in [
-            // As many steps as unknowns, and one block of all of them, are exact.
+            // These are exact: as many steps as unknowns, and one block of all unknowns.
             (SolverChoice::ConjugateGradient { steps: 20 }, 1e-4),
             (SolverChoice::Subspace { block: 32 }, 1e-4),
-            // On data of real size they differ by a tenth of a percent (the bench `solvers`).
+            // On data of realistic size these differ by a tenth of a percent (bench `solvers`).
             (SolverChoice::ConjugateGradient { steps: 3 }, 2e-2),
             (SolverChoice::Subspace { block: 8 }, 2e-2),
             (SolverChoice::Subspace { block: 7 }, 2e-2),
@@ -190,7 +191,7 @@ fn all_solvers_reach_the_same_objective() {
     }
 }
 
-/// Karush-Kuhn-Tucker: no entry negative, no gradient negative, and one of the two zero.
+/// Karush-Kuhn-Tucker: no entry is negative, no gradient is negative, and one of the two is zero.
 #[test]
 fn nonnegative_factors_are_optimal() {
     let ratings = sample(60, 50, false);

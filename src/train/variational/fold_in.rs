@@ -1,4 +1,6 @@
-//! Rows that training did not see: their posterior given the other side's is one solve.
+//! Fold-in by variational inference: the posterior of a new row takes one solve.
+//!
+//! The distributions of the other side's rows are fixed.
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 use rayon::prelude::*;
@@ -18,13 +20,15 @@ use crate::train::hyper::Prior;
 use crate::train::sweep::{HalfSweep, Partitions};
 use crate::train::{Fitted, Share};
 
-/// One side of a fitted model on standardised ratings, for solving rows of the other side against it.
+/// One side of a fitted model on standardised ratings, for solving the other side's rows against
+/// it.
 struct Fixed<'a> {
     uncertainty: &'a Uncertainty,
     embedding: Embedding,
     counts: Vec<u32>,
-    /// Of the side that is fixed, and of the one that is solved.
+    /// The prior and covariances of the fixed side.
     beliefs: &'a Beliefs,
+    /// The prior and covariances of the side to solve.
     own: &'a Beliefs,
     explicit: Explicit,
 }
@@ -108,7 +112,9 @@ impl Variational {
         Ok(own)
     }
 
-    /// As [`super::super::explain`], in double precision. What the prior alone gives is no rating's share.
+    /// The same as [`super::super::explain`], under the posterior.
+    ///
+    /// The contribution of the prior belongs to no rating.
     pub(super) fn explain_rows(
         fitted: &Fitted<'_>,
         users: &Side,
@@ -120,11 +126,8 @@ impl Variational {
         let explain = |(row, items): (usize, &Vec<u32>)| {
             check_stop(fitted.stop)?;
             let shares = fixed.shares(&prior, users.row(row), (items, most), fitted.published);
-            shares.ok_or_else(|| Error::Numeric {
-                side: "user",
-                row: row.to_string(),
-                message: "the system of its ratings is not positive definite".into(),
-            })
+            let message = "the system of its ratings is not positive definite";
+            shares.ok_or_else(|| Error::numeric(Axis::User, row, message))
         };
         items.par_iter().enumerate().map(|(row, items)| explain((row, items))).collect()
     }
@@ -147,7 +150,7 @@ impl Fixed<'_> {
             let entry = |at: usize, _| vector.get(at).map_or(1.0, |&v| f64::from(v));
             DVector::from_fn(order, entry)
         };
-        // A, and what each rating adds to the right-hand side.
+        // The matrix A, and what each rating adds to the right-hand side.
         let mut system = prior.clone();
         let mut sides = Vec::with_capacity(row.len());
         for (nth, &item) in row.indices.iter().enumerate() {

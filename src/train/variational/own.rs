@@ -28,8 +28,11 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The variance of `b_u + b_i + p_u·q_i` on standardised ratings, the noise of a rating left out:
-    /// `q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T)` for covariances `S` and `T`, where a bias's 1 has none.
+    /// The variance of `b_u + b_i + p_u·q_i` on standardised ratings, without the noise of a
+    /// rating.
+    ///
+    /// It is `q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T)` for covariances `S` and `T`; the constant 1 of a bias
+    /// has no variance.
     #[must_use]
     pub fn variance(&self, user: usize, item: usize) -> f64 {
         let rank = self.layout.rank;
@@ -40,7 +43,7 @@ impl Spread {
     }
 }
 
-/// The distributions as they stand.
+/// The current distributions.
 pub(super) struct Rows<'a> {
     settings: &'a Variational,
     problem: &'a Problem<'a>,
@@ -48,7 +51,7 @@ pub(super) struct Rows<'a> {
     pub scale: Scale,
     explicit: Explicit,
     partitions: (Partitions, Partitions),
-    /// Means and covariances, laid out as `layout` says.
+    /// Means and covariances in the order of `layout`.
     factors: Factors,
     /// The means alone.
     pub means: Factors,
@@ -106,7 +109,10 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// One side's distributions, then its prior; the expected squared error of all cells.
+    /// Updates one side's distributions, then its prior.
+    ///
+    /// For the items, `objective` of the returned losses is the expected squared error of all
+    /// cells. For the users it is not computed.
     fn half(&mut self, axis: Axis, iteration: u32) -> Result<RowLoss> {
         let counted = counted(self.progress.cold, iteration);
         let Self { problem, layout, factors, precision, explicit, .. } = self;
@@ -130,7 +136,7 @@ impl<'a> Rows<'a> {
                 &mut self.priors.1,
             ),
         };
-        // All of the covariance of each row of the other side counts: mean field as it is.
+        // Once covariances count, each one counts in full, as in plain mean field.
         let shares = vec![if counted { 1.0 } else { 0.0 }; others.rows()];
         let (matrix, rhs) = prior.over(*precision);
         let shared = NormalEquations::from_dense(&matrix, &rhs, layout.biases);
@@ -158,7 +164,7 @@ impl<'a> Rows<'a> {
         Ok(loss)
     }
 
-    /// What the rows' own covariances come to by classes.
+    /// The priors, and the rows' own covariances averaged by class.
     pub(super) fn uncertainty(&self) -> Uncertainty {
         let beliefs = |side: &Side, own: &Embedding, prior: &Prior| {
             let (classes, (precision, mean)) = (Classes::new(side), prior.numbers());
@@ -181,12 +187,12 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The distributions, for the variances of predictions.
+    /// Returns the distributions, for the variances of predictions, and the means.
     pub(super) fn into_spread(self) -> (Spread, Factors) {
         (Spread { layout: self.layout, factors: self.factors }, self.means)
     }
 
-    /// One sample of all rows.
+    /// Draws one sample of all rows.
     pub(super) fn draw(&self, number: u32) -> Factors {
         let of = |axis, side: &Embedding, keys: &[u64], cells: &dyn Fn(usize) -> usize| {
             let mut drawn = Embedding::zeros(side.vectors.rows(), self.layout.rank);
@@ -252,7 +258,7 @@ fn means(layout: Layout, factors: &Factors) -> Factors {
     Factors { users: of(&factors.users), items: of(&factors.items) }
 }
 
-/// The covariance in the numbers of a row, row-major.
+/// The covariance of a row as a full matrix, row-major.
 pub(super) fn symmetric(layout: Layout, row: &[f64]) -> Vec<f64> {
     let (rank, order) = (layout.rank, layout.order());
     let mut matrix = vec![0.0; order * order];
@@ -272,7 +278,7 @@ pub(super) fn symmetric(layout: Layout, row: &[f64]) -> Vec<f64> {
     matrix
 }
 
-/// Writes mean + L z, where S = L Lᵀ is the row's covariance.
+/// Writes m + L z, where m is the row's mean and S = L Lᵀ its covariance.
 fn draw_row(
     layout: Layout,
     (row, mean_bias): (&[f32], f32),
@@ -283,7 +289,8 @@ fn draw_row(
     let (rank, order) = (layout.rank, layout.order());
     let wide: Vec<f64> = row.iter().map(|&v| f64::from(v)).collect();
     let matrix = nalgebra::DMatrix::from_row_slice(order, order, &symmetric(layout, &wide));
-    // In single precision a covariance can lose its last positive eigenvalue: the row then stays put.
+    // Rounding to single precision can make a covariance indefinite: the row then stays at its
+    // mean.
     let Some(factor) = nalgebra::Cholesky::new(matrix) else {
         x[..rank].copy_from_slice(&row[..rank]);
         *bias = mean_bias;
@@ -296,7 +303,9 @@ fn draw_row(
     *bias = if layout.biases { (f64::from(mean_bias) + step[rank]) as f32 } else { 0.0 };
 }
 
-/// The sum of all rows' covariances, row-major; in double precision over chunks fixed by the data.
+/// The sum of all rows' covariances, row-major.
+///
+/// The sum is in double precision, over chunks of a fixed number of rows.
 fn total_covariance(layout: Layout, vectors: &Matrix) -> Vec<f64> {
     const ROWS: usize = 4096;
     let chunks = vectors.rows().div_ceil(ROWS);
@@ -318,7 +327,7 @@ fn total_covariance(layout: Layout, vectors: &Matrix) -> Vec<f64> {
     symmetric(layout, &total)
 }
 
-/// The matrix with more columns, of zeros.
+/// The matrix, extended to `cols` columns with zeros.
 fn widened(matrix: &Matrix, cols: usize) -> Matrix {
     let mut wide = Matrix::zeros(matrix.rows(), cols);
     for row in 0..matrix.rows() {
@@ -327,7 +336,7 @@ fn widened(matrix: &Matrix, cols: usize) -> Matrix {
     wide
 }
 
-/// The first columns.
+/// The first `cols` columns of the matrix.
 fn narrowed(matrix: &Matrix, cols: usize) -> Matrix {
     let mut narrow = Matrix::zeros(matrix.rows(), cols);
     for row in 0..matrix.rows() {

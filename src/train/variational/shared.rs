@@ -20,13 +20,13 @@ use crate::train::sums::Sums;
 use crate::train::sweep::{HalfSweep, Partitions};
 use crate::train::{Problem, SolverChoice, Start, State};
 
-/// The distributions as they stand.
+/// The current distributions.
 pub(super) struct SharedRows<'a> {
     settings: &'a Variational,
     problem: &'a Problem<'a>,
     pub scale: Scale,
     explicit: Explicit,
-    /// The means.
+    /// The means of the rows.
     pub factors: Factors,
     users: OneSide,
     items: OneSide,
@@ -35,12 +35,12 @@ pub(super) struct SharedRows<'a> {
     progress: Progress,
 }
 
-/// What is known of one side beside its means.
+/// The data of one side in addition to its means.
 struct OneSide {
     partitions: Partitions,
     classes: Classes,
     prior: Prior,
-    /// By class; empty before the side is first solved.
+    /// The covariance of each class; empty before the side is first solved.
     covariances: Vec<Vec<f64>>,
 }
 
@@ -90,7 +90,10 @@ impl<'a> SharedRows<'a> {
         Ok(Self { settings, problem, scale, explicit, factors, users, items, precision, progress })
     }
 
-    /// One side's distributions, then its prior; the expected squared error of all cells, of the items.
+    /// Updates one side's distributions, then its prior.
+    ///
+    /// For the items, returns the expected squared error of all cells. For the users, the value has
+    /// no meaning.
     fn half(&mut self, axis: Axis, iteration: u32) -> Result<f64> {
         let Self {
             problem, settings, factors, precision, explicit, users, items, progress, ..
@@ -133,7 +136,7 @@ impl<'a> SharedRows<'a> {
         let sums = Sums::new(kernels, vectors, rows, biases);
         own.covariances = own.classes.means(&sample);
         let total = own.classes.total(&own.covariances);
-        // Σ E[(t − x̃·ỹ)²] = Σ over the means + Σ tr(D S), where D α + Λ = S⁻¹.
+        // Σ E[(t − x̃·ỹ)²] = its value at the means + Σ tr(D S), where α D + Λ = S⁻¹.
         let explained: f64 = matrix.iter().zip(&total).map(|(prior, s)| prior * s).sum();
         let spread = (rows * rhs.len()) as f64 / *precision - explained;
         let of_means = loss.objective - sums.value(&matrix, &rhs) - rows as f64 * constant;
@@ -142,7 +145,7 @@ impl<'a> SharedRows<'a> {
         Ok((of_means + spread).max(0.0))
     }
 
-    /// What is known beside the means.
+    /// The noise, and the priors and covariances of both sides.
     pub(super) fn uncertainty(&self) -> Uncertainty {
         let beliefs = |side: &OneSide| {
             let (precision, mean) = side.prior.numbers();
@@ -156,7 +159,7 @@ impl<'a> SharedRows<'a> {
         }
     }
 
-    /// One sample of all rows.
+    /// Draws one sample of all rows.
     pub(super) fn draw(&self, number: u32) -> Factors {
         let Problem { ratings, user_keys, item_keys, .. } = *self.problem;
         let draw = |axis, side: &Side, own: &OneSide, mean: &Embedding, keys: &[u64]| {
@@ -178,7 +181,7 @@ impl<'a> SharedRows<'a> {
     ) -> Embedding {
         let rank = self.settings.rank;
         let order = rank + usize::from(self.settings.biases);
-        // Without a factor (lost to rounding), the rows of a class stay put.
+        // Rounding can leave a class without a Cholesky factor: its rows then stay at their means.
         let factor = |covariance: &Vec<f64>| {
             let matrix = nalgebra::DMatrix::from_row_slice(order, order, covariance);
             nalgebra::Cholesky::new(matrix).map(|factor| factor.l())

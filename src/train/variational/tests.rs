@@ -19,7 +19,8 @@ fn noise(at: usize) -> f64 {
     (mix(at as u64 + 1) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
 }
 
-/// One row's update and expected error, term by term as in the literature, in double precision.
+/// One row's update and expected error equal the formulas of the literature, term by term, in
+/// double precision.
 #[test]
 #[expect(clippy::too_many_lines, reason = "the formulas, one after the other")]
 fn a_row_equals_the_formulas() {
@@ -32,7 +33,7 @@ fn a_row_equals_the_formulas() {
         let (mut means, mut spreads) = (Vec::new(), Vec::new());
         for item in 0..items {
             let mean: Vec<f64> = (0..order).map(|i| noise(item * 100 + i)).collect();
-            // M Mᵀ of a random M.
+            // The covariance is M Mᵀ for a random M.
             let m = |i: usize, l: usize| 0.3 * noise(7000 + item * 1000 + i * 30 + l);
             let mut spread = vec![0.0; order * order];
             for i in 0..order {
@@ -91,7 +92,7 @@ fn a_row_equals_the_formulas() {
         let solved = solver.solve(&problem, &mut solver.scratch(rank), &mut x);
         let solution = solved.expect("solves").expect("at once");
 
-        // A and b, then the mean and the covariance.
+        // First A and b, then the mean and the covariance.
         let mut a = nalgebra::DMatrix::from_row_slice(order, order, &matrix);
         let mut b = nalgebra::DVector::from_row_slice(&rhs);
         let design = |c: usize| {
@@ -131,7 +132,8 @@ fn a_row_equals_the_formulas() {
         for (got, want) in symmetric(layout, &wide).iter().zip(covariance.iter()) {
             assert!((got - want).abs() < 1e-4 * covariance.amax(), "{got} {want}");
         }
-        // E (t − p̃·q̃)² = (t − E)² + q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T), the bias's 1 without variance.
+        // E (t − p̃·q̃)² = (t − E)² + q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T), where the bias's 1 has no
+        // variance.
         let mut error = 0.0;
         for c in 0..cells {
             let (y, spread) =
@@ -170,7 +172,8 @@ fn fit_of(problem: &Problem<'_>, covariances: Covariances) -> Fit {
     settings.fit(problem, &mut |_| ControlFlow::Continue(())).expect("fits")
 }
 
-/// One row's update and expected error where covariances are shared, term by term, in double precision.
+/// One row's update and objective with shared covariances equal the formulas, term by term, in
+/// double precision.
 #[test]
 fn a_row_with_shared_covariances_equals_the_formulas() {
     for (rank, biases, cells, weighted) in
@@ -270,7 +273,7 @@ fn a_row_with_shared_covariances_equals_the_formulas() {
     }
 }
 
-/// Samples kept have the means and the covariances of their rows, and the noise is the truth's.
+/// The kept samples have the means and variances of the posterior, and the noise is the true one.
 #[test]
 fn the_noise_is_found_and_samples_spread_as_the_posterior() {
     for covariances in [Covariances::Own, Covariances::Shared] {
@@ -308,16 +311,18 @@ fn noise_is_found(covariances: Covariances) {
     };
     let fit = fit_of(&problem, covariances);
     let averaged = fit.averaged.clone().expect("kept");
-    // About 10000 cells for 2100 parameters; mean field takes a little of their spread for noise.
+    // About 10000 cells for 2100 parameters. Mean field takes a little of the parameters' spread
+    // for noise.
     assert!((averaged.noise / deviation - 1.0).abs() < 0.06, "{}", averaged.noise);
-    // The mean of 400 samples lies within 4 of 20 deviations of the mean.
+    // Mean and standard deviation of samples. The mean of 400 samples itself has 1/20 of their
+    // deviation; the bounds for means below are four times that.
     let spread = |values: &[f64]| {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
         (mean, (squares / values.len() as f64).sqrt())
     };
-    // The variance of a prediction is that over the samples, within four deviations of an empirical
-    // variance of 400.
+    // The variance of a prediction equals that over the samples, within four standard deviations of
+    // an empirical variance of 400 samples.
     for (user, item) in [(0, 0), (57, 100), (199, 3)] {
         let score = |f: &Factors| {
             let dot: f32 = f

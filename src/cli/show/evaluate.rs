@@ -1,0 +1,95 @@
+//! The summary of an evaluation.
+
+use super::{count, number, wrap};
+use crate::serving::Evaluation;
+use crate::training::Segment;
+
+/// Tables of at most 80 columns.
+#[must_use]
+pub(crate) fn evaluation(e: &Evaluation) -> String {
+    let mut lines = Vec::new();
+    let trained_on = match e.in_training {
+        0 => String::new(),
+        n => format!("; {} left out, the model has seen them", count(n as u64)),
+    };
+    let others = match e.not_folded_in {
+        0 => String::new(),
+        n => format!("; {} of users not folded in", count(n as u64)),
+    };
+    lines.push(format!("test       {} ratings{trained_on}{others}", count(e.n_ratings as u64)));
+    if let Some(leaks) = &e.leaks {
+        for (nth, line) in wrap(leaks, 69).into_iter().enumerate() {
+            lines.push(format!("{:<11}{line}", if nth == 0 { "holdout" } else { "" }));
+        }
+    }
+    if let Some(rating) = &e.rating {
+        let row = |name: &str, rmse, mae, note: String| {
+            format!("{name:<22}{:>8}  {:>8}  {note}", number(rmse), number(mae))
+                .trim_end()
+                .to_owned()
+        };
+        lines.push(format!("{:<22}{:>8}  {:>8}", "errors, clipped", "RMSE", "MAE"));
+        let (mean, bias) = (e.baselines.global_mean, e.baselines.bias_only);
+        lines.push(row("  global mean", mean.rmse, mean.mae, String::new()));
+        lines.push(row("  bias-only", bias.rmse, bias.mae, String::new()));
+        let interval = rating
+            .rmse_interval
+            .map_or_else(String::new, |i| format!("95 %: {:.4} to {:.4}", i.low, i.high));
+        lines.push(row(&format!("  {}", e.algorithm), rating.rmse, rating.mae, interval));
+        if rating.n_cold > 0 {
+            let others = format!("without {} of unknown users or items", count(rating.n_cold));
+            lines.push(format!("{:<22}{:>8}{:>12}{others}", "", number(rating.rmse_warm), ""));
+        }
+        lines.push(format!(
+            "  slope of ratings on predictions {} (below 1: overfit, above: underfit)",
+            number(rating.calibration_slope)
+        ));
+    }
+    let unknown = match e.ranking.unknown_users {
+        0 => String::new(),
+        n => format!(" ({} unknown)", count(n as u64)),
+    };
+    let title = format!("ranking for {} users{unknown}", count(e.ranking.users as u64));
+    lines.push(format!("{title:<42}{:>10}  {:>10}", e.algorithm, "popularity"));
+    let popular = e.baselines.popularity.as_ref();
+    for (name, value) in &e.ranking.values {
+        let simple = popular.and_then(|p| p.values.get(name).copied().flatten());
+        lines.push(format!("  {name:<40}{:>10}  {:>10}", number(*value), number(simple)));
+    }
+    lines.extend(segments("users", &e.by_user_activity));
+    lines.extend(segments("items", &e.by_item_popularity));
+    lines.join("\n") + "\n"
+}
+
+/// One line per decile; the first ranking metric beside the errors.
+fn segments(what: &str, segments: &[Segment]) -> Vec<String> {
+    if segments.is_empty() {
+        return Vec::new();
+    }
+    let metric = segments.iter().find_map(|s| {
+        let preferred = s.ranking.keys().find(|name| name.starts_with("ndcg"));
+        preferred.or_else(|| s.ranking.keys().next()).cloned()
+    });
+    let title = format!("by training ratings of {what}");
+    let shown = metric.clone().unwrap_or_default();
+    let head = format!("{title:<32}{:>9}{:>11}{:>9}{:>9}", what, "ratings", "RMSE", "MAE");
+    let mut lines = vec![format!("{head}{shown:>10}").trim_end().to_owned()];
+    for s in segments {
+        let range = match (s.decile, s.from == s.to) {
+            (0, _) => "  none".to_owned(),
+            (_, true) => format!("  {}", count(s.from as u64)),
+            _ => format!("  {} to {}", count(s.from as u64), count(s.to as u64)),
+        };
+        let value = metric.as_ref().and_then(|m| s.ranking.get(m).copied());
+        let value = value.map_or_else(String::new, number);
+        let line = format!(
+            "{range:<32}{:>9}{:>11}{:>9}{:>9}{value:>10}",
+            count(s.rows as u64),
+            count(s.n_ratings),
+            number(s.rmse),
+            number(s.mae)
+        );
+        lines.push(line.trim_end().to_owned());
+    }
+    lines
+}

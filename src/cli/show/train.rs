@@ -1,0 +1,207 @@
+//! The summary of a training.
+
+use serde_json::json;
+
+use super::{count, fit, number, wrap};
+use crate::train::StopReason;
+use crate::training::{Errors, RankingMetrics, Report};
+
+/// At most 15 lines of 80 columns; with `verbose` a line per input.
+#[must_use]
+pub(crate) fn train_summary(report: &Report, verbose: bool) -> String {
+    let Report { manifest, metrics, durations, .. } = report;
+    let (data, split, model) = (&manifest.data, &manifest.split, &manifest.model);
+    let mut lines = Vec::new();
+    let shown = if verbose { manifest.inputs.len() } else { 1 };
+    for input in manifest.inputs.iter().take(shown) {
+        lines.push(format!("input      {}", fit(&input.uri, 69)));
+        lines.push(format!("           {}", fit(&input.layout, 69)));
+    }
+    if manifest.inputs.len() > shown {
+        lines.push(format!("           and {} more", manifest.inputs.len() - shown));
+    }
+    lines.push(format!(
+        "ratings    {} by {} users of {} items ({:.2} % of all cells)",
+        count(data.n_ratings as u64),
+        count(data.n_users as u64),
+        count(data.n_items as u64),
+        data.density * 100.0
+    ));
+    let dropped: Vec<String> = [
+        (manifest.inputs.iter().flat_map(|i| i.rows_rejected.values()).sum(), "bad rows set aside"),
+        (data.duplicates, "duplicates merged"),
+        (data.zero_counts, "counts of 0"),
+        (data.zero_weight, "of weight 0"),
+        (data.outside_time, "outside the time range"),
+        (data.below_minimum, "below the minimum counts"),
+        (split.removed_from_training as u64, "in the test files too"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!("{} {what}", count(n)))
+    .collect();
+    if !dropped.is_empty() {
+        lines.push(fit(&format!("left out   {}", dropped.join(", ")), 80));
+    }
+    lines.push(format!(
+        "holdout    {} ratings, {} of them with a user or item not in training",
+        count(metrics.n_holdout),
+        count(metrics.n_holdout_cold)
+    ));
+    if verbose && metrics.n_holdout > 0 {
+        lines.extend(wrap(&split.leaks, 69).into_iter().map(|line| format!("{:<11}{line}", "")));
+    }
+    if model.scores == "ratings" {
+        lines.extend(errors(report));
+    } else {
+        let chosen = |value: Option<f64>| value.map_or_else(|| "-".into(), |v| v.to_string());
+        lines.push(format!(
+            "settings   λ {}, weight of unobserved pairs α₀ {}",
+            chosen(Some(model.lambda)),
+            chosen(model.unobserved_weight)
+        ));
+        let objective = metrics.curve.last().map(|point| point.objective);
+        lines.push(format!(
+            "objective  {} per rating ({} k={}; scores are preferences, so no RMSE)",
+            number(objective),
+            model.algorithm,
+            model.k
+        ));
+    }
+    lines.extend(folds(report));
+    lines.extend(ranking(report));
+    let run = metrics.curve.len() as u64;
+    let earlier = run > u64::from(model.sweeps);
+    let of = if earlier { format!(" of {run}") } else { String::new() };
+    let why = match model.stop_reason {
+        _ if earlier => "the best of validation",
+        StopReason::Iterations => "all done",
+        StopReason::Tolerance => "objective settled",
+        StopReason::Observer => "best of validation",
+    };
+    lines.push(format!(
+        "iterations {}{of} ({why}); read {:.1} s, train {:.1} s, in all {:.1} s",
+        model.sweeps, durations.parse, durations.train, durations.total
+    ));
+    let refit = if model.refit { ", refitted on all ratings" } else { "" };
+    lines.push(format!(
+        "wrote      {} ({} user and {} item vectors{refit})",
+        report.output.display(),
+        count((data.n_users - model.untrained_users) as u64),
+        count((data.n_items - model.untrained_items) as u64),
+    ));
+    lines.join("\n") + "\n"
+}
+
+/// The errors beside the baselines'.
+fn errors(report: &Report) -> Vec<String> {
+    let Report { manifest, metrics, .. } = report;
+    let (model, mut lines) = (&manifest.model, Vec::new());
+    let row = |name: &str, errors: Errors, note: String| {
+        format!("{name:<22}{:>8}  {:>8}  {note}", number(errors.rmse), number(errors.mae))
+            .trim_end()
+            .to_owned()
+    };
+    lines.push(format!("{:<22}{:>8}  {:>8}", "errors, clipped", "RMSE", "MAE"));
+    lines.push(row("  global mean", metrics.baselines.global_mean, String::new()));
+    lines.push(row("  bias-only", metrics.baselines.bias_only, String::new()));
+    let own = Errors { rmse: metrics.holdout_rmse, mae: metrics.holdout_mae };
+    let gain = match (own.rmse, metrics.baselines.bias_only.rmse) {
+        (Some(own), Some(bias)) if bias > 0.0 => {
+            format!("{:+.2} % against bias-only", (own / bias - 1.0) * 100.0)
+        }
+        _ => String::new(),
+    };
+    lines.push(row(&format!("  {} k={}", model.algorithm, model.k), own, gain));
+    if let Some(posterior) = &metrics.posterior {
+        let own = Errors { rmse: posterior.holdout_rmse, mae: posterior.holdout_mae };
+        let note = posterior.coverage.map_or_else(String::new, |c| {
+            format!("90 % interval holds {:.1} %", c.nine_tenths * 100.0)
+        });
+        // Variational inference has nothing to compress.
+        let name = if posterior.samples > 0 { "  before compression" } else { "  intervals" };
+        if posterior.samples > 0 || !note.is_empty() {
+            lines.push(row(name, own, note));
+        }
+    }
+    if matches!(model.algorithm.as_str(), "als" | "sgd") && model.k > 0 {
+        lines.push(format!("  (regularization {})", model.lambda));
+    }
+    let training = Errors { rmse: metrics.train_rmse, mae: metrics.train_mae };
+    lines.push(row("  on training ratings", training, String::new()));
+    lines
+}
+
+/// Cross-validation.
+fn folds(report: &Report) -> Option<String> {
+    let folds = report.metrics.folds.as_ref()?;
+    let shown = |name: &str| {
+        let spread = folds.spread.get(name).copied().flatten()?;
+        Some(format!("{:.4} ± {:.4}", spread.mean, spread.std))
+    };
+    let text = match shown("holdout_rmse") {
+        Some(rmse) => format!(
+            "RMSE {rmse} (bias-only {})",
+            shown("bias_only_rmse").unwrap_or_else(|| "-".into())
+        ),
+        None => {
+            let name = folds.spread.keys().find(|name| shown(name).is_some())?;
+            format!("{name} {}", shown(name)?)
+        }
+    };
+    Some(format!("{:<10} {text}", format!("{} folds", folds.folds)))
+}
+
+/// Ranking metrics beside those of popularity.
+fn ranking(report: &Report) -> Vec<String> {
+    let (Some(own), Some(popular)) =
+        (&report.metrics.ranking, &report.metrics.baselines.popularity)
+    else {
+        return Vec::new();
+    };
+    let asked = report.manifest.config["metrics"].as_array().is_some_and(|m| !m.is_empty());
+    if report.manifest.model.scores == "ratings" && !asked {
+        let name = "ndcg@10";
+        let value = |of: &RankingMetrics| number(of.values.get(name).copied().flatten());
+        return vec![format!(
+            "ranking    {name} {} (popularity {}); to rank items, train with -a ials",
+            value(own),
+            value(popular)
+        )];
+    }
+    let title = format!("ranking for {} users", count(own.users as u64));
+    let mut lines = vec![format!("{title:<28}{:>10}  {:>10}", "model", "popularity")];
+    for (name, value) in &own.values {
+        let simple = popular.values.get(name).copied().flatten();
+        lines.push(format!("  {name:<26}{:>10}  {:>10}", number(*value), number(simple)));
+    }
+    lines
+}
+
+/// One line for programs.
+#[must_use]
+pub(crate) fn train_json(report: &Report) -> String {
+    let Report { manifest, metrics, durations, warnings, output } = report;
+    json!({
+        "result": "trained",
+        "output": output,
+        "model_version": manifest.model_version,
+        "n_users": manifest.data.n_users,
+        "n_items": manifest.data.n_items,
+        "n_ratings": manifest.data.n_ratings,
+        "iterations": manifest.model.sweeps,
+        "objective": metrics.curve.last().map(|point| point.objective),
+        "train_rmse": metrics.train_rmse,
+        "holdout_rmse": metrics.holdout_rmse,
+        "holdout_mae": metrics.holdout_mae,
+        "n_holdout": metrics.n_holdout,
+        "n_holdout_cold": metrics.n_holdout_cold,
+        "ranking": metrics.ranking,
+        "baselines": metrics.baselines,
+        "folds": metrics.folds,
+        "durations_s": durations,
+        "peak_rss_bytes": manifest.resources.get("peak_rss_bytes"),
+        "warnings": warnings,
+    })
+    .to_string()
+}

@@ -1,0 +1,202 @@
+//! The ratings of a published model, read again.
+
+use super::given::read_given;
+use super::source::{Place, Published, Source, located};
+use crate::error::{Error, Result};
+use crate::ids::Axis;
+use crate::job::Job;
+use crate::load::prepare::Duplicates;
+use crate::model::Model;
+use crate::param::{Automatic, NonNegative, Rank};
+use crate::ratings::Cell;
+use crate::settings::{Holdout, LoadConfig, Plan, Reading, TrainConfig};
+use crate::store::{HOLDOUT_RATINGS, Manifest, TRAINING_RATINGS, folded_file, verify};
+use crate::training::{Dataset, Notes, all_cells, cut_validation};
+
+/// The plan of the training that a manifest records.
+pub(crate) fn recorded(manifest: &Manifest) -> Result<Plan> {
+    let wrong = |e: &dyn std::fmt::Display| {
+        Error::Usage(format!("the settings in the model's manifest: {e}"))
+    };
+    let config = serde_json::from_value(manifest.config.clone());
+    let mut config: TrainConfig = config.map_err(|e| wrong(&e))?;
+    // What was chosen from the ratings, by a law or a search.
+    if config.regularization.is_none_or(|lambda| lambda == Automatic::Auto) {
+        config.regularization = NonNegative::new(manifest.model.lambda)
+            .ok()
+            .filter(|_| matches!(manifest.model.algorithm.as_str(), "als" | "ials" | "sgd"))
+            .map(Automatic::Value);
+    }
+    if config.factors.is_none() {
+        config.factors = Rank::new(manifest.model.k).ok();
+    }
+    if let (None, Some(weight)) = (config.unobserved_weight, manifest.model.unobserved_weight) {
+        config.unobserved_weight = NonNegative::new(weight).ok();
+    }
+    config.plan().map_err(|e| wrong(&e))
+}
+
+/// How the ratings that a training kept in the model are read, if it kept them.
+fn kept(plan: &Plan, published: &Published) -> Result<Option<Reading>> {
+    let Published { path, manifest } = published;
+    let entry = |name: &str| manifest.outputs.iter().find(|entry| entry.path == name);
+    let Some(training) = entry(TRAINING_RATINGS) else { return Ok(None) };
+    let file = |entry| Ok::<_, Error>(verify(path, entry)?.to_string_lossy().into_owned());
+    let holdout = entry(HOLDOUT_RATINGS).map(file).transpose()?;
+    let weighted = training.schema.contains("weight");
+    let config = TrainConfig {
+        input: vec![file(training)?],
+        holdout: Holdout::None,
+        test_file: holdout.into_iter().collect(),
+        leave_out: None,
+        split_time: None,
+        fold_in_ratio: None,
+        load: LoadConfig {
+            weight_col: weighted.then(|| "weight".into()),
+            id_type: plan.record.load.id_type,
+            duplicates: Some(Duplicates::Last),
+            ..LoadConfig::default()
+        },
+        ..plan.record.clone()
+    };
+    Ok(Some(config.plan()?.reading))
+}
+
+/// Reads the ratings that a training kept in the model, else the files that its manifest records. The
+/// checksums of the files must be those of the training.
+pub(crate) fn replay(
+    plan: &Plan,
+    published: &Published,
+    place: Place<'_>,
+    job: &Job<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Dataset> {
+    let mut notes = Notes::default();
+    let mut read = |reading: &Reading| {
+        let data = Dataset::read(reading, job, &mut notes);
+        warnings.append(&mut notes.warnings);
+        data
+    };
+    if matches!(place, Place::Recorded)
+        && let Some(kept) = kept(plan, published)?
+    {
+        return read(&kept);
+    }
+    let manifest = &published.manifest;
+    let how = match place {
+        Place::Recorded => "give the training ratings by --seen FILE",
+        Place::Moved(_) => "the very files of the training are needed",
+    };
+    if manifest.inputs.iter().any(|input| input.uri == "-") && matches!(place, Place::Recorded) {
+        let message =
+            format!("the model was trained on standard input, which cannot be read again; {how}");
+        return Err(Error::Usage(message));
+    }
+    let reading = Reading {
+        input: located(&plan.reading.input, manifest, place),
+        test_file: located(&plan.reading.test_file, manifest, Place::Recorded),
+        ..plan.reading.clone()
+    };
+    let mut data = read(&reading).map_err(|error| match error {
+        Error::Read { path, source } => {
+            let message = format!("{source}; the model was trained on it: {how}");
+            Error::Model { path, message }
+        }
+        other => other,
+    })?;
+    let sums = data.inputs.sha256()?;
+    let uris = data.inputs.reports.iter().map(|report| report.uri.clone());
+    let mut found: Vec<(String, String)> = uris.zip(sums).collect();
+    let recorded = manifest.inputs.iter().map(|input| (input.uri.clone(), input.sha256.clone()));
+    let mut recorded: Vec<(String, String)> = recorded.collect();
+    if matches!(place, Place::Moved(_)) {
+        // In any order.
+        found.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        recorded.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+    }
+    match difference(&found, &recorded) {
+        None => Ok(data),
+        Some(uri) => {
+            let message = format!(
+                "the files are not those that the model was trained on (changed, missing or new); {how}"
+            );
+            Err(Error::Model { path: uri.into(), message })
+        }
+    }
+}
+
+/// The first file, of pairs of name and checksum, that changed, is missing or is new.
+fn difference<'f>(
+    found: &'f [(String, String)],
+    recorded: &'f [(String, String)],
+) -> Option<&'f str> {
+    let mut pairs = found.iter().zip(recorded);
+    let changed = pairs.find(|(now, then)| now.1 != then.1).map(|(now, _)| now);
+    let missing = recorded.get(found.len());
+    let new = found.get(recorded.len());
+    changed.or(missing).or(new).map(|(uri, _)| uri.as_str())
+}
+
+/// The ratings that rows of one side were folded in from; none where nothing was folded in.
+pub(crate) fn replay_folded(
+    axis: Axis,
+    published: &Published,
+    plan: &Plan,
+    job: &Job<'_>,
+) -> Result<Option<Source>> {
+    let Published { path, manifest } = published;
+    let entry = manifest.outputs.iter().find(|entry| entry.path == folded_file(axis));
+    let Some(entry) = entry else { return Ok(None) };
+    let file = verify(path, entry)?.to_string_lossy().into_owned();
+    let reading = LoadConfig {
+        weight_col: Some("weight".into()),
+        duplicates: Some(Duplicates::Last),
+        ..LoadConfig::default()
+    };
+    read_given(&[file], &reading, plan, job, &mut Vec::new()).map(|given| Some(given.source))
+}
+
+/// The cells that the factors were fitted on: the training cells without the validation part.
+pub(crate) fn fitted_on(plan: &Plan, data: &Dataset) -> Vec<Cell> {
+    cut_validation(&plan.watch, data.parts.training.clone(), (*data.ids).as_ref()).0
+}
+
+/// The cells that the published factors were fitted on.
+pub(crate) fn published_on(plan: &Plan, manifest: &Manifest, data: &Dataset) -> Vec<Cell> {
+    match manifest.model.refit {
+        true => all_cells(&data.parts, plan.reading.preparation.duplicates),
+        false => fitted_on(plan, data),
+    }
+}
+
+/// Checks that rows of a model are solved exactly, which `what` needs.
+pub(crate) fn solves_rows(model: &Model, manifest: &Manifest, what: &str) -> Result<()> {
+    match manifest.model.algorithm.as_str() {
+        "als" | "ials" => Ok(()),
+        "bayes" if model.uncertainty.is_some() => Ok(()),
+        "bayes" => Err(Error::Usage(format!(
+            "{what} needs the posterior, which this model does not keep: train it again by bayes with \
+             --inference vb"
+        ))),
+        other => Err(Error::Usage(format!(
+            "{what} needs exact solves of rows, which models of bayes, als and ials have; {other} has none"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changed_is_missing_or_is_new_is_named() {
+        let files = |names: &[(&str, &str)]| -> Vec<(String, String)> {
+            names.iter().map(|(uri, sum)| ((*uri).into(), (*sum).into())).collect()
+        };
+        let then = files(&[("a", "1"), ("b", "2")]);
+        assert_eq!(difference(&then, &then), None);
+        assert_eq!(difference(&files(&[("a", "1"), ("b", "3")]), &then), Some("b"));
+        assert_eq!(difference(&files(&[("a", "1")]), &then), Some("b"));
+        assert_eq!(difference(&files(&[("a", "1"), ("b", "2"), ("c", "3")]), &then), Some("c"));
+    }
+}

@@ -1,0 +1,29 @@
+//! What the gates look at.
+
+use super::super::config::RunConfig;
+use super::super::previous::Previous;
+use crate::model::Model;
+use crate::store::Alignment;
+use crate::training::{Dataset, Metrics};
+
+/// The ratings, before the training.
+pub(in crate::run) struct DataLook<'a> {
+    pub config: &'a RunConfig,
+    pub data: &'a Dataset,
+    pub previous: Option<&'a Previous>,
+    /// Now, in seconds since 1970.
+    pub now: i64,
+}
+
+/// The model, after the training.
+pub(in crate::run) struct ModelLook<'a> {
+    pub config: &'a RunConfig,
+    /// Whether scores are ratings.
+    pub rates: bool,
+    pub model: &'a Model,
+    pub metrics: &'a Metrics,
+    /// How far the vectors moved from those of the earlier run.
+    pub alignment: Option<&'a Alignment>,
+    /// Why the model is not compared with the earlier one, where it is not.
+    pub no_comparison: Option<&'a str>,
+}

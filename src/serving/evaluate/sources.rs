@@ -1,0 +1,100 @@
+//! Where the training, test and fold-in cells come from.
+
+use super::config::EvaluateConfig;
+use crate::error::{Error, Result};
+use crate::ids::Axis;
+use crate::job::Job;
+use crate::ratings::Cell;
+use crate::replay::{
+    Place, Published, Source, fitted_on, published_on, read_given, replay, replay_folded,
+    same_files,
+};
+use crate::settings::Plan;
+use crate::store::Manifest;
+
+/// The cells, as they were read.
+pub(super) struct Sources {
+    /// What the factors were fitted on.
+    pub fitted: Source,
+    /// That and the validation part, where there is one: no test rating.
+    pub excluded: Option<Source>,
+    pub test: Source,
+    /// What users are folded in from.
+    pub fold_in: Source,
+    /// Rows that were folded in after the training.
+    pub folded: Vec<(Axis, Source)>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+impl Sources {
+    /// From the run record; what is given by files from these.
+    pub(super) fn read(
+        config: &EvaluateConfig,
+        plan: &Plan,
+        published: &Published,
+        job: &Job<'_>,
+    ) -> Result<Self> {
+        let manifest = &published.manifest;
+        let mut warnings = Vec::new();
+        let mut files = |names: &[String]| {
+            let given = read_given(names, &config.load, plan, job, &mut warnings)?;
+            Ok::<Source, Error>(given.source)
+        };
+        let place = Place::of(&config.seen);
+        let own_holdout = config.input.is_empty();
+        let recorded = config.seen.is_empty() || same_files(&config.seen, manifest, job)?;
+        if !recorded && own_holdout {
+            return Err(Error::Usage(
+                "--seen holds other files than the model was trained on (by their checksums), so its own \
+                 holdout is not known: give test ratings"
+                    .into(),
+            ));
+        }
+        let (test, fold_in) = match (own_holdout, config.fold_in.is_empty()) {
+            (true, _) => (Source::default(), Source::default()),
+            (false, true) => (files(&config.input)?, Source::default()),
+            (false, false) => (files(&config.input)?, files(&config.fold_in)?),
+        };
+        if !recorded {
+            let fitted = files(&config.seen)?;
+            check_count(fitted.cells.len(), manifest)?;
+            let folded = Vec::new();
+            return Ok(Self { fitted, excluded: None, test, fold_in, folded, warnings });
+        }
+        let mut data = replay(plan, published, place, job, &mut warnings)?;
+        // The own holdout was measured before the factors were fitted again with it.
+        let fitted = match own_holdout {
+            true => fitted_on(plan, &data),
+            false => published_on(plan, manifest, &data),
+        };
+        let parts = std::mem::take(&mut data.parts);
+        let source = |cells: Vec<Cell>| Source { cells, ids: (*data.ids).clone() };
+        let fitted = source(fitted);
+        let more = parts.training.len() > fitted.cells.len();
+        let excluded = more.then(|| source(parts.training));
+        let (test, fold_in) = match own_holdout {
+            true => (source(parts.holdout), source(parts.fold_in)),
+            false => (test, fold_in),
+        };
+        let mut folded = Vec::new();
+        for axis in Axis::BOTH {
+            let source = replay_folded(axis, published, plan, job)?;
+            folded.extend(source.map(|source| (axis, source)));
+        }
+        Ok(Self { fitted, excluded, test, fold_in, folded, warnings })
+    }
+}
+
+/// Compares the number of training ratings with what the manifest says.
+fn check_count(found: usize, manifest: &Manifest) -> Result<()> {
+    let split = &manifest.split;
+    let fitted = if manifest.model.refit { manifest.data.n_ratings } else { split.n_train };
+    if [fitted, split.n_train + split.n_validation].contains(&found) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "--seen holds {found} ratings, but the model was trained on {fitted}: give exactly these, or the \
+         files as they were"
+    )))
+}

@@ -1,0 +1,181 @@
+//! What rating files hold, and what training on them would take.
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::job::{Event, Job, with_threads};
+use crate::load::prepare::{Duplicates, Preparation, prepare};
+use crate::load::{BadRows, LoadOptions, TimeUse, load, time};
+use crate::metric::{Bin, histogram};
+use crate::pair::Pair;
+use crate::param::{Rank, Threads};
+use crate::settings::{LoadConfig, RANK};
+use crate::training::{Cost, cost};
+
+/// What to look at.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
+pub struct InspectConfig {
+    /// Rating files, as for train.
+    #[cfg_attr(feature = "cli", arg(value_name = "RATINGS", required = true))]
+    pub input: Vec<String>,
+    /// How to read. Bad rows are counted, whatever --bad-rows says.
+    #[cfg_attr(feature = "cli", command(flatten))]
+    pub load: LoadConfig,
+    /// Rank that the cost is estimated for.
+    #[cfg_attr(feature = "cli", arg(short = 'k', long, value_name = "K", default_value_t = RANK))]
+    pub factors: Rank,
+    /// Threads; all cores by default.
+    #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
+    pub threads: Option<Threads>,
+}
+
+/// What the files hold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inspection {
+    /// Each input: path, layout, rows, bad rows.
+    pub inputs: Vec<InspectedInput>,
+    /// Type of the user ids.
+    pub user_ids: String,
+    /// Type of the item ids.
+    pub item_ids: String,
+    /// Users with ratings.
+    pub users: usize,
+    /// Items with ratings.
+    pub items: usize,
+    /// Unique cells.
+    pub ratings: usize,
+    /// ratings / (users items).
+    pub density: f64,
+    /// Rows merged into another as duplicates.
+    pub duplicates: u64,
+    /// Rows that cannot be used.
+    pub bad_rows: u64,
+    /// The first of them, for people.
+    pub first_bad_row: Option<String>,
+    /// Mean of the ratings.
+    pub mean: f64,
+    /// Their standard deviation.
+    pub std: f64,
+    /// Ratings per value, or per tenth of the range where there are many values.
+    pub histogram: Vec<Bin>,
+    /// Ratings per user: minimum, quartiles, 90th and 99th percentile, maximum.
+    pub ratings_per_user: Vec<usize>,
+    /// Ratings per item, likewise.
+    pub ratings_per_item: Vec<usize>,
+    /// Earliest and latest time.
+    pub time_range: Option<(String, String)>,
+    /// Whether there is no rating column, so that every row is an event or a count: train takes ials.
+    pub events: bool,
+    /// What training would take.
+    pub cost: Cost,
+}
+
+/// One input of an inspection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InspectedInput {
+    /// Path.
+    pub uri: String,
+    /// Layout as recognised.
+    pub layout: String,
+    /// Rows.
+    pub rows: u64,
+    /// Of them, rows that cannot be used.
+    pub bad_rows: u64,
+}
+
+/// Percentiles reported of the ratings per row.
+const PERCENTILES: [u32; 7] = [0, 25, 50, 75, 90, 99, 100];
+
+/// Reads the files as training would, and describes them.
+///
+/// # Errors
+/// Those of reading; bad rows are counted instead.
+pub fn inspect(config: &InspectConfig, job: &Job<'_>) -> Result<Inspection> {
+    with_threads(config.threads, || {
+        let mut options = config.load.options(TimeUse::IfPresent);
+        options.bad_rows = BadRows::Quarantine;
+        options.max_bad_rows = 1_000_000;
+        let progress = |done, total| job.tell(&Event::Reading(done, total));
+        let found = load((&config.input, &[]), &options, job.stop, &progress);
+        let stdin = config.input.iter().any(|input| input == "-");
+        let unsaid = config.load.rating_col.is_none() && !stdin;
+        let (interactions, events) = match found {
+            Err(Error::MissingColumn { role: "rating", .. }) if unsaid => {
+                let options = LoadOptions { counts: true, ..options };
+                (load((&config.input, &[]), &options, job.stop, &progress)?, true)
+            }
+            found => (found?, false),
+        };
+        let times = interactions.chunks.iter().filter_map(|c| c.times.as_ref()).flatten().copied();
+        let time_range = times.fold(None, |range: Option<(i64, i64)>, t| {
+            Some(range.map_or((t, t), |(lo, hi)| (lo.min(t), hi.max(t))))
+        });
+        let inputs = interactions.inputs.iter().map(|i| InspectedInput {
+            uri: i.uri.clone(),
+            layout: i.layout.clone(),
+            rows: i.rows,
+            bad_rows: i.rows_rejected.values().sum(),
+        });
+        let inputs: Vec<_> = inputs.collect();
+        let bad_rows = interactions.rejects.len() as u64;
+        let first_bad_row = interactions.rejects.first().map(ToString::to_string);
+        let preparation = Preparation {
+            duplicates: match events {
+                true => config.load.duplicates.unwrap_or(Duplicates::Sum),
+                false => config.load.duplicates(),
+            },
+            minimum: config.load.minimum(),
+            ..Preparation::default()
+        };
+        let prepared = prepare(interactions, &preparation, job.stop)?;
+        let (users, items, ratings) =
+            (prepared.users.len(), prepared.items.len(), prepared.cells.len());
+        let (mut by_user, mut by_item) = (vec![0_usize; users], vec![0_usize; items]);
+        let (mut sum, mut squares) = (0.0, 0.0);
+        for cell in &prepared.cells {
+            by_user[cell.user as usize] += 1;
+            by_item[cell.item as usize] += 1;
+            sum += f64::from(cell.value);
+            squares += f64::from(cell.value).powi(2);
+        }
+        let mean = sum / ratings as f64;
+        Ok(Inspection {
+            inputs,
+            user_ids: prepared.users.kind().into(),
+            item_ids: prepared.items.kind().into(),
+            users,
+            items,
+            ratings,
+            density: ratings as f64 / (users as f64 * items as f64),
+            duplicates: prepared.duplicates,
+            bad_rows,
+            first_bad_row,
+            mean,
+            std: (squares / ratings as f64 - mean * mean).max(0.0).sqrt(),
+            histogram: histogram(prepared.cells.iter().map(|c| c.value)),
+            ratings_per_user: percentiles(by_user),
+            ratings_per_item: percentiles(by_item),
+            time_range: time_range.map(|(lo, hi)| (time::iso(lo), time::iso(hi))),
+            events,
+            cost: cost(config.factors, Pair::new(users, items), ratings),
+        })
+    })
+}
+
+fn percentiles(mut counts: Vec<usize>) -> Vec<usize> {
+    counts.sort_unstable();
+    let at = |p: u32| counts[(counts.len() - 1) * p as usize / 100];
+    PERCENTILES.iter().map(|&p| at(p)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_run_from_least_to_most() {
+        assert_eq!(percentiles((1..=101).rev().collect()), [1, 26, 51, 76, 91, 100, 101]);
+        assert_eq!(percentiles(vec![7]), [7; 7]);
+    }
+}

@@ -1,0 +1,190 @@
+//! New ratings for a published model, without a new training: only the rows that they touch are solved,
+//! each from its full history.
+//!
+//! ```text
+//! touched users | items as they are → touched items | users so far → touched users | items so far
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::super::new_rows::{NewRows, kept_ratings, merged, next_version, write};
+use super::change::Change;
+use super::config::UpdateConfig;
+use crate::error::{Error, Result};
+use crate::ids::Axis;
+use crate::job::{Job, with_threads};
+use crate::model::Model;
+use crate::pair::Pair;
+use crate::replay::{Published, recorded, replay_folded, solves_rows};
+use crate::store::{DirKind, Manifest, OutDir, read_model};
+use crate::train::Algorithm;
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Updated {
+    /// The new version.
+    pub output: PathBuf,
+    /// Its identity.
+    pub model_version: String,
+    /// Users solved, and those of them that the model did not have.
+    pub users: usize,
+    /// See `users`.
+    pub new_users: usize,
+    /// Items solved, and those of them that the model did not have.
+    pub items: usize,
+    /// See `items`.
+    pub new_items: usize,
+    /// Ratings that are new or other than before.
+    pub changed_ratings: usize,
+    /// Ratings left out because they are held out to measure the model.
+    pub held_out: usize,
+    /// Share of the ratings that changed since the training, all updates together.
+    pub changed_share: f64,
+    /// Why the model should be trained again, where it should.
+    pub retrain: Option<String>,
+    /// What a person should know although nothing failed.
+    pub warnings: Vec<String>,
+    /// Seconds: reading all ratings, solving, writing.
+    pub durations_s: BTreeMap<&'static str, f64>,
+}
+
+/// Share of changed ratings above which a model should be trained again.
+const MOST_CHANGED: f64 = 0.05;
+
+/// Share of new items above which a model should be trained again.
+const MOST_NEW_ITEMS: f64 = 0.1;
+
+/// Solves the touched rows and writes the new version.
+///
+/// # Errors
+/// [`Error::Usage`] for algorithms without exact solves, [`Error::Model`] where the training ratings are
+/// not what they were, those of reading and writing.
+pub fn update(config: &UpdateConfig, job: &Job<'_>) -> Result<Updated> {
+    let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold(job.stop)?;
+    let (model, manifest) = read_model(&config.model)?;
+    solves_rows(&model, &manifest, "update")?;
+    let published = Published { path: config.model.clone(), manifest };
+    let manifest = &published.manifest;
+    with_threads(config.threads, || {
+        let plan = recorded(manifest)?;
+        let (since, mut warnings) = (Instant::now(), Vec::new());
+        let change = Change::read(config, &model, &published, &plan, job, &mut warnings)?;
+        let parse = since.elapsed().as_secs_f64();
+        let since = Instant::now();
+        let before = Pair::new(model.users.ids.len(), model.items.ids.len());
+        let Touched { model, users: new, solved_items } =
+            solve(&change, model, manifest, &*plan.fit.algorithm(), job)?;
+        let solving = since.elapsed().as_secs_f64();
+
+        let since = Instant::now();
+        let new_items = model.items.ids.len() - before.items;
+        let new_users = model.users.ids.len() - before.users;
+        let operation = if config.add { "update --add" } else { "update" };
+        let mut next = next_version(&model, manifest, &new, operation, &mut warnings)?;
+        if let Some(entry) = next.folded.last_mut() {
+            (entry.added, entry.replaced) = (new_users, new.len() - new_users);
+            (entry.items, entry.changed_ratings) = (solved_items, change.changed);
+        }
+        let changed: usize = next.folded.iter().map(|entry| entry.changed_ratings).sum();
+        let earlier = replay_folded(Axis::User, &published, &plan, job)?;
+        let ratings = kept_ratings(&new, &model, earlier.as_ref());
+        let changed_share = changed as f64 / manifest.data.n_ratings.max(1) as f64;
+        let retrain = due(changed_share, new_items, before.items);
+        if change.changed == 0 {
+            warnings.push("all of these ratings are known already: nothing has changed".into());
+        }
+        warnings.extend(retrain.clone());
+        let model_version = next.model_version.clone();
+        let output = write(&published, out, &model, Axis::User, &ratings, next, job)?;
+        let writing = since.elapsed().as_secs_f64();
+        Ok(Updated {
+            output,
+            model_version,
+            users: new.len(),
+            new_users,
+            items: solved_items,
+            new_items,
+            changed_ratings: change.changed,
+            held_out: change.held_out,
+            changed_share,
+            retrain,
+            warnings,
+            durations_s: BTreeMap::from([("parse", parse), ("solve", solving), ("write", writing)]),
+        })
+    })
+}
+
+/// A model whose touched rows are solved.
+struct Touched {
+    model: Model,
+    /// The users of the last step.
+    users: NewRows,
+    solved_items: usize,
+}
+
+/// Solves the touched users, then the touched items, then the users again.
+fn solve(
+    change: &Change,
+    mut model: Model,
+    manifest: &Manifest,
+    algorithm: &dyn Algorithm,
+    job: &Job<'_>,
+) -> Result<Touched> {
+    let step = |model: Model, new: &NewRows| {
+        let solved = new.solved(&model, manifest, algorithm, job)?;
+        Ok::<Model, Error>(merged(model, new, &solved))
+    };
+    let users = |model: &Model| NewRows::number(model, Axis::User, change.given(&change.users));
+    // Users who rated nothing that the model knows are solved only after the items.
+    match users(&model) {
+        Ok(new) => model = step(model, &new)?,
+        Err(Error::NothingLeft { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let mut solved_items = 0;
+    if !change.items.is_empty() {
+        match NewRows::number(&model, Axis::Item, change.given(&change.items)) {
+            Ok(items) => {
+                solved_items = items.len();
+                model = step(model, &items)?;
+            }
+            // The last ratings of all of them are gone: their vectors stay.
+            Err(Error::NothingLeft { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let users = users(&model)?;
+    let model = step(model, &users)?;
+    Ok(Touched { model, users, solved_items })
+}
+
+/// Why a model should be trained again, where it should.
+fn due(changed: f64, new_items: usize, items: usize) -> Option<String> {
+    let share = new_items as f64 / items.max(1) as f64;
+    if changed > MOST_CHANGED {
+        return Some(format!(
+            "a full training is due: {:.1} % of the ratings changed since the last one, and rows that no \
+             new rating touches are as they were",
+            changed * 100.0
+        ));
+    }
+    (share > MOST_NEW_ITEMS).then(|| {
+        format!("a full training is due: {new_items} items are new beside {items} of the training")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_training_is_due_when_much_has_changed() {
+        assert!(due(0.01, 5, 100).is_none());
+        assert!(due(0.06, 0, 100).is_some_and(|why| why.contains("6.0 % of the ratings")));
+        assert!(due(0.0, 20, 100).is_some_and(|why| why.contains("20 items are new")));
+    }
+}

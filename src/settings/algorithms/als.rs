@@ -1,0 +1,150 @@
+//! Settings of `als`, alternating least squares.
+
+use super::super::defaults::{RANK, SWEEPS, TOLERANCE};
+use super::super::laws::LAMBDA_IN_WORDS;
+use super::super::train::TrainConfig;
+use super::method::{Facts, Fit, Method, Sought};
+use super::ridge::{self, Ridge};
+use super::{method, solver};
+use crate::error::{Error, Result};
+use crate::param::{Count, NonNegative, Rank};
+use crate::ratings::Ratings;
+use crate::train::{Algorithm, Als};
+
+pub(super) struct AlsMethod;
+
+impl Method for AlsMethod {
+    fn takes(&self) -> &'static [&'static str] {
+        &[
+            "factors",
+            "factors_0",
+            "iterations",
+            "regularization",
+            "reg_exponent",
+            "bias_damping",
+            "bias_reg",
+            "user_reg",
+            "item_reg",
+            "no_biases",
+            "no_mean",
+            "nonnegative",
+            "solver",
+            "cg_steps",
+            "block",
+            "tol",
+            "patience",
+            "holdout_user",
+        ]
+    }
+
+    fn plan(&self, said: &TrainConfig) -> Result<Box<dyn Fit>> {
+        ridge::check_biases_alone(said)?;
+        let solver = solver::solver(said)?;
+        let of_biases = [
+            ("--bias-reg", said.bias_reg.is_some()),
+            ("--bias-damping", said.bias_damping.is_some()),
+        ];
+        if let Some((flag, _)) = of_biases.iter().find(|(_, said_it)| *said_it && said.nonnegative)
+        {
+            let message = format!("--nonnegative fits no biases, so {flag} does not go with it");
+            return Err(Error::Usage(message));
+        }
+        let biases = !said.no_biases && !said.nonnegative;
+        let ridge = Ridge::new(said, biases)?;
+        let als = Als {
+            rank: said.factors.unwrap_or(RANK).get() as usize,
+            iterations: said.iterations.unwrap_or(SWEEPS).get(),
+            tolerance: said.tol.unwrap_or(TOLERANCE).get(),
+            regularization: method::NO_REGULARIZATION,
+            biases,
+            mean: !said.no_mean && !said.nonnegative,
+            solver,
+            seed: said.seed,
+        };
+        Ok(Box::new(AlsFit { als, ridge, nonnegative: said.nonnegative }))
+    }
+
+    fn law(&self, key: &str) -> Option<&'static str> {
+        (key == "regularization").then_some(LAMBDA_IN_WORDS)
+    }
+
+    fn space(&self) -> &'static str {
+        "trials = 40
+[space]
+regularization = { low = 0.02, high = 0.5, log = true }
+reg_exponent = { low = 0.0, high = 1.0 }
+bias_damping = { low = 1.0, high = 20.0, log = true }
+factors = [32, 64, 128]"
+    }
+}
+
+#[derive(Debug, Clone)]
+struct AlsFit {
+    /// All but the regularisation.
+    als: Als,
+    ridge: Ridge,
+    nonnegative: bool,
+}
+
+impl Fit for AlsFit {
+    fn facts(&self) -> Facts {
+        let Als { rank, iterations, biases, mean, .. } = self.als;
+        Facts {
+            standardises: mean,
+            biases,
+            nonnegative: self.nonnegative,
+            lambda: self.ridge.lambda(),
+            regularization: self.ridge.regularization(),
+            objective: ridge::objective(mean, biases),
+            weighting: ridge::WEIGHTING,
+            ..Facts::new(iterations, rank as u32)
+        }
+    }
+
+    fn record(&self, settings: &mut TrainConfig) {
+        let Als { rank, iterations, tolerance, biases, mean, solver, .. } = self.als;
+        settings.factors = Rank::new(rank as u32).ok();
+        settings.iterations = Count::new(iterations).ok();
+        settings.tol = NonNegative::new(tolerance).ok();
+        (settings.no_biases, settings.no_mean) = (!biases, !mean);
+        solver::record(solver, settings);
+        self.ridge.record(settings);
+    }
+
+    fn settle(&mut self, ratings: &Ratings) {
+        self.ridge.settle(ratings);
+    }
+
+    fn algorithm(&self) -> Box<dyn Algorithm> {
+        Box::new(Als { regularization: self.ridge.regularization(), ..self.als.clone() })
+    }
+
+    fn run_exactly(&mut self, iterations: u32) {
+        (self.als.iterations, self.als.tolerance) = (iterations, 0.0);
+    }
+
+    fn limit_rank(&mut self, most: u32) {
+        self.als.rank = self.als.rank.min(most as usize);
+    }
+
+    fn sought(&self) -> Option<Sought> {
+        self.must_search().then_some(Sought::Lambda)
+    }
+
+    fn must_search(&self) -> bool {
+        self.ridge.lambda == method::Decision::Search
+    }
+
+    fn choose(&mut self, value: Option<f64>, ratings: &Ratings) {
+        self.ridge.choose(value);
+        self.settle(ratings);
+    }
+
+    fn law_value(&self, ratings: &Ratings) -> f64 {
+        Ridge::law_value(ratings)
+    }
+
+    fn boxed(&self) -> Box<dyn Fit> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,333 @@
+//! Settings of `ials`, alternating least squares for implicit feedback.
+
+use super::super::criterion::Criterion;
+use super::super::defaults::{RANK, SWEEPS, TOLERANCE};
+use super::super::laws::{self, significant};
+use super::super::names::ConfidenceName;
+use super::super::train::TrainConfig;
+use super::method::{self, Decision, Facts, Fit, Method, Sought};
+use super::{ridge, solver};
+use crate::error::{Error, Result};
+use crate::objective::{Confidence, Regularization};
+use crate::param::{Count, Exponent, NonNegative, Rank};
+use crate::ratings::Ratings;
+use crate::train::{Algorithm, Ials};
+
+/// Weight of all unobserved pairs together, in observed cells: where the search for it begins.
+const RATIO: f64 = 15.0;
+
+/// Weight of an unobserved pair where observed ones have confidences (Hu, Koren, Volinsky 2008).
+const UNOBSERVED_WITH_CONFIDENCES: NonNegative = NonNegative::literal(1.0);
+
+/// Penalty of a row, per observed cell. Rows are regularised by `λ (n + α₀ N)`, which with all unobserved
+/// pairs is `1 + ratio` times `n` on average: `λ` is then this share of it, whatever the density and `α₀`.
+const PENALTY: f64 = 0.16;
+
+/// Exponent of the number of pairs of a row.
+const EXPONENT: Exponent = Exponent::literal(1.0);
+
+/// `α` and `ε` of the confidences.
+const ONE: NonNegative = NonNegative::literal(1.0);
+
+pub(super) struct IalsMethod;
+
+impl Method for IalsMethod {
+    fn takes(&self) -> &'static [&'static str] {
+        &[
+            "factors",
+            "iterations",
+            "regularization",
+            "reg_exponent",
+            "user_reg",
+            "item_reg",
+            "nonnegative",
+            "solver",
+            "cg_steps",
+            "block",
+            "tol",
+            "patience",
+            "holdout_user",
+            "positive_from",
+            "confidence",
+            "alpha",
+            "epsilon",
+            "unobserved_weight",
+        ]
+    }
+
+    fn reads_events(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, said: &TrainConfig) -> Result<Box<dyn Fit>> {
+        check(said)?;
+        ridge::check_search(said)?;
+        let solver = solver::solver(said)?;
+        let ials = Ials {
+            rank: said.factors.unwrap_or(RANK).get() as usize,
+            iterations: said.iterations.unwrap_or(SWEEPS).get(),
+            tolerance: said.tol.unwrap_or(TOLERANCE).get(),
+            regularization: (0.0, 0.0),
+            exponent: said.reg_exponent.unwrap_or(EXPONENT).get(),
+            confidence: confidence(said),
+            unobserved: 0.0,
+            solver,
+            seed: said.seed,
+        };
+        let lambda = ridge::lambda(said);
+        let free = said.unobserved_weight.is_none() && ials.confidence == Confidence::Unit;
+        let follows = said.user_reg.is_none() && said.item_reg.is_none();
+        let searched = match lambda {
+            Decision::Search => true,
+            Decision::Law => follows,
+            Decision::Known(_) => false,
+        };
+        let unobserved = match said.unobserved_weight {
+            Some(weight) => Decision::Known(weight),
+            None if free && searched => Decision::Search,
+            None => Decision::Law,
+        };
+        let must_search = lambda == Decision::Search;
+        // λ follows the weight of the unobserved pairs where that is searched.
+        let lambda = if must_search && free { Decision::Law } else { lambda };
+        let (users, items) = (said.user_reg, said.item_reg);
+        let nonnegative = said.nonnegative;
+        Ok(Box::new(IalsFit { ials, lambda, users, items, unobserved, nonnegative, must_search }))
+    }
+
+    fn law(&self, key: &str) -> Option<&'static str> {
+        match key {
+            "regularization" => Some(
+                "0.16 / (1 + R), with R the weight of all unobserved pairs over that of the observed ones",
+            ),
+            "unobserved_weight" => Some(
+                "with unit chosen on ratings set aside, from 15 ratings / (users × items) on; else 1",
+            ),
+            _ => None,
+        }
+    }
+
+    fn space(&self) -> &'static str {
+        "trials = 40
+[space]
+regularization = { low = 0.0001, high = 0.1, log = true }
+unobserved_weight = { low = 0.0001, high = 1.0, log = true }
+factors = [32, 64, 128]"
+    }
+}
+
+/// Checks what goes together.
+fn check(said: &TrainConfig) -> Result<()> {
+    let wrong = |message: &str| Err(Error::Usage(message.into()));
+    if said.positive_from.is_some_and(|from| !from.is_finite() || from < 0.0) {
+        return wrong("--positive-from needs a rating of 0 or more");
+    }
+    if said.criterion == Some(Criterion::Rmse) {
+        return wrong(
+            "--criterion rmse: the scores of ials are preferences, not ratings; use ndcg@10",
+        );
+    }
+    let form = said.confidence.unwrap_or(ConfidenceName::Unit);
+    if said.alpha.is_some() && form == ConfidenceName::Unit {
+        return wrong("--alpha goes with --confidence linear, log or raw");
+    }
+    if said.alpha.is_some_and(|a| a.get() == 0.0) {
+        return wrong("--alpha 0 leaves nothing of the counts; use --confidence unit");
+    }
+    if said.epsilon.is_some() && form != ConfidenceName::Log {
+        return wrong("--epsilon goes with --confidence log");
+    }
+    if said.epsilon.is_some_and(|e| e.get() == 0.0) {
+        return wrong("--epsilon divides the counts, so it must be above 0");
+    }
+    Ok(())
+}
+
+fn confidence(said: &TrainConfig) -> Confidence {
+    let alpha = said.alpha.unwrap_or(ONE).get();
+    match said.confidence {
+        None | Some(ConfidenceName::Unit) => Confidence::Unit,
+        Some(ConfidenceName::Linear) => Confidence::Linear { alpha },
+        Some(ConfidenceName::Log) => {
+            Confidence::Log { alpha, epsilon: said.epsilon.unwrap_or(ONE).get() }
+        }
+        Some(ConfidenceName::Raw) => Confidence::Raw { alpha },
+    }
+}
+
+/// `α₀` where all unobserved pairs together weigh `ratio` times the observed cells.
+fn unobserved(ratio: f64, ratings: &Ratings) -> f64 {
+    let (users, items) = (&ratings.by_user, &ratings.by_item);
+    let pairs = users.rows_with_cells() as f64 * items.rows_with_cells() as f64;
+    significant(ratio * ratings.len() as f64 / pairs.max(1.0))
+}
+
+#[derive(Debug, Clone)]
+struct IalsFit {
+    /// All but the regularisation and the weight of unobserved pairs.
+    ials: Ials,
+    lambda: Decision<NonNegative>,
+    /// λ of one side, where it has its own.
+    users: Option<NonNegative>,
+    items: Option<NonNegative>,
+    unobserved: Decision<NonNegative>,
+    nonnegative: bool,
+    must_search: bool,
+}
+
+impl IalsFit {
+    fn regularization(&self) -> Regularization {
+        let number = |value: Option<NonNegative>| value.map_or(0.0, NonNegative::get);
+        let lambda = self.lambda.known();
+        Regularization {
+            users: number(self.users.or(lambda)),
+            items: number(self.items.or(lambda)),
+            exponent: self.ials.exponent,
+            ..method::NO_REGULARIZATION
+        }
+    }
+}
+
+impl Fit for IalsFit {
+    fn facts(&self) -> Facts {
+        let objective = match self.ials.confidence {
+            Confidence::Unit => {
+                "sum over ratings (1 - p.q)^2 + unobserved_weight * sum over all pairs (p.q)^2 + \
+                 lambda * rho * |vector|^2"
+                    .into()
+            }
+            form => {
+                let confidence = match form {
+                    Confidence::Log { .. } => "1 + alpha ln(1 + r / epsilon)",
+                    Confidence::Raw { .. } => "alpha r",
+                    _ => "1 + alpha r",
+                };
+                format!(
+                    "sum over ratings c (1 - p.q)^2 + unobserved_weight * sum over all other pairs (p.q)^2 + \
+                     lambda * rho * |vector|^2, c = {confidence}"
+                )
+            }
+        };
+        Facts {
+            rates: false,
+            standardises: false,
+            biases: false,
+            nonnegative: self.nonnegative,
+            lambda: self.lambda.known().map_or(0.0, NonNegative::get),
+            regularization: self.regularization(),
+            unobserved_weight: self.unobserved.known().map(NonNegative::get),
+            objective,
+            weighting: "lambda * (n + unobserved_weight * N)^reg_exponent, N the rows of the other side",
+            settles_before_search: true,
+            ..Facts::new(self.ials.iterations, self.ials.rank as u32)
+        }
+    }
+
+    fn record(&self, settings: &mut TrainConfig) {
+        let Ials { rank, iterations, tolerance, exponent, solver, .. } = self.ials;
+        settings.factors = Rank::new(rank as u32).ok();
+        settings.iterations = Count::new(iterations).ok();
+        settings.tol = NonNegative::new(tolerance).ok();
+        settings.reg_exponent = Exponent::new(exponent).ok();
+        if self.nonnegative {
+            (settings.no_mean, settings.no_biases) = (true, true);
+        }
+        solver::record(solver, settings);
+        let lambda = if self.must_search { Decision::Search } else { self.lambda };
+        ridge::record_lambda(lambda, settings);
+        settings.unobserved_weight = self.unobserved.known();
+        let number = |value: f64| NonNegative::new(value).ok();
+        settings.confidence = Some(match self.ials.confidence {
+            Confidence::Unit => ConfidenceName::Unit,
+            Confidence::Linear { alpha } => {
+                settings.alpha = number(alpha);
+                ConfidenceName::Linear
+            }
+            Confidence::Log { alpha, epsilon } => {
+                (settings.alpha, settings.epsilon) = (number(alpha), number(epsilon));
+                ConfidenceName::Log
+            }
+            Confidence::Raw { alpha } => {
+                settings.alpha = number(alpha);
+                ConfidenceName::Raw
+            }
+        });
+    }
+
+    fn settle(&mut self, ratings: &Ratings) {
+        let unit = self.ials.confidence == Confidence::Unit;
+        // A search that is not made leaves the value to the law.
+        if self.unobserved == Decision::Search {
+            self.unobserved = Decision::Law;
+        }
+        self.unobserved.settle(|| match unit {
+            true => NonNegative::new(unobserved(RATIO, ratings)).ok(),
+            false => Some(UNOBSERVED_WITH_CONFIDENCES),
+        });
+        let weight = self.unobserved.known().map_or(0.0, NonNegative::get);
+        let exponent = self.ials.exponent;
+        self.lambda.settle(|| {
+            let mean_count = laws::mean_count(ratings);
+            let all = mean_count * (1.0 + weight / unobserved(1.0, ratings).max(1e-12));
+            laws::number(PENALTY * mean_count / all.powf(exponent))
+        });
+    }
+
+    fn algorithm(&self) -> Box<dyn Algorithm> {
+        let Regularization { users, items, .. } = self.regularization();
+        Box::new(Ials {
+            regularization: (users, items),
+            unobserved: self.unobserved.known().map_or(0.0, NonNegative::get),
+            ..self.ials.clone()
+        })
+    }
+
+    fn run_exactly(&mut self, iterations: u32) {
+        (self.ials.iterations, self.ials.tolerance) = (iterations, 0.0);
+    }
+
+    fn limit_rank(&mut self, most: u32) {
+        self.ials.rank = self.ials.rank.min(most as usize);
+    }
+
+    fn sought(&self) -> Option<Sought> {
+        match (self.unobserved, self.lambda) {
+            (Decision::Search, _) => Some(Sought::Ratio),
+            (_, Decision::Search) => Some(Sought::Lambda),
+            _ => None,
+        }
+    }
+
+    fn must_search(&self) -> bool {
+        self.must_search
+    }
+
+    fn choose(&mut self, value: Option<f64>, ratings: &Ratings) {
+        let sought = self.sought();
+        self.must_search = false;
+        match (sought, value) {
+            (Some(Sought::Ratio), Some(ratio)) => {
+                let weight = NonNegative::new(unobserved(ratio, ratings)).ok();
+                self.unobserved = Decision::said(weight);
+            }
+            (Some(Sought::Lambda), value) => {
+                self.lambda = Decision::said(value.and_then(|v| NonNegative::new(v).ok()));
+            }
+            _ => {}
+        }
+        self.settle(ratings);
+    }
+
+    fn law_value(&self, ratings: &Ratings) -> f64 {
+        if self.sought() == Some(Sought::Ratio) {
+            return RATIO;
+        }
+        let mut by_law = Self { lambda: Decision::Law, ..self.clone() };
+        by_law.settle(ratings);
+        by_law.lambda.known().map_or(1.0, NonNegative::get)
+    }
+
+    fn boxed(&self) -> Box<dyn Fit> {
+        Box::new(self.clone())
+    }
+}

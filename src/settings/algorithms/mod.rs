@@ -1,0 +1,17 @@
+//! The algorithms as settings know them: one file each, and one line each in the registry.
+
+mod als;
+mod bayes;
+mod gd;
+mod ials;
+mod method;
+mod registry;
+mod ridge;
+mod sgd;
+mod solver;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use method::{Facts, Fit, Sought};
+pub(crate) use registry::{method, takers};

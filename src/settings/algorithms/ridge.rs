@@ -1,0 +1,150 @@
+//! The regularisation that `als` and `sgd` share.
+
+use super::super::defaults::BIAS_DAMPING;
+use super::super::laws;
+use super::super::train::TrainConfig;
+use super::method::Decision;
+use crate::error::{Error, Result};
+use crate::objective::Regularization;
+use crate::param::{Automatic, Exponent, NonNegative, Rank};
+use crate::ratings::Ratings;
+
+/// Exponent of the number of ratings.
+const EXPONENT: Exponent = Exponent::literal(0.5);
+
+/// λ and what belongs to it.
+#[derive(Debug, Clone)]
+pub(super) struct Ridge {
+    pub lambda: Decision<NonNegative>,
+    /// λ of one side, where it has its own.
+    users: Option<NonNegative>,
+    items: Option<NonNegative>,
+    exponent: Exponent,
+    /// λ and damping of the biases, where biases are fitted.
+    biases: Option<(NonNegative, NonNegative)>,
+}
+
+/// λ as it was said.
+pub(super) fn lambda(said: &TrainConfig) -> Decision<NonNegative> {
+    match said.regularization {
+        Some(Automatic::Value(lambda)) => Decision::Known(lambda),
+        Some(Automatic::Auto) => Decision::Search,
+        None => Decision::Law,
+    }
+}
+
+/// Checks that nothing contradicts a search for λ.
+pub(super) fn check_search(said: &TrainConfig) -> Result<()> {
+    if said.regularization != Some(Automatic::Auto) {
+        return Ok(());
+    }
+    let fixed = [
+        ("--user-reg", said.user_reg.is_some()),
+        ("--item-reg", said.item_reg.is_some()),
+        ("--no-mean", said.no_mean),
+        ("--nonnegative", said.nonnegative),
+        ("--factors 0", said.factors.map(Rank::get) == Some(0)),
+    ];
+    match fixed.iter().find(|(_, said)| *said) {
+        Some((flag, _)) => {
+            Err(Error::Usage(format!("--regularization auto does not go with {flag}")))
+        }
+        None => Ok(()),
+    }
+}
+
+impl Ridge {
+    /// As it was said; `biases` says whether biases are fitted.
+    pub(super) fn new(said: &TrainConfig, biases: bool) -> Result<Self> {
+        check_search(said)?;
+        // A λ of the biases takes the place of their damping.
+        let damping = match said.bias_reg {
+            Some(_) => NonNegative::literal(0.0),
+            None => BIAS_DAMPING,
+        };
+        let of_biases = || {
+            let lambda = said.bias_reg.unwrap_or(NonNegative::literal(0.0));
+            (lambda, said.bias_damping.unwrap_or(damping))
+        };
+        Ok(Self {
+            lambda: lambda(said),
+            users: said.user_reg,
+            items: said.item_reg,
+            exponent: said.reg_exponent.unwrap_or(EXPONENT),
+            biases: biases.then(of_biases),
+        })
+    }
+
+    /// Decides λ by its law.
+    pub(super) fn settle(&mut self, ratings: &Ratings) {
+        self.lambda.settle(|| laws::lambda(ratings));
+    }
+
+    /// The λ of the law.
+    pub(super) fn law_value(ratings: &Ratings) -> f64 {
+        laws::lambda(ratings).map_or(1.0, NonNegative::get)
+    }
+
+    /// Takes a searched λ, or leaves it to the law.
+    pub(super) fn choose(&mut self, value: Option<f64>) {
+        self.lambda = Decision::said(value.and_then(|value| NonNegative::new(value).ok()));
+    }
+
+    /// As numbers; 0 for a λ that is not known yet.
+    pub(super) fn regularization(&self) -> Regularization {
+        let number = |value: Option<NonNegative>| value.map_or(0.0, NonNegative::get);
+        let lambda = self.lambda.known();
+        Regularization {
+            users: number(self.users.or(lambda)),
+            items: number(self.items.or(lambda)),
+            biases: number(self.biases.map(|(lambda, _)| lambda)),
+            damping: number(self.biases.map(|(_, damping)| damping)),
+            exponent: self.exponent.get(),
+        }
+    }
+
+    /// λ; 0 where it is not known yet.
+    pub(super) fn lambda(&self) -> f64 {
+        self.lambda.known().map_or(0.0, NonNegative::get)
+    }
+
+    pub(super) fn record(&self, settings: &mut TrainConfig) {
+        record_lambda(self.lambda, settings);
+        settings.reg_exponent = Some(self.exponent);
+        if let Some((lambda, damping)) = self.biases {
+            (settings.bias_reg, settings.bias_damping) = (Some(lambda), Some(damping));
+        }
+    }
+}
+
+/// Writes λ into a record.
+pub(super) fn record_lambda(lambda: Decision<NonNegative>, settings: &mut TrainConfig) {
+    settings.regularization = match lambda {
+        Decision::Known(lambda) => Some(Automatic::Value(lambda)),
+        Decision::Law => None,
+        Decision::Search => Some(Automatic::Auto),
+    };
+}
+
+/// What is minimised with biases or without, on standardised ratings or raw ones.
+pub(super) fn objective(mean: bool, biases: bool) -> String {
+    let z = if mean { "(r - mean) / scale" } else { "r" };
+    let (sum, penalty) = match biases {
+        true => (" - b_u - b_i", " + (bias_damping + lambda_biases * rho(n)) * bias^2"),
+        false => ("", ""),
+    };
+    format!("sum over ratings w ({z}{sum} - p.q)^2 + lambda * rho(n) * |vector|^2{penalty}")
+}
+
+/// How λ grows with the number of ratings of a row.
+pub(super) const WEIGHTING: &str = "lambda * mean_n * (n / mean_n)^reg_exponent";
+
+/// Checks `--factors 0`, a fit of biases alone.
+pub(super) fn check_biases_alone(said: &TrainConfig) -> Result<()> {
+    if said.factors.map(Rank::get) == Some(0) && (said.no_biases || said.nonnegative) {
+        let flag = if said.nonnegative { "--nonnegative" } else { "--no-biases" };
+        let message = format!("--factors 0 fits biases alone, so {flag} leaves nothing to fit");
+        return Err(Error::Usage(message));
+    }
+    Ok(())
+}

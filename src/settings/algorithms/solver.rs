@@ -1,0 +1,54 @@
+//! How `als` and `ials` solve a row.
+
+use super::super::names::SolverName;
+use super::super::train::TrainConfig;
+use crate::error::{Error, Result};
+use crate::param::Count;
+use crate::train::SolverChoice;
+
+/// Steps of conjugate gradients.
+const STEPS: Count = Count::literal(3);
+
+/// Unknowns of a block.
+const BLOCK: Count = Count::literal(32);
+
+/// The solver that the settings name.
+pub(super) fn solver(said: &TrainConfig) -> Result<SolverChoice> {
+    let wrong = |message: &str| Err(Error::Usage(message.into()));
+    if said.nonnegative && said.solver.is_some() {
+        return wrong("--nonnegative solves rows in its own way, so --solver does not go with it");
+    }
+    if said.cg_steps.is_some() && said.solver != Some(SolverName::Cg) {
+        return wrong("--cg-steps goes with --solver cg");
+    }
+    if said.block.is_some() && said.solver != Some(SolverName::Subspace) {
+        return wrong("--block goes with --solver subspace");
+    }
+    Ok(match said.solver {
+        _ if said.nonnegative => SolverChoice::Nonnegative,
+        None | Some(SolverName::Cholesky) => SolverChoice::Cholesky,
+        Some(SolverName::Cg) => {
+            SolverChoice::ConjugateGradient { steps: said.cg_steps.unwrap_or(STEPS).get() }
+        }
+        Some(SolverName::Subspace) => {
+            SolverChoice::Subspace { block: said.block.unwrap_or(BLOCK).get() as usize }
+        }
+    })
+}
+
+/// Writes the solver into a record.
+pub(super) fn record(solver: SolverChoice, settings: &mut TrainConfig) {
+    let name = match solver {
+        SolverChoice::Nonnegative => None,
+        SolverChoice::Cholesky => Some(SolverName::Cholesky),
+        SolverChoice::ConjugateGradient { steps } => {
+            settings.cg_steps = Count::new(steps).ok();
+            Some(SolverName::Cg)
+        }
+        SolverChoice::Subspace { block } => {
+            settings.block = Count::new(block as u32).ok();
+            Some(SolverName::Subspace)
+        }
+    };
+    settings.solver = name;
+}

@@ -1,0 +1,33 @@
+//! What can be set: said once ([`TrainConfig`]), decided once (`Plan`).
+//!
+//! `train`, `reading` and `names` define the settings, from which the command line, the configuration
+//! file, the environment and the manifest derive. `options` has one row per option of a fit,
+//! `algorithms` one file per algorithm. `plan` decides everything that was not said.
+
+mod algorithms;
+mod choice;
+mod criterion;
+mod defaults;
+mod help;
+mod laws;
+mod names;
+mod options;
+mod plan;
+mod reading;
+mod similar_names;
+mod train;
+
+pub(crate) use algorithms::{Sought, method};
+pub use criterion::{Criterion, UnknownCriterion};
+pub(crate) use defaults::{RANK, SEED};
+pub use help::default_in_words;
+pub(crate) use laws::significant;
+pub use names::{
+    AlgorithmName, ConfidenceName, CovarianceName, InferenceName, ScheduleName, SolverName,
+};
+pub(crate) use options::tunable;
+pub(crate) use plan::{Plan, Reading, Watch};
+pub use reading::LoadConfig;
+pub(crate) use similar_names::suggestion;
+pub(crate) use train::LOCAL_KEYS;
+pub use train::{Holdout, TrainConfig};

@@ -1,0 +1,244 @@
+//! What a training does: every choice is made, no option is left open.
+
+use std::path::Path;
+
+use super::algorithms::{Facts, Fit, method};
+use super::criterion::Criterion;
+use super::defaults::{BIAS_DAMPING, FOLD_IN_RATIO, SWEEPS, TOLERANCE};
+use super::names::AlgorithmName;
+use super::options;
+use super::train::{Holdout, TrainConfig};
+use crate::error::Result;
+use crate::load::LoadOptions;
+use crate::load::prepare::{Duplicates, Preparation};
+use crate::metric::ranking::RankingMetric;
+use crate::objective::Regularization;
+use crate::param::{Count, Folds};
+use crate::split::Split;
+use crate::train::{Als, SolverChoice};
+
+/// What a training does.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub algorithm: AlgorithmName,
+    /// The settings with every decision in place, as manifests record them and trainings repeat them.
+    pub record: TrainConfig,
+    pub reading: Reading,
+    pub fit: Box<dyn Fit>,
+    /// Mean and biases, no factors: what every model of ratings is compared with.
+    pub baseline: Als,
+    pub watch: Watch,
+    pub finish: Finish,
+}
+
+/// Which ratings are read, and how they are split.
+#[derive(Debug, Clone)]
+pub(crate) struct Reading {
+    pub input: Vec<String>,
+    pub test_file: Vec<String>,
+    pub options: LoadOptions,
+    pub preparation: Preparation,
+    pub split: Split,
+}
+
+/// How a fit is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    /// The holdout is measured after every so many iterations.
+    pub every: u32,
+    /// The fit ends after so many measured iterations without a better one.
+    pub patience: Option<u32>,
+    pub criterion: Criterion,
+    /// Ranking metrics on the holdout.
+    pub metrics: Vec<RankingMetric>,
+    /// Whether nobody asked for them: they are then measured on a sample of the users.
+    pub sampled: bool,
+    /// Held-out ratings below this are not relevant to ranking metrics.
+    pub relevant_from: Option<f64>,
+    /// How a part of the training cells is set aside to choose by.
+    pub validation: Split,
+    /// How a part of the training cells is set aside to search by.
+    pub search: Split,
+}
+
+/// What is done besides one fit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Finish {
+    /// Parts of a cross-validation.
+    pub folds: Option<u32>,
+    /// Whether the published factors are fitted on all ratings after the holdout is measured.
+    pub refit: bool,
+    /// Whether the prepared ratings are kept in the model.
+    pub keep_ratings: bool,
+}
+
+impl Plan {
+    /// Decides what a training does.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Usage`] for options that do not go together.
+    pub(crate) fn new(said: &TrainConfig) -> Result<Self> {
+        let algorithm = said.algorithm_name();
+        options::check(said, algorithm)?;
+        let fit = method(algorithm).plan(said)?;
+        let facts = fit.facts();
+        let mut record = TrainConfig { algorithm: Some(algorithm), ..said.clone() };
+        fit.record(&mut record);
+        let counts = said.reads_counts();
+        // Counts add up, weighted ones cannot.
+        let sum = counts && said.load.weight_col.is_none();
+        let duplicates = if sum { Duplicates::Sum } else { Duplicates::Last };
+        let duplicates = *record.load.duplicates.get_or_insert(duplicates);
+        if !facts.rates && record.metrics.is_empty() {
+            record.metrics = unasked_metrics();
+        }
+        if record.holdout == Holdout::User {
+            record.fold_in_ratio.get_or_insert(FOLD_IN_RATIO);
+        }
+        let criterion = said.criterion_for(facts.rates);
+        if record.patience.is_some() {
+            record.criterion.get_or_insert(criterion);
+        }
+        let split = record.split();
+        let options = LoadOptions { counts, ..record.load.options(record.time_use()) };
+        let preparation = Preparation {
+            duplicates,
+            minimum: record.load.minimum(),
+            boundary: match split {
+                Split::Time { at } => Some(at),
+                _ => None,
+            },
+            counts,
+            least: record.positive_from,
+        };
+        let reading = Reading {
+            input: record.input.clone(),
+            test_file: record.test_file.clone(),
+            options,
+            preparation,
+            split,
+        };
+        let sampled = record.metrics.is_empty();
+        let salted = |use_of: &str| Split::Hash {
+            ratio: record.test_ratio.get(),
+            salt: format!("{}/{use_of}", record.holdout_salt),
+        };
+        let watch = Watch {
+            every: record.eval_every.get(),
+            patience: record.patience.map(Count::get),
+            criterion,
+            metrics: if sampled { unasked_metrics() } else { record.metrics.clone() },
+            sampled,
+            relevant_from: record.relevant_from,
+            validation: salted("validation"),
+            search: salted("regularization"),
+        };
+        let finish = Finish {
+            folds: record.folds.map(Folds::get),
+            refit: record.refit,
+            keep_ratings: !record.drop_ratings,
+        };
+        let baseline = baseline(record.seed);
+        Ok(Self { algorithm, record, reading, fit, baseline, watch, finish })
+    }
+
+    /// The same plan with another fit, whose decisions go into the record.
+    pub(crate) fn with_fit(&self, fit: Box<dyn Fit>) -> Self {
+        let mut plan = Self { fit, ..self.clone() };
+        plan.fit.record(&mut plan.record);
+        plan
+    }
+
+    /// What the rest of the program asks about the fit.
+    pub(crate) fn facts(&self) -> Facts {
+        self.fit.facts()
+    }
+
+    /// Approximate bytes that a fit holds for each user and item: factors, the best ones with patience,
+    /// and what the algorithm adds.
+    pub(crate) fn bytes_per_row(&self) -> usize {
+        let facts = self.facts();
+        4 * (3 * ((facts.rank as usize).next_multiple_of(16) + 1) + facts.numbers_per_row)
+    }
+
+    /// Approximate bytes of each user and item in the state of a fit.
+    pub(crate) fn state_bytes_per_row(&self) -> usize {
+        let facts = self.facts();
+        let factors = facts.rank as usize + 1;
+        let best = if self.watch.patience.is_some() { factors } else { 0 };
+        4 * (factors + facts.state_per_row + best)
+    }
+}
+
+/// The ranking metrics that are measured where nobody asks for any.
+fn unasked_metrics() -> Vec<RankingMetric> {
+    vec![RankingMetric::ndcg(10), RankingMetric::recall(20)]
+}
+
+/// The bias-only baseline: the same fit for every algorithm and setting.
+pub(crate) fn baseline(seed: u64) -> Als {
+    Als {
+        rank: 0,
+        iterations: SWEEPS.get(),
+        tolerance: TOLERANCE.get(),
+        regularization: Regularization {
+            users: 0.0,
+            items: 0.0,
+            biases: 0.0,
+            damping: BIAS_DAMPING.get(),
+            exponent: 0.0,
+        },
+        biases: true,
+        mean: true,
+        solver: SolverChoice::Cholesky,
+        seed,
+    }
+}
+
+impl TrainConfig {
+    /// Checks what single values cannot: combinations. Returns the output.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Usage`] with what does not fit and what to do.
+    pub fn check(&self) -> Result<&Path> {
+        let output = self.check_files()?;
+        self.plan()?;
+        Ok(output)
+    }
+
+    /// Decides what a training does.
+    pub(crate) fn plan(&self) -> Result<Plan> {
+        Plan::new(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::time::Date;
+    use crate::param::Rank;
+
+    #[test]
+    fn combinations_that_make_no_sense_are_refused() {
+        let good = TrainConfig {
+            input: vec!["r.csv".into()],
+            output: Some("m".into()),
+            ..TrainConfig::default()
+        };
+        assert!(good.check().is_ok());
+        for (bad, part) in [
+            (TrainConfig { input: vec![], ..good.clone() }, "no input"),
+            (TrainConfig { output: None, ..good.clone() }, "no output"),
+            (TrainConfig { holdout: Holdout::Time, ..good.clone() }, "--split-time"),
+            (TrainConfig { split_time: Some(Date(0)), ..good.clone() }, "--holdout time"),
+            (TrainConfig { leave_out: Some(Count::literal(1)), ..good.clone() }, "--holdout last"),
+            (
+                TrainConfig { factors: Some(Rank::literal(0)), no_biases: true, ..good.clone() },
+                "--no-biases",
+            ),
+        ] {
+            let message = bad.check().map_err(|e| e.to_string());
+            assert!(message.as_ref().is_err_and(|m| m.contains(part)), "{message:?}");
+        }
+    }
+}

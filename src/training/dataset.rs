@@ -1,0 +1,127 @@
+//! The prepared ratings of a training and their split.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::notes::Notes;
+use crate::error::{Error, Result};
+use crate::ids::Ids;
+use crate::job::{Event, Job};
+use crate::load::prepare::{Prepared, prepare};
+use crate::load::{Fingerprint, InputReport, Reject, fingerprint, load};
+use crate::pair::Pair;
+use crate::settings::Reading;
+use crate::split::{Parts, Split};
+
+/// What is known about the inputs besides their cells.
+pub(crate) struct Inputs {
+    pub reports: Vec<InputReport>,
+    pub n_test: usize,
+    pub rejects: Vec<Reject>,
+    pub zero_weight: u64,
+    pub outside_time: u64,
+    pub duplicates: u64,
+    pub zero_counts: u64,
+    pub below_minimum: u64,
+    pub removed_from_training: u64,
+    /// Computes the checksums of the files during the training.
+    fingerprints: Option<JoinHandle<Vec<Result<Option<Fingerprint>>>>>,
+}
+
+impl Inputs {
+    /// Every input's checksum, none where it is no file. Waits until they are computed.
+    pub(crate) fn checksums(&mut self) -> Result<Vec<Option<Fingerprint>>> {
+        let prints = self.fingerprints.take().map(JoinHandle::join).transpose();
+        let prints = prints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
+        prints.unwrap_or_default().into_iter().collect()
+    }
+
+    /// SHA-256 of every input, empty where it is not known.
+    pub(crate) fn sha256(&mut self) -> Result<Vec<String>> {
+        let checksums = self.checksums()?;
+        let sums = self.reports.iter().zip(checksums).map(|(report, print)| {
+            let sum = print.map(|p| p.sha256).or_else(|| report.sha256.clone());
+            sum.unwrap_or_default()
+        });
+        Ok(sums.collect())
+    }
+
+    /// The reports of the rating files, without those of test files.
+    pub(crate) fn of_ratings(&self) -> &[InputReport] {
+        &self.reports[..self.reports.len() - self.n_test]
+    }
+}
+
+/// The cells of a training, in positions of the ids of all of them.
+pub(crate) struct Dataset {
+    pub inputs: Inputs,
+    pub ids: Arc<Pair<Ids>>,
+    pub parts: Parts,
+    /// Cells in all.
+    pub n_ratings: usize,
+}
+
+impl Dataset {
+    /// Reads, prepares and splits ratings.
+    pub(crate) fn read(reading: &Reading, job: &Job<'_>, notes: &mut Notes) -> Result<Self> {
+        let (inputs, prepared) = read_cells(reading, job, notes)?;
+        let Prepared { cells, test, users, items, .. } = prepared;
+        let n_ratings = cells.len() + test.len();
+        job.phase("splitting");
+        let parts = notes.timed(
+            |s| &mut s.csr,
+            |_| match test.is_empty() {
+                true => reading.split.apply(cells, &users, &items),
+                false => Parts { training: cells, holdout: test, ..Parts::default() },
+            },
+        );
+        let wanted = !matches!(reading.split, Split::None) || !reading.test_file.is_empty();
+        if parts.holdout.is_empty() && wanted {
+            notes.warnings.push("the holdout is empty: its metrics are null".into());
+        }
+        if parts.training.is_empty() {
+            return Err(Error::NothingLeft { after: "the holdout was taken off".into() });
+        }
+        Ok(Self { inputs, ids: Arc::new(Pair { users, items }), parts, n_ratings })
+    }
+}
+
+/// Reads the inputs and the test files, and prepares their cells.
+fn read_cells(reading: &Reading, job: &Job<'_>, notes: &mut Notes) -> Result<(Inputs, Prepared)> {
+    let since = Instant::now();
+    let progress = |done, total| job.tell(&Event::Reading(done, total));
+    let files = (&reading.input[..], &reading.test_file[..]);
+    let mut interactions = load(files, &reading.options, job.stop, &progress)?;
+    notes.seconds.parse = since.elapsed().as_secs_f64();
+    let (users, items) = (interactions.users.len(), interactions.items.len());
+    job.tell(&Event::Read(interactions.len(), users, items));
+    if interactions.some_times_unused {
+        notes.warnings.push("some inputs have no times: ratings are ordered by file".into());
+    }
+    let n_test = interactions.n_test;
+    let reports = interactions.inputs.clone();
+    let rejects = std::mem::take(&mut interactions.rejects);
+    let (zero_weight, outside_time) = (interactions.zero_weight, interactions.outside_time);
+    let paths: Vec<Option<PathBuf>> = reports.iter().map(|r| r.file.clone()).collect();
+    job.phase("sorting");
+    let prepared =
+        notes.timed(|s| &mut s.csr, |_| prepare(interactions, &reading.preparation, job.stop))?;
+    let fingerprints = std::thread::spawn(move || {
+        paths.into_iter().map(|path| path.map(|p| fingerprint(&p)).transpose()).collect()
+    });
+    let inputs = Inputs {
+        reports,
+        n_test,
+        rejects,
+        zero_weight,
+        outside_time,
+        duplicates: prepared.duplicates,
+        zero_counts: prepared.zero_counts,
+        below_minimum: prepared.below_minimum,
+        removed_from_training: prepared.in_test,
+        fingerprints: Some(fingerprints),
+    };
+    Ok((inputs, prepared))
+}

@@ -1,0 +1,39 @@
+//! What a training notes down on its way: seconds per stage, and warnings.
+
+use std::time::Instant;
+
+use super::results::Durations;
+
+/// Seconds per stage and warnings so far.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub seconds: Durations,
+    /// What a person should know although nothing failed.
+    pub warnings: Vec<String>,
+}
+
+impl Notes {
+    /// Notes a warning, if there is one.
+    pub(crate) fn warn(&mut self, warning: impl Into<Option<String>>) {
+        self.warnings.extend(warning.into());
+    }
+
+    /// Runs `work` and adds its seconds to a stage.
+    pub(crate) fn timed<T>(
+        &mut self,
+        stage: fn(&mut Durations) -> &mut f64,
+        work: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let since = Instant::now();
+        let outcome = work(self);
+        *stage(&mut self.seconds) += since.elapsed().as_secs_f64();
+        outcome
+    }
+}
+
+/// When a training began: by a clock that never goes back, and in seconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Began {
+    pub instant: Instant,
+    pub at: i64,
+}

@@ -1,0 +1,99 @@
+//! Measures a fit while it runs, and ends it when patience is exhausted.
+
+use std::ops::ControlFlow;
+
+use super::held_out::{Estimates, HeldOut};
+use super::ranked::{Ranked, Relevance, Vectors};
+use super::sets::Sets;
+use crate::error::Result;
+use crate::job::Job;
+use crate::metric::ranking::RankingMetric;
+use crate::metric::{HoldoutErrors, rmse};
+use crate::model::{Factors, Scorer};
+use crate::settings::{Criterion, Watch};
+use crate::train::{Algorithm, Iteration};
+
+/// Most users for whom a ranking criterion is measured after an iteration.
+pub(super) const VALIDATION_USERS: usize = 10_000;
+
+/// The best iteration so far.
+pub(super) struct Best {
+    /// The criterion.
+    pub value: f64,
+    pub iteration: u32,
+    pub factors: Factors,
+}
+
+/// How the criterion is computed on the validation cells.
+pub(crate) enum Validation<'a> {
+    Errors(HeldOut<'a>),
+    Ranking(Box<Ranked<'a>>, RankingMetric),
+}
+
+impl<'a> Validation<'a> {
+    /// On the validation cells of the sets; none without any.
+    pub(crate) fn new(watch: &Watch, sets: &'a Sets) -> Option<Self> {
+        let relevance = Relevance {
+            from: watch.relevant_from,
+            sample: Some((VALIDATION_USERS, &sets.keys.users)),
+        };
+        let validation = || match watch.criterion {
+            Criterion::Rmse => Self::Errors(sets.validation()),
+            Criterion::Ranking(metric) => {
+                Self::Ranking(Box::new(Ranked::new(sets.validation(), &relevance)), metric)
+            }
+        };
+        (!sets.validation.is_empty()).then(validation)
+    }
+
+    /// The criterion; none where it has no value.
+    pub(crate) fn measure(&self, scorer: &Scorer<'_>, job: &Job<'_>) -> Result<Option<f64>> {
+        match self {
+            Self::Errors(held_out) => Ok(rmse(&held_out.errors(scorer).clipped)),
+            Self::Ranking(ranked, metric) => {
+                let Factors { users, items } = scorer.factors;
+                let ranked_by = ranked.items(items, &scorer.scale);
+                let items = ranked_by.as_ref().unwrap_or(items);
+                let vectors = Vectors { users: &users.vectors, items };
+                let ranking = ranked.measure(vectors, &[*metric], job)?;
+                Ok(ranking.values.first().and_then(|(_, value)| *value))
+            }
+        }
+    }
+}
+
+/// Errors on the holdout; all zero where scores are no ratings.
+pub(super) fn holdout_errors(
+    sets: &Sets,
+    algorithm: &dyn Algorithm,
+    scorer: &Scorer<'_>,
+    job: &Job<'_>,
+) -> Result<HoldoutErrors> {
+    if !scorer.scale.rates() || sets.holdout.is_empty() {
+        return Ok(HoldoutErrors::default());
+    }
+    let held_out = sets.held_out();
+    let estimates = Estimates { factors: scorer.factors, scale: scorer.scale, uncertainty: None };
+    let folded = held_out.folded(algorithm, &estimates, job)?;
+    let factors = folded.as_ref().unwrap_or(scorer.factors);
+    Ok(held_out.errors(&Scorer { factors, ..*scorer }))
+}
+
+/// Keeps the best measured iteration, and ends the fit when patience is exhausted.
+pub(super) fn keep_best(
+    watch: &Watch,
+    best: &mut Option<Best>,
+    it: &Iteration<'_>,
+    validation: Option<f64>,
+) -> ControlFlow<()> {
+    let Some(value) = validation else { return ControlFlow::Continue(()) };
+    if best.as_ref().is_none_or(|best| watch.criterion.better(value, best.value)) {
+        let factors = it.scorer.factors.clone();
+        *best = Some(Best { value, iteration: it.number, factors });
+    }
+    let best_at = best.as_ref().map_or(it.number, |best| best.iteration);
+    match (it.number - best_at) / watch.every >= watch.patience.unwrap_or(u32::MAX) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
+}

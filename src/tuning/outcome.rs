@@ -1,0 +1,130 @@
+//! What comes of a search.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::job::{Event, Job};
+use crate::ratings::Ratings;
+use crate::settings::{Criterion, LOCAL_KEYS, Plan, TrainConfig};
+use crate::store::{Trial, TrialsDir};
+use crate::train::Start;
+use crate::training::{Dataset, Metrics, Notes, Sets, fold_in_side, keys, measure, run};
+
+/// The outcome of a search.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tuning {
+    /// The directory.
+    pub output: PathBuf,
+    /// What trials were compared by.
+    pub criterion: Criterion,
+    /// Whether all trials were done: `--max-seconds` leaves some out.
+    pub complete: bool,
+    /// Trials finished, of all rounds.
+    pub trials: usize,
+    /// Of them, trials whose fit failed.
+    pub failed: usize,
+    /// The best trial (of the last round).
+    pub best: Trial,
+    /// Settings of the best trial that lie on the edge of their values.
+    pub edges: Vec<String>,
+    /// What a person should know although nothing failed.
+    pub warnings: Vec<String>,
+    /// The best settings, fitted once on all training ratings.
+    pub chosen: Chosen,
+    /// The trials of the last round, best first.
+    pub ranked: Vec<Trial>,
+}
+
+/// The chosen settings on the holdout, which no trial has seen.
+#[derive(Debug, Clone, Serialize)]
+pub struct Chosen {
+    /// Iterations of the fit.
+    pub iterations: u32,
+    /// Errors, rankings and baselines.
+    pub metrics: Metrics,
+}
+
+/// The settings that are not tuned. Where λ follows another setting by a law, the numbers of the laws
+/// stand in place of what was not said, so that best.toml holds all of them.
+pub(super) fn settled(base: &TrainConfig, plan: &Plan, data: &Dataset) -> Result<TrainConfig> {
+    if !plan.facts().settles_before_search {
+        return Ok(base.clone());
+    }
+    let (users, items) = (data.ids.users.len(), data.ids.items.len());
+    let mut fit = plan.fit.clone();
+    fit.settle(&Ratings::from_sorted(users, items, &data.parts.training));
+    let decided = plan.with_fit(fit).record;
+    Ok(TrainConfig {
+        regularization: decided.regularization,
+        unobserved_weight: decided.unobserved_weight,
+        ..base.clone()
+    })
+}
+
+/// The settings that trial 0 runs with.
+pub(super) fn given(plan: &Plan) -> BTreeMap<String, Value> {
+    match serde_json::to_value(&plan.record) {
+        Ok(Value::Object(map)) => map.into_iter().filter(|(_, v)| !v.is_null()).collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// Fits the chosen settings on all training ratings and measures them on the holdout.
+pub(super) fn score(data: &Dataset, config: &TrainConfig, job: &Job<'_>) -> Result<Chosen> {
+    let mut plan = config.plan()?;
+    if plan.watch.sampled {
+        // Nobody asked for rankings.
+        plan.watch.metrics.clear();
+    }
+    let parts = &data.parts;
+    let cells = parts.training.clone();
+    let sets = Sets::cut(&plan.watch, &data.ids, &keys(&data.ids), cells)?;
+    let fold_in = fold_in_side(&parts.fold_in, &sets.ratings);
+    let sets = Sets { holdout: parts.holdout.clone(), fold_in, ..sets };
+    let mut fit = plan.fit.clone();
+    fit.settle(&sets.ratings);
+    let plan = plan.with_fit(fit);
+    job.tell(&Event::Fitting(plan.facts().iterations, sets.ratings.len()));
+    let mut notes = Notes::default();
+    let fitted = run(plan, &sets, Start::Random, None, job, &mut notes)?;
+    let metrics = measure(&fitted, &sets, None, job, &mut notes)?;
+    Ok(Chosen { iterations: fitted.iteration, metrics })
+}
+
+/// Writes the settings that differ from the defaults, for `train --config`.
+pub(super) fn write_best(
+    directory: &TrialsDir,
+    config: &TrainConfig,
+    best: &Trial,
+    criterion: Criterion,
+) -> Result<()> {
+    let of = |config: &TrainConfig| match serde_json::to_value(config) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    };
+    let (own, defaults) = (of(config), of(&TrainConfig::default()));
+    let mut table = toml::Table::new();
+    for (key, value) in own {
+        let here = LOCAL_KEYS.contains(&key.as_str());
+        // Without patience the criterion is tune's own.
+        let foreign = key == "criterion" && config.patience.is_none();
+        if here || foreign || defaults.get(&key) == Some(&value) {
+            continue;
+        }
+        let value = match (key.as_str(), value.as_i64()) {
+            ("since" | "until" | "split_time", Some(seconds)) => {
+                toml::Value::String(format!("@{seconds}"))
+            }
+            _ => toml::Value::try_from(&value).map_err(|e| Error::Internal(e.to_string()))?,
+        };
+        table.insert(key, value);
+    }
+    let value = best.validation.map_or_else(String::new, |v| format!(", {criterion} {v:.5}"));
+    let head = format!("# The best settings of lacuna tune (trial {}{value}).\n", best.number);
+    let text = toml::to_string(&table).map_err(|e| Error::Internal(e.to_string()))?;
+    directory.write("best.toml", format!("{head}{text}").as_bytes())
+}

@@ -1,0 +1,306 @@
+//! The source files as a compiler sees them: which file names things of which other file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use syn::visit::{self, Visit};
+
+/// One source file.
+pub struct SourceFile {
+    /// From `src`, as `training/fit.rs`.
+    pub path: String,
+    /// The module that it is, as `[training, fit]`.
+    pub module: Vec<String>,
+    pub text: String,
+    ast: syn::File,
+}
+
+impl SourceFile {
+    /// The first part of its path.
+    pub fn room(&self) -> &str {
+        self.module.first().map_or("lib", String::as_str)
+    }
+
+    /// Whether it is a door: a `mod.rs`, or `lib.rs`.
+    pub fn is_door(&self) -> bool {
+        self.path.ends_with("mod.rs") || self.path == "lib.rs"
+    }
+
+    pub fn is_test(&self) -> bool {
+        self.module.last().is_some_and(|name| name == "tests")
+    }
+}
+
+/// What one file says about others.
+#[derive(Default)]
+pub struct Names {
+    /// Absolute paths of things that it names, tests left out.
+    pub paths: BTreeSet<Vec<String>>,
+    /// Names that it hands on, and what they are.
+    exports: BTreeMap<String, Vec<String>>,
+    /// Functions that take tuples, by name.
+    pub tuple_functions: Vec<String>,
+    /// Macros that it calls.
+    pub macros: BTreeSet<String>,
+}
+
+/// All source files and what they name.
+pub struct House {
+    pub files: Vec<SourceFile>,
+    pub names: Vec<Names>,
+    modules: BTreeMap<Vec<String>, usize>,
+}
+
+impl House {
+    /// Reads `src`.
+    pub fn read() -> Self {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        walk(&src, &src, &mut files);
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let modules: BTreeMap<_, _> =
+            files.iter().enumerate().map(|(at, file)| (file.module.clone(), at)).collect();
+        let names = files.iter().map(|file| names(file, &modules)).collect();
+        Self { files, names, modules }
+    }
+
+    /// The file that defines what a path names; none for what is not of this crate.
+    pub fn definition(&self, path: &[String]) -> Option<usize> {
+        self.resolve(path, 0)
+    }
+
+    fn resolve(&self, path: &[String], depth: usize) -> Option<usize> {
+        let mut length = path.len();
+        while length > 0 && !self.modules.contains_key(&path[..length]) {
+            length -= 1;
+        }
+        let file = *self.modules.get(&path[..length])?;
+        let Some(name) = path.get(length) else { return Some(file) };
+        match self.names[file].exports.get(name) {
+            Some(target) if depth < 8 => {
+                let mut target = target.clone();
+                target.extend_from_slice(&path[length + 1..]);
+                self.resolve(&target, depth + 1)
+            }
+            _ => Some(file),
+        }
+    }
+
+    /// The files that a file names things of, itself left out.
+    pub fn uses(&self, file: usize) -> BTreeSet<usize> {
+        let found = self.names[file].paths.iter().filter_map(|path| self.definition(path));
+        found.filter(|other| *other != file).collect()
+    }
+
+    /// Sets of files each of which leads to all others of its set.
+    pub fn circles(&self) -> Vec<Vec<&str>> {
+        let n = self.files.len();
+        let uses: Vec<BTreeSet<usize>> = (0..n).map(|file| self.uses(file)).collect();
+        let reach: Vec<BTreeSet<usize>> = (0..n)
+            .map(|from| {
+                let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
+                while let Some(at) = open.pop() {
+                    open.extend(uses[at].iter().filter(|next| seen.insert(**next)));
+                }
+                seen
+            })
+            .collect();
+        let mut found: BTreeSet<Vec<usize>> = BTreeSet::new();
+        for file in 0..n {
+            let circle = (0..n).filter(|&o| reach[file].contains(&o) && reach[o].contains(&file));
+            let circle: Vec<usize> = circle.collect();
+            if circle.len() > 1 {
+                found.insert(circle);
+            }
+        }
+        let paths = |circle: Vec<usize>| circle.iter().map(|&f| &*self.files[f].path).collect();
+        found.into_iter().map(paths).collect()
+    }
+}
+
+fn walk(dir: &Path, src: &Path, found: &mut Vec<SourceFile>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, src, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let ast = syn::parse_file(&text).unwrap();
+            let path = path.strip_prefix(src).unwrap().to_str().unwrap().to_owned();
+            let stem = path.trim_end_matches(".rs").trim_end_matches("/mod");
+            let module = match stem {
+                "lib" | "mod" => Vec::new(),
+                stem => stem.split('/').map(str::to_owned).collect(),
+            };
+            found.push(SourceFile { path, module, text, ast });
+        }
+    }
+}
+
+struct Collector<'f> {
+    file: &'f SourceFile,
+    modules: &'f BTreeMap<Vec<String>, usize>,
+    names: Names,
+}
+
+fn names(file: &SourceFile, modules: &BTreeMap<Vec<String>, usize>) -> Names {
+    let mut collector = Collector { file, modules, names: Names::default() };
+    if !file.is_test() {
+        collector.visit_file(&file.ast);
+    }
+    collector.names
+}
+
+/// Whether something is compiled for tests alone.
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("test")
+            || attribute.path().is_ident("cfg")
+                && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
+    })
+}
+
+impl Collector<'_> {
+    /// A path as written here, from the root of the crate; none for what is not of this crate.
+    fn absolute(&self, path: &[String]) -> Option<Vec<String>> {
+        let mut base = self.file.module.clone();
+        let mut rest = path;
+        match path.first()?.as_str() {
+            "crate" => {
+                base.clear();
+                rest = &path[1..];
+            }
+            "self" => rest = &path[1..],
+            "super" => {
+                while rest.first().is_some_and(|part| part == "super") {
+                    base.pop();
+                    rest = &rest[1..];
+                }
+            }
+            child => {
+                base.push(child.to_owned());
+                if path.len() < 2 || !self.modules.contains_key(&base) {
+                    return None;
+                }
+                rest = &path[1..];
+            }
+        }
+        base.extend_from_slice(rest);
+        Some(base)
+    }
+
+    fn add(&mut self, path: &[String]) {
+        if let Some(path) = self.absolute(path) {
+            self.names.paths.insert(path);
+        }
+    }
+
+    fn tree(&mut self, tree: &syn::UseTree, prefix: &[String], exported: bool) {
+        let with = |ident: &syn::Ident| {
+            let mut path = prefix.to_vec();
+            path.push(ident.to_string());
+            path
+        };
+        match tree {
+            syn::UseTree::Path(path) => self.tree(&path.tree, &with(&path.ident), exported),
+            syn::UseTree::Group(group) => {
+                group.items.iter().for_each(|tree| self.tree(tree, prefix, exported));
+            }
+            syn::UseTree::Name(name) => {
+                let path = if name.ident == "self" { prefix.to_vec() } else { with(&name.ident) };
+                let last = path.last().cloned().unwrap_or_default();
+                self.import(&path, &last, exported);
+            }
+            syn::UseTree::Rename(name) => {
+                self.import(&with(&name.ident), &name.rename.to_string(), exported);
+            }
+            syn::UseTree::Glob(_) => self.add(prefix),
+        }
+    }
+
+    fn import(&mut self, path: &[String], name: &str, exported: bool) {
+        match (exported, self.absolute(path)) {
+            (true, Some(target)) => drop(self.names.exports.insert(name.to_owned(), target)),
+            (_, Some(target)) => drop(self.names.paths.insert(target)),
+            (_, None) => {}
+        }
+    }
+
+    fn signature(&mut self, signature: &syn::Signature) {
+        let takes_tuple = signature.inputs.iter().any(|input| match input {
+            syn::FnArg::Typed(typed) => {
+                matches!(&*typed.ty, syn::Type::Tuple(tuple) if tuple.elems.len() > 1)
+            }
+            syn::FnArg::Receiver(_) => false,
+        });
+        if takes_tuple {
+            self.names.tuple_functions.push(signature.ident.to_string());
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Collector<'_> {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        let attributes: &[syn::Attribute] = match item {
+            syn::Item::Mod(item) => &item.attrs,
+            syn::Item::Fn(item) => &item.attrs,
+            syn::Item::Use(item) => &item.attrs,
+            syn::Item::Impl(item) => &item.attrs,
+            _ => &[],
+        };
+        if !is_for_tests(attributes) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let exported = !matches!(item.vis, syn::Visibility::Inherited);
+        self.tree(&item.tree, &[], exported);
+    }
+
+    /// `pub(super)` and `pub(crate)` name nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let segments: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
+        self.add(&segments);
+        visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        let name = call.path.segments.last().map(|s| s.ident.to_string());
+        self.names.macros.extend(name);
+        // Paths in the arguments, as far as they are written out.
+        let text = call.tokens.to_string();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        for (at, _) in words.iter().enumerate().filter(|(_, w)| ["crate", "super"].contains(*w)) {
+            let mut path = vec![words[at].to_owned()];
+            let mut next = at + 1;
+            while words.get(next) == Some(&"::") && next + 1 < words.len() {
+                path.push(words[next + 1].to_owned());
+                next += 2;
+            }
+            if path.len() > 1 {
+                self.add(&path);
+            }
+        }
+        visit::visit_macro(self, call);
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.signature(&item.sig);
+        visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        if !is_for_tests(&item.attrs) {
+            self.signature(&item.sig);
+            visit::visit_impl_item_fn(self, item);
+        }
+    }
+
+    fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {
+        self.signature(&item.sig);
+        visit::visit_trait_item_fn(self, item);
+    }
+}
