@@ -30,7 +30,7 @@ fn main() {
         let inputs = [path.display().to_string()];
         let since = Instant::now();
         let interactions =
-            load((&inputs, &[]), &LoadOptions::default(), &stop, &|_, _| {}).expect("loads");
+            load(&inputs, &[], &LoadOptions::default(), &stop, &|_, _| {}).expect("loads");
         columns.push(since.elapsed().as_secs_f64());
         let since = Instant::now();
         let prepared = prepare(interactions, &Preparation::default(), &stop).expect("prepares");

@@ -285,6 +285,7 @@ pub enum Error {
 
 impl Error {
     /// The failure and its causes as one message.
+    #[cfg(feature = "files")]
     pub(crate) fn chain(&self) -> String {
         let mut message = self.to_string();
         let mut cause = std::error::Error::source(self);

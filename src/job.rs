@@ -84,8 +84,13 @@ impl<'a> Job<'a> {
     /// # Errors
     /// [`Error::Stopped`].
     pub fn check_stop(&self) -> Result<()> {
-        if self.is_stopped() { Err(Error::Stopped) } else { Ok(()) }
+        check_stop(self.stop)
     }
+}
+
+/// Ends a call if a stop was asked for.
+pub(crate) fn check_stop(stop: &AtomicBool) -> Result<()> {
+    if stop.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
 }
 
 impl std::fmt::Debug for Job<'_> {

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{command, terminal};
+use super::context::Context;
+use super::terminal;
 use crate::error::{Error, Result};
 
 #[derive(Debug, Args)]
@@ -14,8 +15,8 @@ pub(super) struct CompletionsArgs {
     shell: clap_complete::Shell,
 }
 
-pub(super) fn run(args: &CompletionsArgs) -> Result<()> {
+pub(super) fn run(args: &CompletionsArgs, context: &Context) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command(), "lacuna", &mut script);
+    clap_complete::generate(args.shell, &mut context.command.clone(), "lacuna", &mut script);
     terminal::print(&String::from_utf8(script).map_err(|e| Error::Internal(e.to_string()))?)
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Arg, Args, Subcommand};
 use serde_json::Value;
 
-use super::{Context, layers, terminal};
+use super::context::Context;
+use super::{layers, terminal};
 use crate::error::{Error, Result};
 use crate::run::RunConfig;
 use crate::settings::TrainConfig;
@@ -41,7 +42,7 @@ struct ShowArgs {
 pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<()> {
     match &args.command {
         ConfigCommand::Show(args) => terminal::print(&shown(args, context)?),
-        ConfigCommand::Example => terminal::print(&example(&super::command())?),
+        ConfigCommand::Example => terminal::print(&example(&context.command)?),
     }
 }
 

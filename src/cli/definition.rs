@@ -2,7 +2,8 @@
 
 use clap::CommandFactory;
 
-use super::{Cli, export};
+use super::command::Cli;
+use super::export;
 use crate::run::all_names;
 use crate::settings::default_in_words;
 

@@ -2,8 +2,9 @@
 
 use clap::Args;
 
+use super::context::{Context, OutputArgs};
 use super::progress::Progress;
-use super::{Context, OutputArgs, show};
+use super::show;
 use crate::error::Result;
 use crate::serving::{EvaluateConfig, evaluate};
 

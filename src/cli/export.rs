@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{Context, OutputArgs, show, terminal};
+use super::context::{Context, OutputArgs};
+use super::{show, terminal};
 use crate::error::Result;
 use crate::export::Format;
 use crate::model::Layout;

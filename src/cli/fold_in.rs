@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{Context, OutputArgs, show};
+use super::context::{Context, OutputArgs};
+use super::show;
 use crate::error::Result;
 use crate::serving::{FoldInConfig, fold_in};
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::Context;
+use super::context::Context;
 use crate::error::{Error, Result};
 use crate::job::with_threads;
 use crate::param::{Count, NonNegative, Rank, Threads};

@@ -2,8 +2,9 @@
 
 use clap::Args;
 
+use super::context::{Context, OutputArgs};
 use super::progress::Progress;
-use super::{Context, OutputArgs, show, terminal};
+use super::{show, terminal};
 use crate::error::{Error, Result};
 use crate::serving::{InspectConfig, inspect};
 

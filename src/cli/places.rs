@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use tempfile::TempDir;
 
-use super::Command;
+use super::command::Command;
 use crate::error::{Error, Result};
 use crate::remote::{is_url, local};
 use crate::run::{fetch_model, name_source};

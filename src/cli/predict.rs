@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Context, OutputArgs, show, terminal};
+use super::context::{Context, OutputArgs};
+use super::{show, terminal};
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::serving::{PairsConfig, PredictConfig, predict, predict_pairs};

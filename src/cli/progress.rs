@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
-use super::{OutputArgs, terminal};
+use super::context::OutputArgs;
+use super::terminal;
 use crate::job::{CurvePoint, Event};
 use crate::serving::Destination;
 

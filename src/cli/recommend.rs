@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use super::context::{Context, OutputArgs};
 use super::listing::ListArgs;
 use super::progress::Progress;
-use super::{Context, OutputArgs, show, terminal};
+use super::{show, terminal};
 use crate::error::Result;
 use crate::serving::{RecommendConfig, recommend};
 

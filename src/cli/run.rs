@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::context::{Context, OutputArgs};
 use super::progress::Progress;
-use super::{Context, OutputArgs, show, terminal};
+use super::{show, terminal};
 use crate::error::{Error, Result};
 use crate::job::Event;
 use crate::run::{Level, LogLine, Mode, RunConfig, RunReport, run as run_once};

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::context::{Context, OutputArgs};
 use super::progress::Progress;
-use super::{Context, OutputArgs, show, terminal};
+use super::{show, terminal};
 use crate::error::Result;
 use crate::settings::TrainConfig;
 use crate::training::train;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{OutputArgs, show, terminal};
+use super::context::OutputArgs;
+use super::{show, terminal};
 use crate::error::{Error, Result};
 use crate::param::Threads;
 use crate::serving::verify_files;

@@ -1,5 +1,11 @@
 use super::*;
-use crate::model::{Embedding, Factors, MIPS_HEADROOM, Scale, Trained, largest_norm};
+use crate::error::Error;
+use crate::ids::{Axis, Ids};
+use crate::linalg::Matrix;
+use crate::model::{
+    Embedding, Factors, Layout, MIPS_HEADROOM, Model, Scale, Trained, largest_norm,
+};
+use crate::store::Stamp;
 
 fn model(ids: &Ids) -> Model {
     let n = ids.len();

@@ -1,15 +1,8 @@
 //! Cholesky solve of one row's system. The bias is eliminated by its Schur complement.
 
+use super::failure::NotPositiveDefinite;
+use super::normal::{NormalEquations, Solution};
 use super::simd::Kernels;
-use super::{NormalEquations, Solution};
-
-/// A pivot of a Cholesky factorisation that is not positive and finite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the matrix is not positive definite (pivot {pivot})")]
-pub struct NotPositiveDefinite {
-    /// Position of the pivot. For the bias it equals the rank.
-    pub pivot: usize,
-}
 
 /// A bias pivot below this share of its diagonal entry has lost its digits to cancellation.
 pub(super) const CANCELLED: f64 = 1e-5;

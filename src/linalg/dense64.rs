@@ -2,7 +2,8 @@
 //!
 //! The fallback solves a row again when its pivots failed in single precision.
 
-use super::{NormalEquations, NotPositiveDefinite, Solution};
+use super::failure::NotPositiveDefinite;
+use super::normal::{NormalEquations, Solution};
 
 impl NormalEquations {
     /// Creates a system from a dense symmetric matrix and a right-hand side.

@@ -2,8 +2,9 @@
 //!
 //! A small system that is solved alone spends most of the time waiting for its own pivots.
 
+use super::cholesky::CANCELLED;
 use super::simd::{Buffer, Kernels, LANES};
-use super::{CANCELLED, NormalEquations, NotPositiveDefinite, Solution};
+use super::{NormalEquations, NotPositiveDefinite, Solution};
 
 /// Above this rank, a single system keeps the vector registers busy.
 const LARGEST_RANK: usize = 16;

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::matrix::Matrix;
 use super::simd::{BLOCK, Buffer, Kernels};
-use super::{Matrix, NotPositiveDefinite, solve_bordered, solve_bordered_f64};
 
 /// A row with more cells than this is summed in chunks of this many cells. The chunks are added in
 /// double precision.
@@ -358,63 +358,6 @@ impl NormalEquations {
             self.gram[i * self.n + i] += ridge;
         }
         self.weight += bias_ridge;
-    }
-
-    /// Solves for the vector (written to `x`) and, with `with_bias`, the bias. Overwrites the sums.
-    ///
-    /// # Errors
-    /// [`NotPositiveDefinite`]. The caller may then try [`NormalEquations::solve_f64`] on fresh
-    /// sums.
-    pub fn solve(
-        &mut self,
-        kernels: Kernels,
-        with_bias: bool,
-        x: &mut [f32],
-    ) -> Result<Solution, NotPositiveDefinite> {
-        solve_bordered(self, kernels, with_bias, None, x)
-    }
-
-    /// Draws the vector (written to `x`) and, with `with_bias`, the bias. Overwrites the sums.
-    ///
-    /// The draw comes from the normal distribution around the solution whose covariance is `σ²`
-    /// times the inverse of the matrix. `noise` holds one independent draw of variance `σ²` per
-    /// unknown, with the bias's last.
-    ///
-    /// # Errors
-    /// As [`NormalEquations::solve`].
-    pub fn draw(
-        &mut self,
-        kernels: Kernels,
-        with_bias: bool,
-        noise: &[f32],
-        x: &mut [f32],
-    ) -> Result<Solution, NotPositiveDefinite> {
-        solve_bordered(self, kernels, with_bias, Some(noise), x)
-    }
-
-    /// [`NormalEquations::draw`] in double precision, without overwriting the sums.
-    ///
-    /// # Errors
-    /// As [`NormalEquations::solve_f64`].
-    pub fn draw_f64(
-        &self,
-        with_bias: bool,
-        noise: &[f32],
-        x: &mut [f32],
-    ) -> Result<Solution, NotPositiveDefinite> {
-        solve_bordered_f64(self, with_bias, Some(noise), x)
-    }
-
-    /// [`NormalEquations::solve`] in double precision, without overwriting the sums.
-    ///
-    /// # Errors
-    /// [`NotPositiveDefinite`] if a pivot is not positive and finite even in double precision.
-    pub fn solve_f64(
-        &self,
-        with_bias: bool,
-        x: &mut [f32],
-    ) -> Result<Solution, NotPositiveDefinite> {
-        solve_bordered_f64(self, with_bias, None, x)
     }
 }
 

@@ -8,11 +8,13 @@ use rayon::prelude::*;
 
 use super::block::Block;
 use super::id_column::IdColumn;
+use super::input::Input;
 use super::layout::Layout;
-use super::source::Input;
-use super::{BadRows, InputReport, LoadOptions, Reject, check_stop};
+use super::options::{BadRows, LoadOptions};
+use super::reports::{InputReport, Reject};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
+use crate::job::check_stop;
 
 /// Consecutive rows of the input as columns, ids dense.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,8 +139,8 @@ impl<'a> Gather<'a> {
             max_timestamp: None,
         });
         if let Layout::Parquet(parquet) = layout {
-            self.users.typed(&input.path, parquet.integer_users());
-            self.items.typed(&input.path, parquet.integer_items());
+            self.users.typed(&input.path, parquet.integers.users);
+            self.items.typed(&input.path, parquet.integers.items);
         }
     }
 

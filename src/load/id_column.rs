@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::IdType;
 use super::block::{BlockIds, TextIds, canonical};
+use super::options::IdType;
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 

@@ -2,77 +2,14 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use super::parquet::ParquetLayout;
-use super::source::Input;
-use super::{LoadOptions, TimeUse};
+use super::input::Input;
+use super::options::LoadOptions;
+use super::parquet_layout::ParquetLayout;
+use super::roles::{
+    COUNT_NAMES, ITEM_NAMES, RATING_NAMES, Roles, TIME_NAMES, USER_NAMES, describe_roles, plain,
+    roles,
+};
 use crate::error::{Error, Result};
-
-/// Column names by role, as the user gives them; for a file without header, numbers from 1.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Columns {
-    /// Of the user ids.
-    pub user: Option<String>,
-    /// Of the item ids.
-    pub item: Option<String>,
-    /// Of the ratings.
-    pub rating: Option<String>,
-    /// Of the times.
-    pub time: Option<String>,
-    /// Of the weights.
-    pub weight: Option<String>,
-}
-
-/// The positions of the columns that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Roles {
-    pub user: usize,
-    pub item: usize,
-    /// None only where values are counts.
-    pub rating: Option<usize>,
-    pub time: Option<usize>,
-    pub weight: Option<usize>,
-}
-
-/// Names by which columns are recognised, compared in lower case without `_`, `-` and spaces.
-pub(super) const USER_NAMES: &[&str] =
-    &["userid", "user", "uid", "memberid", "customerid", "customer", "reviewerid", "visitorid"];
-pub(super) const ITEM_NAMES: &[&str] = &[
-    "movieid",
-    "itemid",
-    "item",
-    "movie",
-    "iid",
-    "productid",
-    "product",
-    "bookid",
-    "book",
-    "isbn",
-    "asin",
-    "artistid",
-    "trackid",
-    "songid",
-    "contentid",
-];
-const RATING_NAMES: &[&str] =
-    &["rating", "ratings", "score", "stars", "value", "overall", "bookrating"];
-/// Further names where values are counts.
-const COUNT_NAMES: &[&str] = &[
-    "count",
-    "counts",
-    "plays",
-    "playcount",
-    "listens",
-    "views",
-    "clicks",
-    "purchases",
-    "quantity",
-    "frequency",
-    "events",
-];
-const TIME_NAMES: &[&str] =
-    &["timestamp", "time", "ts", "unixtime", "unixreviewtime", "date", "datetime"];
 
 /// Layout of one input.
 #[derive(Debug, Clone)]
@@ -124,19 +61,6 @@ impl TextLayout {
         let header = if self.header { "with header" } else { "without header" };
         format!("{separated} {header}, {}", describe_roles(&self.names, &self.roles))
     }
-}
-
-/// `user=userId item=movieId rating=rating time=timestamp`.
-pub(super) fn describe_roles(names: &[String], roles: &Roles) -> String {
-    let name = |column: usize| names.get(column).map_or("?", String::as_str);
-    let mut text = format!("user={} item={}", name(roles.user), name(roles.item));
-    let rest = [("rating", roles.rating), ("time", roles.time), ("weight", roles.weight)];
-    for (role, column) in rest {
-        if let Some(column) = column {
-            text += &format!(" {role}={}", name(column));
-        }
-    }
-    text
 }
 
 impl Layout {
@@ -254,89 +178,6 @@ fn is_header(first: &[String], second: Option<&[String]>) -> bool {
     let all = [USER_NAMES, ITEM_NAMES, RATING_NAMES, COUNT_NAMES, TIME_NAMES];
     let known = first.iter().any(|name| all.iter().any(|names| names.contains(&&*plain(name))));
     !numeric(first) && (known || second.is_some_and(numeric))
-}
-
-pub(super) fn plain(name: &str) -> String {
-    name.trim().to_lowercase().replace(['_', '-', ' '], "")
-}
-
-/// Finds each role's column by the given name, a known name, or (without header) its place.
-pub(super) fn roles(
-    path: &Path,
-    names: &[String],
-    header: bool,
-    options: &LoadOptions,
-) -> Result<Roles> {
-    let missing = |role, wanted: &str, flag| Error::MissingColumn {
-        path: path.to_owned(),
-        role,
-        wanted: wanted.to_owned(),
-        present: names.to_vec(),
-        flag,
-    };
-    let given = |role, flag, wanted: &str| {
-        names.iter().position(|n| n == wanted).ok_or_else(|| missing(role, wanted, flag))
-    };
-    let find = |role, flag, wanted: &Option<String>, known: &[&str], place: usize| match wanted {
-        Some(wanted) => given(role, flag, wanted).map(Some),
-        None if header => Ok(known.iter().find_map(|k| names.iter().position(|n| plain(n) == *k))),
-        None => Ok((place < names.len()).then_some(place)),
-    };
-    let columns = &options.columns;
-    let need = |found: Option<usize>, role, known: &[&str], flag| {
-        found.ok_or_else(|| missing(role, known[0], flag))
-    };
-    let user = find("user", "--user-col", &columns.user, USER_NAMES, 0)?;
-    let item = find("item", "--item-col", &columns.item, ITEM_NAMES, 1)?;
-    let values =
-        if options.counts { [RATING_NAMES, COUNT_NAMES].concat() } else { RATING_NAMES.to_vec() };
-    let rating = find("rating", "--rating-col", &columns.rating, &values, 2)?;
-    let time = match options.time {
-        TimeUse::Ignore => None,
-        _ => find("time", "--time-col", &columns.time, TIME_NAMES, 3)?,
-    };
-    if options.time == TimeUse::Required && time.is_none() {
-        return Err(missing("time", TIME_NAMES[0], "--time-col"));
-    }
-    let weight = match &columns.weight {
-        Some(wanted) => Some(given("weight", "--weight-col", wanted)?),
-        None => None,
-    };
-    if user.is_some() && user == item {
-        return Err(Error::Usage("the user and the item column are the same".into()));
-    }
-    Ok(Roles {
-        user: need(user, "user", USER_NAMES, "--user-col")?,
-        item: need(item, "item", ITEM_NAMES, "--item-col")?,
-        rating: match options.counts {
-            true => rating,
-            false => Some(need(rating, "rating", RATING_NAMES, "--rating-col")?),
-        },
-        // Without header the weight may stand where the time would.
-        time: time.filter(|t| header || Some(*t) != weight),
-        weight,
-    })
-}
-
-/// The position of one column among named ones, by the given name or a known one.
-pub(super) fn find_column(
-    path: &Path,
-    names: &[String],
-    (role, flag): (&'static str, &'static str),
-    given: Option<&str>,
-    known: &[&str],
-) -> Result<usize> {
-    let found = match given {
-        Some(given) => names.iter().position(|n| n == given),
-        None => known.iter().find_map(|k| names.iter().position(|n| plain(n) == *k)),
-    };
-    found.ok_or_else(|| Error::MissingColumn {
-        path: path.to_owned(),
-        role,
-        wanted: given.unwrap_or(known[0]).to_owned(),
-        present: names.to_vec(),
-        flag,
-    })
 }
 
 #[cfg(test)]

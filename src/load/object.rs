@@ -2,14 +2,15 @@
 //! format is read by place or twice (Parquet, archives, exact messages of bad rows); what is read is what the
 //! checksum is of.
 
-use std::fs::File;
-use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::fingerprint::hex;
-use super::source::{Input, Meter, Source, is_rating_file, open_raw};
+use super::input::{Fetched, Input};
+use super::meter::Meter;
+use super::open::open_raw;
+use super::rating_files::is_rating_file;
 use crate::error::{Error, Result};
 use crate::remote::{Location, Object, Remote};
 
@@ -28,15 +29,6 @@ impl PartialEq for ObjectSource {
 }
 
 impl Eq for ObjectSource {}
-
-/// An object as a file of this machine, for as long as it is needed.
-pub(super) struct Fetched {
-    /// It has no name, so that nothing is left of it however the process ends.
-    file: File,
-    pub(super) sha256: String,
-    pub(super) etag: String,
-    pub(super) modified: i64,
-}
 
 impl ObjectSource {
     fn new(remote: &Remote, object: Object) -> Self {
@@ -88,15 +80,6 @@ impl ObjectSource {
     }
 }
 
-impl Fetched {
-    /// The file, from its beginning. Only one is read at a time.
-    pub(super) fn file(&self) -> std::io::Result<File> {
-        let mut file = self.file.try_clone()?;
-        file.rewind()?;
-        Ok(file)
-    }
-}
-
 /// What temporary files are called in messages.
 const TEMPORARY: &str = "the temporary directory";
 
@@ -105,17 +88,15 @@ fn temporary(source: std::io::Error) -> Error {
 }
 
 /// Turns a URL into inputs: an object; the rating files of a directory, by name; those that a pattern fits.
-pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<Source>> {
+pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<ObjectSource>> {
     let location = Location::parse(url)?;
     let wrong = |message: &str| Error::Format { path: url.into(), message: message.into() };
     let remote = Remote::open(url)?;
-    let source =
-        |remote: &Remote, object| Source::Object(Box::new(ObjectSource::new(remote, object)));
     if !location.is_directory() {
         let parent = remote.at(location.parent())?;
         // A name may hold what a pattern would.
         if let Some(object) = parent.head(location.name(), stop)? {
-            return Ok(vec![source(&parent, object)]);
+            return Ok(vec![ObjectSource::new(&parent, object)]);
         }
         if let Some((base, pattern)) = pattern(&location) {
             let pattern = glob::Pattern::new(&pattern);
@@ -134,8 +115,9 @@ pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<Source>> {
             };
             let fits =
                 |object: &&Object| pattern.matches_with(&object.name, options) && !marks(object);
-            let found: Vec<Source> =
-                found.iter().filter(fits).map(|object| source(&remote, object.clone())).collect();
+            let found = found.iter().filter(fits);
+            let found: Vec<ObjectSource> =
+                found.map(|object| ObjectSource::new(&remote, object.clone())).collect();
             return match found.is_empty() {
                 true => Err(wrong("no object matches this pattern")),
                 false => Ok(found),
@@ -146,7 +128,9 @@ pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<Source>> {
     let (none, mut objects) = (all.is_empty(), all);
     objects.retain(|object| is_rating_file(Path::new(&object.name)));
     match (objects.is_empty(), none) {
-        (false, _) => Ok(objects.into_iter().map(|object| source(&remote, object)).collect()),
+        (false, _) => {
+            Ok(objects.into_iter().map(|object| ObjectSource::new(&remote, object)).collect())
+        }
         (true, true) => Err(wrong("no such object, and none in a directory of this name")),
         (true, false) => {
             Err(wrong("no rating files (csv, tsv, dat, data, txt, parquet, zip) in this directory"))

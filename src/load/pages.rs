@@ -13,7 +13,7 @@ use polars_parquet::parquet::page::{PageType, ParquetPageHeader};
 use polars_parquet::parquet::read::read_metadata;
 use polars_parquet_format::thrift::protocol::TCompactInputProtocol;
 
-use super::source::is_bomb;
+use super::meter::is_bomb;
 
 /// Bytes read at a time: a header, and not much of the page behind it.
 const BUFFER: usize = 512;
@@ -130,7 +130,8 @@ mod tests {
 
     use polars::prelude::*;
 
-    use super::super::{check_footer, decode};
+    use super::super::footer::check as check_footer;
+    use super::super::guard::decode;
 
     /// A file of one column of whole numbers.
     fn file(numbers: Vec<i64>) -> Vec<u8> {

@@ -5,10 +5,13 @@ use std::path::Path;
 use polars::prelude::*;
 use rayon::prelude::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-use super::layout::{ITEM_NAMES, USER_NAMES, find_column};
-use super::{check_footer, decode};
+use super::block::canonical;
+use super::footer::check as check_footer;
+use super::guard::decode;
+use super::roles::{ITEM_NAMES, Role, USER_NAMES, find_column};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::pair::Pair;
 
 /// The pairs as the file has them.
 #[derive(Debug, Clone)]
@@ -47,8 +50,8 @@ impl Pairs {
             None => frame,
         };
         let names: Vec<String> = frame.get_column_names().iter().map(ToString::to_string).collect();
-        let column = |role, flag, given, known| -> Result<Column> {
-            let at = find_column(path, &names, (role, flag), given, known)?;
+        let column = |role, given, known| -> Result<Column> {
+            let at = find_column(path, &names, role, given, known)?;
             let column = frame.columns()[at].clone();
             let integer = column.dtype().is_integer();
             if column.null_count() > 0 {
@@ -64,22 +67,22 @@ impl Pairs {
             }
         };
         Ok(Self {
-            users: column("user", "--user-col", user, USER_NAMES)?,
-            items: column("item", "--item-col", item, ITEM_NAMES)?,
+            users: column(Role::USER, user, USER_NAMES)?,
+            items: column(Role::ITEM, item, ITEM_NAMES)?,
         })
     }
 
     /// Positions of the users and items among a model's ids.
     #[must_use]
-    pub fn positions(&self, ids: crate::pair::Pair<&Ids>) -> crate::pair::Pair<Vec<Option<usize>>> {
-        crate::pair::Pair::new(positions(&self.users, ids.users), positions(&self.items, ids.items))
+    pub fn positions(&self, ids: Pair<&Ids>) -> Pair<Vec<Option<usize>>> {
+        Pair::new(positions(&self.users, ids.users), positions(&self.items, ids.items))
     }
 
     /// The two columns; canonical integers from text files become integers.
     pub(crate) fn columns(&self) -> Vec<Column> {
         let typed = |column: &Column| {
             let canonical = column.str().ok().is_some_and(|cells| {
-                cells.iter().flatten().all(|c| super::block::canonical(c.as_bytes()).is_some())
+                cells.iter().flatten().all(|c| canonical(c.as_bytes()).is_some())
             });
             let cast = canonical.then(|| column.strict_cast(&DataType::Int64).ok()).flatten();
             cast.unwrap_or_else(|| column.clone())

@@ -1,94 +1,23 @@
 //! Parquet files, slice by slice.
 
-use std::io::Cursor;
 use std::path::Path;
-use std::sync::Arc;
 
-use polars::io::mmap::MmapBytesReader;
-use polars::prelude::{
-    Column, DataFrame, DataType, ParquetReader, PolarsError, PolarsResult, SerReader,
-    TimeUnit as Unit,
-};
+use polars::prelude::{Column, DataFrame, DataType, PolarsResult, SerReader, TimeUnit as Unit};
 
 use super::block::{Block, BlockIds};
 use super::columns::Gather;
+use super::guard::decode;
 use super::id_column::block_ids;
-use super::layout::{Roles, describe_roles, roles};
-use super::source::Input;
-use super::{IdType, LoadOptions, NEGATIVE_COUNT, TimeUnit};
-use super::{check_footer, decode};
+use super::input::Input;
+use super::options::IdType;
+use super::parquet_layout::{ParquetLayout, reader, unreadable};
+use super::reports::NEGATIVE_COUNT;
+use super::roles::Roles;
+use super::time::TimeUnit;
 use crate::error::{Error, Result};
 
 /// Rows read at a time.
 const SLICE: usize = 1 << 21;
-
-/// Layout of a Parquet file.
-#[derive(Debug, Clone)]
-pub(super) struct ParquetLayout {
-    names: Vec<String>,
-    roles: Roles,
-    integers: (bool, bool),
-    rows: usize,
-    /// The file's bytes where it is not plainly on disk.
-    bytes: Option<Arc<[u8]>>,
-}
-
-type AnyReader = ParquetReader<Box<dyn MmapBytesReader>>;
-
-fn unreadable(path: &Path, error: &PolarsError) -> Error {
-    Error::Format {
-        path: path.to_owned(),
-        message: format!("not a readable Parquet file: {error}"),
-    }
-}
-
-impl ParquetLayout {
-    pub(super) fn recognise(input: &mut Input, options: &LoadOptions) -> Result<Self> {
-        let plain = input.compression.is_none() && input.size.is_some();
-        let bytes: Option<Arc<[u8]>> = if plain { None } else { Some(input.read_rest()?.into()) };
-        let path = input.path.clone();
-        let failed = |e: PolarsError| unreadable(&path, &e);
-        let footer = match &bytes {
-            Some(bytes) => check_footer(&mut Cursor::new(bytes)),
-            None => {
-                let mut file = input.on_disk()?;
-                check_footer(&mut file)
-            }
-        };
-        footer.map_err(failed)?;
-        let mut reader = reader(input, bytes.as_ref())?;
-        let schema = decode(|| reader.schema()).map_err(failed)?;
-        let rows = decode(|| reader.num_rows()).map_err(failed)?;
-        let names: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
-        let roles = roles(&path, &names, true, options)?;
-        let integer = |at: usize| {
-            schema.get_at_index(at).is_some_and(|(_, f)| DataType::from_arrow_field(f).is_integer())
-        };
-        let integers = (integer(roles.user), integer(roles.item));
-        Ok(Self { names, roles, integers, rows, bytes })
-    }
-
-    pub(super) fn describe(&self) -> String {
-        format!("Parquet, {}", describe_roles(&self.names, &self.roles))
-    }
-
-    pub(super) const fn integer_users(&self) -> bool {
-        self.integers.0
-    }
-
-    pub(super) const fn integer_items(&self) -> bool {
-        self.integers.1
-    }
-}
-
-/// A reader of the file; only files on disk are mapped.
-fn reader(input: &Input, bytes: Option<&Arc<[u8]>>) -> Result<AnyReader> {
-    let source: Box<dyn MmapBytesReader> = match bytes {
-        Some(bytes) => Box::new(Cursor::new(bytes.clone())),
-        None => Box::new(input.on_disk()?),
-    };
-    Ok(ParquetReader::new(source))
-}
 
 /// Reads a whole Parquet input.
 pub(super) fn read(

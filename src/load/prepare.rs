@@ -12,10 +12,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::check_stop;
+pub use self::core::MinimumCounts;
+use self::core::{k_core, key};
 use super::columns::{Chunk, Interactions};
 use crate::error::{Error, Result};
 use crate::ids::Ids;
+use crate::job::check_stop;
 use crate::ratings::Cell;
 
 /// What becomes of several ratings of one item by one user.
@@ -117,7 +119,7 @@ pub fn prepare(
         return Err(Error::NothingLeft { after: "leaving out counts of 0".into() });
     }
     let before = cells.len();
-    core::k_core(&mut cells, preparation.minimum, users.len(), items.len());
+    k_core(&mut cells, preparation.minimum, users.len(), items.len());
     let below_minimum = (before - cells.len()) as u64;
     if cells.is_empty() {
         return Err(Error::NothingLeft {
@@ -148,15 +150,6 @@ fn unique(
     resolve(&mut cells, &bounds, preparation, (users, items))?;
     let merged = rows - cells.len();
     Ok((cells, merged as u64))
-}
-
-/// Fewest cells that a user and an item must have to stay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct MinimumCounts {
-    /// Of a user.
-    pub user: u32,
-    /// Of an item.
-    pub item: u32,
 }
 
 /// Ranges of users with about [`PARTITION_CELLS`] rows each.
@@ -233,10 +226,6 @@ impl Chunk {
             time: self.times.as_ref().map_or(0, |t| t[row]),
         }
     }
-}
-
-const fn key(cell: &Cell) -> u64 {
-    (cell.user as u64) << 32 | cell.item as u64
 }
 
 /// The key, and the side of a boundary in time.

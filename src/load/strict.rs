@@ -7,8 +7,9 @@ use super::block::Block;
 use super::columns::Gather;
 use super::id_column::block_ids;
 use super::layout::TextLayout;
-use super::text::scan_quotes;
-use super::{IdType, NEGATIVE_COUNT};
+use super::options::IdType;
+use super::quotes::scan_quotes;
+use super::reports::NEGATIVE_COUNT;
 use crate::error::Result;
 
 /// A block of text and where it stands in its file.

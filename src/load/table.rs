@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
 
-use super::layout::{ITEM_NAMES, USER_NAMES, find_column, plain};
-use super::{check_footer, decode};
+use super::footer::check as check_footer;
+use super::guard::decode;
+use super::roles::{ITEM_NAMES, Role, USER_NAMES, find_column, plain};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 
@@ -90,12 +91,7 @@ impl Table {
         Ok(Self { path: path.to_owned(), names, rows })
     }
 
-    fn column(
-        &self,
-        role: (&'static str, &'static str),
-        given: Option<&str>,
-        known: &[&str],
-    ) -> Result<usize> {
+    fn column(&self, role: Role, given: Option<&str>, known: &[&str]) -> Result<usize> {
         find_column(&self.path, &self.names, role, given, known)
     }
 
@@ -111,7 +107,7 @@ impl Table {
         id: Option<&str>,
         items: &Ids,
     ) -> Result<Vec<Option<usize>>> {
-        let at = self.column(("item id", flag), id, ITEM_NAMES)?;
+        let at = self.column(Role { name: "item id", flag }, id, ITEM_NAMES)?;
         Ok(self.cells(at).map(|id| items.find(id)).collect())
     }
 
@@ -126,7 +122,7 @@ impl Table {
         items: &Ids,
     ) -> Result<Vec<Option<Box<str>>>> {
         let rows = self.items("--table-id-col", id, items)?;
-        let at = self.column(("title", "--title-col"), title, TITLE_NAMES)?;
+        let at = self.column(Role { name: "title", flag: "--title-col" }, title, TITLE_NAMES)?;
         let mut titles = vec![None; items.len()];
         for (item, title) in rows.into_iter().zip(self.cells(at)) {
             if let Some(item) = item.filter(|_| !title.trim().is_empty()) {
@@ -148,7 +144,11 @@ impl Table {
         items: &Ids,
     ) -> Result<Vec<Vec<u32>>> {
         let rows = self.items("--category-id-col", id, items)?;
-        let at = self.column(("category", "--category-col"), category, CATEGORY_NAMES)?;
+        let at = self.column(
+            Role { name: "category", flag: "--category-col" },
+            category,
+            CATEGORY_NAMES,
+        )?;
         let mut numbers: HashMap<&str, u32> = HashMap::new();
         let mut categories = vec![Vec::new(); items.len()];
         for (item, cell) in rows.into_iter().zip(self.cells(at)) {
@@ -177,8 +177,8 @@ pub fn read_ids(path: &Path, axis: Axis, integer: bool) -> Result<Vec<String>> {
         Axis::Item => ITEM_NAMES,
     };
     let role = match axis {
-        Axis::User => ("user id", "the name user_id, not a"),
-        Axis::Item => ("item id", "the name item_id, not a"),
+        Axis::User => Role { name: "user id", flag: "the name user_id, not a" },
+        Axis::Item => Role { name: "item id", flag: "the name item_id, not a" },
     };
     let bytes = read(path)?;
     let parquet = bytes.starts_with(b"PAR1");

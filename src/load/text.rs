@@ -10,10 +10,12 @@ use rayon::prelude::*;
 
 use super::block::{Block, BlockIds, canonical};
 use super::columns::Gather;
+use super::input::Input;
 use super::layout::TextLayout;
-use super::source::Input;
+use super::options::{IdType, LoadOptions};
+use super::quotes::scan_quotes;
 use super::strict::{self, TextBlock};
-use super::{IdType, LoadOptions, TimeUnit};
+use super::time::TimeUnit;
 use crate::error::{Error, Result};
 
 /// Bytes per block, and the most that a single record may take.
@@ -153,28 +155,6 @@ fn records_end(bytes: &[u8], quote: Option<u8>, separator: u8) -> usize {
         }
         _ => last,
     }
-}
-
-/// The end of the last line outside quotes, and whether the text ends inside of them. A quote opens a
-/// cell only where a cell begins, and closes it unless it is doubled, as the strict reader has it.
-pub(super) fn scan_quotes(bytes: &[u8], quote: u8, separator: u8) -> (usize, bool) {
-    let (mut end, mut inside, mut skip) = (0, false, usize::MAX);
-    for at in memchr::memchr2_iter(quote, b'\n', bytes) {
-        if bytes[at] != quote {
-            if !inside {
-                end = at + 1;
-            }
-        } else if at == skip {
-            // The second of two quotes inside a cell.
-        } else if inside && bytes.get(at + 1) == Some(&quote) {
-            skip = at + 1;
-        } else if inside {
-            inside = false;
-        } else {
-            inside = at == 0 || bytes[at - 1] == separator || bytes[at - 1] == b'\n';
-        }
-    }
-    (end, inside)
 }
 
 /// Whether every line has the right number of separators, and those of a doubled one come in pairs.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::source::{Counting, Input, Meter, ReadSeek, Unpacked, is_rating_file};
+use super::input::Input;
+use super::meter::{Counting, Meter, ReadSeek, Unpacked};
+use super::rating_files::is_rating_file;
 use crate::error::{Error, Result};
 
 /// Names of the members that hold ratings in the MovieLens archives, then anything that looks so.

@@ -1,4 +1,4 @@
-//! Rating files that are given for a stored model.
+//! Reads rating files that are passed along with a stored model.
 
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -8,17 +8,20 @@ use crate::load::{InputReport, LoadOptions, TimeUse, load};
 use crate::pair::Pair;
 use crate::settings::{LoadConfig, Plan};
 
-/// Ratings that were given, and how they were read.
+/// The ratings of passed files, and how they were read.
 pub(crate) struct Given {
     pub source: Source,
-    /// One per file.
+    /// One report per file.
     pub inputs: Vec<InputReport>,
-    /// The settings they were read by, what was taken from the training in place.
+    /// The settings of reading, including those taken over from the training.
     pub reading: LoadConfig,
 }
 
-/// Reads files as the training was read unless `reading` says something else; what becomes of duplicates
-/// is as in the training.
+/// Reads files as the training files were read, unless `reading` differs from the defaults.
+///
+/// Filters by date and by minimum counts are not taken over from the training. Duplicates are
+/// combined as in the training unless `reading` sets another rule. If a column of the training is
+/// missing in the files, they are read by the default settings.
 pub(crate) fn read_given(
     files: &[String],
     reading: &LoadConfig,
@@ -31,11 +34,11 @@ pub(crate) fn read_given(
         let duplicates = Some(reading.duplicates.unwrap_or(duplicates));
         let reading = LoadConfig { duplicates, ..reading.clone() };
         let options = LoadOptions { counts, ..reading.options(TimeUse::Ignore) };
-        let interactions = load((files, &[]), &options, job.stop, &|_, _| {})?;
+        let interactions = load(files, &[], &options, job.stop, &|_, _| {})?;
         let inputs = interactions.inputs.clone();
         let bad = interactions.rejects.len();
         if bad > 0 {
-            warnings.push(format!("{bad} bad rows of {} are left out", files.join(", ")));
+            warnings.push(format!("bad rows set aside in {}: {bad}", files.join(", ")));
         }
         let preparation = Preparation {
             duplicates: reading.duplicates(),
@@ -59,7 +62,7 @@ pub(crate) fn read_given(
         ..plan.record.load.clone()
     };
     match read(&as_trained) {
-        // Other files may well have other columns.
+        // Other files may have other columns than the training files.
         Err(Error::MissingColumn { .. }) if as_trained != *reading => read(reading),
         found => found,
     }

@@ -1,5 +1,6 @@
-//! What users have rated, in positions of a published model. It is not recommended again, and it
-//! explains recommendations.
+//! The items that users have rated, as positions in a published model.
+//!
+//! Rated items are not recommended again, and they explain recommendations.
 
 use std::collections::HashSet;
 
@@ -18,51 +19,53 @@ use crate::ratings::Cell;
 use crate::settings::{LoadConfig, Plan};
 use crate::split::Parts;
 
-/// The rated items of every user, and the ratings that the model was fitted on where they are wanted.
+/// The rated items of every user and, if requested, the ratings that the model was fitted on.
 pub(crate) struct History<'m> {
     users: Numbers<'m>,
     offsets: Vec<usize>,
     items: Vec<u32>,
-    /// Ratings of users and items of the model, sorted; empty unless they were asked for.
+    /// The ratings of known users and items that the model was fitted on, sorted; empty unless
+    /// requested.
     pub fitted: Vec<Cell>,
 }
 
-/// Where the ratings are.
+/// Where to read the ratings.
 pub(crate) struct Seen<'a> {
     /// Files to read instead of those that the manifest records.
     pub files: &'a [String],
-    /// How these files are read.
+    /// Settings for reading these files.
     pub reading: &'a LoadConfig,
-    /// Whether the ratings that the model was fitted on are wanted.
+    /// Whether the ratings that the model was fitted on are requested.
     pub fitted: bool,
 }
 
-/// Ratings while they are collected.
+/// The ratings collected so far.
 struct Collected<'m> {
     users: Numbers<'m>,
     items: Numbers<'m>,
-    /// Ratings that a fit has used; rows that are solved again lose them.
+    /// Ratings that a fit used. A row that was folded in later loses these.
     pairs: Pairs,
-    /// Ratings that no fit has used. They stay when a row is solved again from other ratings.
+    /// Ratings that no fit used. They stay when a row was folded in from other ratings.
     lasting: Pairs,
     /// The ratings that the model was fitted on.
     fitted: Vec<Cell>,
 }
 
 impl Collected<'_> {
+    /// The numbers of these users and items.
     fn numbers(&mut self, ids: &Pair<Ids>) -> Pair<Vec<u32>> {
         Pair::new(self.users.of(&ids.users), self.items.of(&ids.items))
     }
 }
 
 impl<'m> History<'m> {
-    /// Nobody has rated anything.
+    /// A history without any ratings.
     pub(crate) fn none(model: &'m Model) -> Self {
         let users = Numbers::new(&model.users.ids);
         Self { users, offsets: Vec::new(), items: Vec::new(), fitted: Vec::new() }
     }
 
-    /// Reads the ratings that the manifest records, held-out ones included, or other files.
+    /// Reads the ratings of the training, including held-out ratings, or those of other files.
     pub(crate) fn read(
         model: &'m Model,
         published: &Published,
@@ -92,12 +95,12 @@ impl<'m> History<'m> {
         Ok(Self { users, offsets, items, fitted })
     }
 
-    /// Rated items of the user of an id, ascending.
+    /// The rated items of the user with this id, ascending; none without ratings.
     pub(crate) fn seen(&self, id: &str) -> &[u32] {
         self.users.find(id).map_or(&[], |number| self.seen_by(number))
     }
 
-    /// Rated items of a user of the model, ascending.
+    /// The rated items of the user with this number, ascending.
     pub(crate) fn seen_by(&self, user: u32) -> &[u32] {
         let user = user as usize;
         match self.offsets.get(user..user + 2) {
@@ -107,12 +110,12 @@ impl<'m> History<'m> {
     }
 }
 
-/// Whether user and item of a cell are positions of the model.
+/// Whether the model knows the user and the item of a cell.
 fn is_known(model: &Model, cell: &Cell) -> bool {
     (cell.user as usize) < model.users.ids.len() && (cell.item as usize) < model.items.ids.len()
 }
 
-/// Collects the ratings of files that are not those of the training.
+/// Collects the ratings of files other than those of the training.
 fn read_other(
     collected: &mut Collected<'_>,
     plan: &Plan,
@@ -121,21 +124,21 @@ fn read_other(
     warnings: &mut Vec<String>,
 ) -> Result<()> {
     if seen.fitted {
-        let message =
-            "--explain needs the ratings that the model was trained on, and --seen holds others";
+        let message = "--explain needs the ratings that the model was trained on, but --seen \
+                       names other files; leave out --seen, or pass the training files";
         return Err(Error::Usage(message.into()));
     }
     let Source { cells, ids } = read_given(seen.files, seen.reading, plan, job, warnings)?.source;
     let numbers = collected.numbers(&ids);
     collected.pairs.add(&cells, &numbers);
     if collected.pairs.pairs.is_empty() {
-        let after = "what the model does not know was left out of --seen".to_owned();
+        let after = "items of --seen that are unknown to the model were left out".to_owned();
         return Err(Error::NothingLeft { after });
     }
     Ok(())
 }
 
-/// Collects the ratings of the training, and of all that was folded in after it.
+/// Collects the ratings of the training and of all rows that were folded in later.
 fn read_recorded(
     collected: &mut Collected<'_>,
     model: &Model,
@@ -168,7 +171,7 @@ fn read_recorded(
         let Some(Source { cells, ids }) = source else { continue };
         let numbers = collected.numbers(&ids);
         let mut cells = translate(&cells, &numbers);
-        // Rows of which nothing is known were left out, and stayed as they were.
+        // Fold-in skips cells of unknown users or items, so they replace nothing here either.
         cells.retain(|cell| is_known(model, cell));
         collected.pairs.replace(&cells, axis);
         if seen.fitted {
@@ -178,7 +181,7 @@ fn read_recorded(
     Ok(())
 }
 
-/// Collects the ratings that filters kept from the training: the users have rated them all the same.
+/// Collects the ratings that filters excluded from the training, as users have rated those too.
 fn read_filtered(
     collected: &mut Collected<'_>,
     published: &Published,
@@ -191,8 +194,8 @@ fn read_filtered(
     let files = located(&plan.reading.input, manifest, place);
     if keeps_ratings(manifest) && !same_files(&files, manifest, job)? {
         warnings.push(
-            "ratings that --since, --until or minimum counts left out are not known any more (the \
-             files have changed): they may be recommended"
+            "the rating files have changed, so the ratings that --since, --until or minimum counts \
+             left out of the training are unknown; items that a user rated there may be recommended"
                 .into(),
         );
         return Ok(());
@@ -203,7 +206,7 @@ fn read_filtered(
     Ok(())
 }
 
-/// Whether ratings were left out before training.
+/// Whether filters may have left ratings out of the training.
 pub(crate) fn filters(load: &LoadConfig) -> bool {
     load.since.is_some()
         || load.until.is_some()
@@ -211,7 +214,7 @@ pub(crate) fn filters(load: &LoadConfig) -> bool {
         || load.min_item_ratings > 0
 }
 
-/// Puts other cells in the place of all cells of their rows; sorted again.
+/// Replaces all cells of the rows in `by` by the cells in `by`, and sorts the result.
 pub(crate) fn replace(cells: &mut Vec<Cell>, by: &[Cell], axis: Axis) {
     let row = |c: &Cell| if axis == Axis::User { c.user } else { c.item };
     let rows: HashSet<u32> = by.iter().map(row).collect();
@@ -220,10 +223,10 @@ pub(crate) fn replace(cells: &mut Vec<Cell>, by: &[Cell], axis: Axis) {
     cells.sort_unstable_by_key(|c| (c.user, c.item));
 }
 
-/// Users and items in one number each, so that 25 million of them take 200 MB.
+/// Pairs of user and item, packed into one number each: 25 million pairs take 200 MB.
 struct Pairs {
     pairs: Vec<u64>,
-    /// Items of the model; others cannot be recommended.
+    /// Number of items of the model. Other items cannot be recommended and are not added.
     items: usize,
 }
 
@@ -236,6 +239,7 @@ impl Pairs {
         self.pairs.reserve_exact(n);
     }
 
+    /// Adds the cells under the numbers of their users and items.
     fn add(&mut self, cells: &[Cell], numbers: &Pair<Vec<u32>>) {
         let Pair { users, items } = numbers;
         for cell in cells {
@@ -246,7 +250,7 @@ impl Pairs {
         }
     }
 
-    /// Puts cells in positions of the model in the place of all that their rows had.
+    /// Replaces all pairs of the rows in `cells`; the cells are in positions of the model.
     fn replace(&mut self, cells: &[Cell], axis: Axis) {
         let own = |c: &Cell| if axis == Axis::User { c.user } else { c.item };
         let rows: HashSet<u32> = cells.iter().map(own).collect();
@@ -255,7 +259,7 @@ impl Pairs {
         self.pairs.extend(cells.iter().map(|c| u64::from(c.user) << 32 | u64::from(c.item)));
     }
 
-    /// Offsets of the users, and the items of each, ascending and unique.
+    /// The offsets of the users, and the items of each user, ascending and unique.
     fn lists(mut self, users: usize) -> (Vec<usize>, Vec<u32>) {
         self.pairs.par_sort_unstable();
         self.pairs.dedup();

@@ -1,4 +1,6 @@
-//! A published model's own ratings again, and other ratings in positions of the model.
+//! Reads the ratings of a published model again, and other ratings alongside it.
+//!
+//! Their ids become positions in the model.
 
 mod encoded;
 mod given;

@@ -1,4 +1,4 @@
-//! Positions of ids in a model, and numbers for ids that it does not know.
+//! Positions of ids in a model, and numbers for unknown ids.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,14 @@ use crate::ids::{Id, Ids};
 use crate::pair::Pair;
 use crate::ratings::Cell;
 
-/// Numbers for ids: positions in the model, then unknown ids in the order they come.
+/// Numbers for ids.
+///
+/// Known ids have their positions in the model. Unknown ids have the numbers after those, in order
+/// of appearance.
 pub(crate) struct Numbers<'m> {
     known: &'m Ids,
     unknown: HashMap<String, u32>,
-    /// Texts of the unknown ids.
+    /// The texts of the unknown ids, in order of appearance.
     pub names: Vec<String>,
 }
 
@@ -19,6 +22,7 @@ impl<'m> Numbers<'m> {
         Self { known, unknown: HashMap::new(), names: Vec::new() }
     }
 
+    /// The position of an id in the model.
     fn position(&self, id: Id<'_>) -> Option<usize> {
         match id {
             Id::Int(id) => self.known.find_int(id),
@@ -26,12 +30,13 @@ impl<'m> Numbers<'m> {
         }
     }
 
-    /// The number of an id that has one.
+    /// The number of an id, if it has one.
     pub(crate) fn find(&self, id: &str) -> Option<u32> {
         let known = self.position(Id::Text(id)).map(|position| position as u32);
         known.or_else(|| self.unknown.get(id).copied())
     }
 
+    /// The number of an id; an unknown id without a number gets the next one.
     fn number(&mut self, id: Id<'_>) -> u32 {
         if let Some(position) = self.position(id) {
             return position as u32;
@@ -44,17 +49,18 @@ impl<'m> Numbers<'m> {
         })
     }
 
+    /// How many ids have a number.
     pub(crate) fn len(&self) -> usize {
         self.known.len() + self.unknown.len()
     }
 
-    /// The numbers of the ids that cells refer to.
+    /// The numbers of these ids, in their order.
     pub(crate) fn of(&mut self, ids: &Ids) -> Vec<u32> {
         (0..ids.len()).map(|at| self.number(ids.get(at))).collect()
     }
 }
 
-/// Whether a text names an id: "007" and " 7" are not the integer 7.
+/// Whether a text is the canonical form of an id: "007" and " 7" are not the integer 7.
 fn canonical(id: &str, ids: &Ids) -> bool {
     match ids {
         Ids::Int(_) => id.parse::<i64>().is_ok_and(|number| number.to_string() == id),
@@ -62,7 +68,7 @@ fn canonical(id: &str, ids: &Ids) -> bool {
     }
 }
 
-/// The cells under other numbers, sorted.
+/// Replaces the users and items of cells by their numbers and sorts the result.
 pub(crate) fn translate(cells: &[Cell], numbers: &Pair<Vec<u32>>) -> Vec<Cell> {
     let number = |cell: &Cell| Cell {
         user: numbers.users[cell.user as usize],
@@ -83,7 +89,7 @@ mod tests {
         let known = Ids::Int(vec![3, 7, 9]);
         let mut numbers = Numbers::new(&known);
         let texts = Ids::Text(vec!["07".into(), "7".into(), "x".into()]);
-        // "07" is text, not the integer 7.
+        // "07" is not the integer 7.
         assert_eq!(numbers.of(&texts), [3, 1, 4]);
         assert_eq!(numbers.of(&Ids::Int(vec![9, 10])), [2, 5]);
         assert_eq!(numbers.of(&texts), [3, 1, 4], "the same numbers again");

@@ -1,4 +1,4 @@
-//! The files of a training, and whether they are still the same.
+//! Locates the files of a training and checks whether they are unchanged.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -29,20 +29,20 @@ pub(crate) struct Published {
 /// Where the files of a training are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Place<'a> {
-    /// Where the manifest says.
+    /// At the recorded paths.
     Recorded,
-    /// Here: the same files under other names.
+    /// At these paths: the same files under other names.
     Moved(&'a [String]),
 }
 
 impl<'a> Place<'a> {
-    /// Where the manifest says, unless files are named.
+    /// The recorded paths, unless `files` names others.
     pub(crate) fn of(files: &'a [String]) -> Self {
         if files.is_empty() { Self::Recorded } else { Self::Moved(files) }
     }
 }
 
-/// Whether files are the rating files that a manifest records, by their checksums.
+/// Whether the checksums of files are those of the rating files in a manifest, in any order.
 pub(crate) fn same_files(files: &[String], manifest: &Manifest, job: &Job<'_>) -> Result<bool> {
     let mut found = Vec::new();
     for file in files {
@@ -53,7 +53,7 @@ pub(crate) fn same_files(files: &[String], manifest: &Manifest, job: &Job<'_>) -
             found.push(object.sha256(job.stop)?);
             continue;
         }
-        // A pattern or a directory: it is read as ratings, and counted.
+        // Patterns and directories are not compared but read as other ratings.
         if !path.is_file() {
             return Ok(false);
         }
@@ -65,7 +65,9 @@ pub(crate) fn same_files(files: &[String], manifest: &Manifest, job: &Job<'_>) -
     Ok(found == recorded)
 }
 
-/// The checksums of the rating files, each file once: an archive stands in the record once per member.
+/// The checksums of the recorded rating files, each file once.
+///
+/// The manifest has one entry per member of an archive, which all count as one file.
 fn recorded_files(inputs: &[InputEntry]) -> Vec<String> {
     let archive = |input: &InputEntry| {
         let (archive, member) = input.uri.rsplit_once(':')?;
@@ -85,7 +87,7 @@ pub(crate) fn keeps_ratings(manifest: &Manifest) -> bool {
     manifest.outputs.iter().any(|entry| entry.path == TRAINING_RATINGS)
 }
 
-/// The files of a training, from here.
+/// The paths of the files of a training, seen from the current directory.
 pub(crate) fn located(files: &[String], manifest: &Manifest, place: Place<'_>) -> Vec<String> {
     match place {
         Place::Recorded => {
@@ -95,7 +97,7 @@ pub(crate) fn located(files: &[String], manifest: &Manifest, place: Place<'_>) -
     }
 }
 
-/// A file as the program was told of it, from where it ran.
+/// Resolves a recorded path against the directory that the training ran in.
 fn from(file: &str, directory: Option<&str>) -> String {
     let directory = directory.map(Path::new);
     let here = std::env::current_dir().ok();

@@ -1,4 +1,4 @@
-//! The ratings of a published model, read again.
+//! Reads the ratings of a published model again.
 
 use super::given::read_given;
 use super::source::{Place, Published, Source, located};
@@ -14,13 +14,16 @@ use crate::store::{HOLDOUT_RATINGS, Manifest, TRAINING_RATINGS, folded_file, ver
 use crate::training::{Dataset, Notes, all_cells, cut_validation};
 
 /// The plan of the training that a manifest records.
+///
+/// # Errors
+/// [`Error::Usage`] if the recorded settings cannot be used.
 pub(crate) fn recorded(manifest: &Manifest) -> Result<Plan> {
     let wrong = |e: &dyn std::fmt::Display| {
-        Error::Usage(format!("the settings in the model's manifest: {e}"))
+        Error::Usage(format!("the settings in the model's manifest cannot be used: {e}"))
     };
     let config = serde_json::from_value(manifest.config.clone());
     let mut config: TrainConfig = config.map_err(|e| wrong(&e))?;
-    // What was chosen from the ratings, by a law or a search.
+    // Fill in the settings that a law or a search chose from the ratings.
     if config.regularization.is_none_or(|lambda| lambda == Automatic::Auto) {
         config.regularization = NonNegative::new(manifest.model.lambda)
             .ok()
@@ -36,7 +39,7 @@ pub(crate) fn recorded(manifest: &Manifest) -> Result<Plan> {
     config.plan().map_err(|e| wrong(&e))
 }
 
-/// How the ratings that a training kept in the model are read, if it kept them.
+/// How to read the ratings that the training kept in the model, if it kept them.
 fn kept(plan: &Plan, published: &Published) -> Result<Option<Reading>> {
     let Published { path, manifest } = published;
     let entry = |name: &str| manifest.outputs.iter().find(|entry| entry.path == name);
@@ -62,8 +65,14 @@ fn kept(plan: &Plan, published: &Published) -> Result<Option<Reading>> {
     Ok(Some(config.plan()?.reading))
 }
 
-/// Reads the ratings that a training kept in the model, else the files that its manifest records. The
+/// Reads the ratings that the training kept in the model, otherwise the files of the training.
+///
+/// Files at other paths ([`Place::Moved`]) are read even if the model has its ratings. The
 /// checksums of the files must be those of the training.
+///
+/// # Errors
+/// [`Error::Model`] for files that are missing or have changed, [`Error::Usage`] for a training on
+/// standard input.
 pub(crate) fn replay(
     plan: &Plan,
     published: &Published,
@@ -84,8 +93,8 @@ pub(crate) fn replay(
     }
     let manifest = &published.manifest;
     let how = match place {
-        Place::Recorded => "give the training ratings by --seen FILE",
-        Place::Moved(_) => "the very files of the training are needed",
+        Place::Recorded => "pass the training ratings as --seen FILE",
+        Place::Moved(_) => "pass exactly the files of the training",
     };
     if manifest.inputs.iter().any(|input| input.uri == "-") && matches!(place, Place::Recorded) {
         let message =
@@ -99,7 +108,7 @@ pub(crate) fn replay(
     };
     let mut data = read(&reading).map_err(|error| match error {
         Error::Read { path, source } => {
-            let message = format!("{source}; the model was trained on it: {how}");
+            let message = format!("{source}; the model was trained on this file: {how}");
             Error::Model { path, message }
         }
         other => other,
@@ -110,7 +119,7 @@ pub(crate) fn replay(
     let recorded = manifest.inputs.iter().map(|input| (input.uri.clone(), input.sha256.clone()));
     let mut recorded: Vec<(String, String)> = recorded.collect();
     if matches!(place, Place::Moved(_)) {
-        // In any order.
+        // Moved files may come in any order.
         found.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         recorded.sort_unstable_by(|a, b| a.1.cmp(&b.1));
     }
@@ -118,14 +127,17 @@ pub(crate) fn replay(
         None => Ok(data),
         Some(uri) => {
             let message = format!(
-                "the files are not those that the model was trained on (changed, missing or new); {how}"
+                "the files are not those that the model was trained on (changed, missing or new); \
+                 {how}"
             );
             Err(Error::Model { path: uri.into(), message })
         }
     }
 }
 
-/// The first file, of pairs of name and checksum, that changed, is missing or is new.
+/// The name of the first file that changed, is missing or is new.
+///
+/// The files are pairs of name and checksum.
 fn difference<'f>(
     found: &'f [(String, String)],
     recorded: &'f [(String, String)],
@@ -137,7 +149,7 @@ fn difference<'f>(
     changed.or(missing).or(new).map(|(uri, _)| uri.as_str())
 }
 
-/// The ratings that rows of one side were folded in from; none where nothing was folded in.
+/// The ratings that rows of one side were folded in from; `None` if none were.
 pub(crate) fn replay_folded(
     axis: Axis,
     published: &Published,
@@ -156,12 +168,12 @@ pub(crate) fn replay_folded(
     read_given(&[file], &reading, plan, job, &mut Vec::new()).map(|given| Some(given.source))
 }
 
-/// The cells that the factors were fitted on: the training cells without the validation part.
+/// The training cells that the factors were fitted on, without the validation cells.
 pub(crate) fn fitted_on(plan: &Plan, data: &Dataset) -> Vec<Cell> {
     cut_validation(&plan.watch, data.parts.training.clone(), (*data.ids).as_ref()).0
 }
 
-/// The cells that the published factors were fitted on.
+/// The cells that the published factors were fitted on: all cells after a refit.
 pub(crate) fn published_on(plan: &Plan, manifest: &Manifest, data: &Dataset) -> Vec<Cell> {
     match manifest.model.refit {
         true => all_cells(&data.parts, plan.reading.preparation.duplicates),
@@ -169,17 +181,18 @@ pub(crate) fn published_on(plan: &Plan, manifest: &Manifest, data: &Dataset) -> 
     }
 }
 
-/// Checks that rows of a model are solved exactly, which `what` needs.
+/// Checks that rows of a model can be solved exactly, as `what` requires.
 pub(crate) fn solves_rows(model: &Model, manifest: &Manifest, what: &str) -> Result<()> {
     match manifest.model.algorithm.as_str() {
         "als" | "ials" => Ok(()),
         "bayes" if model.uncertainty.is_some() => Ok(()),
         "bayes" => Err(Error::Usage(format!(
-            "{what} needs the posterior, which this model does not keep: train it again by bayes with \
-             --inference vb"
+            "{what} needs the posterior, which this model does not contain; train it again with \
+             -a bayes --inference vb"
         ))),
         other => Err(Error::Usage(format!(
-            "{what} needs exact solves of rows, which models of bayes, als and ials have; {other} has none"
+            "{what} needs rows that can be solved exactly, so the model must be one of bayes, als \
+             or ials; this one is of {other}"
         ))),
     }
 }

@@ -1,19 +1,21 @@
-//! Brings the vectors of a run to those of the run before.
+//! Aligns the vectors of a run with those of an earlier run.
 
 use super::previous::Previous;
 use crate::ids::Ids;
 use crate::model::{Model, Rotation, median_cosine, neighbour_overlap};
 use crate::store::Alignment;
 
-/// Rows of both models with the same id: of this one, of the one before.
+/// Rows of the same id in both models: the row in this model, the row in the earlier one.
 fn shared(ids: &Ids, before: &Ids) -> Vec<(u32, u32)> {
     let rows = ids.rows_among(before);
     let pair = |(at, row): (usize, &Option<u32>)| row.map(|row| (at as u32, row));
     rows.iter().enumerate().filter_map(pair).collect()
 }
 
-/// Turns the vectors of a model to those of the run before, if `turn`, on the items of both; how far they
-/// moved. None where the models have no vectors of the same kind.
+/// Aligns the vectors with those of an earlier run if `turn` is set, and measures how they moved.
+///
+/// The rotation is fitted on the items that both models have. `None` if the model has no vectors,
+/// if the ranks differ, or if no rotation can be fitted.
 pub(super) fn align(model: &mut Model, previous: &Previous, turn: bool) -> Option<Alignment> {
     let before = &previous.model;
     if model.factors.rank() == 0 || model.factors.rank() != before.factors.rank() {

@@ -1,4 +1,4 @@
-//! The settings of a run: those of the training, and those of every night.
+//! The settings of a run: those of the training, and those of a nightly run.
 
 use std::path::PathBuf;
 
@@ -14,182 +14,269 @@ use crate::settings::TrainConfig;
 use crate::store::{Severity, json};
 use crate::training::Resume;
 
-/// Where a fit begins.
+/// Where a fit starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum WarmStart {
-    /// At the factors of the latest run.
+    /// From the factors of the latest run (a warm start).
     #[default]
     Latest,
-    /// At random vectors.
+    /// From random vectors (a cold start).
     Off,
 }
 
-/// What vectors are turned to.
+/// How vectors are aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Align {
-    /// Those of the latest run, by the rotation that fits best.
+    /// Align the vectors with those of the latest run by the rotation that fits best.
     Procrustes,
-    /// Nothing.
+    /// Do not align the vectors.
     Off,
 }
 
-/// Everything that run can be told.
+/// All settings of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct RunConfig {
-    /// The training.
+    /// The settings of the training.
     #[cfg_attr(feature = "cli", command(flatten))]
     #[serde(flatten)]
     pub train: TrainConfig,
 
-    /// Where the fit begins. A model of another rank, algorithm or type of ids, or one that may have seen
-    /// today's holdout, gives a cold start.
+    /// Where the fit starts. It starts cold if the latest model does not match the settings (rank,
+    /// algorithm, type of ids, scale) or may have seen today's holdout.
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "FROM", default_value = "latest", help_heading = "Every night")
     )]
     pub warm_start: WarmStart,
-    /// Start cold every N-th run; 0 never does.
+    /// Start every N-th run cold; 0 turns this off.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "N", default_value_t = Self::default().cold_every, help_heading = "Every night")
+        arg(
+            long,
+            value_name = "N",
+            default_value_t = Self::default().cold_every,
+            help_heading = "Every night"
+        )
     )]
     pub cold_every: Natural,
-    /// Turn the vectors to those of the latest run, which changes no score, so that embeddings of two nights
-    /// can be compared. [default: procrustes; off with --nonnegative]
+    /// Align the vectors with those of the latest run, so that the embeddings of two nights can be
+    /// compared. No score changes. [default: procrustes; off with --nonnegative]
     #[cfg_attr(feature = "cli", arg(long, value_name = "HOW", help_heading = "Every night"))]
     pub align: Option<Align>,
-    /// Exports to write beside the factors: FORMAT, FORMAT:LAYOUT or FORMAT:LAYOUT:TYPE, as npy:dot (see
-    /// lacuna export).
+    /// Write an export in addition to the factors: FORMAT, FORMAT:LAYOUT or FORMAT:LAYOUT:TYPE,
+    /// such as npy:dot (see lacuna export). The flag can be repeated.
     #[cfg_attr(feature = "cli", arg(long, value_name = "EXPORT", help_heading = "Every night"))]
     pub export: Vec<ExportSpec>,
-    /// Runs kept, at least.
+    /// Keep at least this many published runs, and as many rejected ones. The published run and the
+    /// runs that it depends on always stay.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "N", default_value_t = Self::default().keep_last, help_heading = "Every night")
+        arg(
+            long,
+            value_name = "N",
+            default_value_t = Self::default().keep_last,
+            help_heading = "Every night"
+        )
     )]
     pub keep_last: Natural,
-    /// Runs of this span are kept, too.
+    /// Also keep every run that started within this span of time, such as 30days.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "SPAN", default_value_t = Self::default().keep_within, help_heading = "Every night")
+        arg(
+            long,
+            value_name = "SPAN",
+            default_value_t = Self::default().keep_within,
+            help_heading = "Every night"
+        )
     )]
     pub keep_within: Span,
-    /// Exit code where ratings and settings are those of the latest run: 0, or 99 (which Airflow takes for
-    /// skipped).
+    /// Exit code if ratings and settings are those of the latest run: 0, or 99, which Airflow
+    /// treats as skipped.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "CODE", default_value_t = 0, value_parser = noop_code, help_heading = "Every night")
+        arg(
+            long,
+            value_name = "CODE",
+            default_value_t = 0,
+            value_parser = noop_code,
+            help_heading = "Every night"
+        )
     )]
     pub noop_exit_code: u8,
 
-    /// Where runs of an object store (--output s3://...) are worked at: checkpoints, the files of the run in progress,
-    /// copies of the latest one. Keep it from night to night, and an interrupted run goes on. [default: in
-    /// $XDG_CACHE_HOME or ~/.cache]
+    /// Local work directory for runs in an object store (--output s3://...). It holds checkpoints,
+    /// the files of the run in progress and copies from the latest run. Keep it from night to night
+    /// so that an interrupted run can resume. [default: in $XDG_CACHE_HOME or ~/.cache]
     #[cfg_attr(feature = "cli", arg(long, value_name = "DIR", help_heading = "Every night"))]
     pub work_dir: Option<PathBuf>,
 
-    /// Seconds between checkpoints, at least; 0 after every iteration. SIGTERM, SIGINT and --time-limit save
-    /// one, too.
+    /// Minimum number of seconds between checkpoints; 0 saves one after every iteration. SIGTERM,
+    /// SIGINT and --time-limit also save one.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "SECONDS", default_value_t = Self::default().checkpoint_every, help_heading = "Limits")
+        arg(
+            long,
+            value_name = "SECONDS",
+            default_value_t = Self::default().checkpoint_every,
+            help_heading = "Limits"
+        )
     )]
     pub checkpoint_every: Natural,
-    /// What becomes of the checkpoint of an interrupted run.
+    /// What to do with the checkpoint of an interrupted run.
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Limits")
     )]
     pub resume: Resume,
-    /// Wait this long for another run in the same directory to end. By default not at all.
+    /// Wait up to this long for another run in the same directory to end. Without it, the run exits
+    /// with 11 at once.
     #[cfg_attr(feature = "cli", arg(long, value_name = "SPAN", help_heading = "Limits"))]
     pub lock_wait: Option<Span>,
-    /// Save a checkpoint after this long and exit with 75; the next run goes on.
+    /// Stop after this long, save a checkpoint and exit with 75. The next run resumes.
     #[cfg_attr(feature = "cli", arg(long, value_name = "SPAN", help_heading = "Limits"))]
     pub time_limit: Option<Span>,
-    /// Do not begin what is estimated to take more memory: 8GB, 8GiB.
+    /// Exit with 2 before reading or training if the estimated memory is above this limit, such as
+    /// 8GB or 8GiB.
     #[cfg_attr(feature = "cli", arg(long, value_name = "MEMORY", help_heading = "Limits"))]
     pub memory_limit: Option<Memory>,
 
-    /// What follows where a gate does not pass: NAME=error, NAME=warn, NAME=off.
+    /// What happens if a gate fails: NAME=error rejects the run, NAME=warn warns, and NAME=off does
+    /// not check the gate. The flag can be repeated.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME=SEVERITY", help_heading = "Gates"))]
     pub gate: Vec<GateSetting>,
-    /// freshness: the latest rating may be this old. Not looked at by default.
+    /// freshness: maximum age of the latest rating, such as 36h. Without it, the gate is not
+    /// checked.
     #[cfg_attr(feature = "cli", arg(long, value_name = "SPAN", help_heading = "Gates"))]
     pub max_age: Option<Span>,
-    /// rows: at least this share of the rows of the latest run.
+    /// rows: minimum number of rows, as a share of the rows of the latest run.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "SHARE", default_value_t = Self::default().min_rows, help_heading = "Gates")
+        arg(
+            long,
+            value_name = "SHARE",
+            default_value_t = Self::default().min_rows,
+            help_heading = "Gates"
+        )
     )]
     pub min_rows: NonNegative,
-    /// rows: at most this share of them.
+    /// rows: maximum number of rows, as a share of the rows of the latest run.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "SHARE", default_value_t = Self::default().max_rows, help_heading = "Gates")
+        arg(
+            long,
+            value_name = "SHARE",
+            default_value_t = Self::default().max_rows,
+            help_heading = "Gates"
+        )
     )]
     pub max_rows: NonNegative,
-    /// rejected: at most this share of the rows is set aside (with --bad-rows quarantine).
+    /// rejected: maximum share of the rows that are set aside (with --bad-rows quarantine).
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "SHARE", default_value_t = Self::default().max_rejected, help_heading = "Gates")
+        arg(
+            long,
+            value_name = "SHARE",
+            default_value_t = Self::default().max_rejected,
+            help_heading = "Gates"
+        )
     )]
     pub max_rejected: NonNegative,
-    /// mean-shift, histogram: a change of the ratings that is warned of. The mean in standard deviations, the
-    /// histogram as a population stability index.
+    /// mean-shift, histogram: warn if the ratings changed by more than this: the mean in standard
+    /// deviations, the histogram by its population stability index.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "CHANGE", default_value_t = Self::default().warn_drift, help_heading = "Gates")
+        arg(
+            long,
+            value_name = "CHANGE",
+            default_value_t = Self::default().warn_drift,
+            help_heading = "Gates"
+        )
     )]
     pub warn_drift: NonNegative,
-    /// mean-shift, histogram: a change that is an error.
+    /// mean-shift, histogram: reject the run if the ratings changed by more than this, measured as
+    /// for --warn-drift.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "CHANGE", default_value_t = Self::default().max_drift, help_heading = "Gates")
+        arg(
+            long,
+            value_name = "CHANGE",
+            default_value_t = Self::default().max_drift,
+            help_heading = "Gates"
+        )
     )]
     pub max_drift: NonNegative,
-    /// new-items: share of the items that the latest run did not have which is warned of.
+    /// new-items: warn if a larger share of the items was not in the latest run.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "SHARE", default_value_t = Self::default().max_new_items, help_heading = "Gates")
+        arg(
+            long,
+            value_name = "SHARE",
+            default_value_t = Self::default().max_new_items,
+            help_heading = "Gates"
+        )
     )]
     pub max_new_items: NonNegative,
-    /// bias-only: a smaller gain over biases alone is warned of, a loss is an error.
+    /// bias-only: warn if RMSE is not at least this share below that of biases alone. A higher RMSE
+    /// than that of biases alone rejects the run.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "SHARE", default_value_t = Self::default().min_gain, help_heading = "Gates")
+        arg(
+            long,
+            value_name = "SHARE",
+            default_value_t = Self::default().min_gain,
+            help_heading = "Gates"
+        )
     )]
     pub min_gain: NonNegative,
-    /// previous-model: RMSE may be worse than that of the latest run by this share, on the held-out ratings
-    /// that both know.
+    /// previous-model: share by which RMSE may be worse than that of the latest run, on the
+    /// held-out ratings that both models know. With ials, the ranking metric may be worse by five
+    /// times this share.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "SHARE", default_value_t = Self::default().max_worse, help_heading = "Gates")
+        arg(
+            long,
+            value_name = "SHARE",
+            default_value_t = Self::default().max_worse,
+            help_heading = "Gates"
+        )
     )]
     pub max_worse: NonNegative,
-    /// item-cosine: a smaller median cosine to the items' vectors of the latest run is warned of.
+    /// item-cosine: warn if the median cosine between the item vectors and those of the latest run
+    /// is below this; between 0 and 1.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "COSINE", default_value_t = Self::default().min_cosine, help_heading = "Gates")
+        arg(
+            long,
+            value_name = "COSINE",
+            default_value_t = Self::default().min_cosine,
+            help_heading = "Gates"
+        )
     )]
     pub min_cosine: Fraction,
-    /// overlap: a smaller share of the ten nearest items that stayed is warned of.
+    /// overlap: warn if a smaller share of an item's ten nearest items stayed the same; between 0
+    /// and 1.
     #[cfg_attr(
         feature = "cli",
-        arg(long, value_name = "SHARE", default_value_t = Self::default().min_overlap, help_heading = "Gates")
+        arg(
+            long,
+            value_name = "SHARE",
+            default_value_t = Self::default().min_overlap,
+            help_heading = "Gates"
+        )
     )]
     pub min_overlap: Fraction,
-    /// Publish although a gate does not pass; the manifest says so.
+    /// Publish even if a gate fails. The manifest records the failure.
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Gates"))]
     pub allow_gate_failure: bool,
 
-    /// File for Prometheus' node exporter (textfile collector): NAME.prom. Written on failure, too.
+    /// Write metrics to this file for the textfile collector of Prometheus' node exporter. The name
+    /// must end in .prom. The file is also written if the run fails.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", help_heading = "Terminal"))]
     pub metrics_file: Option<PathBuf>,
 }
@@ -229,34 +316,35 @@ impl Default for RunConfig {
     }
 }
 
-/// The two exit codes for nothing new.
+/// Parses the exit code for a run with nothing new.
 #[cfg(feature = "cli")]
 fn noop_code(text: &str) -> std::result::Result<u8, String> {
     match text {
         "0" => Ok(0),
         "99" => Ok(99),
-        _ => Err("it is 0 or 99".into()),
+        _ => Err("the exit code must be 0 or 99".into()),
     }
 }
 
 impl RunConfig {
-    /// Checks what single values cannot: combinations. Returns the run directory.
+    /// Checks the combinations of settings and returns the run directory.
     ///
     /// # Errors
-    /// [`Error::Usage`] with what does not fit and what to do.
+    /// [`Error::Usage`] that names the settings that do not go together.
     pub fn check(&self) -> Result<&std::path::Path> {
         let wrong = |message: &str| Err(Error::Usage(message.to_owned()));
         let output = self.train.check()?;
         if self.train.input.iter().chain(&self.train.test_file).any(|input| input == "-") {
             return wrong(
-                "run reads files: standard input (-) cannot be compared with the latest run's, or read again",
+                "run reads files: standard input (-) can be read only once and cannot be compared \
+                 with the files of the latest run",
             );
         }
         check_slashes(output)?;
         if is_url_path(output) {
             Location::parse(&output.to_string_lossy())?;
         } else if self.work_dir.is_some() {
-            return wrong("--work-dir is for runs of an object store (--output s3://...)");
+            return wrong("--work-dir is for runs in an object store (--output s3://...)");
         }
         if let Some(metrics) = &self.metrics_file {
             local(metrics, "--metrics-file")?;
@@ -266,8 +354,8 @@ impl RunConfig {
         }
         if self.train.nonnegative && self.align == Some(Align::Procrustes) {
             return wrong(
-                "--align procrustes turns vectors, which would make some entries negative: it does not go \
-                 with --nonnegative",
+                "--align procrustes would make some entries of the vectors negative and cannot be \
+                 combined with --nonnegative",
             );
         }
         if self.min_rows.get() > self.max_rows.get() {
@@ -278,7 +366,7 @@ impl RunConfig {
         }
         if self.metrics_file.is_some() && self.metrics().is_none() {
             return wrong(
-                "--metrics-file needs a name that ends in .prom, which the collector reads",
+                "--metrics-file needs a name that ends in .prom: the collector reads no other file",
             );
         }
         if self.max_age.is_none() && self.severity(GateName::Freshness) == Some(Severity::Error) {
@@ -287,7 +375,7 @@ impl RunConfig {
         Ok(output)
     }
 
-    /// The file for metrics, if it has a name that is read.
+    /// The metrics file, if the collector reads files of its name.
     #[must_use]
     pub fn metrics(&self) -> Option<&std::path::Path> {
         let named = |file: &&std::path::Path| {
@@ -296,19 +384,19 @@ impl RunConfig {
         self.metrics_file.as_deref().filter(named)
     }
 
-    /// Whether vectors are turned.
+    /// Whether vectors are aligned with those of the latest run.
     #[must_use]
     pub fn aligns(&self) -> bool {
         self.align.map_or(!self.train.nonnegative, |align| align == Align::Procrustes)
     }
 
-    /// What was set for a gate; the last setting counts.
+    /// The severity that is set for a gate, if any; the last setting counts.
     #[must_use]
     pub fn severity(&self, name: GateName) -> Option<Severity> {
         self.gate.iter().rev().find(|setting| setting.name == name).map(|setting| setting.severity)
     }
 
-    /// Every setting that has a value, as configuration files hold it.
+    /// Every setting that has a value, in the form of configuration files.
     #[must_use]
     pub fn settings(&self) -> serde_json::Map<String, serde_json::Value> {
         let value = json::value(self);
@@ -319,7 +407,7 @@ impl RunConfig {
                 *value = format!("@{value}").into();
             }
         }
-        // TOML has signed integers.
+        // TOML integers are signed: larger numbers become text.
         for value in map.values_mut() {
             if value.as_u64().is_some_and(|number| i64::try_from(number).is_err()) {
                 *value = value.to_string().into();
@@ -328,7 +416,7 @@ impl RunConfig {
         map
     }
 
-    /// What is published besides what the training determines.
+    /// The settings that affect the published files but not the training.
     #[must_use]
     pub fn published(&self) -> serde_json::Value {
         serde_json::json!({ "export": self.export, "align": self.aligns() })

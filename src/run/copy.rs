@@ -1,4 +1,4 @@
-//! A model in an object store, for commands that read one.
+//! Fetches a model from an object store, for commands that read one.
 
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
@@ -12,13 +12,15 @@ use crate::error::{Error, Result};
 use crate::remote::{Location, Remote};
 use crate::store::{MANIFEST, REJECTED, SUCCESS, listed_outputs};
 
-/// Copies the model at a URL into a directory that is removed with what is returned: a model or a run by its own URL,
-/// the run that is served by that of its directory of runs, or that with /latest. Without `exports` only what
-/// lacuna itself reads.
+/// Copies the model at a URL into a temporary directory.
+///
+/// The URL is that of a model or a run. It can also be that of a directory of runs, with or without
+/// `/latest`; then the published run is copied. Exports are copied only if `exports` is set. The
+/// directory is removed when the returned value is dropped.
 ///
 /// # Errors
-/// [`Error::Model`] if there is none, [`Error::Read`], [`Error::Write`] for the temporary directory,
-/// [`Error::Usage`] for a URL that is none, [`Error::Stopped`].
+/// [`Error::Model`] if there is no model, [`Error::Read`], [`Error::Write`] for the temporary
+/// directory, [`Error::Usage`] if the URL is invalid, [`Error::Stopped`].
 pub fn fetch_model(url: &str, exports: bool, stop: &AtomicBool) -> Result<TempDir> {
     let remote = find(url, stop)?;
     let failed = |source| Error::Write { path: "the temporary directory".into(), source };
@@ -43,14 +45,14 @@ pub fn fetch_model(url: &str, exports: bool, stop: &AtomicBool) -> Result<TempDi
     let (_, outputs) = listed_outputs(directory.path()).map_err(named)?;
     for entry in outputs {
         if exports || !entry.path.starts_with("exports/") {
-            // One that is missing is said by what reads it.
+            // The reader of the model reports a missing file.
             fetch(&entry.path)?;
         }
     }
     Ok(directory)
 }
 
-/// A failure that names what is in an object store and not its copy here.
+/// Makes an error name the object in the store and not its local copy.
 #[must_use]
 pub fn name_source(error: Error, copy: &Path, url: &str) -> Error {
     let there = |path: PathBuf| match path.strip_prefix(copy) {
@@ -69,7 +71,7 @@ pub fn name_source(error: Error, copy: &Path, url: &str) -> Error {
     }
 }
 
-/// The place of the model.
+/// Finds the directory of the model in the store.
 fn find(url: &str, stop: &AtomicBool) -> Result<Remote> {
     let location = Location::parse(url)?;
     let remote = Remote::open(url)?;
@@ -83,19 +85,22 @@ fn find(url: &str, stop: &AtomicBool) -> Result<Remote> {
     };
     let pointer = remote.at(base.clone())?.get(POINTER, stop)?;
     let Some((pointer, _)) = pointer else {
-        // A bucket that is not there says so here.
+        // This request fails if the bucket does not exist.
         remote.children(stop)?;
         return Err(wrong(
-            "no model and no directory of runs (there is neither manifest.json nor latest.json)",
+            "not a model or a directory of runs (there is neither manifest.json nor latest.json)",
         ));
     };
     let pointer: Result<Pointer, _> = serde_json::from_slice(&pointer);
     let pointer = pointer.ok().filter(|pointer| began(&pointer.run_id).is_some());
-    let pointer = pointer.ok_or_else(|| wrong("its latest.json names no run"))?;
+    let pointer = pointer.ok_or_else(|| wrong("its latest.json does not name a run"))?;
     remote.at(base.join(&relative(&pointer.run_id)))
 }
 
-/// The name of an object as a path that leads to a file below where it is put.
+/// The name of an object as a relative path.
+///
+/// # Errors
+/// [`Error::Model`] if the path leads outside of the directory that it is relative to.
 pub(super) fn inside<'n>(name: &'n str, remote: &Remote) -> Result<&'n Path> {
     let path = Path::new(name);
     if path.components().all(|part| matches!(part, Component::Normal(_))) {

@@ -1,27 +1,27 @@
-//! What is different between two runs.
+//! Compares two runs.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::records::Record;
 
-/// One thing that differs.
+/// One difference between two runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
-    /// Where: `inputs`, `data`, `config`, `metrics`, `gates`, `lineage`, `run`.
+    /// The group: `run`, `gates`, `inputs`, `data`, `config`, `metrics` or `lineage`.
     pub of: &'static str,
-    /// What, as the manifest calls it.
+    /// The name of the value in the manifest, or the name of the gate or file.
     pub name: String,
-    /// In the first run.
+    /// The value in the first run.
     pub before: Value,
-    /// In the second run.
+    /// The value in the second run.
     pub after: Value,
 }
 
-/// What differences are of, in the order in which they are told.
+/// The groups of differences, in the order in which they are reported.
 const GROUPS: [&str; 7] = ["run", "gates", "inputs", "data", "config", "metrics", "lineage"];
 
-/// Numbers that are compared, by their path in the manifest.
+/// The numbers that are compared: group and path in the manifest.
 const NUMBERS: [(&str, &[&str]); 18] = [
     ("data", &["data", "n_ratings"]),
     ("data", &["data", "n_users"]),
@@ -43,8 +43,8 @@ const NUMBERS: [(&str, &[&str]); 18] = [
     ("run", &["resources", "peak_rss_bytes"]),
 ];
 
-/// What is different in the second run: gates that did not pass first, then inputs, ratings, settings,
-/// measures.
+/// The differences of the second run from the first, in the order run, gates, inputs, data, config,
+/// metrics, lineage.
 #[must_use]
 pub fn diff(first: &Record, second: &Record) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -101,7 +101,7 @@ pub fn diff(first: &Record, second: &Record) -> Vec<Difference> {
     found
 }
 
-/// Files that came, went or changed.
+/// Reports the input files that were added, removed or changed.
 fn inputs(a: &Value, b: &Value, push: &mut impl FnMut(&'static str, &str, Value, Value)) {
     let files = |of: &Value| -> Vec<(String, Value)> {
         let entries = of["inputs"].as_array().cloned().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The directory of all runs: what is complete, what is published, what is in progress. Its files are
-//! listed in `places`.
+//! The directory of all runs: complete runs, the published run, runs in progress. The module
+//! `places` lists its files.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -27,18 +27,19 @@ use crate::store::{MANIFEST, OutDir, OutputEntry, SUCCESS, listed_outputs};
 #[derive(Debug)]
 pub(super) struct RunDirectory {
     root: PathBuf,
-    /// The object store whose runs this directory works at.
+    /// The object store, if this is a local work directory for one.
     mirror: Option<Mirror>,
-    /// Keeps a directory that is only looked at.
+    /// The temporary directory that holds the copies, if an object store is only read.
     _temporary: Option<TempDir>,
 }
 
 impl RunDirectory {
-    /// Opens it, and creates it where it is not there; `work_dir` is where runs of an object store are worked at.
+    /// Opens a directory of runs and creates it if needed. `work_dir` is the local work directory
+    /// if `output` is in an object store.
     pub(super) fn create(output: &Path, work_dir: Option<&Path>) -> Result<Self> {
         let Some(url) = output.to_str().filter(|output| is_url(output)) else {
             if let Some(of) = mirror::of(output) {
-                let reason = format!("is where the runs of {of} are worked at");
+                let reason = format!("is the work directory of {of}");
                 return Err(Error::NotOurs { path: output.to_owned(), reason });
             }
             return Self::create_local(output);
@@ -60,11 +61,12 @@ impl RunDirectory {
         let ours = root.join(LOCK).is_file() || mirror::of(root).is_some();
         let empty = fs::read_dir(root).map_or(true, |mut entries| entries.next().is_none());
         if !ours && !empty {
-            let reason = "is not empty and no directory of runs".to_owned();
+            let reason = "is neither empty nor a directory of runs".to_owned();
             return Err(Error::NotOurs { path: root.to_owned(), reason });
         }
         if !root.join(LOCK).is_file() {
-            // First of all: a run that is killed now leaves a directory that is known again.
+            // The lock file comes first: it identifies the directory even if this run is killed
+            // now.
             let lock = root.join(LOCK);
             let made = fs::create_dir_all(root).and_then(|()| File::create(&lock));
             made.map_err(|source| Error::Write { path: lock, source })?;
@@ -72,7 +74,7 @@ impl RunDirectory {
         let latest = root.join(LATEST);
         if latest.exists() && !latest.is_symlink() {
             let reason =
-                "is no link (was the directory copied without links? remove it)".to_owned();
+                "is not a link (was the directory copied without links? then remove it)".to_owned();
             return Err(Error::NotOurs { path: latest, reason });
         }
         for name in [RUNS, REJECTS, TEMPORARY, CHECKPOINTS] {
@@ -82,7 +84,7 @@ impl RunDirectory {
         Ok(this)
     }
 
-    /// Opens one that is there, to look at it.
+    /// Opens an existing directory of runs for reading.
     pub(super) fn open(root: &Path, job: &Job<'_>) -> Result<Self> {
         Self::look(root, job)?.ok_or_else(|| {
             let message = "not a directory of runs (lacuna run --output DIR makes one)".to_owned();
@@ -90,7 +92,7 @@ impl RunDirectory {
         })
     }
 
-    /// Opens it, if there is one.
+    /// Opens a directory of runs for reading, if there is one.
     pub(super) fn look(root: &Path, job: &Job<'_>) -> Result<Option<Self>> {
         let Some(url) = root.to_str().filter(|root| is_url(root)) else {
             let there =
@@ -119,8 +121,8 @@ impl RunDirectory {
         Lock::take(&self.root, remote, run_id, wait, job, waits)
     }
 
-    /// Brings the copies here up to date with the object store, where there is one; whether anything is
-    /// there.
+    /// Updates the local copies from the object store, if there is one. Returns false if the store
+    /// holds no runs.
     pub(super) fn pull(&self, job: &Job<'_>) -> Result<bool> {
         let Some(mirror) = &self.mirror else { return Ok(true) };
         let here = Place::BOTH.map(|place| self.complete(place).into_iter().collect());
@@ -136,17 +138,18 @@ impl RunDirectory {
         Ok(any)
     }
 
-    /// Whether it is known what is served; in an object store the pointer may be damaged.
+    /// Checks that the published run is known. In an object store, the pointer may be damaged.
     pub(super) fn check_pointer(&self) -> Result<()> {
         self.mirror.as_ref().map_or(Ok(()), Mirror::check_pointer)
     }
 
-    /// Makes a place in an object store a directory of runs, unless it is something else; only under the lock.
+    /// Marks a place in an object store as a directory of runs, unless it holds something else.
+    /// Needs the lock.
     pub(super) fn claim(&self, job: &Job<'_>) -> Result<()> {
         self.mirror.as_ref().map_or(Ok(()), |mirror| mirror.claim(job))
     }
 
-    /// Copies the files of a run that are wanted from the object store, where there is one.
+    /// Copies the wanted files of a run from the object store, if there is one.
     pub(super) fn fetch(
         &self,
         id: &str,
@@ -157,8 +160,8 @@ impl RunDirectory {
         mirror.fetch(id, &self.run(id), &self.temporary(), wanted, job)
     }
 
-    /// Forgets the copy of a run of an object store, except for its manifest; false where there is no
-    /// copy.
+    /// Replaces the local copy of a run with only its manifest and mark from the object store.
+    /// Returns false if there is no object store or the run is not in it.
     pub(super) fn forget(&self, id: &str, job: &Job<'_>) -> Result<bool> {
         let Some(mirror) = &self.mirror else { return Ok(false) };
         let Some(files) = mirror.head_of(id, job)? else { return Ok(false) };
@@ -166,13 +169,13 @@ impl RunDirectory {
         Ok(true)
     }
 
-    /// A failure that names what is in the object store and not its copy.
+    /// Makes an error name the object in the store and not its local copy.
     pub(super) fn named(&self, error: Error) -> Error {
         let Some(mirror) = &self.mirror else { return error };
         name_source(error, &self.root, &mirror.remote().location().to_string())
     }
 
-    /// Where a run is for those who read it.
+    /// The path or URL of a run, as readers see it.
     pub(super) fn shown(&self, place: Place, id: &str) -> PathBuf {
         match &self.mirror {
             Some(mirror) => {
@@ -182,7 +185,7 @@ impl RunDirectory {
         }
     }
 
-    /// Moves a finished run to where it belongs; where that is for those who read it.
+    /// Moves a finished run to its place. Returns its path or URL, as readers see it.
     pub(super) fn publish(
         &self,
         out: OutDir,
@@ -198,7 +201,8 @@ impl RunDirectory {
         Ok(self.shown(place, id))
     }
 
-    /// Puts files of a run that is complete in the object store here.
+    /// Creates the local copy of a run that is complete in the object store, with the specified
+    /// files.
     fn adopt(&self, place: Place, id: &str, files: &[(&str, Vec<u8>)]) -> Result<()> {
         let target = self.root.join(place.name).join(id);
         let adopt = || -> io::Result<()> {
@@ -206,14 +210,15 @@ impl RunDirectory {
             for (name, content) in files {
                 fs::write(aside.path().join(name), content)?;
             }
-            // What is there has no mark: it was left by a process that was killed.
+            // This is an incomplete copy that a killed process left, or a copy that is to be
+            // replaced.
             let _ = fs::remove_dir_all(&target);
             fs::rename(aside.path(), &target)
         };
         adopt().map_err(|source| Error::Write { path: target.clone(), source })
     }
 
-    /// Leads where the object store does.
+    /// Points `latest` at the run that the object store points at.
     fn follow(&self, pointer: Option<&Pointer>) -> Result<()> {
         match pointer {
             Some(pointer) => self.point_local(pointer),
@@ -242,19 +247,19 @@ impl RunDirectory {
         self.root.join(REJECTS).join(id)
     }
 
-    /// The run that is served.
+    /// The id of the published run.
     pub(super) fn latest(&self) -> Option<String> {
         let link = fs::read_link(self.root.join(LATEST)).ok();
         let linked = link.and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
         linked.or_else(|| self.pointer().map(|pointer| pointer.run_id))
     }
 
-    /// The pointer to what is served.
+    /// The pointer to the published run.
     pub(super) fn pointer(&self) -> Option<Pointer> {
         serde_json::from_slice(&fs::read(self.root.join(POINTER)).ok()?).ok()
     }
 
-    /// The ids of the complete runs, oldest first.
+    /// The ids of the complete published runs, oldest first.
     pub(super) fn runs(&self) -> Vec<String> {
         self.complete(Place::RUNS)
     }
@@ -269,7 +274,7 @@ impl RunDirectory {
         ids(&self.root.join(place.name), place.mark)
     }
 
-    /// Removes a run; whether it is gone.
+    /// Removes a run. Returns whether it is gone.
     pub(super) fn remove(&self, place: Place, id: &str, job: &Job<'_>) -> bool {
         if let Some(mirror) = &self.mirror
             && mirror.remove(place, id, job).is_err()
@@ -277,15 +282,16 @@ impl RunDirectory {
             return false;
         }
         let from = self.root.join(place.name).join(id);
-        // Out of sight first, so that no half of a run is ever seen.
+        // The run is moved away first, so that nobody sees half of a run.
         let aside = self.temporary().join(format!("{id}.old"));
         let gone = fs::rename(&from, &aside).is_ok();
-        // The next run sweeps what is left.
+        // The next run removes anything that is left.
         let _ = fs::remove_dir_all(&aside);
         gone
     }
 
-    /// Removes what runs that were killed left behind; only under the lock.
+    /// Removes the unfinished files of killed runs. Returns the number of these runs. Needs the
+    /// lock.
     pub(super) fn sweep(&self, job: &Job<'_>) -> Result<usize> {
         let there = self.mirror.as_ref().map_or(Ok(0), |mirror| mirror.sweep(job))?;
         Ok(there + self.sweep_local())
@@ -303,14 +309,14 @@ impl RunDirectory {
             let path = entry.path();
             match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 true => runs += usize::from(fs::remove_dir_all(path).is_ok()),
-                // What cannot be removed only takes room.
+                // A file that cannot be removed only takes up space.
                 false => drop(fs::remove_file(path)),
             }
         }
         runs
     }
 
-    /// Whether a run is complete: its mark and every file that its manifest lists, by size.
+    /// Whether a run has its mark and every file that its manifest lists, with the right size.
     pub(super) fn is_complete(&self, id: &str) -> bool {
         if let Some(mirror) = &self.mirror {
             return mirror.is_complete(&self.run(id), id);
@@ -323,8 +329,10 @@ impl RunDirectory {
         path.join(SUCCESS).is_file() && outputs.is_ok_and(|(_, outputs)| outputs.iter().all(whole))
     }
 
-    /// Brings the link and the file to the same run again, where a run was killed between them or one of them
-    /// was removed; only under the lock. Whether that was needed.
+    /// Makes `latest` and `latest.json` point at the same run again. Needs the lock.
+    ///
+    /// They differ if a run was killed between the two writes or one of the two was removed.
+    /// Returns whether they differed.
     pub(super) fn reconcile(&self) -> Result<bool> {
         let Some(id) = self.latest() else { return Ok(false) };
         let linked = fs::read_link(self.root.join(LATEST)).is_ok();
@@ -341,7 +349,7 @@ impl RunDirectory {
         Ok(true)
     }
 
-    /// Points `latest` at a run, in one step each for the link and the file.
+    /// Points `latest` at a run. The link and the file `latest.json` are each replaced in one step.
     pub(super) fn point(&self, pointer: &Pointer) -> Result<()> {
         if let Some(mirror) = &self.mirror {
             mirror.point(pointer)?;
@@ -352,7 +360,7 @@ impl RunDirectory {
     fn point_local(&self, pointer: &Pointer) -> Result<()> {
         let path = self.root.join(LATEST);
         let link = || -> io::Result<()> {
-            // A name of its own, so that a link left by a killed run is no hindrance.
+            // The name is unique to the run, so that a link left by another run does not matter.
             let temporary = self.temporary().join(format!("{}.link", pointer.run_id));
             let _ = fs::remove_file(&temporary);
             std::os::unix::fs::symlink(&pointer.path, &temporary)?;
@@ -361,7 +369,7 @@ impl RunDirectory {
             file.write_all(text.as_bytes())?;
             file.as_file().sync_all()?;
             readable(file.as_file())?;
-            // Both are ready: a run that is killed between the two is mended by the next.
+            // Both are ready now. If this run is killed between the two, the next run repairs it.
             fs::rename(&temporary, &path)?;
             file.persist(self.root.join(POINTER)).map_err(|e| e.error)?;
             File::open(&self.root)?.sync_all()

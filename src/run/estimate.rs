@@ -1,4 +1,4 @@
-//! What a run is going to take, before it takes it.
+//! Estimates the memory and time of a run in advance.
 
 use serde::Serialize;
 
@@ -13,32 +13,32 @@ use crate::settings::Plan;
 use crate::store::Manifest;
 use crate::training::cost;
 
-/// Memory of the program itself, about.
+/// Approximate memory of the program itself in bytes.
 const BASE: u64 = 80 << 20;
 
-/// Bytes of a cell while parts of the ratings are held apart.
+/// Bytes per cell while the parts of a split are kept separately.
 const CELL: u64 = 24;
 
-/// An estimate of a run's cost.
+/// An estimate of the memory and time of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Peak memory while reading, bytes.
+    /// Peak memory while reading, in bytes.
     pub load_bytes: u64,
-    /// Peak memory while training, bytes.
+    /// Peak memory while training, in bytes.
     pub train_bytes: u64,
-    /// Seconds of training, all iterations.
+    /// Seconds of all iterations of the training.
     pub train_seconds: f64,
 }
 
 impl Estimate {
-    /// The larger one of the peaks.
+    /// The larger of the two peaks, in bytes.
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
         self.load_bytes.max(self.train_bytes)
     }
 }
 
-/// What a training is about.
+/// The size of a training: numbers of users and items, of ratings and of held-out ratings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
     pub rows: Pair<usize>,
@@ -46,7 +46,7 @@ pub(super) struct Size {
     pub holdout: usize,
 }
 
-/// The estimate for a training of this size.
+/// Estimates the memory and time of a training.
 pub(super) fn estimate(plan: &Plan, previous: Option<&Previous>, size: Size) -> Estimate {
     let Size { rows, ratings, holdout } = size;
     let facts = plan.facts();
@@ -56,7 +56,7 @@ pub(super) fn estimate(plan: &Plan, previous: Option<&Previous>, size: Size) -> 
     let vector = 4 * (u64::from(rank.get()).next_multiple_of(16) + 1);
     let mut train = BASE + ratings as u64 * 16 + holdout as u64 * CELL;
     train += rows * plan.bytes_per_row() as u64;
-    // The state after the last iteration, for checkpoints.
+    // The state after the last iteration, for a checkpoint.
     train += rows * plan.state_bytes_per_row() as u64;
     train += ratings as u64 * facts.bytes_per_rating;
     if plan.finish.refit {
@@ -65,10 +65,10 @@ pub(super) fn estimate(plan: &Plan, previous: Option<&Previous>, size: Size) -> 
     if let Some(previous) = previous {
         let Manifest { data, .. } = &previous.manifest;
         let models = 1 + u64::from(previous.measured.is_some());
-        // Read, and once more in the order of today's rows.
+        // The models as read, and one more copy in the order of today's rows.
         train += (models + 1) * (data.n_users + data.n_items) as u64 * vector;
     }
-    // What the allocator keeps of what was freed.
+    // Freed memory that the allocator keeps.
     train += train / 5;
     let kernel = cost.seconds_per_iteration * f64::from(facts.iterations);
     let measured = previous.and_then(|previous| previous.seconds(plan, ratings));
@@ -76,7 +76,7 @@ pub(super) fn estimate(plan: &Plan, previous: Option<&Previous>, size: Size) -> 
     Estimate { load_bytes, train_bytes: train, train_seconds: measured.unwrap_or(kernel) }
 }
 
-/// Whether an estimate is within the limit.
+/// Checks an estimate against the memory limit.
 pub(super) fn check(config: &RunConfig, estimate: &Estimate) -> Result<()> {
     let Some(limit) = config.memory_limit else { return Ok(()) };
     if estimate.peak_bytes() <= limit.0 {
@@ -93,7 +93,9 @@ pub(super) fn check(config: &RunConfig, estimate: &Estimate) -> Result<()> {
     })
 }
 
-/// Ratings in files that are not read yet, about: by the bytes per rating of the latest run, else none.
+/// The approximate number of ratings in files that are not read yet.
+///
+/// It follows from the bytes per rating of the earlier run. `None` without an earlier run.
 pub(super) fn ratings_before_reading(
     sources: &[Source],
     previous: Option<&Previous>,

@@ -1,4 +1,4 @@
-//! The rating files of a run before they are read.
+//! Identifies the rating files of a run before they are read.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -10,19 +10,19 @@ use crate::settings::Reading;
 use crate::store::InputEntry;
 use crate::store::json::digest;
 
-/// What identifies files, by their role.
+/// Checksums of files by their role.
 #[derive(Debug, Clone)]
 pub(super) struct Checksums<T> {
     pub ratings: Vec<T>,
     pub tests: Vec<T>,
 }
 
-/// Files with their checksums.
+/// The input files and their checksums.
 pub(super) struct Inputs {
     pub sources: Vec<Source>,
-    /// For objects, what their store says about their content.
+    /// SHA-256 of the files. For objects in a store, the ETag.
     pub checksums: Checksums<String>,
-    /// Size and time of last change of each file.
+    /// Size and time of the last change of each file.
     states: Vec<(PathBuf, u64, Option<SystemTime>)>,
 }
 
@@ -37,7 +37,7 @@ impl Inputs {
         Ok(Self { sources, checksums, states })
     }
 
-    /// Whether the files are still what they were when they were hashed.
+    /// Checks that no file has changed since it was hashed, by size and time of the last change.
     pub(super) fn unchanged(&self) -> Result<()> {
         let changed = self.states.iter().find(|before| state(&before.0).as_ref() != Some(before));
         match changed {
@@ -49,7 +49,7 @@ impl Inputs {
         }
     }
 
-    /// One checksum over all.
+    /// One checksum over all checksums.
     pub(super) fn fingerprint(&self) -> String {
         let Checksums { ratings, tests } = &self.checksums;
         let parts = ratings.iter().map(String::as_str).chain(["tests"]);
@@ -67,10 +67,11 @@ fn hashed(sources: &[Source]) -> Result<Vec<String>> {
     for source in sources {
         sums.push(match source {
             Source::Stream(path) => {
-                let message = "run reads files: what can be read only once cannot be compared with the latest run's";
+                let message = "run reads files: an input that can be read only once cannot be \
+                               compared with the files of the latest run";
                 return Err(Error::Format { path: path.clone(), message: message.into() });
             }
-            // It is not fetched to know that it is the same.
+            // The ETag identifies an object without a download.
             Source::Object(object) => object.etag().to_owned(),
             _ => fingerprint(source.path())?.sha256,
         });
@@ -78,7 +79,7 @@ fn hashed(sources: &[Source]) -> Result<Vec<String>> {
     Ok(sums)
 }
 
-/// What a manifest says of the content of an input, as [`Inputs::checksums`] has it.
+/// The checksum of an input in a manifest, in the form of [`Inputs::checksums`].
 pub(super) fn identity(input: &InputEntry) -> &str {
     input.etag.as_deref().unwrap_or(&input.sha256)
 }

@@ -1,5 +1,8 @@
-//! The lock of a directory of runs in an object store: an object that only one can create, whose holder
-//! renews it. One that was not renewed for half an hour, or whose process is known to be gone, is taken over.
+//! The lock of a directory of runs in an object store.
+//!
+//! The lock is an object that only one process can create and that its holder renews. Another
+//! process takes the lock over if it was not renewed for half an hour, or if the process of the
+//! holder is known to have ended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -17,20 +20,20 @@ use crate::job::Job;
 use crate::remote::{Put, Remote, Version};
 use crate::system;
 
-/// Name of the object.
+/// Name of the lock object.
 pub(super) const LEASE: &str = "lock.json";
-/// How often it is renewed.
+/// Time between renewals.
 const RENEW: Duration = Duration::from_secs(5 * 60);
-/// After how many seconds without renewal its holder is taken for gone.
+/// Seconds without a renewal after which the lock can be taken over.
 const STALE: i64 = 30 * 60;
-/// How long it is tried to renew it.
+/// Time limit for a renewal.
 const WITHIN: Duration = Duration::from_secs(60);
-/// How long it is tried to give it back.
+/// Time limit for the release.
 const LAST: Duration = Duration::from_secs(5);
-/// How often one that others hold is tried again.
+/// Time between attempts to take a lock that another process holds.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// The lock, until it is dropped.
+/// A lock that is held until the value is dropped.
 #[derive(Debug)]
 pub(super) struct Lease {
     remote: Remote,
@@ -39,6 +42,7 @@ pub(super) struct Lease {
     renewing: Option<JoinHandle<()>>,
 }
 
+/// The lock object as this process wrote it; shared with the thread that renews it.
 #[derive(Debug)]
 struct Renewal {
     content: Value,
@@ -47,7 +51,7 @@ struct Renewal {
 }
 
 impl Renewal {
-    /// Renews it; false if somebody else has it.
+    /// Renews the lock. Returns false if the lock is lost.
     fn renew(&self, remote: &Remote, within: Duration) -> Result<bool> {
         let mut version = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         let mut content = self.content.clone();
@@ -58,7 +62,8 @@ impl Renewal {
         };
         let mut written = replace(&version)?;
         if written.is_none() {
-            // A renewal whose answer was lost has changed the version, not the holder.
+            // If the answer to an earlier renewal was lost, the version differs but the holder does
+            // not.
             let there = remote.get(LEASE, within)?;
             if let Some((_, own)) = there.filter(|(there, _)| self.is_own(there)) {
                 written = replace(&own)?;
@@ -72,7 +77,7 @@ impl Renewal {
         Ok(renewed)
     }
 
-    /// Whether a lock is this one.
+    /// Whether the content of a lock object names this process as the holder.
     fn is_own(&self, there: &[u8]) -> bool {
         let there: Value = serde_json::from_slice(there).unwrap_or_default();
         let same = |key: &str| there[key] == self.content[key];
@@ -81,7 +86,8 @@ impl Renewal {
 }
 
 impl Lease {
-    /// Takes the lock, waiting for others up to `wait`; `waits` is warned whom.
+    /// Takes the lock. Waits for other processes up to `wait`. Before the first wait, calls `waits`
+    /// with a description of the holder.
     pub(super) fn take(
         remote: &Remote,
         run_id: &str,
@@ -106,7 +112,7 @@ impl Lease {
                 Ok(Some(version)) => break version,
                 Ok(None) => {}
                 Err(error) => {
-                    // It may have been written although nobody waited for the answer.
+                    // The object may have been written although no answer arrived.
                     if let Ok(Some((there, _))) = remote.get(LEASE, LAST)
                         && there == text.as_bytes()
                     {
@@ -115,16 +121,16 @@ impl Lease {
                     return Err(error);
                 }
             }
-            let mut holder = "another run, which has just let it go".to_owned();
+            let mut holder = "another run, which has just released it".to_owned();
             if let (Some((there, version)), Some(object)) =
                 (remote.get(LEASE, stop)?, remote.head(LEASE, stop)?)
             {
                 let there: Value = serde_json::from_slice(&there).unwrap_or_default();
                 if !there["run_id"].is_string() {
-                    let reason = "is no lock of lacuna".to_owned();
+                    let reason = "is not a lock of lacuna".to_owned();
                     return Err(Error::NotOurs { path: path(), reason });
                 }
-                // By the clock itself, whatever time results are said to be of.
+                // The real clock, as that of the store: `SOURCE_DATE_EPOCH` does not apply.
                 let age = Utc::now().timestamp().saturating_sub(object.modified);
                 if age > STALE || is_gone(&there) {
                     let taken = remote.put(LEASE, text.as_bytes(), Put::Replace(version), stop)?;
@@ -134,7 +140,7 @@ impl Lease {
                 }
                 let since = crate::load::time::iso(object.modified);
                 holder = describe(&there)
-                    + &format!(", renewed at {since}; half an hour after that it is taken over");
+                    + &format!(", renewed at {since}; half an hour later it can be taken over");
             }
             if since.elapsed() >= wait {
                 return Err(Error::Locked { path: path(), holder });
@@ -150,7 +156,8 @@ impl Lease {
         let (of_thread, store) = (held.clone(), remote.clone());
         let renewing = std::thread::spawn(move || {
             while wait.recv_timeout(RENEW) == Err(RecvTimeoutError::Timeout) {
-                // A failure of the network may pass before the lock is stale.
+                // A network failure may end before the lock is stale, so try again at the next
+                // renewal.
                 if matches!(of_thread.renew(&store, WITHIN), Ok(false)) {
                     return;
                 }
@@ -160,13 +167,13 @@ impl Lease {
         Ok(Self { remote: remote.clone(), held, done, renewing })
     }
 
-    /// Whether it is still held: asked before something is published.
+    /// Checks that the lock is still held, before anything is published.
     pub(super) fn check(&self) -> Result<()> {
         if !self.held.lost.load(Ordering::Relaxed) && self.held.renew(&self.remote, WITHIN)? {
             return Ok(());
         }
         let path = self.remote.location().join(LEASE).to_string().into();
-        let holder = "another run, which took this one for gone, or was removed".to_owned();
+        let holder = "another run, which took the lock over, or was removed".to_owned();
         Err(Error::Locked { path, holder })
     }
 }
@@ -177,14 +184,14 @@ impl Drop for Lease {
         if let Some(renewing) = self.renewing.take() {
             let _ = renewing.join();
         }
-        // Only ours is removed; one that cannot be is stale in half an hour.
+        // Remove only our own lock. If that fails, it can be taken over in half an hour.
         if matches!(self.held.renew(&self.remote, LAST), Ok(true)) {
             let _ = self.remote.remove(&[LEASE.to_owned()], LAST);
         }
     }
 }
 
-/// Whether the holder was a process of this machine that is not there any more.
+/// Whether the holder is a process of this machine that has ended.
 fn is_gone(holder: &Value) -> bool {
     let here = system::processes();
     let there = holder["processes"].as_str();
@@ -225,7 +232,7 @@ mod tests {
     fn an_answer_that_was_lost_does_not_lose_the_lock() {
         let remote = Remote::open("memory://lease/answers").expect("memory");
         let lease = take(&remote, "one").expect("free");
-        // As a renewal leaves it of which nothing was heard.
+        // The state after a renewal whose answer was lost.
         let content = lease.held.content.to_string();
         remote.put(LEASE, content.as_bytes(), Put::Always, WITHIN).expect("written");
         lease.check().expect("still held");
@@ -236,17 +243,22 @@ mod tests {
     fn what_a_dead_process_holds_is_taken_over_and_its_holder_knows() {
         let remote = Remote::open("memory://lease/dead").expect("memory");
         let first = take(&remote, "first").expect("free");
-        // As a process would have left it that was killed.
+        // The state that a killed process leaves.
         let mut child = std::process::Command::new("true").spawn().expect("a process");
         let pid = child.id();
         child.wait().expect("ended");
-        let dead = json!({ "run_id": "dead", "pid": pid, "host": "here", "processes": system::processes() });
+        let dead = json!({
+            "run_id": "dead",
+            "pid": pid,
+            "host": "here",
+            "processes": system::processes(),
+        });
         remote.put(LEASE, dead.to_string().as_bytes(), Put::Always, WITHIN).expect("written");
         let second = take(&remote, "second").expect("taken over");
         assert!(matches!(first.check(), Err(Error::Locked { .. })));
         drop(first);
         second.check().expect("the first did not remove what is not its own");
-        // Of another machine it is not known whether its process is there.
+        // Whether a process of another machine has ended is unknown.
         let other = json!({ "run_id": "other", "pid": pid, "host": "there", "processes": "x" });
         remote.put(LEASE, other.to_string().as_bytes(), Put::Always, WITHIN).expect("written");
         assert!(matches!(take(&remote, "third"), Err(Error::Locked { .. })));

@@ -1,4 +1,5 @@
-//! One run at a time in a directory. The kernel gives the lock back when the process ends, however it ends.
+//! Lets only one run at a time work in a directory. The kernel releases the lock when the process
+//! ends, however it ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, Write};
@@ -15,10 +16,10 @@ use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::remote::Remote;
 
-/// How often a lock that others hold is tried again.
+/// Time between attempts to take a lock that another process holds.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// The lock, until it is dropped.
+/// A lock that is held until the value is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
@@ -26,8 +27,10 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of a directory, and of the object store whose runs it works at, waiting for others up to
-    /// `wait` each. `waits` is warned whom.
+    /// Takes the lock of a directory, and of the object store if it is a work directory for one.
+    ///
+    /// The call waits up to `wait` for each of the two locks. Before the first wait, it calls
+    /// `waits` with a description of the holder.
     pub(super) fn take(
         root: &Path,
         remote: Option<&Remote>,
@@ -36,7 +39,7 @@ impl Lock {
         job: &Job<'_>,
         waits: &dyn Fn(&str),
     ) -> Result<Self> {
-        // The file stays, for removing it would let two runs in.
+        // The file is never removed: removing it would let in two runs.
         let path = root.join(LOCK);
         let failed = |source| Error::Write { path: path.clone(), source };
         let mut options = OpenOptions::new();
@@ -76,7 +79,7 @@ impl Lock {
         Ok(Self { _file: file, lease: lease.transpose()? })
     }
 
-    /// Whether it is still held, where it is one that others may take over.
+    /// Checks that the lock of the object store, which another run can take over, is still held.
     pub(super) fn check(&self) -> Result<()> {
         self.lease.as_ref().map_or(Ok(()), Lease::check)
     }

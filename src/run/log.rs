@@ -1,7 +1,8 @@
-//! What a run tells: one line per event, for people and for machines.
+//! The log of a run: one line per event, for people and for machines.
 //!
-//! As JSON: `ts` (UTC), `level` (`info`, `warn`, `error`), `event`, `run_id`, `phase`, `msg`, and the
-//! event's own numbers. The events, whose names stay: `run_start`, `waiting`, `input_scanned`, `rows_rejected`,
+//! A line of JSON has the keys `ts` (UTC), `level` (`info`, `warn`, `error`), `event`, `run_id`,
+//! `phase`, `msg`, `traceparent` if the environment has one, and the numbers of the event. The
+//! names of the events are stable: `run_start`, `waiting`, `input_scanned`, `rows_rejected`,
 //! `csr_built`, `gate`, `warm_start`, `resumed`, `sweep`, `checkpoint_saved`, `eval`, `aligned`,
 //! `exported`, `published`, `pruned`, `warning`, `run_end`, `exit_error`.
 
@@ -16,36 +17,37 @@ use super::run_id::precise_timestamp;
 use crate::error::{Error, Result};
 use crate::job::Event;
 
-/// How serious an event is.
+/// The severity of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// As it should be.
+    /// Everything is as expected.
     Info,
-    /// Somebody should know.
+    /// Something that a person should know.
     Warn,
-    /// The run ends.
+    /// A failed gate that rejects the run, or the error that ends it.
     Error,
 }
 
-/// One event of a run.
+/// One line of the log: an event of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogLine {
-    /// How serious it is.
+    /// The severity of the event.
     pub level: Level,
-    /// Its name.
+    /// The name of the event.
     pub event: &'static str,
-    /// One sentence.
+    /// The event in one sentence.
     pub message: String,
-    /// Whether it stands for an event of the training, which progress is shown from.
+    /// Whether the line repeats an event of the training, which the observer of the job also
+    /// receives.
     pub of_training: bool,
-    /// All of it.
+    /// The whole line as JSON.
     pub json: Value,
 }
 
 /// Receives the lines of a run.
 pub type Sink<'s> = dyn Fn(&LogLine) + Sync + 's;
 
-/// The log of one run: every line goes to the sink, and into the run's file while there is one.
+/// The log of one run. Every line goes to the sink and, while a file is open, into that file.
 pub(super) struct Log<'s> {
     run_id: String,
     traceparent: Option<String>,
@@ -66,7 +68,7 @@ impl<'s> Log<'s> {
         Self { run_id, traceparent, sink, state }
     }
 
-    /// Copies all lines, those so far too, into a file.
+    /// Opens the log file. It receives the lines so far and all later ones.
     pub(super) fn open(&self, path: &Path) -> Result<()> {
         let failed = |source| Error::Write { path: path.to_owned(), source };
         let mut file = File::create(path).map_err(failed)?;
@@ -79,21 +81,21 @@ impl<'s> Log<'s> {
         Ok(())
     }
 
-    /// Completes the file: later lines go to the sink alone.
+    /// Closes the log file. Later lines go to the sink only.
     pub(super) fn close(&self, path: &Path) -> Result<()> {
         let file = self.state.lock().ok().and_then(|mut state| state.file.take());
         let synced = file.map_or(Ok(()), |file| file.sync_all());
         synced.map_err(|source| Error::Write { path: path.to_owned(), source })
     }
 
-    /// What the run is at.
+    /// Sets the phase of the run.
     pub(super) fn phase(&self, phase: &'static str) {
         if let Ok(mut state) = self.state.lock() {
             state.phase = phase;
         }
     }
 
-    /// The phase that the run is at.
+    /// The phase of the run.
     pub(super) fn current_phase(&self) -> &'static str {
         self.state.lock().map_or("", |state| state.phase)
     }
@@ -139,7 +141,7 @@ impl<'s> Log<'s> {
         }
         let json = Value::Object(all);
         match &mut state.file {
-            // The file is a record; that it cannot be written shows when the run is published.
+            // A failed write is ignored here: the same fault shows when the run is published.
             Some(file) => drop(writeln!(file, "{json}")),
             None => state.lines.push(json.to_string()),
         }
@@ -183,7 +185,7 @@ impl<'s> Log<'s> {
             ),
             Event::Checkpoint(stage, iteration, seconds) => line(
                 "checkpoint_saved",
-                format!("checkpoint of {stage} after iteration {iteration}"),
+                format!("saved the checkpoint of {stage} after iteration {iteration}"),
                 json!({ "stage": stage, "sweep": iteration, "seconds": seconds }),
             ),
             Event::Warning(message) => {

@@ -1,4 +1,4 @@
-//! What a run looks at before it trains: the run before, the files, the ratings, the gates of the ratings.
+//! The steps of a run before the training: the earlier run, the files, the ratings and their gates.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ use crate::system::now;
 use crate::training::{Dataset, Notes};
 
 impl<'c> Night<'c> {
-    /// The run that is served; where it cannot be read, the newest one before it that can be.
+    /// Reads the published run or, if it cannot be read, the newest other run that can be.
     pub(super) fn previous(
         &mut self,
         directory: Option<&RunDirectory>,
@@ -48,19 +48,20 @@ impl<'c> Night<'c> {
         }
         if !self.config.allow_gate_failure {
             let message = format!(
-                "the latest run cannot be read, and no earlier one, so there is nothing to compare with: {why}; \
-                 repair it, or give --allow-gate-failure to publish all the same"
+                "neither the latest run nor an earlier one can be read, so there is \
+                 nothing to compare with: {why}; repair the latest run, or publish without \
+                 a comparison by --allow-gate-failure"
             );
             return Err(Error::Model { path: directory.shown(Place::RUNS, &latest), message });
         }
         self.warn(format!(
-            "there is nothing to compare with, the latest run cannot be read: {why}"
+            "the latest run cannot be read, so there is nothing to compare with: {why}"
         ));
         Ok(None)
     }
 
-    /// The run whose ratings and settings are the same, if there is one that makes another one needless:
-    /// the one that is served, or one that was rolled back.
+    /// Why this run has nothing to do, if so: the published run, or a run that was rolled back, has
+    /// the same ratings and settings.
     pub(super) fn nothing_new(
         &self,
         directory: Option<&RunDirectory>,
@@ -78,24 +79,26 @@ impl<'c> Night<'c> {
                 && manifest.run.as_ref().is_some_and(|r| r.publish_sha256 == self.publish_sha256())
                 && manifest.tool.version == env!("CARGO_PKG_VERSION")
         };
-        // What is served must be whole, too.
+        // The published run must also be complete.
         let whole = |p: &&Previous| p.entry.run_id == latest && directory.is_complete(latest);
         let served = previous.filter(whole).filter(|p| same(&p.manifest));
         if served.is_some() {
             return Some(format!("ratings and settings are those of run {latest}"));
         }
-        // Those that nobody wanted; not one that was killed before it was served.
+        // A run that was rolled back is not wanted again. A run that was killed before it was
+        // published does not count.
         let rolled_back = directory.pointer().map(|p| p.rolled_back).unwrap_or_default();
         let found = rolled_back
             .into_iter()
             .rev()
             .find(|id| Manifest::read(&directory.run(id).join(MANIFEST)).is_ok_and(|m| same(&m)))?;
         Some(format!(
-            "ratings and settings are those of run {found}, which was rolled back (--force runs them again)"
+            "ratings and settings are those of run {found}, which was rolled back \
+             (--force trains on them again)"
         ))
     }
 
-    /// Reads the ratings, after a look at what that may take.
+    /// Reads the ratings. Checks the memory limit before and after.
     pub(super) fn read(
         &mut self,
         plan: &Plan,
@@ -120,7 +123,7 @@ impl<'c> Night<'c> {
         for input in data.inputs.reports.iter().filter(|input| !input.rows_rejected.is_empty()) {
             let rows: u64 = input.rows_rejected.values().sum();
             let numbers = json!({ "uri": input.uri, "rows": rows, "reasons": input.rows_rejected });
-            let message = format!("{rows} rows of {} are set aside", input.uri);
+            let message = format!("rows of {} that are set aside: {rows}", input.uri);
             self.log.event(Level::Warn, "rows_rejected", &message, numbers);
         }
         let rows = Pair::new(data.ids.users.len(), data.ids.items.len());
@@ -146,7 +149,7 @@ impl<'c> Night<'c> {
         Ok(data)
     }
 
-    /// Looks at the gates of the ratings.
+    /// Checks the gates of the ratings.
     pub(super) fn data_gates(&mut self, data: &Dataset, previous: Option<&Previous>) -> Gates<'c> {
         self.log.phase("data gates");
         let config = self.config;
@@ -156,7 +159,7 @@ impl<'c> Night<'c> {
         gates
     }
 
-    /// Logs the gates from this one on.
+    /// Logs the gates from the index `from` on and records all of them.
     pub(super) fn tell(&mut self, gates: &Gates<'_>, from: usize) {
         for gate in &gates.entries[from..] {
             let level = match (gate.passed, gate.severity) {
@@ -171,7 +174,9 @@ impl<'c> Night<'c> {
         self.report.gates.clone_from(&gates.entries);
     }
 
-    /// Where the fit begins, and what it is compared with: why not, where it is not.
+    /// Decides on a warm start, an alignment and a comparison with the earlier run.
+    ///
+    /// Returns the lineage and, if the models are not compared, why not.
     pub(super) fn lineage(
         &mut self,
         directory: Option<&RunDirectory>,
@@ -198,7 +203,8 @@ impl<'c> Night<'c> {
         let lineage = Lineage {
             warm_start_from: no_start.is_none().then(|| id.clone()),
             runs_since_cold: match no_start.is_none() {
-                // A cold start that was rejected has been tried: the next one is due as many runs later.
+                // A rejected cold start restarts the count: the next one is due after the full
+                // number of runs.
                 true if tried => 0,
                 true => previous.entry.lineage.runs_since_cold + 1,
                 false => 0,
@@ -209,7 +215,7 @@ impl<'c> Night<'c> {
             alignment: None,
         };
         let message = match (&lineage.warm_start_from, &lineage.cold_because) {
-            (Some(id), _) => format!("warm start at the factors of run {id}"),
+            (Some(id), _) => format!("warm start from the factors of run {id}"),
             (None, why) => format!("cold start: {}", why.as_deref().unwrap_or_default()),
         };
         self.log.info("warm_start", &message, json!({ "lineage": lineage }));
@@ -219,7 +225,7 @@ impl<'c> Night<'c> {
         (lineage, no_comparison)
     }
 
-    /// What would be done; there is no directory before the first run.
+    /// Reports what a run would do. Before the first run, there is no directory.
     pub(super) fn look(
         &mut self,
         mode: Mode,
@@ -251,7 +257,7 @@ impl<'c> Night<'c> {
     }
 }
 
-/// Whether a cold start that was due was rejected since a run: another one would be, too.
+/// Whether a scheduled cold start was rejected since a run. Another one would also be rejected.
 fn cold_start_was_rejected(directory: Option<&RunDirectory>, since: &str) -> bool {
     let Some(directory) = directory else { return false };
     let due = |id: &String| {

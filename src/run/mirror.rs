@@ -1,8 +1,9 @@
-//! Runs in an object store. A directory of this machine holds what is at work, and copies of what is needed of
-//! earlier runs; what is served is in the store.
+//! Runs in an object store, with a local work directory.
 //!
-//! Nothing there is renamed or linked: the files of a run are written first, its manifest then, its mark last,
-//! and `latest.json` is replaced only if it still is what it was at the start.
+//! The published model is in the store. The work directory holds the run in progress and copies of
+//! the files of earlier runs that are needed. A store has neither renames nor links. Therefore the
+//! files of a run are written first, and its mark and its manifest last; a run counts as complete
+//! if both exist. `latest.json` is replaced only if it has not changed since the start of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -24,13 +25,13 @@ use crate::remote::{Object, Put, Remote, Version};
 use crate::store::json::digest;
 use crate::store::{MANIFEST, OutputEntry, REJECTED, SUCCESS, files_below, listed_outputs};
 
-/// Names the object store whose runs a directory works at.
+/// File in a work directory that names the object store.
 const MIRROR_OF: &str = ".lacuna-mirror-of";
 
-/// Tells a directory of runs from other things.
+/// Object that marks a directory of runs in a store.
 const MARK: &str = "lacuna.json";
 
-/// How long it is tried to point at a run.
+/// Time limit for writing the pointer to a run.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A directory of runs in an object store.
@@ -40,40 +41,41 @@ pub(super) struct Mirror {
     found: Mutex<Found>,
 }
 
-/// What was there when it was looked at.
+/// The state of the store at the last pull.
 #[derive(Debug, Default)]
 struct Found {
     pointer: Option<Version>,
-    /// What is wrong with the pointer.
+    /// Why the pointer cannot be read, if it cannot.
     broken: Option<String>,
-    /// Objects of runs, and their sizes.
+    /// Sizes of the objects of all runs, by name.
     sizes: BTreeMap<String, u64>,
 }
 
-/// The manifest and the mark of a run: names and contents.
+/// Names and contents of the manifest and the mark of a run.
 pub(super) type Head = [(&'static str, Vec<u8>); 2];
 
-/// The names of the manifest and the mark of a run.
+/// Object names of the manifest and the mark of a run.
 fn head_names(place: Place, id: &str) -> [String; 2] {
     [MANIFEST, place.mark].map(|file| format!("{}/{id}/{file}", place.name))
 }
 
-/// A run of which there is no copy yet.
+/// A run without a local copy.
 pub(super) struct NewRun {
     pub place: Place,
     pub id: String,
     pub files: Head,
 }
 
-/// How the object store differs from the copies.
+/// The differences between the object store and the local copies.
 #[derive(Default)]
 pub(super) struct Pulled {
-    /// Whether anything is there.
+    /// Whether the store holds a pointer or any objects of runs.
     pub any: bool,
-    /// Runs that are not there any more.
+    /// Runs with a local copy that are no longer in the store.
     pub gone: Vec<(Place, String)>,
+    /// Runs in the store without a local copy.
     pub new: Vec<NewRun>,
-    /// Which run is published.
+    /// The pointer to the published run, if there is a readable one.
     pub pointer: Option<Pointer>,
 }
 
@@ -90,7 +92,8 @@ impl Mirror {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at what is there; `here` are the complete runs of both places that there are copies of.
+    /// Reads the state of the store. `here` holds the ids of the complete local copies in each
+    /// place.
     pub(super) fn pull(&self, here: &[BTreeSet<String>; 2], job: &Job<'_>) -> Result<Pulled> {
         let pointer = self.remote.get(POINTER, job.stop)?;
         let mut sizes = BTreeMap::new();
@@ -107,7 +110,7 @@ impl Mirror {
             let contents = self.remote.get_all(&names.collect::<Vec<_>>(), job.stop)?;
             let mut contents = contents.into_iter();
             for id in missing {
-                // A run that was removed in the meantime is none.
+                // Skip a run that was removed in the meantime.
                 if let (Some(Some(manifest)), Some(Some(mark))) = (contents.next(), contents.next())
                 {
                     let files = [(MANIFEST, manifest), (place.mark, mark)];
@@ -124,7 +127,7 @@ impl Mirror {
         Ok(pulled)
     }
 
-    /// The manifest and the mark of a published run; none where one of them is not there.
+    /// The manifest and the mark of a published run. `None` if one of them does not exist.
     pub(super) fn head_of(&self, id: &str, job: &Job<'_>) -> Result<Option<Head>> {
         let names = head_names(Place::RUNS, id);
         match <[Option<Vec<u8>>; 2]>::try_from(self.remote.get_all(&names, job.stop)?) {
@@ -133,7 +136,8 @@ impl Mirror {
         }
     }
 
-    /// Whether the pointer can be read, if there is one: without it nothing is known of what is served.
+    /// Checks that the pointer can be read, if there is one. Otherwise the published run is
+    /// unknown.
     pub(super) fn check_pointer(&self) -> Result<()> {
         let Some(broken) = &self.found().broken else { return Ok(()) };
         let message =
@@ -141,7 +145,7 @@ impl Mirror {
         Err(Error::Model { path: self.remote.location().join(POINTER).to_string().into(), message })
     }
 
-    /// Makes the place a directory of runs, unless it is something else; only under the lock.
+    /// Marks the place as a directory of runs, unless it holds something else. Needs the lock.
     pub(super) fn claim(&self, job: &Job<'_>) -> Result<()> {
         if self.remote.head(MARK, job.stop)?.is_some()
             || self.remote.head(POINTER, job.stop)?.is_some()
@@ -149,15 +153,15 @@ impl Mirror {
             return Ok(());
         }
         if self.remote.is_used(&[LEASE], job.stop)? {
-            let reason = "is not empty and no directory of runs".to_owned();
+            let reason = "is neither empty nor a directory of runs".to_owned();
             return Err(Error::NotOurs { path: self.remote.location().to_string().into(), reason });
         }
         let content = json!({ "directory_of_runs": 1, "made_at": timestamp() }).to_string();
         self.remote.put(MARK, content.as_bytes(), Put::Always, job.stop).map(|_| ())
     }
 
-    /// Copies the files of a run that are wanted and not here yet into its directory, by way of a
-    /// temporary one.
+    /// Copies the wanted files of a run into its local directory, unless they are there already.
+    /// Each file is first written to the temporary directory.
     pub(super) fn fetch(
         &self,
         id: &str,
@@ -197,7 +201,7 @@ impl Mirror {
         part.persist(to).map_err(|e| failed(e.error))
     }
 
-    /// Whether a run is complete: its mark and every file that its manifest lists, by size.
+    /// Whether a run has its mark and every file that its manifest lists, with the right size.
     pub(super) fn is_complete(&self, path: &Path, id: &str) -> bool {
         let found = self.found();
         let size = |file: &str| found.sizes.get(&format!("{}/{id}/{file}", Place::RUNS.name));
@@ -206,7 +210,10 @@ impl Mirror {
         size(SUCCESS).is_some() && outputs.is_ok_and(|(_, outputs)| outputs.iter().all(whole))
     }
 
-    /// Writes a finished run: its files; its manifest and its mark if all of them are there and the lock is still held.
+    /// Writes a finished run: first its files, then its mark and its manifest.
+    ///
+    /// The mark and the manifest are written only if the lock is still held and all files are in
+    /// the store.
     pub(super) fn push(
         &self,
         from: &Path,
@@ -225,18 +232,19 @@ impl Mirror {
         for file in &first {
             self.remote.upload(&name(file), &from.join(file), job.stop)?;
         }
-        // One that took this run for gone has swept what was there.
+        // A run that took over the lock has removed the files.
         lock.check()?;
         let there = self.remote.list(&format!("{}/{id}", place.name), job.stop)?;
         for file in &first {
             let size = fs::metadata(from.join(file)).map(|file| file.len()).ok();
             if !there.iter().any(|object| object.name == name(file) && Some(object.size) == size) {
                 let path = self.remote.location().join(&name(file)).to_string().into();
-                let message = "it was written and is not there: another run removed it";
+                let message = "the file was written but is gone: another run removed it";
                 return Err(Error::Write { path, source: std::io::Error::other(message) });
             }
         }
-        // The manifest comes before the marks by name, too.
+        // Sorted by name, the mark ("_") comes before the manifest ("m"). A run needs both to count
+        // as complete.
         for file in &last {
             self.remote.upload(&name(file), &from.join(file), job.stop)?;
         }
@@ -245,13 +253,13 @@ impl Mirror {
         Ok(())
     }
 
-    /// Points at a run, unless the pointer is another one by now.
+    /// Points at a run, unless another process has changed the pointer since the last pull.
     pub(super) fn point(&self, pointer: &Pointer) -> Result<()> {
         let content = serde_json::to_vec_pretty(pointer)
             .map_err(|e| Error::Internal(format!("a pointer: {e}")))?;
         let mut found = self.found();
         let when = found.pointer.clone().map_or(Put::Create, Put::Replace);
-        // Everything is there: a stop that is asked for now comes too late.
+        // The run is complete in the store. A stop that is requested now comes too late.
         let written = self.remote.put(POINTER, &content, when, WITHIN)?;
         let path: PathBuf = self.remote.location().join(POINTER).to_string().into();
         let id = pointer.run_id.clone();
@@ -259,7 +267,7 @@ impl Mirror {
         Ok(())
     }
 
-    /// Removes a run: its mark first, so that no half of it is taken for a whole.
+    /// Removes a run. The mark goes first, so that nobody takes half of a run for a complete one.
     pub(super) fn remove(&self, place: Place, id: &str, job: &Job<'_>) -> Result<()> {
         let mut found = self.remote.list(&format!("{}/{id}", place.name), job.stop)?;
         let is_mark = |name: &str| name.ends_with(&format!("/{}", place.mark));
@@ -271,7 +279,8 @@ impl Mirror {
         Ok(())
     }
 
-    /// Removes what runs that were killed left behind; only under the lock.
+    /// Removes the incomplete runs that killed processes left. Returns their number. Needs the
+    /// lock.
     pub(super) fn sweep(&self, job: &Job<'_>) -> Result<usize> {
         let sizes = self.found().sizes.clone();
         let mut swept = 0;
@@ -286,17 +295,17 @@ impl Mirror {
     }
 }
 
-/// What a pointer says, or what is wrong with it.
+/// Parses a pointer. The error says what is wrong with it.
 fn parse(content: &[u8]) -> Result<Pointer, String> {
     let pointer: Result<Pointer, _> = serde_json::from_slice(content);
     let pointer = pointer.map_err(|e| format!("not a pointer: {e}"))?;
     match began(&pointer.run_id) {
         Some(_) => Ok(pointer),
-        None => Err(format!("{:?} is no run", pointer.run_id)),
+        None => Err(format!("{:?} is not the id of a run", pointer.run_id)),
     }
 }
 
-/// Where runs of an object store are worked at, unless it is said: among the caches of whoever runs.
+/// The default work directory for an object store, among the user's caches.
 pub(super) fn work_dir(url: &str) -> PathBuf {
     let given = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let caches = given("XDG_CACHE_HOME").or_else(|| given("HOME").map(|home| home.join(".cache")));
@@ -304,7 +313,7 @@ pub(super) fn work_dir(url: &str) -> PathBuf {
     caches.unwrap_or_else(std::env::temp_dir).join("lacuna").join(name)
 }
 
-/// Makes a directory the place where the runs of an object store are worked at, unless it is something else.
+/// Marks a directory as the work directory for an object store, unless it holds something else.
 pub(super) fn claim(root: &Path, url: &str) -> Result<()> {
     let mark = root.join(MIRROR_OF);
     let reason = match self::of(root) {
@@ -324,17 +333,17 @@ pub(super) fn claim(root: &Path, url: &str) -> Result<()> {
             let left_over = |entry: fs::DirEntry| {
                 entry.file_name().to_str().is_some_and(|name| name.starts_with(OWN))
             };
-            // Not there, empty, or left by one that was killed here.
+            // The directory does not exist, is empty, or a run was killed before it wrote the mark.
             if fs::read_dir(root).map_or(true, |mut all| all.all(|e| e.is_ok_and(left_over))) {
                 return write().map_err(|source| Error::Write { path: mark, source });
             }
-            "is not empty and no directory of runs: give another --work-dir".to_owned()
+            "is neither empty nor a work directory: give another --work-dir".to_owned()
         }
     };
     Err(Error::NotOurs { path: root.to_owned(), reason })
 }
 
-/// The object store whose runs a directory works at.
+/// The object store of a work directory. `None` if the directory is not a work directory.
 pub(super) fn of(root: &Path) -> Option<String> {
     fs::read_to_string(root.join(MIRROR_OF)).ok()
 }

@@ -1,13 +1,14 @@
-//! One run of many: from rating files to what is served, unattended.
+//! Runs a training unattended, from the rating files to the published model.
 //!
 //! ```text
 //! lock → inputs → (nothing new: done) → read → data gates → train → measure → align
 //!      → write, export → quality gates → publish → retain
 //! ```
 //!
-//! A run begins at the factors of the latest one, is measured on the same held-out ratings, and is
-//! published only if its gates pass; whatever happens, what is served stays complete. The directory is
-//! described in `places`, the gates in [`GateName`], the log in [`LogLine`].
+//! A run starts from the factors of the latest run and is measured on the same held-out ratings. It
+//! is published only if its gates pass. The published model stays complete, whatever happens. The
+//! module `places` describes the directory, [`GateName`] lists the gates, and [`LogLine`] is a line
+//! of the log.
 
 mod align;
 mod config;

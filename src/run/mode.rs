@@ -1,12 +1,13 @@
-//! What is to be done.
+//! The modes of a run.
 
-/// What is to be done.
+/// How much of a run is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// A run.
+    /// The whole run.
     Run,
-    /// Everything up to the training, and nothing written: what would be done.
+    /// Everything up to the training, to report what a run would do. Nothing is written.
     DryRun,
-    /// The same, to know whether settings and ratings are good.
+    /// The same as a dry run, to check the settings and the ratings. The ratings are also read and
+    /// checked if they and the settings are those of the latest run.
     Validate,
 }

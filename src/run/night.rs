@@ -1,4 +1,4 @@
-//! The course of one run.
+//! Carries out the steps of one run.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -32,11 +32,11 @@ use crate::training::{
     keep_ratings, measure, of_kept_rank, of_values,
 };
 
-/// One run.
+/// One run and its context.
 pub(super) struct Night<'a> {
-    /// The settings with every decision in place.
+    /// The settings, with all defaults resolved.
     pub config: &'a RunConfig,
-    /// What the training does.
+    /// The plan of the training.
     pub plan: Plan,
     pub log: &'a Log<'a>,
     pub job: Job<'a>,
@@ -46,19 +46,19 @@ pub(super) struct Night<'a> {
     pub began: Began,
 }
 
-/// A training that is ready to begin.
+/// A training that is ready to start.
 struct Training<'t> {
     plan: Plan,
-    /// Taken when the training begins.
+    /// The ratings; taken out when the training starts.
     data: Option<Dataset>,
     previous: Option<&'t Previous>,
     lineage: Lineage,
-    /// Why the model is not compared with the earlier one, where it is not.
+    /// Why the model is not compared with the earlier one, if it is not.
     no_comparison: Option<String>,
     checkpoints: Checkpoints,
 }
 
-/// A training that is done.
+/// A finished training.
 struct Trained {
     outcome: Outcome,
     metrics: Metrics,
@@ -66,7 +66,7 @@ struct Trained {
 }
 
 impl<'c> Night<'c> {
-    /// Does what `mode` says in a directory of runs.
+    /// Carries out a run, or a dry run or validation, in a directory of runs.
     pub(super) fn go(&mut self, mode: Mode, root: &Path) -> Result<()> {
         if mode != Mode::Run {
             let directory = RunDirectory::look(root, &self.job)?;
@@ -85,10 +85,10 @@ impl<'c> Night<'c> {
         directory.check_pointer()?;
         let swept = directory.sweep(&self.job)?;
         if swept > 0 {
-            self.warn(format!("removed what {swept} interrupted runs left unfinished"));
+            self.warn(format!("removed the unfinished files of interrupted runs: {swept}"));
         }
         if directory.reconcile()? {
-            self.warn("latest and latest.json did not lead to the same run, and do again".into());
+            self.warn("latest and latest.json did not lead to the same run; now they do".into());
         }
         let previous = self.previous(Some(&directory))?;
         self.night(&directory, previous.as_ref(), &lock)
@@ -99,7 +99,7 @@ impl<'c> Night<'c> {
         self.report.warnings.push(message);
     }
 
-    /// Takes over the warnings of a training.
+    /// Reports the warnings of a training.
     pub(super) fn take(&mut self, notes: &mut Notes) {
         for warning in std::mem::take(&mut notes.warnings) {
             self.warn(warning);
@@ -114,7 +114,7 @@ impl<'c> Night<'c> {
         json::digest([self.config.published().to_string().as_str()])
     }
 
-    /// What a checkpoint belongs to.
+    /// The description of the training that a checkpoint belongs to.
     pub(super) fn about(
         &self,
         inputs: &Inputs,
@@ -125,7 +125,7 @@ impl<'c> Night<'c> {
         resume::about(&self.plan.record, inputs, warm)
     }
 
-    /// The plan with the rank of the run before, where no rank is set.
+    /// The plan, with the rank of the earlier run if no rank is set.
     fn with_kept_rank(&self, previous: Option<&Previous>) -> Result<Plan> {
         let rank = match self.plan.record.factors {
             None => previous.and_then(|previous| previous.rank_to_keep(&self.plan)),
@@ -216,7 +216,7 @@ impl<'c> Night<'c> {
         self.settle(directory, entry, published)
     }
 
-    /// The five calls of a training, with a warm start and checkpoints.
+    /// Trains and measures, with a warm start and checkpoints.
     fn train(&self, training: &mut Training<'_>, notes: &mut Notes) -> Result<Trained> {
         let Training { plan, data, previous, lineage, no_comparison, checkpoints } = training;
         let job = &self.job;
@@ -239,18 +239,18 @@ impl<'c> Night<'c> {
         Ok(Trained { outcome, metrics: Metrics { folds, ..measured }, resumed_from })
     }
 
-    /// Warns of a clock that was set back: a run that began later than now is not old.
+    /// Warns if the latest run began later than this one: the clock may have been set back.
     fn check_clock(&mut self, previous: Option<&Previous>) {
         let before = previous.and_then(|previous| began(&previous.entry.run_id));
         if before.is_some_and(|before| self.began.at < before) {
             let now = time::iso(self.began.at);
             self.warn(format!(
-                "the clock says {now}, before the latest run began: was it set back?"
+                "the clock says {now}, which is before the latest run began: was it set back?"
             ));
         }
     }
 
-    /// Keeps the record of ratings that do not pass.
+    /// Writes the record of a run whose ratings failed a gate. Returns the error that ends the run.
     fn reject_data(
         &mut self,
         desk: Desk<'_>,
@@ -268,7 +268,8 @@ impl<'c> Night<'c> {
         }
     }
 
-    /// Turns the vectors to those of the run before, where both are of one kind.
+    /// Aligns the vectors with those of the earlier run if `turn` is set, and measures how far they
+    /// moved. `None` if the two models are not comparable.
     fn align(&mut self, model: &mut Model, previous: &Previous, turn: bool) -> Option<Alignment> {
         self.log.phase("align");
         let ids = Pair::new(&model.users.ids, &model.items.ids);
@@ -278,7 +279,8 @@ impl<'c> Night<'c> {
         let moved = align::align(model, previous, turn)?;
         let number = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.3}"));
         let message = format!(
-            "median cosine of the items {} before and {} after turning; {} of the nearest items stayed",
+            "median cosine of the item vectors {} before and {} after alignment; \
+             share of the nearest items that stayed the same {}",
             number(moved.median_cosine_before),
             number(moved.median_cosine_after),
             number(moved.overlap_at_10)
@@ -295,7 +297,10 @@ impl<'c> Night<'c> {
         self.tell(gates, from);
     }
 
-    /// After a run was written: what is served, and what old runs stay.
+    /// Completes the report of a written run and, after a publication, removes old runs.
+    ///
+    /// # Errors
+    /// [`Error::QualityGate`] if the run was rejected.
     fn settle(
         &mut self,
         directory: &RunDirectory,
@@ -312,19 +317,20 @@ impl<'c> Night<'c> {
             return Err(Error::QualityGate { reason, path, served });
         }
         if let Some(reason) = entry.reason {
-            self.warn(format!("published although a gate does not pass: {reason}"));
+            self.warn(format!("published although a gate failed: {reason}"));
         }
         self.report.result = RunResult::Promoted;
         self.report.latest = Some(self.run_id.clone());
         let pruned = retention::keep(directory, self.config, now(), &self.job);
         if !pruned.removed.is_empty() {
-            let message = format!("removed {} old runs", pruned.removed.len());
+            let message = format!("old runs removed: {}", pruned.removed.len());
             self.log.info("pruned", &message, json!({ "removed": pruned.removed }));
         }
         Ok(())
     }
 
-    /// After a failure, writes the last state of the training to disk; after a stop, says so.
+    /// After an error, saves a checkpoint of the last state of the training. Turns
+    /// [`Error::Stopped`] into [`Error::StoppedAt`] if there is a checkpoint.
     fn kept<T>(&self, outcome: Result<T>, checkpoints: &mut Checkpoints) -> Result<T> {
         outcome.map_err(|error| match (error, checkpoints.flush(&self.job)) {
             (Error::Stopped, Some(iteration)) => Error::StoppedAt { iteration },
@@ -332,7 +338,7 @@ impl<'c> Night<'c> {
         })
     }
 
-    /// Reports the measurements.
+    /// Records and logs the measurements.
     fn measured(&mut self, metrics: &Metrics) {
         let compared = metrics.baselines.previous_model.as_ref();
         self.report.measured(&json::value(metrics));
@@ -341,14 +347,14 @@ impl<'c> Night<'c> {
         let ranking = self.report.ranking.iter().next();
         let message = match (metrics.holdout_rmse, ranking) {
             (Some(rmse), _) => {
-                format!("holdout RMSE {rmse:.4} after {} iterations", metrics.iteration)
+                format!("holdout RMSE {rmse:.4} after iteration {}", metrics.iteration)
             }
             (None, Some((name, RankingReport { model: Some(own), popularity }))) => format!(
-                "{name} {own:.4} (popularity {}) after {} iterations",
+                "{name} {own:.4} (popularity {}) after iteration {}",
                 popularity.map_or("-".to_owned(), |v| format!("{v:.4}")),
                 metrics.iteration
             ),
-            (None, _) => format!("{} iterations", metrics.iteration),
+            (None, _) => format!("iterations: {}", metrics.iteration),
         };
         let numbers = json!({
             "rmse": self.report.rmse,

@@ -1,4 +1,4 @@
-//! One run, with its id, its log, its time limit and its report.
+//! Carries out one run, with its id, its log, its time limit and its report.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -20,17 +20,19 @@ use crate::job::{Event, Job, with_threads};
 use crate::system::{self, now, peak_memory};
 use crate::training::Began;
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Ended {
-    /// What is known of it.
+    /// The report of the run.
     pub report: RunReport,
-    /// Why it failed, if it did.
+    /// Why the run failed, if it did.
     pub error: Option<Error>,
 }
 
-/// Runs once. The observer of the job receives the events of the training (for progress), `sink` every
-/// line of the log. `exit_code` says what the program answers for a failure.
+/// Carries out one run.
+///
+/// The observer of the job receives the events of the training, to show progress. `sink` receives
+/// every line of the log. `exit_code` returns the exit code of the program for an error.
 pub fn run(
     config: &RunConfig,
     mode: Mode,
@@ -82,9 +84,9 @@ pub fn run(
             {
                 let at = match error {
                     Error::StoppedAt { iteration } => format!(
-                        "after iteration {iteration}, whose checkpoint is kept: run again to go on from it"
+                        "after iteration {iteration}; its checkpoint is kept: run again to resume"
                     ),
-                    _ => format!("during {}: nothing is kept", log.current_phase()),
+                    _ => format!("during {}; no checkpoint is kept", log.current_phase()),
                 };
                 let limit = config.time_limit.map(|span| span.to_string()).unwrap_or_default();
                 Err(Error::TimeLimit { limit, at })
@@ -114,16 +116,16 @@ pub fn run(
         && let Some(path) = config.metrics()
         && let Err(error) = prometheus::write(path, &report, now())
     {
-        log.warn(&format!("no metrics: {}", error.chain()));
+        log.warn(&format!("the metrics file was not written: {}", error.chain()));
     }
     Ended { report, error }
 }
 
-/// How often the caller's wish to stop is passed on while there is a time limit.
+/// Time between checks of the caller's stop flag while there is a time limit.
 const STOP_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Does the work, and asks it to stop when the time is up, or the caller wants it to. The caller's `stop`
-/// stays the caller's: it is read and not written.
+/// Does the work and stops it when the time is up or the caller's `stop` is set. `stop` is only
+/// read, never set.
 fn within(
     limit: Option<Span>,
     stop: &AtomicBool,
@@ -136,7 +138,7 @@ fn within(
     let since = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // By move: the channel ends with this thread.
+            // Move the receiver into this thread, so that the channel closes when the thread ends.
             let wait = wait;
             loop {
                 let left = limit.saturating_sub(since.elapsed());
@@ -174,7 +176,7 @@ mod tests {
         };
         assert!(within(limit(1), &stop, &timed_out, &mut wait).is_err());
         assert!(timed_out.load(Ordering::Relaxed));
-        // What the caller gave is as it was, and serves for another run.
+        // The caller's flag is unchanged and can be used for another run.
         assert!(!stop.load(Ordering::Relaxed));
         stop.store(true, Ordering::Relaxed);
         assert!(within(limit(60_000), &stop, &timed_out, &mut wait).is_err());

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! OUT/
-//!   .lacuna.lock                who works here
-//!   latest -> runs/RUN_ID       what is served, swapped by one rename
-//!   latest.json                 the same for readers without links
-//!   runs/RUN_ID/                complete, gated, never changed
-//!   rejected/RUN_ID/            failed a gate: the same files, _REJECTED in place of _SUCCESS
-//!   .tmp/RUN_ID/                in progress; left by a run that was killed, swept by the next
-//!   .ckpt/FINGERPRINT/          checkpoints of an interrupted training
+//!   .lacuna.lock                the lock; names its holder
+//!   latest -> runs/RUN_ID       the published run; replaced by one rename
+//!   latest.json                 the same for readers without symbolic links
+//!   runs/RUN_ID/                a complete run that was published; never changed
+//!   rejected/RUN_ID/            a run that failed a gate: _REJECTED instead of _SUCCESS
+//!   .tmp/RUN_ID/                a run in progress; the next run removes what a killed one left
+//!   .ckpt/FINGERPRINT/          checkpoints of an interrupted run
 //! ```
 //!
-//! In an object store it is the same without the link and what begins with a dot (`mirror`, `lease`).
+//! A directory of runs in an object store has neither the link nor the names that begin with a dot
+//! (see `mirror` and `lease`).
 
 use std::fs::{self, File};
 use std::io;
@@ -21,11 +22,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::{REJECTED, SUCCESS, Status};
 
-/// The link to what is served.
+/// The symbolic link to the published run.
 pub(super) const LATEST: &str = "latest";
-/// The file that is locked; it tells a directory of runs from others.
+/// The lock file. It also marks a directory as a directory of runs.
 pub(super) const LOCK: &str = ".lacuna.lock";
-/// What the names of temporary files begin with.
+/// Prefix of the names of temporary files.
 pub(super) const OWN: &str = ".lacuna-";
 pub(super) const POINTER: &str = "latest.json";
 pub(super) const RUNS: &str = "runs";
@@ -33,39 +34,40 @@ pub(super) const REJECTS: &str = "rejected";
 pub(super) const TEMPORARY: &str = ".tmp";
 pub(super) const CHECKPOINTS: &str = ".ckpt";
 
-/// What is served, for readers without links.
+/// The published run, as `latest.json` names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
-    /// The run.
+    /// Id of the run.
     pub run_id: String,
-    /// Where it is, from the run directory.
+    /// Path of the run, relative to the directory of runs.
     pub path: String,
-    /// Checksum of its manifest.
+    /// SHA-256 of the manifest of the run.
     pub manifest_sha256: String,
-    /// When it was promoted.
+    /// When the run was published.
     pub promoted_at: String,
-    /// Later runs that were served until an earlier one was served again in their place.
+    /// Runs that a rollback took back: later runs than the one published again, and the one that
+    /// was published before the rollback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rolled_back: Vec<String>,
 }
 
-/// One of the two places where complete runs are.
+/// One of the two subdirectories for complete runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Name of the directory.
+    /// Name of the subdirectory.
     pub name: &'static str,
     /// The file that marks a complete run.
     pub mark: &'static str,
 }
 
 impl Place {
-    /// Where published runs are.
+    /// The place of published runs.
     pub(super) const RUNS: Self = Self { name: RUNS, mark: SUCCESS };
-    /// Where rejected runs are.
+    /// The place of rejected runs.
     pub(super) const REJECTS: Self = Self { name: REJECTS, mark: REJECTED };
     pub(super) const BOTH: [Self; 2] = [Self::RUNS, Self::REJECTS];
 
-    /// Where a run of this status belongs.
+    /// The place for runs of a status.
     pub(super) const fn of(status: Status) -> Self {
         match status {
             Status::Promoted => Self::RUNS,
@@ -74,18 +76,19 @@ impl Place {
     }
 }
 
-/// The relative path of a run, as pointers hold it.
+/// The relative path of a published run, for a [`Pointer`].
 pub(super) fn relative(id: &str) -> String {
     format!("{RUNS}/{id}")
 }
 
-/// As the umask wants it for files that others read, not private as temporary ones are.
+/// Makes a file readable for everyone (mode 644). Temporary files are private at first.
 pub(super) fn readable(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
-/// Names of the directories that hold a mark, sorted: run ids begin with their time.
+/// Names of the subdirectories that hold the file `mark`, sorted. Run ids begin with their start,
+/// so the oldest comes first.
 pub(super) fn ids(directory: &Path, mark: &str) -> Vec<String> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let complete = |entry: fs::DirEntry| {

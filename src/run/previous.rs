@@ -1,4 +1,4 @@
-//! The run before: what is compared with, where a fit begins, what vectors are turned to.
+//! The earlier run: a fit starts from it, and its model is compared and aligned with the new one.
 
 use super::config::{RunConfig, WarmStart};
 use super::directory::RunDirectory;
@@ -18,20 +18,21 @@ use crate::store::{
 };
 use crate::training::Dataset;
 
-/// A complete run and its model.
+/// An earlier, complete run and its model.
 pub(super) struct Previous {
     pub entry: RunEntry,
     pub manifest: Manifest,
-    /// The plan of its training.
+    /// The plan of the training of the run.
     plan: Plan,
-    /// The factors that are published.
+    /// The published model.
     pub model: Model,
-    /// Those that were measured, where the published ones were fitted again with the holdout.
+    /// The model that was measured, if the published one was refitted with the holdout.
     pub measured: Option<Model>,
 }
 
 impl Previous {
-    /// Reads a run. A copy of one in an object store that cannot be read is fetched again, once.
+    /// Reads a run. If the local copy of a run in an object store cannot be read, it is fetched
+    /// again once.
     pub(super) fn read(directory: &RunDirectory, id: &str, job: &Job<'_>) -> Result<Self> {
         match Self::read_here(directory, id, job) {
             Err(Error::Model { .. }) if directory.forget(id, job)? => {
@@ -44,7 +45,7 @@ impl Previous {
 
     fn read_here(directory: &RunDirectory, id: &str, job: &Job<'_>) -> Result<Self> {
         let path = directory.run(id);
-        // Its exports and its ratings are not needed.
+        // The exports and the prepared ratings are not needed.
         let needed = |file: &str| {
             !file.starts_with("exports/") && ![TRAINING_RATINGS, HOLDOUT_RATINGS].contains(&file)
         };
@@ -55,7 +56,7 @@ impl Previous {
         let (model, manifest) = read_model(&path)?;
         let measured = read_measured(&path, &manifest)?;
         let Some(entry) = manifest.run.clone() else {
-            let message = "its manifest is of no run".to_owned();
+            let message = "its manifest does not describe a run".to_owned();
             return Err(Error::Model { path, message });
         };
         let plan = recorded(&manifest)?;
@@ -67,7 +68,8 @@ impl Previous {
         self.measured.as_ref().unwrap_or(&self.model)
     }
 
-    /// Seconds that so many ratings would take by its measure, with the same algorithm and rank.
+    /// Estimated seconds to train on `ratings` ratings, in proportion to this run. `None` if the
+    /// algorithm or the rank differs.
     pub(super) fn seconds(&self, plan: &Plan, ratings: usize) -> Option<f64> {
         let Manifest { model, data, durations_s, .. } = &self.manifest;
         let same = model.algorithm == plan.algorithm.name()
@@ -76,15 +78,17 @@ impl Previous {
         same.then(|| train * ratings as f64 / data.n_ratings.max(1) as f64)
     }
 
-    /// The rank of its vectors, where the algorithm is the same: readers count on one width, so a rank that
-    /// follows the density is chosen in the first run alone.
+    /// The rank of the vectors, if the algorithm is the same.
+    ///
+    /// Readers rely on a constant rank. A rank that depends on the density of the ratings is
+    /// therefore chosen in the first run only.
     pub(super) fn rank_to_keep(&self, plan: &Plan) -> Option<Rank> {
         let Manifest { model, .. } = &self.manifest;
         let same = model.algorithm == plan.algorithm.name();
         same.then(|| Rank::new(model.k).ok()).flatten()
     }
 
-    /// Why the model is of another kind than the settings ask for, where it is.
+    /// Why the model does not match the settings, if it does not.
     pub(super) fn differs(&self, plan: &Plan, ids: Pair<&Ids>) -> Option<String> {
         let Manifest { model, data, .. } = &self.manifest;
         let (now, then) = (plan.algorithm.name(), &model.algorithm);
@@ -111,7 +115,7 @@ impl Previous {
         None
     }
 
-    /// Why it may have been trained on ratings that are held out today, where it may.
+    /// Why the model may have been trained on ratings that are held out today, if it may.
     pub(super) fn leaks(&self, plan: &Plan, tests: &[String]) -> Option<String> {
         let now = plan.reading.split.clone();
         if self.manifest.split.split != now {
@@ -123,8 +127,7 @@ impl Previous {
         );
         if !stable {
             return Some(
-                "this holdout is another one every night (--holdout hash, user or time stays)"
-                    .into(),
+                "this holdout changes every night (--holdout hash, user or time does not)".into(),
             );
         }
         if checksums(&self.manifest).tests != tests.iter().map(String::as_str).collect::<Vec<_>>() {
@@ -132,7 +135,7 @@ impl Previous {
         }
         let validation = |of: &Plan| of.watch.patience.map(|_| of.watch.validation.clone());
         if plan.watch.patience.is_some() && validation(plan) != validation(&self.plan) {
-            return Some("it was trained on today's validation part".into());
+            return Some("the earlier model may have seen today's validation ratings".into());
         }
         None
     }
@@ -143,7 +146,7 @@ impl Previous {
         every > 0 && self.entry.lineage.runs_since_cold + 1 >= every
     }
 
-    /// Why variational inference cannot start from its distributions, where it cannot.
+    /// Why variational inference cannot start from the posterior of the model, if it cannot.
     fn lacks_distributions(&self, plan: &Plan) -> Option<String> {
         let facts = plan.facts();
         if !facts.starts_from_posterior {
@@ -156,12 +159,11 @@ impl Previous {
         if known.is_some_and(|known| known.biases != facts.biases) {
             return Some("one of the models has no biases".into());
         }
-        let none =
-            "the run before keeps no distributions to start from (--refit, --inference gibbs)";
+        let none = "the earlier run keeps no posterior to start from (--refit, --inference gibbs)";
         known.is_none().then(|| none.into())
     }
 
-    /// Users and items with training ratings that this run did not have.
+    /// Counts the users and items with training ratings that this run did not have.
     pub(super) fn new_rows(&self, data: &Dataset) -> Pair<NewRows> {
         let mut trained =
             Pair::new(&data.ids.users, &data.ids.items).map(|ids| vec![false; ids.len()]);
@@ -180,7 +182,8 @@ impl Previous {
         })
     }
 
-    /// Why a fit does not begin at this model, where it does not; `due` says whether a cold start is.
+    /// Why a fit does not start from this model, if it does not. `due` says whether a scheduled
+    /// cold start is due.
     pub(super) fn no_start(
         &self,
         config: &RunConfig,
@@ -201,26 +204,27 @@ impl Previous {
     }
 }
 
-/// Rows of one side with training ratings.
+/// Numbers of users or items with training ratings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewRows {
-    /// Rows that the earlier run did not have.
+    /// Those that the earlier run did not have.
     pub new: usize,
+    /// All of them.
     pub all: usize,
 }
 
 impl NewRows {
-    /// The share of new rows.
+    /// The share that is new.
     pub(super) fn share(&self) -> f64 {
         self.new as f64 / self.all.max(1) as f64
     }
 }
 
-/// What identifies the files of a run.
+/// The checksums of the input files of a run.
 pub(super) fn checksums(manifest: &Manifest) -> Checksums<&str> {
     let of = |role: &str| {
         let inputs = manifest.inputs.iter().filter(|input| input.role == role);
-        // One member of an archive is read, so that every file stands in the record once.
+        // Only one member of an archive is read, so every file has one entry.
         inputs.map(identity).collect()
     };
     Checksums { ratings: of("ratings"), tests: of("test") }

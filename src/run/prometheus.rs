@@ -1,5 +1,7 @@
-//! The last run as metrics for Prometheus, in the text format that the textfile collector of the node
-//! exporter reads (Prometheus documentation, "Exposition formats", version 0.0.4).
+//! Writes metrics of the last run for Prometheus.
+//!
+//! The file has the text format that the textfile collector of the node exporter reads (Prometheus
+//! documentation, "Exposition formats", version 0.0.4).
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,7 +13,7 @@ use super::places::readable;
 use super::report::RunReport;
 use crate::error::{Error, Result};
 
-/// Writes the metrics of a run, whatever came of it; the file is replaced as a whole.
+/// Writes the metrics of a run, also if the run failed. The file is replaced as a whole.
 ///
 /// # Errors
 /// [`Error::Write`].
@@ -20,7 +22,7 @@ pub(super) fn write(path: &Path, report: &RunReport, now: i64) -> Result<()> {
     let text = text(report, now, last.as_deref());
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
-        // The collector reads only names that end in .prom.
+        // The collector ignores the temporary file: it reads only names that end in .prom.
         let mut file = NamedTempFile::with_prefix_in(".lacuna-", parent)?;
         file.write_all(text.as_bytes())?;
         readable(file.as_file())?;
@@ -31,25 +33,26 @@ pub(super) fn write(path: &Path, report: &RunReport, now: i64) -> Result<()> {
     write().map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
-/// The metrics; the time of the last success is kept from the file before where this run is none.
+/// The metrics as text. If the run failed, the time of the last success is taken from `before`, the
+/// previous content of the file.
 fn text(report: &RunReport, now: i64, before: Option<&str>) -> String {
     let mut metrics = Text::default();
     let success = match report.exit_code {
         0 | 99 => Some(now as f64),
-        // Never, where there is none: alerts need a number.
+        // Without an earlier success, the time is 0: alerts need a number.
         _ => before.and_then(last_success).or(Some(0.0)),
     };
     let name = "lacuna_last_success_timestamp_seconds";
-    metrics.add(name, "When a run last ended well.", &[], success);
+    metrics.add(name, "Time when a run last succeeded.", &[], success);
     let name = "lacuna_last_run_timestamp_seconds";
-    metrics.add(name, "When a run last ended.", &[], Some(now as f64));
+    metrics.add(name, "Time when the last run ended.", &[], Some(now as f64));
     let code = f64::from(report.exit_code);
-    metrics.add("lacuna_last_run_exit_code", "Its exit code.", &[], Some(code));
+    metrics.add("lacuna_last_run_exit_code", "Exit code of the last run.", &[], Some(code));
     let total = report.durations_s.get("total").copied();
-    metrics.add("lacuna_run_duration_seconds", "What it took.", &[], total);
+    metrics.add("lacuna_run_duration_seconds", "Duration of the last run.", &[], total);
     for (stage, seconds) in report.durations_s.iter().filter(|(stage, _)| *stage != "total") {
         let name = "lacuna_stage_duration_seconds";
-        metrics.add(name, "What each stage took.", &[("stage", stage)], Some(*seconds));
+        metrics.add(name, "Duration of each stage.", &[("stage", stage)], Some(*seconds));
     }
     let counts = &report.counts;
     for (split, count) in [("train", counts.train), ("holdout", counts.holdout)] {
@@ -71,13 +74,12 @@ fn text(report: &RunReport, now: i64, before: Option<&str>) -> String {
         ("previous_model", report.rmse.previous_model),
     ];
     for (kind, rmse) in baselines {
-        let help = "Root mean squared error of simpler and of earlier models on the holdout.";
+        let help = "Root mean squared error of baselines and of the earlier model on the holdout.";
         metrics.add("lacuna_rmse_baseline", help, &[("kind", kind)], rmse);
     }
     for (metric, ranking) in &report.ranking {
         for (kind, value) in [("model", ranking.model), ("popularity", ranking.popularity)] {
-            let help =
-                "Ranking metrics of the model, and of the most popular items, on the holdout.";
+            let help = "Ranking metrics of the model and of the most popular items on the holdout.";
             let labels = [("metric", metric.as_str()), ("kind", kind)];
             metrics.add("lacuna_ranking", help, &labels, value);
         }
@@ -108,7 +110,7 @@ struct Text {
 }
 
 impl Text {
-    /// Adds one sample, with its help before the first of its name; none where there is no value.
+    /// Adds one sample, if there is a value. The help precedes the first sample of each name.
     fn add(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: Option<f64>) {
         let Some(value) = value else { return };
         if self.described.as_deref() != Some(name) {

@@ -1,4 +1,4 @@
-//! Writes a run and moves it to where it belongs: everything is complete before it is seen.
+//! Writes a run and moves it to its place. A run is complete before it becomes visible there.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -31,13 +31,13 @@ use crate::training::{
     values, write_files,
 };
 
-/// The settings as they were, for another run with them.
+/// File with the settings of the run, in the form that `--config` reads.
 const SETTINGS: &str = "config.resolved.toml";
 
-/// The log until the manifest is written.
+/// File with the log up to the time when the manifest is written.
 const LOG: &str = "log.jsonl";
 
-/// Where a run is written, and with what.
+/// The context in which a run is written.
 #[derive(Clone, Copy)]
 pub(super) struct Desk<'a> {
     pub directory: &'a RunDirectory,
@@ -48,24 +48,25 @@ pub(super) struct Desk<'a> {
     pub began: Began,
 }
 
-/// A model that is to be published or rejected.
+/// A trained model that will be published or rejected.
 pub(super) struct Candidate<'a> {
     pub out: OutDir,
-    /// The files of the ratings, which are written before the training.
+    /// The files with the prepared ratings. They are written before the training.
     pub kept: Vec<OutputEntry>,
     pub outcome: Outcome,
     pub metrics: &'a Metrics,
     pub previous: Option<&'a Previous>,
     pub inputs: &'a Inputs,
     pub entry: RunEntry,
-    /// Shares of the users and of the items that the run before did not have.
+    /// Shares of the users and items that the earlier run did not have.
     pub new_share: Option<Pair<f64>>,
-    /// Seconds of the training, and of hashing the files.
+    /// Seconds of the stages of the training.
     pub seconds: Durations,
+    /// Seconds of finding and hashing the input files.
     pub scan: f64,
 }
 
-/// Writes the run, and publishes or rejects it; where it is then, and its manifest.
+/// Writes the run and publishes or rejects it. Returns its path and its manifest.
 pub(super) fn publish(desk: Desk<'_>, candidate: Candidate<'_>) -> Result<Published> {
     let Candidate { out, kept, mut outcome, metrics, previous, entry, .. } = candidate;
     let Desk { directory, config, log, job, began, .. } = desk;
@@ -85,7 +86,7 @@ pub(super) fn publish(desk: Desk<'_>, candidate: Candidate<'_>) -> Result<Publis
     }
     for spec in &config.export {
         let name = add_export(spec, &outcome.published.model, &mut manifest, &out, job)?;
-        log.info("exported", &format!("export {name}"), json!({ "export": name }));
+        log.info("exported", &format!("exported {name}"), json!({ "export": name }));
     }
     let export = since.elapsed().as_secs_f64();
     manifest.outputs.push(write_settings(&out, config)?);
@@ -116,7 +117,7 @@ pub(super) fn publish(desk: Desk<'_>, candidate: Candidate<'_>) -> Result<Publis
     })?;
     manifest.durations_s["publish"] = since.elapsed().as_secs_f64().into();
     let message = match (&reason, status) {
-        (Some(reason), Status::Rejected) => format!("rejected, in {}: {reason}", path.display()),
+        (Some(reason), Status::Rejected) => format!("rejected as {}: {reason}", path.display()),
         _ => format!("published as {}", path.display()),
     };
     let numbers = json!({
@@ -129,7 +130,7 @@ pub(super) fn publish(desk: Desk<'_>, candidate: Candidate<'_>) -> Result<Publis
     Ok(Published { path, manifest })
 }
 
-/// Writes the manifest and the mark; the checksum of the manifest.
+/// Writes the manifest and then the mark. Returns the checksum of the manifest.
 fn finish(out: &OutDir, manifest: &impl serde::Serialize, status: Status) -> Result<String> {
     let text = pretty(manifest)?;
     let sha256 = hex(&Sha256::digest(&text));
@@ -143,7 +144,7 @@ fn finish(out: &OutDir, manifest: &impl serde::Serialize, status: Status) -> Res
     Ok(sha256)
 }
 
-/// The earlier models that the vectors depend on.
+/// The earlier models that the vectors depend on: by a warm start, by alignment.
 fn depends_on(entry: &RunEntry, previous: Option<&Previous>) -> Vec<String> {
     let Some(previous) = previous else { return Vec::new() };
     let version = &previous.manifest.model_version;
@@ -153,7 +154,7 @@ fn depends_on(entry: &RunEntry, previous: Option<&Previous>) -> Vec<String> {
     parts.into_iter().flatten().collect()
 }
 
-/// Whether the files that were read are those that were hashed at the start.
+/// Checks that the files that were read are those that were hashed at the start.
 fn same_inputs(manifest: &Manifest, inputs: &Inputs) -> Result<()> {
     for (role, wanted) in
         [("ratings", &inputs.checksums.ratings), ("test", &inputs.checksums.tests)]
@@ -163,30 +164,30 @@ fn same_inputs(manifest: &Manifest, inputs: &Inputs) -> Result<()> {
         let other = other.map(|(input, _)| input.uri.clone());
         let more = (found.len() != wanted.len()).then(|| "the rating files".to_owned());
         if let Some(uri) = other.or(more) {
-            let message = "the file changed between two looks at it; run again".to_owned();
+            let message = "the input changed after it was hashed; run again".to_owned();
             return Err(Error::Format { path: uri.into(), message });
         }
     }
     Ok(())
 }
 
-/// The settings as a configuration file.
+/// Writes the settings as a configuration file.
 fn write_settings(out: &OutDir, config: &RunConfig) -> Result<OutputEntry> {
     out.write(SETTINGS, settings(config)?.as_bytes())?;
     output_entry(out, SETTINGS, 0, "TOML")
 }
 
-/// Every setting with its value, as `--config` reads it.
+/// Every setting with its value, in the form that `--config` reads.
 pub(super) fn settings(config: &RunConfig) -> Result<String> {
     let failed = |e: &dyn std::fmt::Display| Error::Internal(format!("settings: {e}"));
     let mut map = config.settings();
-    // Once was asked for, not every night.
+    // It applies to one run, not to every night.
     map.remove("force");
     let table = toml::Value::try_from(Value::Object(map)).map_err(|e| failed(&e))?;
     toml::to_string(&table).map_err(|e| failed(&e))
 }
 
-/// Keeps the record of a run whose ratings did not pass; where it is.
+/// Writes the record of a run whose ratings failed a gate. Returns the path of the record.
 pub(super) fn reject_data(
     desk: Desk<'_>,
     mut data: Dataset,

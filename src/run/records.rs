@@ -1,4 +1,4 @@
-//! What the manifests of runs say, for people who look back.
+//! Lists past runs by their manifests, and rolls back to one of them.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,40 +16,40 @@ use crate::load::hex;
 use crate::serving::verify_files;
 use crate::store::{MANIFEST, RunEntry, Status};
 
-/// A run, published or rejected.
+/// A complete run, published or rejected.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
-    /// Its directory.
+    /// Directory or URL of the run.
     pub path: PathBuf,
-    /// Whether it is served.
+    /// Whether this is the published run.
     pub served: bool,
-    /// What it says of itself; none where its manifest is of no run.
+    /// The description of the run in its manifest. `None` if the manifest does not describe a run.
     #[serde(flatten)]
     pub run: Option<RunEntry>,
-    /// Why its manifest cannot be read, where it cannot.
+    /// Why the manifest cannot be read, if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damaged: Option<String>,
-    /// Its ratings and what its model is worth; null where it has no model.
+    /// Number of ratings and metrics of the model; null if the run has no model.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub measured: Value,
-    /// All that its manifest says.
+    /// The whole manifest.
     #[serde(skip)]
     pub manifest: Value,
 }
 
 impl Record {
-    /// A number of the manifest, by its path of keys.
+    /// A number in the manifest, by its path of keys.
     #[must_use]
     pub fn number(&self, path: &[&str]) -> Option<f64> {
         path.iter().try_fold(&self.manifest, |value, key| value.get(key))?.as_f64()
     }
 
-    /// The name and value of its first ranking metric, and that of popularity.
+    /// Name and value of a ranking metric of the model, and the value for popularity.
     #[must_use]
     pub fn ranking(&self) -> Option<(&str, f64, Option<f64>)> {
         let metrics = self.manifest.get("metrics")?;
         let own = metrics.get("ranking")?.as_object()?;
-        // In the order of the names ndcg comes before recall, and "users" is none.
+        // Prefer ndcg. The object also has other keys, such as "users".
         let name = own
             .keys()
             .find(|name| name.starts_with("ndcg"))
@@ -58,21 +58,21 @@ impl Record {
         Some((name, own.get(name)?.as_f64()?, popular))
     }
 
-    /// Its id.
+    /// Id of the run.
     #[must_use]
     pub fn id(&self) -> &str {
         let name = self.path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
         self.run.as_ref().map_or(name, |run| &run.run_id)
     }
 
-    /// Whether it was rejected.
+    /// Whether the run was rejected.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.status == Status::Rejected)
     }
 }
 
-/// The figures of a manifest that are compared from run to run.
+/// The numbers of a manifest that a list of runs compares.
 fn measured(manifest: &Value) -> Value {
     let metrics = &manifest["metrics"];
     if metrics.is_null() {
@@ -102,10 +102,11 @@ pub(super) fn read(path: &Path) -> Result<Record> {
     Ok(Record { path, served: false, run, damaged: None, measured, manifest: value })
 }
 
-/// All complete runs and all rejected ones, oldest first; those whose manifest cannot be read say so.
+/// All published and rejected runs, oldest first. [`Record::damaged`] is set if a manifest cannot
+/// be read.
 ///
 /// # Errors
-/// [`Error::Model`] if there is no such directory.
+/// [`Error::Model`] if the directory does not exist or is not a directory of runs.
 pub fn list(root: &Path, job: &Job<'_>) -> Result<Vec<Record>> {
     Ok(all(&RunDirectory::open(root, job)?))
 }
@@ -134,10 +135,10 @@ fn all(directory: &RunDirectory) -> Vec<Record> {
     records
 }
 
-/// One run: by its id, by the beginning of it, or `latest`.
+/// One run: by its id, by the beginning of its id, or `latest` for the published one.
 ///
 /// # Errors
-/// [`Error::Usage`] if there is none or several.
+/// [`Error::Usage`] if no run or several runs match.
 pub fn show(root: &Path, name: &str, job: &Job<'_>) -> Result<Record> {
     choose(list(root, job)?, root, name)
 }
@@ -145,7 +146,7 @@ pub fn show(root: &Path, name: &str, job: &Job<'_>) -> Result<Record> {
 fn choose(mut records: Vec<Record>, root: &Path, name: &str) -> Result<Record> {
     if name == "latest" {
         let served = records.into_iter().find(|record| record.served);
-        return served.ok_or_else(|| Error::Usage("no run is served yet".into()));
+        return served.ok_or_else(|| Error::Usage("no run is published yet".into()));
     }
     records.retain(|record| record.id().starts_with(name));
     match records.len() {
@@ -158,10 +159,13 @@ fn choose(mut records: Vec<Record>, root: &Path, name: &str) -> Result<Record> {
     }
 }
 
-/// Serves an earlier run again, after its checksums; its id, and that of the run that was served.
+/// Publishes an earlier run again, after it has verified the checksums of the run.
+///
+/// Without `to`, this is the latest earlier run that was not rolled back before. Returns the id of
+/// the run and the id of the run that was published before the call.
 ///
 /// # Errors
-/// [`Error::Usage`] for a run that was rejected or is none, [`Error::Model`] for a damaged one,
+/// [`Error::Usage`] if the run was rejected or does not exist, [`Error::Model`] if it is damaged,
 /// [`Error::Locked`], [`Error::Write`].
 pub fn rollback(root: &Path, to: Option<&str>, job: &Job<'_>) -> Result<(String, Option<String>)> {
     let directory = RunDirectory::open(root, job)?;
@@ -173,20 +177,21 @@ pub fn rollback(root: &Path, to: Option<&str>, job: &Job<'_>) -> Result<(String,
         None => {
             let runs = directory.runs();
             let gone = directory.pointer().map(|p| p.rolled_back).unwrap_or_default();
-            // By a clock that was set back, what came before may have a later name; but not what was rolled back.
+            // If the clock was set back, the earlier run may have a later id. A run that was rolled
+            // back is never chosen.
             let other = |id: &&String| Some(*id) != latest.as_ref() && !gone.contains(id);
             let earlier = |id: &&String| latest.as_ref().is_none_or(|latest| *id < latest);
             let mut others = runs.iter().rev().filter(other);
             let before = others.clone().find(earlier).or_else(|| others.next());
             let Some(before) = before else {
-                return Err(Error::Usage("there is no earlier run to serve".into()));
+                return Err(Error::Usage("there is no earlier run to roll back to".into()));
             };
             read(&directory.run(before))?
         }
     };
     let id = record.id().to_owned();
     if record.is_rejected() {
-        return Err(Error::Usage(format!("run {id} was rejected; it cannot be served")));
+        return Err(Error::Usage(format!("run {id} was rejected; it cannot be published")));
     }
     let path = directory.run(&id);
     directory.fetch(&id, &|_| true, job)?;
@@ -195,7 +200,7 @@ pub fn rollback(root: &Path, to: Option<&str>, job: &Job<'_>) -> Result<(String,
         return Err(directory.named(Error::Model { path, message: first.clone() }));
     }
     let mut rolled_back = directory.pointer().map(|p| p.rolled_back).unwrap_or_default();
-    // All that came after it: one does not want what was built on what one does not want.
+    // Mark all later runs as rolled back: they may be built on the run that is not wanted.
     rolled_back.extend(directory.runs().into_iter().filter(|later| *later > id));
     rolled_back.extend(latest.clone());
     rolled_back.retain(|other| *other != id);

@@ -1,4 +1,4 @@
-//! What is known of a run at its end: one line of JSON for schedulers.
+//! The report of a run: one line of JSON for schedulers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,122 +16,124 @@ use crate::training::Dataset;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunResult {
-    /// The new model is served.
+    /// The new model is published.
     Promoted,
-    /// Ratings and settings are those of the latest run.
+    /// Nothing to do: ratings and settings are those of an earlier run.
     Noop,
-    /// A gate did not let it through.
+    /// A gate rejected the run.
     Rejected,
-    /// Something went wrong; what was served still is.
+    /// The run failed. The published model is unchanged.
     #[default]
     Failed,
-    /// It was stopped, or its time was up; the next one goes on.
+    /// The run was stopped or reached its time limit. The next run resumes from the checkpoint, if
+    /// one was saved.
     Interrupted,
-    /// Nothing was to be done but to look.
+    /// A dry run or a validation found no problem.
     Valid,
 }
 
-/// Numbers of ratings, users and items.
+/// Numbers of users, items and ratings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Counts {
-    /// Users.
+    /// Number of users.
     pub users: Option<usize>,
-    /// Items.
+    /// Number of items.
     pub items: Option<usize>,
-    /// Training ratings.
+    /// Number of training ratings.
     pub train: Option<usize>,
-    /// Held-out ratings.
+    /// Number of held-out ratings.
     pub holdout: Option<usize>,
-    /// Rows set aside, by reason.
+    /// Number of rows set aside, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rejected: BTreeMap<String, u64>,
 }
 
-/// Errors of the model and of others.
+/// RMSE of the model and of the models that it is compared with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct RmseReport {
-    /// On the training ratings.
+    /// RMSE of the model on the training ratings.
     pub train: Option<f64>,
-    /// On the holdout.
+    /// RMSE of the model on the holdout.
     pub holdout: Option<f64>,
-    /// Of the mean.
+    /// RMSE of the global mean.
     pub global_mean: Option<f64>,
-    /// Of biases alone.
+    /// RMSE of biases alone.
     pub bias_only: Option<f64>,
-    /// Of the latest run, on the held-out ratings that both know.
+    /// RMSE of the earlier run, on the held-out ratings that both models know.
     pub previous_model: Option<f64>,
-    /// Of this model, on those.
+    /// RMSE of this model on the same ratings as `previous_model`.
     pub beside_previous: Option<f64>,
 }
 
 /// A ranking metric of the model and of the most popular items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct RankingReport {
-    /// Of the model.
+    /// The value for the model.
     pub model: Option<f64>,
-    /// Of the items with the most training ratings, the same for everyone.
+    /// The value for the items with the most training ratings, the same list for every user.
     pub popularity: Option<f64>,
 }
 
-/// What is known of a run at its end.
+/// The report of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RunReport {
-    /// How it ended.
+    /// How the run ended.
     pub result: RunResult,
     /// The program's exit code.
     pub exit_code: u8,
-    /// Its id.
+    /// Id of the run.
     pub run_id: String,
-    /// Why it failed or was rejected.
+    /// Why the run failed or was rejected, or why there was nothing to do.
     pub reason: Option<String>,
-    /// Its directory, where it has one.
+    /// Directory or URL of the run, if it was written.
     pub path: Option<PathBuf>,
-    /// The run that is served now.
+    /// Id of the published run.
     pub latest: Option<String>,
-    /// Identity of the model.
+    /// Version of the model; see [`Manifest::model_version`].
     pub model_version: Option<String>,
-    /// Its manifest.
+    /// Path or URL of the manifest, if the run was written.
     pub manifest: Option<PathBuf>,
-    /// Entries of a vector.
+    /// Rank: number of entries of a vector.
     pub rank: Option<u32>,
-    /// Iterations of the fit, and the one that a checkpoint was resumed from.
+    /// Number of iterations of the fit.
     pub iterations: Option<u32>,
-    /// See `iterations`.
+    /// The iteration of the checkpoint that the run resumed from, if it resumed.
     pub resumed_from_sweep: Option<u32>,
-    /// Ratings, users, items.
+    /// Numbers of users, items and ratings.
     pub counts: Counts,
-    /// Errors.
+    /// RMSE of the model and of the models that it is compared with.
     pub rmse: RmseReport,
     /// Ranking metrics on the holdout, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ranking: BTreeMap<String, RankingReport>,
-    /// Gates, in the order in which they were looked at.
+    /// Outcomes of the gates, in the order in which they were checked.
     pub gates: Vec<GateEntry>,
-    /// Earlier runs that it depends on.
+    /// Earlier runs that the run depends on.
     pub lineage: Lineage,
-    /// What it was estimated to take.
+    /// Estimated memory and time.
     pub estimate: Option<Estimate>,
     /// Seconds per stage.
     pub durations_s: BTreeMap<String, f64>,
-    /// Peak memory.
+    /// Peak resident memory of the process in bytes.
     pub peak_rss_bytes: Option<u64>,
     /// What a person should know although nothing failed.
     pub warnings: Vec<String>,
 }
 
-/// The line is shorter than this.
+/// Upper bound on the bytes of the line; the line is shorter.
 const LINE_BYTES: usize = 4096;
 
-/// How much of the texts stands in the line.
+/// How much text the line may contain.
 struct Budget {
+    /// Maximum number of warnings.
     warnings: usize,
-    /// Bytes of a warning, of a gate's message.
+    /// Maximum bytes of a warning or of a gate's message.
     text: usize,
-    /// Bytes of the reason.
+    /// Maximum bytes of the reason.
     reason: usize,
 }
 
-/// The first one with which the line is short enough holds.
+/// The first budget that makes the line short enough is used.
 const BUDGETS: [Budget; 4] = [
     Budget { warnings: 4, text: 160, reason: 600 },
     Budget { warnings: 2, text: 80, reason: 600 },
@@ -140,7 +142,7 @@ const BUDGETS: [Budget; 4] = [
 ];
 
 impl RunReport {
-    /// What the ratings are.
+    /// Records the numbers of the ratings that were read.
     pub(super) fn read(&mut self, data: &Dataset) {
         self.counts.users = Some(data.ids.users.len());
         self.counts.items = Some(data.ids.items.len());
@@ -153,7 +155,7 @@ impl RunReport {
         }
     }
 
-    /// What the model is.
+    /// Records the version, rank, iterations and durations of a model.
     pub(super) fn describe(&mut self, manifest: &Manifest) {
         self.model_version = Some(manifest.model_version.clone());
         self.rank = Some(manifest.model.k);
@@ -166,7 +168,7 @@ impl RunReport {
         }
     }
 
-    /// Errors and rankings as they stand in a manifest's metrics.
+    /// Records the errors and ranking metrics from the metrics of a manifest.
     pub(super) fn measured(&mut self, metrics: &serde_json::Value) {
         let number =
             |path: &[&str]| path.iter().try_fold(metrics, |value, key| value.get(key))?.as_f64();
@@ -186,7 +188,7 @@ impl RunReport {
             .collect();
     }
 
-    /// The figures of the run that stays served where there is nothing new.
+    /// Records the numbers of an earlier run, if there is nothing to do.
     pub(super) fn recall(&mut self, manifest: &Manifest) {
         self.describe(manifest);
         self.durations_s.clear();
@@ -197,7 +199,7 @@ impl RunReport {
         self.counts.holdout = Some(manifest.split.n_holdout);
     }
 
-    /// Notes how it ended; `code` is the exit code of the failure.
+    /// Records how the run ended; `code` is the exit code for the error.
     pub(super) fn finish(&mut self, error: Option<&Error>, code: u8, mode: Mode) {
         let Some(error) = error else {
             if mode != Mode::Run && self.result == RunResult::Failed {
@@ -216,7 +218,7 @@ impl RunReport {
         self.reason = Some(error.chain());
     }
 
-    /// One sentence.
+    /// The outcome in one sentence.
     #[must_use]
     pub fn summary(&self) -> String {
         match self.result {
@@ -231,14 +233,15 @@ impl RunReport {
         }
     }
 
-    /// The report as one line of JSON below 4 KiB, which also fits where schedulers read it: passed gates
-    /// lose their messages, long lists their end, and long texts are cut. `reason` stays longest.
+    /// The report as one line of JSON shorter than 4 KiB, so that schedulers can read it.
+    ///
+    /// Messages of passed gates are omitted. Long lists and texts are cut; `reason` keeps the most.
     #[must_use]
     pub fn line(&self) -> String {
         let shortened = BUDGETS.iter().map(|budget| self.shortened(budget).to_string());
         let mut lines = shortened.filter(|line| line.len() < LINE_BYTES);
         lines.next().unwrap_or_else(|| {
-            // Long paths and ids.
+            // Long paths or ids make the line too long even without other texts.
             let reason = self.reason.as_deref().map(|text| cut(text, 600));
             serde_json::json!({
                 "result": self.result,
@@ -272,7 +275,7 @@ impl RunReport {
     }
 }
 
-/// The beginning of a text, at most so many bytes.
+/// The beginning of a text, of at most `bytes` bytes.
 fn cut(text: &str, bytes: usize) -> String {
     let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= bytes;
     text.char_indices().take_while(fits).map(|(_, c)| c).collect()
@@ -302,7 +305,7 @@ mod tests {
         for number in 0..1000 {
             report.counts.rejected.insert(format!("reason {number}"), 1);
         }
-        // Texts of several bytes a character, and texts that JSON writes longer than they are.
+        // Characters of several bytes, and characters that JSON escapes.
         for unit in ["z", "\u{304b}", "\u{1f3ac}", "\u{1}"] {
             report.reason = Some(unit.repeat(5000));
             report.warnings = vec![unit.repeat(5000); 50];

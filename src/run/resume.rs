@@ -1,4 +1,4 @@
-//! Checkpoints of interrupted runs: which belong to this one.
+//! Finds the checkpoints of interrupted runs that belong to this training.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::store::CheckpointDir;
 use crate::store::json::digest;
 use crate::training::{Checkpoints, Resume};
 
-/// All that the states of a training depend on.
+/// Everything that the state of a training depends on.
 pub(super) fn about(settings: &TrainConfig, inputs: &Inputs, warm: Option<&Previous>) -> Value {
     json!({
         "settings": settings.identity(),
@@ -28,29 +28,30 @@ pub(super) fn about(settings: &TrainConfig, inputs: &Inputs, warm: Option<&Previ
     })
 }
 
+/// The directory for the checkpoints of a training; its name is a checksum of `about`.
 fn of(directory: &RunDirectory, about: &Value) -> CheckpointDir {
     let fingerprint = &digest([about.to_string().as_str()])[..16];
     CheckpointDir::new(directory.checkpoints().join(fingerprint))
 }
 
-/// Whether a directory has a name as [`of`] gives them.
+/// Whether a directory has a name of the form that [`of`] gives.
 fn is_ours(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// The checkpoints of all trainings.
+/// The checkpoint directories of all trainings.
 fn all(directory: &RunDirectory) -> impl Iterator<Item = CheckpointDir> {
     let entries = std::fs::read_dir(directory.checkpoints()).into_iter().flatten().flatten();
     entries.map(|entry| CheckpointDir::new(entry.path()))
 }
 
-/// The checkpoints of another training, if there are any.
+/// The checkpoint directory of another training that has checkpoints, if there is one.
 fn another(directory: &RunDirectory, own: &CheckpointDir) -> Option<CheckpointDir> {
     all(directory).find(|dir| dir.path() != own.path() && !dir.is_empty())
 }
 
-/// In what a checkpoint's training differs from this one.
+/// The differences between the training of a checkpoint and this one, in words.
 fn difference(then: &Value, now: &Value) -> String {
     let mut found = Vec::new();
     let settings = |of: &Value| of["settings"].as_object().cloned().unwrap_or_default();
@@ -63,21 +64,21 @@ fn difference(then: &Value, now: &Value) -> String {
     }
     for (key, what) in [
         ("inputs", "the ratings have changed"),
-        ("warm_start", "it began at other factors"),
-        ("version", "it is of another release"),
-        ("instruction_set", "it is of a machine with other instructions"),
+        ("warm_start", "it started from other factors"),
+        ("version", "it is from another release"),
+        ("instruction_set", "it is from a machine with another instruction set"),
     ] {
         if then[key] != now[key] {
             found.push(what.to_owned());
         }
     }
     match found.is_empty() {
-        true => "it is of another training".to_owned(),
+        true => "it is from another training".to_owned(),
         false => found.join(", "),
     }
 }
 
-/// What there is to go on from, or why not; none where no run was interrupted.
+/// Whether an interrupted run would be resumed, or why not. `None` if no run was interrupted.
 pub(super) fn interrupted(directory: &RunDirectory, about: &Value) -> Option<String> {
     let own = of(directory, about);
     if !own.is_empty() {
@@ -85,10 +86,13 @@ pub(super) fn interrupted(directory: &RunDirectory, about: &Value) -> Option<Str
     }
     let other = another(directory, &own)?;
     let why = difference(&other.about().unwrap_or_default(), about);
-    Some(format!("the checkpoint of an interrupted run is of no use: {why}"))
+    Some(format!("the checkpoint of an interrupted run cannot be used: {why}"))
 }
 
-/// The checkpoints of this training.
+/// The checkpoints of this training, for a fit to resume from and to write to.
+///
+/// # Errors
+/// [`Error::Checkpoint`] if a checkpoint is required and there is none that can be used.
 pub(super) fn checkpoints(
     directory: &RunDirectory,
     config: &RunConfig,
@@ -114,7 +118,7 @@ pub(super) fn checkpoints(
             (_, Some(why)) => {
                 log.info(
                     "resumed",
-                    &format!("starting anew, not at the checkpoint: {why}"),
+                    &format!("the training starts anew; the checkpoint cannot be used: {why}"),
                     json!({}),
                 );
             }
@@ -122,30 +126,30 @@ pub(super) fn checkpoints(
         }
     }
     if let Err(error) = own.describe(about) {
-        log.warn(&format!("no checkpoints: {}", error.chain()));
+        log.warn(&format!("checkpoints cannot be written: {}", error.chain()));
     }
     let every = Duration::from_secs(u64::from(config.checkpoint_every.get()));
     Ok(Checkpoints::new(own, every, config.resume))
 }
 
-/// Removes the checkpoints of these ratings and settings, which are served: the run that left them was killed
-/// after it had published.
+/// Removes the checkpoints for these ratings and settings. Their run is published already: it was
+/// killed before it could remove them.
 pub(super) fn remove_done(directory: &RunDirectory, settings: &TrainConfig, inputs: &Inputs) {
     let now = about(settings, inputs, None);
     remove(directory, |then| ["settings", "inputs"].iter().all(|key| then[key] == now[key]));
 }
 
-/// Removes all checkpoints: the training that they would have shortened is done.
+/// Removes the checkpoints of all trainings. They are not needed once a training is complete.
 pub(super) fn remove_all(directory: &RunDirectory) {
     remove(directory, |_| true);
 }
 
-/// Removes the checkpoints of some trainings; what is no checkpoint stays.
+/// Removes the checkpoints of the trainings that `of` accepts. Everything else stays.
 fn remove(directory: &RunDirectory, of: impl Fn(&Value) -> bool) {
     for dir in all(directory) {
         match dir.about() {
             Some(then) if of(&then) => dir.remove(),
-            // Left by one that was killed while it removed it.
+            // A run was killed while it removed this directory.
             None if is_ours(dir.path()) => dir.remove_empty(),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Which runs are kept.
+//! Removes old runs.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -16,33 +16,37 @@ use crate::error::Result;
 use crate::job::Job;
 use crate::system::now;
 
-/// What was removed.
+/// The outcome of [`prune`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Pruned {
-    /// Runs and rejected runs that are gone.
+    /// Ids of the removed runs, published and rejected.
     pub removed: Vec<String>,
-    /// Runs and rejected runs that stay.
+    /// Number of runs that stay, published and rejected.
     pub kept: usize,
 }
 
-/// Removes what neither of the two rules keeps: the last so many, and those of the last span of time. What is
-/// served stays, and so do the runs that it depends on. Rejected runs are counted by themselves.
+/// Removes every run that is neither among the `last` runs nor started `within` the last span of
+/// time.
+///
+/// The published run always stays, and so do the runs that it depends on. Published and rejected
+/// runs are counted separately. If `dry` is set, nothing is removed, only reported.
 ///
 /// # Errors
-/// [`crate::error::Error::Model`] if there is no such directory, [`crate::error::Error::Locked`].
+/// [`crate::error::Error::Model`] if the directory is not a directory of runs,
+/// [`crate::error::Error::Locked`].
 pub fn prune(root: &Path, last: u32, within: Span, dry: bool, job: &Job<'_>) -> Result<Pruned> {
     let directory = RunDirectory::open(root, job)?;
     let _lock = match dry {
         true => None,
         false => Some(directory.lock("prune", Duration::ZERO, job, &|_| {})?),
     };
-    // What is served may be another run by now.
+    // Another run may have been published in the meantime.
     directory.pull(job)?;
     directory.check_pointer()?;
     Ok(remove(&directory, last as usize, within, now(), (!dry).then_some(job)))
 }
 
-/// As [`prune`], with the settings of a run that holds the lock.
+/// Prunes like [`prune`], with the settings of a run that holds the lock.
 pub(super) fn keep(
     directory: &RunDirectory,
     config: &RunConfig,
@@ -52,7 +56,7 @@ pub(super) fn keep(
     remove(directory, config.keep_last.get() as usize, config.keep_within, now, Some(job))
 }
 
-/// Seconds since then. What began later than now, by a clock that was set back, is not old.
+/// Seconds since the start of a run. The age is 0 if the clock was set back to before the start.
 fn age(began: i64, now: i64) -> u64 {
     u64::try_from(now.saturating_sub(began)).unwrap_or(0)
 }
@@ -94,7 +98,7 @@ mod tests {
     #[test]
     fn ages_compare_with_any_span() {
         assert_eq!([age(10, 25), age(25, 10), age(i64::MIN, i64::MAX)], [15, 0, i64::MAX as u64]);
-        // A span beyond what the clock counts keeps everything.
+        // A span longer than the clock can count keeps everything.
         assert!(age(0, 4_102_444_800) <= std::time::Duration::MAX.as_secs());
     }
 }

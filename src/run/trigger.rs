@@ -1,8 +1,8 @@
-//! What started a run.
+//! Finds out what started a run.
 
 use crate::store::Trigger;
 
-/// What started this run, as the environment tells.
+/// What started this run, according to environment variables.
 pub(super) fn trigger() -> Trigger {
     let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (scheduler, external_run_id) = if let Some(id) = given("AIRFLOW_CTX_DAG_RUN_ID") {
@@ -18,7 +18,8 @@ pub(super) fn trigger() -> Trigger {
     Trigger { scheduler: scheduler.map(str::to_owned), external_run_id, traceparent }
 }
 
-/// Whether a text is a trace context: `00-<32 hex>-<16 hex>-<2 hex>` (W3C Trace Context, section 3.2).
+/// Whether a text is a trace context: `00-<32 hex>-<16 hex>-<2 hex>` (W3C Trace Context, section
+/// 3.2).
 fn is_traceparent(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));

@@ -1,4 +1,4 @@
-//! Spans of time and amounts of memory as people write them.
+//! Parses spans of time and amounts of memory as people write them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,15 +7,15 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A span of time: `90s`, `10m`, `36h`, `30days`.
+/// A span of time, such as `90s`, `10m`, `36h` or `30days`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
-/// An amount of memory: `8GB` (powers of 1000), `8GiB` (powers of 1024), a number of bytes.
+/// An amount of memory: `8GB` (powers of 1000), `8GiB` (powers of 1024) or a number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Memory(pub u64);
 
-/// A text that is no such amount.
+/// The error for a text that is not a [`Span`] or a [`Memory`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{text}\" is not {expected}")]
 pub struct NoAmount {
@@ -27,7 +27,7 @@ impl FromStr for Span {
     type Err = NoAmount;
 
     fn from_str(text: &str) -> Result<Self, NoAmount> {
-        let expected = "a span of time, as 90s, 10m, 36h or 30days";
+        let expected = "a span of time such as 90s, 10m, 36h or 30days";
         let wrong = |_| NoAmount { text: text.to_owned(), expected };
         humantime::parse_duration(text).map(Self).map_err(wrong)
     }
@@ -43,7 +43,7 @@ impl FromStr for Memory {
     type Err = NoAmount;
 
     fn from_str(text: &str) -> Result<Self, NoAmount> {
-        let expected = "an amount of memory, as 800MB or 8GiB";
+        let expected = "an amount of memory such as 800MB or 8GiB";
         let wrong = |_| NoAmount { text: text.to_owned(), expected };
         text.parse::<ByteSize>().map(|size| Self(size.as_u64())).map_err(wrong)
     }

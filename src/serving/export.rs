@@ -1,4 +1,4 @@
-//! A stored model's vectors in other formats: in its directory, or in one of their own.
+//! Exports a published model's vectors in other formats, to its directory or a separate one.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -21,17 +21,18 @@ use crate::store::{
 use crate::system::now;
 use crate::training::tool;
 
-/// What is exported, and where.
+/// The settings of `lacuna export`.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct ExportConfig {
-    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
+    /// Model directory, or its URL (feature cloud). The URL of a directory of runs stands for its
+    /// published run.
     #[cfg_attr(feature = "cli", arg(value_name = "MODEL"))]
     pub model: PathBuf,
-    /// Format; the list is below.
+    /// Format; the formats are listed below.
     #[cfg_attr(feature = "cli", arg(short = 'f', long, value_name = "FORMAT"))]
     pub format: Format,
-    /// What the vectors are.
+    /// Layout of the vectors: how they give a score.
     #[cfg_attr(
         feature = "cli",
         arg(short = 'l', long, value_name = "LAYOUT", default_value = "raw")
@@ -40,13 +41,13 @@ pub struct ExportConfig {
     /// Number type of the vectors.
     #[cfg_attr(feature = "cli", arg(long, value_name = "TYPE", default_value = "f32"))]
     pub dtype: Dtype,
-    /// Which vectors. [default: both; items for the layout cosine]
+    /// Vectors to export. [default: both; items for the layout cosine]
     #[cfg_attr(feature = "cli", arg(long, value_name = "SIDE"))]
     pub side: Option<Sides>,
     /// Directory to write. [default: exports/FORMAT-LAYOUT in the model, listed in its manifest]
     #[cfg_attr(feature = "cli", arg(short = 'o', long, value_name = "DIR"))]
     pub output: Option<PathBuf>,
-    /// Replace an export that is there.
+    /// Replace an existing export.
     #[cfg_attr(feature = "cli", arg(long))]
     pub force: bool,
 }
@@ -57,25 +58,26 @@ impl ExportConfig {
     }
 }
 
-/// Which sides are exported.
+/// The sides to export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Sides {
     /// Users and items.
     Both,
-    /// Users alone.
+    /// Users only.
     User,
-    /// Items alone.
+    /// Items only.
     Item,
 }
 
-/// A format with what is written in it: `FORMAT[:LAYOUT[:TYPE]]`, the layout raw and the number type f32
-/// where they are left out.
+/// An export: `FORMAT[:LAYOUT[:TYPE]]`.
+///
+/// The default layout is raw, and the default number type is f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportSpec {
     /// The format.
     pub format: Format,
-    /// What the vectors are.
+    /// Layout of the vectors.
     pub layout: Layout,
     /// Number type of the vectors.
     pub dtype: Dtype,
@@ -107,9 +109,9 @@ impl std::fmt::Display for ExportSpec {
     }
 }
 
-/// A text that names no export.
+/// A text that does not name an export.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; an export is FORMAT[:LAYOUT[:TYPE]], as npy:dot or word2vec:cosine")]
+#[error("{0}; an export is FORMAT[:LAYOUT[:TYPE]], such as npy:dot or word2vec:cosine")]
 pub struct NoExport(String);
 
 impl std::str::FromStr for ExportSpec {
@@ -126,7 +128,7 @@ impl std::str::FromStr for ExportSpec {
     }
 }
 
-/// What goes by this name in settings.
+/// Returns the value with this name in settings.
 fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, NoExport> {
     let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name);
     T::deserialize(name).map_err(|e| NoExport(e.to_string()))
@@ -144,7 +146,9 @@ impl<'de> serde::Deserialize<'de> for ExportSpec {
     }
 }
 
-/// Writes an export beside a model that is not published yet, and lists it in its manifest; its name.
+/// Writes an export into a model that is not published yet, and lists it in the model's manifest.
+///
+/// Returns the name of the export.
 ///
 /// # Errors
 /// [`Error::Usage`] for a model without vectors, [`Error::Write`], [`Error::Stopped`].
@@ -169,7 +173,8 @@ pub(crate) fn add_export(
 
 fn check_vectors(spec: &ExportSpec, model: &Model) -> Result<()> {
     if spec.layout.width(model.factors.rank()) == 0 {
-        let message = "the model has no vectors (it was trained with --factors 0); --layout dot has its biases";
+        let message = "the model has no vectors (it was trained with --factors 0); \
+                       --layout dot exports its biases";
         return Err(Error::Usage(message.into()));
     }
     Ok(())
@@ -183,32 +188,32 @@ fn stamp(model: &Model, manifest: &Manifest) -> Stamp {
     }
 }
 
-/// What came of an export.
+/// The outcome of an export.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Exported {
-    /// Where the files are.
+    /// Directory of the files.
     pub output: PathBuf,
     /// Identity of the model.
     pub model_version: String,
-    /// What was exported.
+    /// Description of the export.
     #[serde(flatten)]
     pub flavor: Flavor,
-    /// The files with their checksums.
+    /// The files, with their checksums.
     pub outputs: Vec<OutputEntry>,
 }
 
 /// Exports a model.
 ///
 /// # Errors
-/// [`Error::Model`] for a damaged model, [`Error::Usage`] for a layout or number type that does not go with
-/// the format, [`Error::OutputExists`], [`Error::Write`].
+/// [`Error::Model`] for a damaged model, [`Error::Usage`] for a layout or number type that the
+/// format does not support, [`Error::OutputExists`], [`Error::Write`].
 pub fn export(config: &ExportConfig, job: &Job<'_>) -> Result<Exported> {
     config.format.check(config.layout, config.dtype)?;
-    // Through a link to a model, the model.
+    // A link to a model is resolved to the model.
     let path = config.model.canonicalize().unwrap_or_else(|_| config.model.clone());
     let out = match &config.output {
         Some(output) => OutDir::create(output, config.force, DirKind::Export)?,
-        // What is not there is said below.
+        // Reading a model without a manifest fails with the reason.
         None if !path.join(MANIFEST).is_file() => {
             return read_model(&path).and(Err(Error::Internal("a model without manifest".into())));
         }
@@ -238,14 +243,16 @@ pub fn export(config: &ExportConfig, job: &Job<'_>) -> Result<Exported> {
     }
 }
 
-/// `M`: that of the manifest while it covers the items, so that indexes stay valid.
+/// Returns the norm `M` of the layout mips.
+///
+/// The `M` of the manifest stays while it covers the items, so that existing indexes stay valid.
 pub(crate) fn mips_norm(model: &Model, manifest: &Manifest) -> f64 {
     let largest = largest_norm(&model.factors.items);
     let kept = manifest.model.mips_norm.filter(|norm| *norm >= largest);
     kept.unwrap_or(MIPS_HEADROOM * largest)
 }
 
-/// Into a directory of its own, with a manifest.
+/// Exports to a separate directory, with its own manifest.
 fn apart(
     config: &ExportConfig,
     export: &Export,
@@ -269,7 +276,9 @@ fn apart(
     Ok(Exported { output, model_version: own.model_version, flavor, outputs })
 }
 
-/// Into the model's directory, which is replaced as a whole: readers see it with the export or without.
+/// Exports to the model's directory.
+///
+/// The directory is replaced as a whole, so readers see it either with the export or without.
 fn within(
     config: &ExportConfig,
     export: &Export,
@@ -300,7 +309,8 @@ fn within(
     Ok(Exported { output, model_version: manifest.model_version, flavor, outputs })
 }
 
-/// Forgets exports of which files are gone or changed: others can be written all the same.
+/// Removes exports with missing or changed files from the manifest, so that other exports can be
+/// written.
 fn drop_broken(manifest: &mut Manifest, path: &Path) {
     let Manifest { flavors, outputs, .. } = manifest;
     flavors.retain(|_, flavor| {
@@ -342,7 +352,7 @@ fn write(
     }
 }
 
-/// Files in a directory that is about to be published, with their checksums.
+/// Writes files to a directory that is about to be published, and records their checksums.
 struct Directory<'o> {
     out: &'o OutDir,
     prefix: &'o str,
@@ -371,7 +381,7 @@ impl Files for Directory<'_> {
     }
 }
 
-/// Hashes what is written, and ends where a stop was asked for.
+/// A writer that hashes its bytes, and fails when a stop is requested.
 struct Hashing<'s, W> {
     to: W,
     hash: Sha256,

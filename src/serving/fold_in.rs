@@ -1,4 +1,4 @@
-//! New or changed users (or items) of a published model, without a new training.
+//! Folds new or changed users (or items) into a published model, without a new training.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,55 +14,57 @@ use crate::replay::{Published, read_given, recorded, replay_folded, solves_rows}
 use crate::settings::LoadConfig;
 use crate::store::{DirKind, OutDir, read_model};
 
-/// What is folded in, and where the new version goes.
+/// The settings of `lacuna fold-in`.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct FoldInConfig {
-    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
+    /// Model directory, or its URL (feature cloud). The URL of a directory of runs stands for its
+    /// published run.
     #[cfg_attr(feature = "cli", arg(value_name = "MODEL"))]
     pub model: PathBuf,
-    /// Complete ratings of every user (or item) to fold in.
+    /// Files with all ratings of every user (or item) to fold in.
     #[cfg_attr(feature = "cli", arg(value_name = "NEW_RATINGS", required = true))]
     pub input: Vec<String>,
-    /// Directory of the new version of the model; with --force the model's own.
+    /// Directory of the new version of the model. With --force, it may be the model's own
+    /// directory.
     #[cfg_attr(feature = "cli", arg(short = 'o', long, value_name = "DIR"))]
     pub output: PathBuf,
     /// Replace the model that --output names.
     #[cfg_attr(feature = "cli", arg(long))]
     pub force: bool,
-    /// Fold in users, or items.
+    /// Side to fold in: users or items.
     #[cfg_attr(feature = "cli", arg(long, value_name = "SIDE", default_value = "user"))]
     pub side: Axis,
     /// Threads; all cores by default. The result does not depend on it.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
     pub threads: Option<Threads>,
-    /// How the new ratings are read; as the training's where nothing is said.
+    /// How the new ratings are read; by default like those of the training.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub load: LoadConfig,
 }
 
-/// What came of it.
+/// The outcome of a fold-in.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FoldedIn {
-    /// The new version.
+    /// Directory of the new version.
     pub output: PathBuf,
-    /// Its identity.
+    /// Identity of the new version.
     pub model_version: String,
-    /// Which side.
+    /// The side that was folded in.
     pub side: Axis,
-    /// Rows that the model did not have.
+    /// Number of rows that the model did not have.
     pub added: usize,
-    /// Rows that replaced earlier ones.
+    /// Number of rows that replaced earlier ones.
     pub replaced: usize,
-    /// Rows left out because no rating is of an item (or user) that the model knows.
+    /// Number of rows left out because all of their ratings are of unknown items (or users).
     pub left_out: usize,
-    /// Ratings used.
+    /// Number of ratings used.
     pub ratings: usize,
-    /// Ratings left out because the model does not know their item (or user).
+    /// Number of ratings left out because their item (or user) is unknown.
     pub unknown_ratings: usize,
-    /// What a person should know although nothing failed.
+    /// Warnings; nothing failed.
     pub warnings: Vec<String>,
-    /// What took how long.
+    /// Seconds per stage.
     pub durations_s: FoldInSeconds,
 }
 
@@ -82,8 +84,9 @@ pub struct FoldInSeconds {
 /// Folds in the rows of one side, each by one exact solve against the other side.
 ///
 /// # Errors
-/// [`crate::error::Error::Usage`] for algorithms without such a solve, [`crate::error::Error::Model`], [`crate::error::Error::Numeric`], those of
-/// reading and writing.
+/// [`crate::error::Error::Usage`] for algorithms without such a solve,
+/// [`crate::error::Error::Model`], [`crate::error::Error::Numeric`], and the errors of reading and
+/// writing.
 pub fn fold_in(config: &FoldInConfig, job: &Job<'_>) -> Result<FoldedIn> {
     let since = Instant::now();
     let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold(job.stop)?;
@@ -114,7 +117,7 @@ pub fn fold_in(config: &FoldInConfig, job: &Job<'_>) -> Result<FoldedIn> {
         durations.write = since.elapsed().as_secs_f64();
         if new.unknown > 0 {
             warnings.push(format!(
-                "{} ratings are of {}s that the model does not know and were left out",
+                "{} ratings of unknown {}s were left out",
                 new.unknown,
                 axis.other().name()
             ));

@@ -1,4 +1,4 @@
-//! What rating files hold, and what training on them would take.
+//! Describes rating files, and estimates the cost of training on them.
 
 use serde::Serialize;
 
@@ -12,17 +12,17 @@ use crate::param::{Rank, Threads};
 use crate::settings::{LoadConfig, RANK};
 use crate::training::{Cost, cost};
 
-/// What to look at.
+/// The settings of `lacuna inspect`.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct InspectConfig {
-    /// Rating files, as for train.
+    /// Rating files, in the same formats as for train.
     #[cfg_attr(feature = "cli", arg(value_name = "RATINGS", required = true))]
     pub input: Vec<String>,
-    /// How to read. Bad rows are counted, whatever --bad-rows says.
+    /// How the files are read. Bad rows are counted, whatever --bad-rows says.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub load: LoadConfig,
-    /// Rank that the cost is estimated for.
+    /// Rank for which the training cost is estimated.
     #[cfg_attr(feature = "cli", arg(short = 'k', long, value_name = "K", default_value_t = RANK))]
     pub factors: Rank,
     /// Threads; all cores by default.
@@ -30,80 +30,81 @@ pub struct InspectConfig {
     pub threads: Option<Threads>,
 }
 
-/// What the files hold.
+/// The contents of rating files.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
-    /// Each input: path, layout, rows, bad rows.
+    /// Path, layout, rows and bad rows of each input.
     pub inputs: Vec<InspectedInput>,
     /// Type of the user ids.
     pub user_ids: String,
     /// Type of the item ids.
     pub item_ids: String,
-    /// Users with ratings.
+    /// Number of users with ratings.
     pub users: usize,
-    /// Items with ratings.
+    /// Number of items with ratings.
     pub items: usize,
-    /// Unique cells.
+    /// Number of unique cells.
     pub ratings: usize,
-    /// ratings / (users items).
+    /// `ratings / (users · items)`.
     pub density: f64,
-    /// Rows merged into another as duplicates.
+    /// Number of rows merged into another row as duplicates.
     pub duplicates: u64,
-    /// Rows that cannot be used.
+    /// Number of rows that cannot be used.
     pub bad_rows: u64,
-    /// The first of them, for people.
+    /// Description of the first bad row.
     pub first_bad_row: Option<String>,
     /// Mean of the ratings.
     pub mean: f64,
-    /// Their standard deviation.
+    /// Standard deviation of the ratings.
     pub std: f64,
-    /// Ratings per value, or per tenth of the range where there are many values.
+    /// Number of ratings per value, or per tenth of the range if there are many values.
     pub histogram: Vec<Bin>,
     /// Ratings per user: minimum, quartiles, 90th and 99th percentile, maximum.
     pub ratings_per_user: Vec<usize>,
-    /// Ratings per item, likewise.
+    /// Ratings per item, in the same form.
     pub ratings_per_item: Vec<usize>,
     /// Earliest and latest time.
     pub time_range: Option<(String, String)>,
-    /// Whether there is no rating column, so that every row is an event or a count: train takes ials.
+    /// Whether there is no rating column. Every row is then an event or a count, and train chooses
+    /// ials.
     pub events: bool,
-    /// What training would take.
+    /// Estimated cost of training.
     pub cost: Cost,
 }
 
 /// One input of an inspection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InspectedInput {
-    /// Path.
+    /// Path or URL.
     pub uri: String,
-    /// Layout as recognised.
+    /// Recognised layout.
     pub layout: String,
-    /// Rows.
+    /// Number of rows.
     pub rows: u64,
-    /// Of them, rows that cannot be used.
+    /// Number of rows that cannot be used.
     pub bad_rows: u64,
 }
 
-/// Percentiles reported of the ratings per row.
+/// Reported percentiles of the number of ratings per user and per item.
 const PERCENTILES: [u32; 7] = [0, 25, 50, 75, 90, 99, 100];
 
-/// Reads the files as training would, and describes them.
+/// Reads the files in the same way as a training, and describes them.
 ///
 /// # Errors
-/// Those of reading; bad rows are counted instead.
+/// The errors of reading. Bad rows are counted instead, up to a million.
 pub fn inspect(config: &InspectConfig, job: &Job<'_>) -> Result<Inspection> {
     with_threads(config.threads, || {
         let mut options = config.load.options(TimeUse::IfPresent);
         options.bad_rows = BadRows::Quarantine;
         options.max_bad_rows = 1_000_000;
         let progress = |done, total| job.tell(&Event::Reading(done, total));
-        let found = load((&config.input, &[]), &options, job.stop, &progress);
+        let found = load(&config.input, &[], &options, job.stop, &progress);
         let stdin = config.input.iter().any(|input| input == "-");
         let unsaid = config.load.rating_col.is_none() && !stdin;
         let (interactions, events) = match found {
             Err(Error::MissingColumn { role: "rating", .. }) if unsaid => {
                 let options = LoadOptions { counts: true, ..options };
-                (load((&config.input, &[]), &options, job.stop, &progress)?, true)
+                (load(&config.input, &[], &options, job.stop, &progress)?, true)
             }
             found => (found?, false),
         };

@@ -1,4 +1,4 @@
-//! What recommending and finding similar rows share: where lists go, titles, chunks of keys.
+//! Shared by recommend and similar: destinations of lists, titles, and chunks of keys.
 
 use std::path::PathBuf;
 
@@ -11,11 +11,12 @@ use crate::load::table::Table;
 use crate::model::USERS_PER_BLOCK;
 use crate::store::{Reason, RowFormat, RowShape, RowTarget, RowWriter, Rows, json_id};
 
-/// Entries of lists that are made together: memory holds these alone.
+/// Approximate number of list entries that are made together. Memory holds only these.
 const ENTRIES_PER_CHUNK: usize = 500_000;
 
-/// Keys whose lists of at most `n` entries are made together: whole blocks, enough for many cores where
-/// lists are short.
+/// Returns the number of keys whose lists of at most `n` entries are made together.
+///
+/// It is at least one block of users. For short lists it is 85 blocks, enough for many cores.
 pub(super) fn keys_per_chunk(n: usize) -> usize {
     (ENTRIES_PER_CHUNK / n.max(1)).clamp(USERS_PER_BLOCK, 85 * USERS_PER_BLOCK)
 }
@@ -24,33 +25,34 @@ pub(super) fn keys_per_chunk(n: usize) -> usize {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct TitleConfig {
-    /// File with titles of items, for people to read: CSV with header, movies.dat, Parquet.
+    /// File with the titles of items, to show them next to the ids: CSV with header, movies.dat or
+    /// Parquet.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub item_names: Option<PathBuf>,
-    /// Column of the item ids in that file. Recognised by common names (movieId, item_id ...) where not
-    /// given.
+    /// Column of the item ids in the file of titles. If it is not specified, common names are
+    /// recognised (movieId, item_id ...).
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub table_id_col: Option<String>,
-    /// Column of the titles (title, name ...).
+    /// Column of the titles. If it is not specified, common names are recognised (title, name ...).
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", requires = "item_names"))]
     pub title_col: Option<String>,
 }
 
 impl TitleConfig {
-    /// The titles of a model's items; a warning where the file names none of them.
+    /// Reads the titles of a model's items. Warns if the file has no title for any of them.
     pub(super) fn titles(&self, items: &Ids, warnings: &mut Vec<String>) -> Result<Titles> {
         let Some(path) = &self.item_names else { return Ok(Titles::default()) };
         let table = Table::read(path)?;
         let titles =
             table.titles(self.table_id_col.as_deref(), self.title_col.as_deref(), items)?;
         if titles.iter().all(Option::is_none) {
-            warnings.push(format!("{} has no title of any item of the model", path.display()));
+            warnings.push(format!("{} has no title for any known item", path.display()));
         }
         Ok(Titles { titles: Some(titles) })
     }
 }
 
-/// Titles by position, where there are any.
+/// Titles by the position of the item, if a file of titles is specified.
 #[derive(Debug, Default)]
 pub(super) struct Titles {
     titles: Option<Vec<Option<Box<str>>>>,
@@ -66,11 +68,11 @@ impl Titles {
     }
 }
 
-/// Where lists go.
+/// The destination of lists.
 pub enum Destination {
-    /// Into the outcome, for a few keys.
+    /// The lists are part of the outcome, for a few keys.
     Memory,
-    /// As rows to a stream or a file.
+    /// The lists are written as rows to a stream or a file.
     Rows(RowTarget, RowFormat),
 }
 
@@ -98,51 +100,51 @@ impl std::fmt::Debug for Destination {
     }
 }
 
-/// One list, for people and JSON.
+/// One list of an outcome.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct List {
-    /// Whom or what it is for.
+    /// Id of the user or item that the list is for.
     pub id: Value,
-    /// Its title, where it is an item and titles are known.
+    /// Title, if the list is for an item and its title is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Whether the model does not know it: the list holds the most rated items then.
+    /// Whether the user is unknown to the model. The list then holds the most rated items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<bool>,
-    /// What is listed, best first.
+    /// The entries, best first.
     pub items: Vec<Listed>,
 }
 
 /// One entry of a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Listed {
-    /// Its id.
+    /// Id of the listed item or user.
     pub id: Value,
-    /// Its title.
+    /// Title of the item, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Its score.
+    /// Score of the entry.
     pub score: f64,
-    /// The ratings that carried the score, most important first.
+    /// The ratings that contributed most to the score, largest contribution first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<Vec<Because>>,
 }
 
-/// A rating that carried a score.
+/// A rating that contributed to a score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Because {
     /// The rated item.
     pub id: Value,
-    /// Its title.
+    /// Title of the item, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The rating.
     pub rating: f32,
-    /// What it carried to the score, in units of the score.
+    /// Contribution of the rating, in units of the score.
     pub share: f32,
 }
 
-/// Takes lists in the order of their keys.
+/// Receives lists in the order of their keys.
 pub(super) enum Taker {
     Memory(RowShape, Vec<List>),
     Rows(Box<RowWriter>),
@@ -158,7 +160,7 @@ impl Taker {
         }
     }
 
-    /// Takes the rows of the keys of a chunk; false if no more are wanted.
+    /// Receives the rows of a chunk of keys. Returns false if no more rows are wanted.
     pub(super) fn take<'r>(
         &mut self,
         keys: impl Iterator<Item = (Id<'r>, bool, Option<&'r str>)>,
@@ -196,7 +198,7 @@ impl Taker {
         Ok(true)
     }
 
-    /// The lists that were kept in memory.
+    /// Completes the output, and returns the lists that are kept in memory.
     pub(super) fn finish(self) -> Result<Vec<List>> {
         match self {
             Self::Memory(_, lists) => Ok(lists),

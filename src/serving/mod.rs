@@ -1,4 +1,4 @@
-//! What can be done with a published model, and with rating files before there is one.
+//! Uses of a published model, and of rating files before there is a model.
 
 mod evaluate;
 mod export;

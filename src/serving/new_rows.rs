@@ -1,4 +1,4 @@
-//! Rows that are solved anew against a published model, and the new version of the model with them.
+//! Solves rows against a published model, and writes the new version of the model.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -20,18 +20,18 @@ use crate::system::now;
 use crate::train::Algorithm;
 use crate::training::{input_entry, output_entry, tool, write_model};
 
-/// Rows to solve anew, with their ids.
+/// Rows to solve, with their ids.
 pub(super) struct NewRows {
     axis: Axis,
-    /// Ids of the rows that have ratings of known items (or users), sorted.
+    /// Ids of the rows that have ratings of known items (or users), in the order of the rows.
     ids: Ids,
-    /// Their position in the model, where they have one.
+    /// Positions of the rows in the model; `None` for rows that the model does not have.
     rows: Vec<Option<usize>>,
     pub side: Side,
     given: Given,
-    /// Ratings left out because the model does not know their item (or user).
+    /// Number of ratings left out because their item (or user) is unknown.
     pub unknown: usize,
-    /// Rows left out because none of their ratings is known.
+    /// Number of rows left out because all of their ratings are of unknown items (or users).
     pub left_out: usize,
 }
 
@@ -48,7 +48,7 @@ impl NewRows {
             return Err(Error::Format {
                 path,
                 message: format!(
-                    "the {} ids are text (\"{}\") where those of the model are integers",
+                    "the {} ids are text (\"{}\"), but those of the model are integers",
                     axis.name(),
                     strange.or(texts.first()).map_or("", |text| &**text)
                 ),
@@ -56,18 +56,19 @@ impl NewRows {
         }
         let columns = Numbers::new(known_other).of(other);
         let before = cells.len();
-        // Rows of the new side become users of these cells, whichever side it is.
+        // The rows to solve become the users of these cells, whether they are users or items.
         let mut cells = rows_of(axis, cells, &columns);
         cells.retain(|c| (c.item as usize) < known_other.len());
         let unknown = before - cells.len();
         if cells.is_empty() {
-            let after = "what the model does not know was left out".to_owned();
+            let after = "leaving out ratings of unknown users or items".to_owned();
             return Err(Error::NothingLeft { after });
         }
         let ids = number_rows(own, &mut cells);
         let side = Ratings::from_sorted(ids.len(), known_other.len(), &cells).by_user;
         let ids = match (known_own, ids) {
-            // As the model has them; the order of integers as text is another one.
+            // The ids take the type of the model's ids. They stay in numeric order, which is not
+            // the order of text.
             (Ids::Text(_), Ids::Int(numbers)) => {
                 Ids::Text(numbers.iter().map(|id| id.to_string().into()).collect())
             }
@@ -78,22 +79,22 @@ impl NewRows {
         Ok(Self { axis, left_out, ids, rows, side, given, unknown })
     }
 
-    /// Rows.
+    /// Number of rows.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Rows that the model has.
+    /// Number of rows that the model has.
     pub(super) fn replaced(&self) -> usize {
         self.rows.iter().flatten().count()
     }
 
-    /// Rows that the model does not have.
+    /// Number of rows that the model does not have.
     pub(super) fn added(&self) -> usize {
         self.rows.len() - self.replaced()
     }
 
-    /// The vectors of the rows against the model's other side.
+    /// Solves the vectors of the rows against the model's other side.
     pub(super) fn solved(
         &self,
         model: &Model,
@@ -113,7 +114,7 @@ impl NewRows {
         }
     }
 
-    /// Gives an error of a row the id of the row.
+    /// Adds the id of the row to an error about a row.
     fn named(&self, error: Error) -> Error {
         match error {
             Error::Numeric { axis, position, id: None, message } => {
@@ -126,8 +127,9 @@ impl NewRows {
     }
 }
 
-/// Cells in numbers of their own rows and columns: the rows of a side as users, its columns as items.
-/// Sorted.
+/// Returns the cells of a side, sorted: its rows become users, its columns become items.
+///
+/// `columns` renumbers the columns.
 fn rows_of(axis: Axis, cells: &[Cell], columns: &[u32]) -> Vec<Cell> {
     let row = |cell: &Cell| {
         let (own, other) = match axis {
@@ -141,7 +143,7 @@ fn rows_of(axis: Axis, cells: &[Cell], columns: &[u32]) -> Vec<Cell> {
     cells
 }
 
-/// Numbers the rows that have cells from 0; their ids.
+/// Numbers the rows that have cells from 0, and returns their ids.
 fn number_rows(ids: &Ids, cells: &mut [Cell]) -> Ids {
     let mut used = vec![false; ids.len()];
     cells.iter().for_each(|cell| used[cell.user as usize] = true);
@@ -155,13 +157,16 @@ fn number_rows(ids: &Ids, cells: &mut [Cell]) -> Ids {
     ids.select(|row| used[row])
 }
 
-/// The model with the solved rows in place of earlier ones or among them, sorted by id.
+/// Returns the model with the solved rows.
+///
+/// They replace earlier rows or are added to them. The rows are sorted by id.
 pub(super) fn merged(mut model: Model, new: &NewRows, solved: &Embedding) -> Model {
     let (trained, embedding) = match new.axis {
         Axis::User => (&mut model.users, &mut model.factors.users),
         Axis::Item => (&mut model.items, &mut model.factors.items),
     };
-    // Where each row of the result comes from: the model, or the solved ones.
+    // The source of each row of the result: whether it is a solved row, and its position there or
+    // in the model.
     let mut from: Vec<(bool, usize)> = (0..trained.ids.len()).map(|row| (false, row)).collect();
     for (at, row) in new.rows.iter().enumerate() {
         match row {
@@ -197,7 +202,7 @@ pub(super) fn merged(mut model: Model, new: &NewRows, solved: &Embedding) -> Mod
     model
 }
 
-/// The manifest of the new version, without its outputs.
+/// Returns the manifest of the new version. It still lists the outputs of the earlier version.
 pub(super) fn next_version(
     model: &Model,
     manifest: &Manifest,
@@ -231,24 +236,25 @@ pub(super) fn next_version(
     let norm = mips_norm(model, manifest);
     if manifest.model.mips_norm.is_some_and(|earlier| earlier != norm) {
         warnings.push(
-            "an item's norm is above that of all before: indexes of the layout mips must be built again"
+            "the norm of an item is above all earlier norms: indexes of the layout mips must be \
+             built again"
                 .into(),
         );
     }
     next.model.mips_norm = Some(norm);
     next.model_version = version;
-    // It is no longer what a run published.
+    // The new version is not a run's published model.
     next.run = None;
     next.tool = tool();
     next.finished_at = time::iso(now());
     if !next.flavors.is_empty() {
-        warnings.push("exports of the model are not taken over: export the new version".into());
+        warnings.push("exports of the model are not carried over: export the new version".into());
     }
     next.flavors.clear();
     Ok(next)
 }
 
-/// The ratings of all rows that were folded in, now or earlier.
+/// Returns the ratings of all rows that were folded in, now or earlier.
 pub(super) fn kept_ratings<'r>(
     new: &'r NewRows,
     model: &'r Model,
@@ -284,7 +290,7 @@ pub(super) fn kept_ratings<'r>(
     ratings
 }
 
-/// Writes the new version; files of the published one that did not change are taken over.
+/// Writes the new version. Unchanged files of the earlier version are carried over.
 pub(super) fn write(
     from: &Published,
     out: OutDir,

@@ -13,24 +13,27 @@ use crate::model::Model;
 use crate::pair::Pair;
 use crate::store::{Manifest, Predictions, RowTarget, read_model, read_samples, write_predictions};
 
-/// Pairs between the one that is scored and the one whose vectors are fetched.
+/// Distance between the pair that is scored and the pair whose vectors are prefetched.
 const AHEAD: usize = 16;
 
-/// How far ratings lie from a model's predictions, from samples of the posterior, or from its covariances.
+/// Predictive standard deviations of ratings, from samples of the posterior or from its
+/// covariances.
 #[derive(Debug, Clone)]
 pub struct Intervals {
-    /// Samples; the model itself, and its vectors on standardised ratings, where there are none.
+    /// Samples of the posterior; empty if the model keeps none.
     samples: Vec<Model>,
+    /// The model with factors on standardised ratings, and the deviation of the ratings. It is used
+    /// if there are no samples.
     posterior: Option<(Model, f64)>,
-    /// Standard deviation of a rating around its prediction, in ratings.
+    /// Standard deviation of a rating around its prediction, on the rating scale.
     noise: f64,
 }
 
 impl Intervals {
-    /// The samples that a model directory keeps, or else its posterior.
+    /// Reads the samples that a model directory keeps, or uses the posterior of the model.
     ///
     /// # Errors
-    /// [`Error::Usage`] where it keeps neither, and those of reading them.
+    /// [`Error::Usage`] if the model keeps neither, and the errors of reading.
     pub fn read(path: &Path, model: &Model, manifest: &Manifest) -> Result<Self> {
         let samples = read_samples(path, manifest)?;
         let deviation = manifest.model.scale;
@@ -42,15 +45,18 @@ impl Intervals {
         match (samples.is_empty() && posterior.is_none(), manifest.model.noise) {
             (false, Some(noise)) => Ok(Self { samples, posterior, noise }),
             _ => Err(Error::Usage(format!(
-                "--interval: {} keeps no posterior; train it by bayes, and with --inference gibbs keep \
-                 samples (--keep-samples N)",
+                "--interval: {} keeps no posterior; train it with -a bayes, and with --inference \
+                 gibbs also keep samples (--keep-samples N)",
                 path.display()
             ))),
         }
     }
 
-    /// Predictive standard deviation of one rating: `√(variance of the prediction + noise²)`. Users and
-    /// items are positions in the model; none where one is unknown, for the samples say nothing of it.
+    /// Returns the predictive standard deviation of one rating.
+    ///
+    /// It is `√(variance of the prediction + noise²)`. `user` and `item` are positions in the
+    /// model. The result is `None` if one of them is unknown, because the posterior does not cover
+    /// it.
     #[must_use]
     pub fn deviation(
         &self,
@@ -79,7 +85,7 @@ impl Intervals {
     }
 }
 
-/// Which rating is predicted.
+/// The settings of one prediction.
 #[derive(Debug, Clone)]
 pub struct PredictConfig {
     /// Model directory.
@@ -90,7 +96,7 @@ pub struct PredictConfig {
     pub item: String,
     /// Whether the prediction is clipped to the range of the training ratings.
     pub clip: bool,
-    /// Whether the predictive standard deviation is wanted.
+    /// Whether the predictive standard deviation is computed.
     pub interval: bool,
 }
 
@@ -103,16 +109,18 @@ pub struct Prediction {
     pub item: String,
     /// The predicted score.
     pub prediction: f64,
-    /// Whether the model knows the user. The prediction falls back without it.
+    /// Whether the model knows the user. For an unknown user, the prediction falls back to mean and
+    /// bias.
     pub known_user: bool,
     /// Whether the model knows the item.
     pub known_item: bool,
-    /// Predictive standard deviation, if it was asked for; none inside where user or item are unknown.
+    /// Predictive standard deviation, if it is requested. The inner value is `None` if the user or
+    /// the item is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deviation: Option<Option<f64>>,
 }
 
-/// A published model as predictions need it.
+/// A published model, with what predictions need.
 struct Predictor {
     model: Model,
     intervals: Option<Intervals>,
@@ -137,10 +145,12 @@ impl Predictor {
     }
 }
 
-/// Predicts one rating. Without the user or the item the mean and the known bias are left.
+/// Predicts one rating.
+///
+/// If the user or the item is unknown, the prediction is the mean plus the known bias.
 ///
 /// # Errors
-/// [`Error::Model`] for a damaged model, [`Error::Usage`] for settings that do not go with it.
+/// [`Error::Model`] for a damaged model, [`Error::Usage`] for settings that do not fit the model.
 pub fn predict(config: &PredictConfig) -> Result<Prediction> {
     let predictor = Predictor::read(&config.model, config.clip, config.interval)?;
     let user = predictor.model.users.ids.find(&config.user);
@@ -156,45 +166,45 @@ pub fn predict(config: &PredictConfig) -> Result<Prediction> {
     })
 }
 
-/// Which file of pairs is predicted.
+/// The settings of predictions for a file of pairs.
 #[derive(Debug, Clone)]
 pub struct PairsConfig {
     /// Model directory.
     pub model: PathBuf,
     /// The pairs: CSV with header, or Parquet.
     pub pairs: PathBuf,
-    /// Column of the user ids, recognised where none is named.
+    /// Column of the user ids; with `None`, it is recognised by common names.
     pub user_col: Option<String>,
-    /// Column of the item ids, recognised where none is named.
+    /// Column of the item ids; with `None`, it is recognised by common names.
     pub item_col: Option<String>,
     /// Whether predictions are clipped to the range of the training ratings.
     pub clip: bool,
-    /// Whether predictive standard deviations are wanted.
+    /// Whether predictive standard deviations are computed.
     pub interval: bool,
 }
 
-/// What came of predicting a file of pairs.
+/// The outcome of predicting a file of pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PairsOutcome {
-    /// Pairs predicted.
+    /// Number of predicted pairs.
     pub pairs: usize,
-    /// Pairs whose user the model does not know.
+    /// Number of pairs whose user is unknown.
     pub unknown_users: usize,
-    /// Pairs whose item the model does not know.
+    /// Number of pairs whose item is unknown.
     pub unknown_items: usize,
 }
 
 /// Predicts every pair of a file and writes the pairs with their predictions, in their order.
 ///
 /// # Errors
-/// Those of reading the model and the pairs, and of writing the result.
+/// The errors of reading the model and the pairs, and of writing the result.
 pub fn predict_pairs(config: &PairsConfig, to: RowTarget, job: &Job<'_>) -> Result<PairsOutcome> {
     let predictor = Predictor::read(&config.model, config.clip, config.interval)?;
     let columns = (config.user_col.as_deref(), config.item_col.as_deref());
     let pairs = Pairs::read(&config.pairs, columns.0, columns.1)?;
     let (model, kernels) = (&predictor.model, job.kernels);
     let Pair { users, items } = pairs.positions(Pair::new(&model.users.ids, &model.items.ids));
-    // Vectors are read in no order: those of a few pairs ahead are fetched in the meantime.
+    // Vectors are read in random order, so the vectors of a later pair are prefetched.
     let predict = |at: usize| {
         for (rows, side) in [(&users, &model.factors.users), (&items, &model.factors.items)] {
             if let Some(Some(row)) = rows.get(at + AHEAD) {

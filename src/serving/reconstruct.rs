@@ -9,10 +9,10 @@ use crate::ids::Ids;
 use crate::linalg::simd::Kernels;
 use crate::store::read_model;
 
-/// Cells, at most: nobody reads a larger table.
+/// Largest number of cells. Nobody reads a larger table.
 const MOST_CELLS: usize = 10_000;
 
-/// Which model is multiplied out.
+/// The settings of a reconstruction.
 #[derive(Debug, Clone)]
 pub struct ReconstructConfig {
     /// Model directory.
@@ -24,9 +24,9 @@ pub struct ReconstructConfig {
 /// The predicted matrix.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reconstructed {
-    /// The users, sorted: the rows.
+    /// The users, sorted. They are the rows.
     pub users: Vec<String>,
-    /// The items, sorted: the columns.
+    /// The items, sorted. They are the columns.
     pub items: Vec<String>,
     /// A row of predictions per user.
     pub ratings: Vec<Vec<f64>>,

@@ -1,4 +1,4 @@
-//! The items, or users, of a published model that are most like others.
+//! Finds the most similar items or users of a published model.
 
 use std::path::PathBuf;
 
@@ -12,33 +12,53 @@ use crate::model::{Neighbours, Similarity};
 use crate::param::{Count, Threads};
 use crate::store::{RowShape, Rows, read_model};
 
-/// What is to be compared.
+/// The settings of `lacuna similar`.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct SimilarConfig {
-    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
+    /// Model directory, or its URL (feature cloud). The URL of a directory of runs stands for its
+    /// published run.
     #[cfg_attr(feature = "cli", arg(value_name = "MODEL"))]
     pub model: PathBuf,
-    /// An item; may be repeated.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "ID", allow_hyphen_values = true, required_unless_present_any = ["user", "all"]))]
+    /// An item to find neighbours of; may be repeated.
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            value_name = "ID",
+            allow_hyphen_values = true,
+            required_unless_present_any = ["user", "all"]
+        )
+    )]
     pub item: Vec<String>,
-    /// A user; may be repeated.
+    /// A user to find neighbours of; may be repeated.
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "ID", allow_hyphen_values = true, conflicts_with = "item")
     )]
     pub user: Vec<String>,
-    /// All items, or with --side user all users.
+    /// Find neighbours of all items, or with --side user of all users.
     #[cfg_attr(feature = "cli", arg(long, conflicts_with_all = ["item", "user"]))]
     pub all: bool,
-    /// Which side --all compares; items where nothing is said.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "SIDE", requires = "all", conflicts_with_all = ["item", "user"]))]
+    /// Side that --all compares; items by default.
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            value_name = "SIDE",
+            requires = "all",
+            conflicts_with_all = ["item", "user"]
+        )
+    )]
     pub side: Option<Axis>,
-    /// What makes two alike.
+    /// Measure of similarity.
     #[cfg_attr(feature = "cli", arg(long, value_name = "MEASURE", default_value = "cosine"))]
     pub similarity: Similarity,
-    /// Most neighbours of each.
-    #[cfg_attr(feature = "cli", arg(short = 'n', long, value_name = "N", default_value_t = Self::COUNT))]
+    /// Largest number of neighbours of each item or user.
+    #[cfg_attr(
+        feature = "cli",
+        arg(short = 'n', long, value_name = "N", default_value_t = Self::COUNT)
+    )]
     pub count: Count,
     /// Threads; all cores by default. The result does not depend on it.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
@@ -51,7 +71,7 @@ pub struct SimilarConfig {
 impl SimilarConfig {
     const COUNT: Count = Count::literal(10);
 
-    /// The defaults, for all items of the model in a directory.
+    /// Returns the defaults, for all items of the model in a directory.
     #[must_use]
     pub fn new(model: PathBuf) -> Self {
         Self {
@@ -68,32 +88,33 @@ impl SimilarConfig {
     }
 }
 
-/// What came of it.
+/// The outcome of a search for neighbours.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Similars {
     /// Identity of the model.
     pub model_version: String,
-    /// Which side was compared.
+    /// The compared side.
     pub side: Axis,
-    /// What made two alike.
+    /// The measure of similarity.
     pub similarity: Similarity,
-    /// Items, or users, that were asked for.
+    /// Number of requested items or users.
     pub keys: usize,
-    /// Of them, those whose vector is zero: they have no cosine to anything.
+    /// Number of requested items or users without neighbours, because their vector is zero.
     pub without_direction: usize,
-    /// Neighbours.
+    /// Number of neighbours in all lists.
     pub rows: usize,
-    /// The lists themselves, where they go nowhere else.
+    /// The lists, if they are not written elsewhere.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<List>,
-    /// What a person should know although nothing failed.
+    /// Warnings; nothing failed.
     pub warnings: Vec<String>,
 }
 
-/// Finds neighbours.
+/// Finds the nearest neighbours of items or users.
 ///
 /// # Errors
-/// [`Error::Model`] for a damaged model, [`Error::UnknownId`], those of reading and writing.
+/// [`Error::Model`] for a damaged model, [`Error::Usage`] for a model without vectors,
+/// [`Error::UnknownId`], and the errors of reading and writing.
 pub fn similar(config: &SimilarConfig, to: Destination, job: &Job<'_>) -> Result<Similars> {
     let (model, manifest) = read_model(&config.model)?;
     let side = config.side.unwrap_or(Axis::Item);
@@ -162,7 +183,7 @@ pub fn similar(config: &SimilarConfig, to: Destination, job: &Job<'_>) -> Result
         }
         if without_direction > 0 {
             warnings.push(format!(
-                "{without_direction} of {} have a zero vector, and so no cosine to anything",
+                "{without_direction} of {} have a zero vector, so they have no cosine to anything",
                 keys.len()
             ));
         }

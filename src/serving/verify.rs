@@ -1,4 +1,4 @@
-//! Whether a model, or an export, is what its manifest says.
+//! Compares a model or an export with its manifest.
 
 use std::path::Path;
 
@@ -10,25 +10,26 @@ use crate::job::with_threads;
 use crate::param::Threads;
 use crate::store::{MANIFEST, listed_outputs, unlisted_files, verify, wrong_manifest};
 
-/// What was found.
+/// The outcome of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verified {
     /// Identity of the model.
     pub model_version: String,
-    /// Files that the manifest lists.
+    /// Number of files that the manifest lists.
     pub files: usize,
-    /// Their size.
+    /// Total size of these files, in bytes.
     pub bytes: u64,
-    /// What is wrong with files that are not what the manifest says, one message each.
+    /// One message for each damaged file, the manifest included.
     pub damaged: Vec<String>,
     /// Files that the manifest does not list.
     pub unlisted: Vec<String>,
 }
 
-/// Compares the checksum of every file that a manifest lists.
+/// Compares the checksum of every file that the manifest lists.
 ///
 /// # Errors
-/// [`Error::Model`] if there is no manifest that can be read. Damaged files are in the outcome.
+/// [`Error::Model`] if no manifest can be read, [`Error::Read`] if the directory cannot be read.
+/// Damaged files are not errors; the outcome reports them.
 pub fn verify_files(path: &Path, threads: Option<Threads>) -> Result<Verified> {
     let (model_version, outputs) = listed_outputs(path)?;
     with_threads(threads, || {

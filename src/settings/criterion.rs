@@ -1,4 +1,4 @@
-//! By which measure a model is chosen.
+//! The measure by which a model is chosen.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,17 +7,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::metric::ranking::{RankingMetric, UnknownMetric};
 
-/// A measure on held-out ratings that says which of two models is better.
+/// A measure on held-out or validation ratings that ranks models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Criterion {
-    /// Root mean squared error, clipped: lower is better.
+    /// Root mean squared error of clipped predictions: lower is better.
     Rmse,
     /// A ranking metric: higher is better.
     Ranking(RankingMetric),
 }
 
 impl Criterion {
-    /// Whether the first value is better than the second.
+    /// Whether `one` is better than `other`.
     #[must_use]
     pub fn better(self, one: f64, other: f64) -> bool {
         match self {
@@ -26,7 +26,7 @@ impl Criterion {
         }
     }
 
-    /// The order of two values, better ones first.
+    /// Orders two values, the better one first.
     #[must_use]
     pub fn compare(self, one: f64, other: f64) -> std::cmp::Ordering {
         match self {
@@ -45,15 +45,16 @@ impl fmt::Display for Criterion {
     }
 }
 
-/// A name that is no criterion.
+/// The error for a name that is not a criterion.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownCriterion {
-    /// No metric at all.
+    /// The name is not a metric at all.
     #[error("{0}; or rmse")]
     Metric(UnknownMetric),
-    /// A metric of which more is not better.
+    /// The name is a metric for which larger values are not better.
     #[error(
-        "\"{0}\" says how lists are composed, not how good they are; use rmse, or a metric like ndcg@10"
+        "\"{0}\" measures how lists are composed, not how good they are; use rmse or a metric \
+         such as ndcg@10"
     )]
     NoQuality(RankingMetric),
 }

@@ -1,4 +1,4 @@
-//! The defaults of the options of a fit in words, for the help.
+//! The defaults of a fit's options in words, for the help.
 
 use serde_json::Value;
 
@@ -9,7 +9,10 @@ use super::plan::Plan;
 use super::train::TrainConfig;
 use crate::store::json;
 
-/// The default of an option for every algorithm that takes it, as the help says it: `15; bayes, sgd: 20`.
+/// The default of an option as the help shows it, for every algorithm that takes the option.
+///
+/// An example is `15; bayes, sgd: 20`: the first value holds for all algorithms without one of
+/// their own. `None` if no algorithm has a default.
 #[must_use]
 pub fn default_in_words(key: &str) -> Option<String> {
     let option = OPTIONS.iter().find(|option| option.key == key)?;
@@ -30,7 +33,7 @@ pub fn default_in_words(key: &str) -> Option<String> {
     Some(format!("{}{others}{}", first.0, option.note))
 }
 
-/// What an algorithm decides for an option that was not said; none where it decides nothing.
+/// The value that an algorithm decides for an unset option; `None` if it decides nothing.
 fn value(option: &FitOption, name: AlgorithmName) -> Option<String> {
     let mut said = TrainConfig { algorithm: Some(name), ..TrainConfig::default() };
     if let Some(needs) = option.needs {
@@ -55,7 +58,7 @@ mod tests {
         assert_eq!(said("reg_exponent"), "0.5; ials: 1");
         assert_eq!(said("cg_steps"), "3");
         assert_eq!(said("bias_damping"), "4; 0 with --bias-reg");
-        assert!(said("tol").starts_with("0.0001; bayes: 0.02 for"), "{}", said("tol"));
+        assert!(said("tol").starts_with("0.0001; bayes: 0.02 times"), "{}", said("tol"));
         assert_eq!(default_in_words("patience"), None);
         assert_eq!(default_in_words("user_reg"), None);
     }

@@ -1,34 +1,40 @@
-//! Laws that derive defaults from the training ratings, from ten thousand ratings to a billion. Laws of
-//! one algorithm stand with it.
+//! Laws that derive defaults from the training ratings.
+//!
+//! They are meant for ten thousand to a billion ratings. A law of a single algorithm is in that
+//! algorithm's file.
 
 use crate::param::NonNegative;
 use crate::ratings::Ratings;
 
-/// `λ √n̄` of als and sgd, with `n̄` the geometric mean of both sides' mean numbers of ratings. With
-/// `--reg-exponent 0.5` a row of `n` ratings then has the penalty `1.2 √n |vector|²`, whatever the
-/// density of the rest.
+/// The value of `λ √n̄` for als and sgd.
+///
+/// `n̄` is the geometric mean of the mean numbers of ratings per user and per item. With
+/// `--reg-exponent 0.5`, a row of `n` ratings then has the penalty `1.2 √n |vector|²` at any
+/// density of the other rows.
 const LAMBDA: f64 = 1.2;
 
 /// The law of [`lambda`] in words.
 pub(super) const LAMBDA_IN_WORDS: &str =
-    "1.2 over the fourth root of mean ratings per user times mean ratings per item";
+    "1.2 / fourth root of (mean ratings per user × mean ratings per item)";
 
-/// Geometric mean of both sides' mean numbers of ratings, at least 1.
+/// Geometric mean of the mean numbers of ratings per user and per item, at least 1.
 pub(super) fn mean_count(ratings: &Ratings) -> f64 {
     (ratings.by_user.mean_count() * ratings.by_item.mean_count()).sqrt().max(1.0)
 }
 
-/// λ of als and sgd.
+/// The λ of als and sgd by their law.
 pub(super) fn lambda(ratings: &Ratings) -> Option<NonNegative> {
     number(LAMBDA / mean_count(ratings).sqrt())
 }
 
-/// A number as the laws give it: to three digits.
+/// A value of a law, rounded to three significant digits.
 pub(super) fn number(value: f64) -> Option<NonNegative> {
     NonNegative::new(significant(value)).ok()
 }
 
-/// Three digits: more would pretend to an accuracy that the laws do not have.
+/// Rounds to three significant digits; more would suggest an accuracy that the laws lack.
+///
+/// Returns 0 for values that are not positive or not finite.
 pub(crate) fn significant(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 0.0;

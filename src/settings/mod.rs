@@ -1,8 +1,9 @@
-//! What can be set: said once ([`TrainConfig`]), decided once (`Plan`).
+//! The settings of a training: defined once ([`TrainConfig`]), decided once (`Plan`).
 //!
-//! `train`, `reading` and `names` define the settings, from which the command line, the configuration
-//! file, the environment and the manifest derive. `options` has one row per option of a fit,
-//! `algorithms` one file per algorithm. `plan` decides everything that was not said.
+//! `train`, `reading` and `names` define the settings. The command line, the configuration file,
+//! the environment and the manifest all derive from these definitions. `options` has one row per
+//! option of a fit, and `algorithms` has one file per algorithm. `plan` decides every setting that
+//! the caller left open.
 
 mod algorithms;
 mod choice;

@@ -1,4 +1,4 @@
-//! What settings are called.
+//! The values of settings that are names.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,19 +11,19 @@ pub enum AlgorithmName {
     Als,
     /// Implicit feedback (counts, clicks): alternating least squares over all pairs.
     Ials,
-    /// Explicit ratings: mean of the posterior, the most accurate; nothing to tune.
+    /// Explicit ratings: mean of the posterior. The most accurate, with nothing to tune.
     Bayes,
     /// Explicit ratings: stochastic gradient descent.
     Sgd,
-    /// Full-batch gradient descent, the method of the classroom, on raw ratings.
+    /// Explicit ratings: full-batch gradient descent on raw ratings, the method of the classroom.
     Gd,
 }
 
 impl AlgorithmName {
-    /// All of them, in the order in which messages list them.
+    /// All algorithms, in the order in which messages list them.
     pub const ALL: [Self; 5] = [Self::Als, Self::Ials, Self::Bayes, Self::Sgd, Self::Gd];
 
-    /// As `--algorithm` takes it.
+    /// The name as `--algorithm` takes it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl AlgorithmName {
     }
 }
 
-/// How a row is solved, by name.
+/// The solvers of a row by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -45,40 +45,41 @@ pub enum SolverName {
     Cholesky,
     /// Approximately, by steps of conjugate gradients.
     Cg,
-    /// Block by block of the vector (iALS++).
+    /// One block of the vector at a time (iALS++).
     Subspace,
 }
 
-/// How bayes approaches the posterior, by name.
+/// The ways in which bayes approximates the posterior, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum InferenceName {
-    /// Means over samples drawn one after another.
+    /// Gibbs sampling: averages over samples drawn one after another.
     Gibbs,
-    /// Variational: the best independent normal distributions, a row each.
+    /// Variational inference: the best independent normal distributions, one per row.
     Vb,
 }
 
-/// Which rows of a variational posterior have which covariance, by name.
+/// Whether the rows of a variational posterior share covariances, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum CovarianceName {
-    /// Users (or items) with similar numbers of ratings share one.
+    /// Users (or items) with similar numbers of ratings share a covariance.
     Shared,
-    /// Every user and item has its own: several times the time, k²/2 numbers of memory each.
+    /// Every user and item has its own covariance: k²/2 numbers of memory each, several times
+    /// slower.
     Own,
 }
 
-/// How the rate of sgd shrinks, by name.
+/// How the learning rate of sgd shrinks, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleName {
-    /// For each user and item by the gradients it has met.
+    /// Separately for each user and item, by the gradients so far.
     Adaptive,
-    /// For all alike, by the root of the epoch's number.
+    /// Equally for all users and items, by the square root of the epoch number.
     Decay,
 }
 

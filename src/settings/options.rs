@@ -1,5 +1,7 @@
-//! The options of a fit: one row each. Checks, help, the implied algorithm and `lacuna tune` follow
-//! the rows, and the algorithms say which of them they take.
+//! The options of a fit, one row each.
+//!
+//! Checks, help, the implied algorithm and `lacuna tune` all use these rows. Each algorithm lists
+//! the options that it takes.
 
 use super::algorithms::{method, takers};
 use super::names::{AlgorithmName, ConfidenceName, InferenceName, SolverName};
@@ -9,17 +11,17 @@ use crate::param::Rank;
 
 /// One option of a fit.
 pub(crate) struct FitOption {
-    /// Its key: the long flag with `_` for `-`.
+    /// Its key: the long flag with `_` instead of `-`.
     pub key: &'static str,
-    /// How messages name it.
+    /// Its name in messages.
     pub flag: &'static str,
-    /// Whether it was said.
+    /// Whether the caller has set it.
     said: fn(&TrainConfig) -> bool,
-    /// Whether `lacuna tune` can search it.
+    /// Whether `lacuna tune` can tune it.
     pub tuned: bool,
-    /// Other settings without which it has no default.
+    /// Sets other settings without which it has no default.
     pub needs: Option<fn(&mut TrainConfig)>,
-    /// What the help adds to its default.
+    /// Text that the help appends to its default.
     pub note: &'static str,
 }
 
@@ -60,7 +62,7 @@ pub(crate) const OPTIONS: &[FitOption] = &[
     option!(alpha, "--alpha", needs: Some(|c| c.confidence = Some(ConfidenceName::Linear))),
     option!(epsilon, "--epsilon", needs: Some(|c| c.confidence = Some(ConfidenceName::Log))),
     option!(unobserved_weight, "--unobserved-weight"),
-    option!(inference, "--inference", note: "; gibbs where --burn-in or --samples is given"),
+    option!(inference, "--inference", note: "; gibbs with --burn-in or --samples"),
     option!(covariance, "--covariance"),
     option!(burn_in, "--burn-in", needs: Some(|c| c.inference = Some(InferenceName::Gibbs))),
     option!(samples, "--samples", needs: Some(|c| c.inference = Some(InferenceName::Gibbs))),
@@ -73,25 +75,25 @@ pub(crate) const OPTIONS: &[FitOption] = &[
     },
 ];
 
-/// Settings that `lacuna tune` can search besides the options of a fit.
+/// Settings that `lacuna tune` can tune in addition to the options of a fit.
 const TUNED: [&str; 2] = ["algorithm", "seed"];
 
-/// The keys that `lacuna tune` can search.
+/// The keys that `lacuna tune` can tune.
 pub(crate) fn tunable() -> Vec<&'static str> {
     let options = OPTIONS.iter().filter(|option| option.tuned).map(|option| option.key);
     TUNED.into_iter().chain(options).collect()
 }
 
-/// Checks that the algorithm takes every option that was said.
+/// Checks that the algorithm takes every option that is set.
 pub(super) fn check(said: &TrainConfig, name: AlgorithmName) -> Result<()> {
     let foreign =
         |option: &&FitOption| (option.said)(said) && !method(name).takes().contains(&option.key);
     let Some(option) = OPTIONS.iter().find(foreign) else { return Ok(()) };
     let names: Vec<&str> = takers(option.key).into_iter().map(AlgorithmName::name).collect();
-    Err(Error::Usage(format!("{} goes with --algorithm {}", option.flag, names.join(" or "))))
+    Err(Error::Usage(format!("{} needs --algorithm {}", option.flag, names.join(" or "))))
 }
 
-/// The first option that was said, and that `one` takes and `other` does not.
+/// The first option that is set and that `one` takes but `other` does not.
 pub(super) fn distinguishing(
     said: &TrainConfig,
     one: AlgorithmName,

@@ -1,4 +1,4 @@
-//! What a training does: every choice is made, no option is left open.
+//! The plan of a training, in which every choice is made and no option is left open.
 
 use std::path::Path;
 
@@ -17,21 +17,22 @@ use crate::param::{Count, Folds};
 use crate::split::Split;
 use crate::train::{Als, SolverChoice};
 
-/// What a training does.
+/// The plan of a training.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub algorithm: AlgorithmName,
-    /// The settings with every decision in place, as manifests record them and trainings repeat them.
+    /// The settings with all decisions filled in. Manifests record them, and another training with
+    /// them repeats this one.
     pub record: TrainConfig,
     pub reading: Reading,
     pub fit: Box<dyn Fit>,
-    /// Mean and biases, no factors: what every model of ratings is compared with.
+    /// The bias-only baseline that every model of ratings is compared with: mean and biases.
     pub baseline: Als,
     pub watch: Watch,
     pub finish: Finish,
 }
 
-/// Which ratings are read, and how they are split.
+/// Which ratings are read and how they are split.
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
     pub input: Vec<String>,
@@ -44,27 +45,27 @@ pub(crate) struct Reading {
 /// How a fit is measured.
 #[derive(Debug, Clone)]
 pub(crate) struct Watch {
-    /// The holdout is measured after every so many iterations.
+    /// Iterations from one measurement of the holdout to the next.
     pub every: u32,
-    /// The fit ends after so many measured iterations without a better one.
+    /// Measured iterations without an improvement after which the fit ends.
     pub patience: Option<u32>,
     pub criterion: Criterion,
-    /// Ranking metrics on the holdout.
+    /// Ranking metrics to compute on the holdout.
     pub metrics: Vec<RankingMetric>,
-    /// Whether nobody asked for them: they are then measured on a sample of the users.
+    /// Whether the metrics are defaults, which are measured on a sample of the users.
     pub sampled: bool,
-    /// Held-out ratings below this are not relevant to ranking metrics.
+    /// Lowest held-out rating that ranking metrics count as relevant.
     pub relevant_from: Option<f64>,
-    /// How a part of the training cells is set aside to choose by.
+    /// Cuts the validation cells of `--patience` and of tuning off the training cells.
     pub validation: Split,
-    /// How a part of the training cells is set aside to search by.
+    /// Cuts the validation cells of the search for λ or α₀ off the training cells.
     pub search: Split,
 }
 
-/// What is done besides one fit.
+/// What a training does in addition to one fit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Finish {
-    /// Parts of a cross-validation.
+    /// Number of parts of a cross-validation, if one is requested.
     pub folds: Option<u32>,
     /// Whether the published factors are fitted on all ratings after the holdout is measured.
     pub refit: bool,
@@ -73,10 +74,10 @@ pub(crate) struct Finish {
 }
 
 impl Plan {
-    /// Decides what a training does.
+    /// Makes all decisions of a training.
     ///
     /// # Errors
-    /// [`crate::error::Error::Usage`] for options that do not go together.
+    /// [`crate::error::Error::Usage`] for options that cannot be combined.
     pub(crate) fn new(said: &TrainConfig) -> Result<Self> {
         let algorithm = said.algorithm_name();
         options::check(said, algorithm)?;
@@ -85,7 +86,7 @@ impl Plan {
         let mut record = TrainConfig { algorithm: Some(algorithm), ..said.clone() };
         fit.record(&mut record);
         let counts = said.reads_counts();
-        // Counts add up, weighted ones cannot.
+        // Counts are summed by default, but counts with weights cannot be.
         let sum = counts && said.load.weight_col.is_none();
         let duplicates = if sum { Duplicates::Sum } else { Duplicates::Last };
         let duplicates = *record.load.duplicates.get_or_insert(duplicates);
@@ -142,26 +143,28 @@ impl Plan {
         Ok(Self { algorithm, record, reading, fit, baseline, watch, finish })
     }
 
-    /// The same plan with another fit, whose decisions go into the record.
+    /// Returns this plan with another fit and writes the decisions of that fit into the record.
     pub(crate) fn with_fit(&self, fit: Box<dyn Fit>) -> Self {
         let mut plan = Self { fit, ..self.clone() };
         plan.fit.record(&mut plan.record);
         plan
     }
 
-    /// What the rest of the program asks about the fit.
+    /// The properties of the fit that the rest of the program uses.
     pub(crate) fn facts(&self) -> Facts {
         self.fit.facts()
     }
 
-    /// Approximate bytes that a fit holds for each user and item: factors, the best ones with patience,
-    /// and what the algorithm adds.
+    /// Approximate number of bytes that a fit holds per user and item.
+    ///
+    /// It covers three copies of the factors, one of them for the best iteration under patience,
+    /// and the algorithm's own numbers.
     pub(crate) fn bytes_per_row(&self) -> usize {
         let facts = self.facts();
         4 * (3 * ((facts.rank as usize).next_multiple_of(16) + 1) + facts.numbers_per_row)
     }
 
-    /// Approximate bytes of each user and item in the state of a fit.
+    /// Approximate number of bytes per user and item in the saved state of a fit.
     pub(crate) fn state_bytes_per_row(&self) -> usize {
         let facts = self.facts();
         let factors = facts.rank as usize + 1;
@@ -170,12 +173,12 @@ impl Plan {
     }
 }
 
-/// The ranking metrics that are measured where nobody asks for any.
+/// The ranking metrics that are measured by default.
 fn unasked_metrics() -> Vec<RankingMetric> {
     vec![RankingMetric::ndcg(10), RankingMetric::recall(20)]
 }
 
-/// The bias-only baseline: the same fit for every algorithm and setting.
+/// The bias-only baseline, which is the same for all algorithms and settings.
 pub(crate) fn baseline(seed: u64) -> Als {
     Als {
         rank: 0,
@@ -196,17 +199,17 @@ pub(crate) fn baseline(seed: u64) -> Als {
 }
 
 impl TrainConfig {
-    /// Checks what single values cannot: combinations. Returns the output.
+    /// Checks combinations of settings and returns the output directory.
     ///
     /// # Errors
-    /// [`crate::error::Error::Usage`] with what does not fit and what to do.
+    /// [`crate::error::Error::Usage`] with the conflict and what to do about it.
     pub fn check(&self) -> Result<&Path> {
         let output = self.check_files()?;
         self.plan()?;
         Ok(output)
     }
 
-    /// Decides what a training does.
+    /// Makes all decisions of a training.
     pub(crate) fn plan(&self) -> Result<Plan> {
         Plan::new(self)
     }

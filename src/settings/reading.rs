@@ -1,4 +1,4 @@
-//! The settings of reading, which several commands share.
+//! The settings for reading rating files, which several commands share.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,8 @@ use crate::load::{BadRows, Columns, IdType, LoadOptions, TimeUse};
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[cfg_attr(feature = "cli", command(next_help_heading = "Reading"))]
 pub struct LoadConfig {
-    /// Column of the user ids: its name, or its number from 1 in a file without header. Recognised
-    /// by common names (userId, user_id, user ...) where not given.
+    /// Column of the user ids: its name, or its number (from 1) in a file without header. By
+    /// default it is recognised by common names (userId, user_id, user ...).
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub user_col: Option<String>,
     /// Column of the item ids (movieId, item_id, item ...).
@@ -25,33 +25,37 @@ pub struct LoadConfig {
     /// Column of the times (timestamp, time, date ...): numbers, ISO 8601, Parquet timestamps.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub time_col: Option<String>,
-    /// Column of the weights: at least 0, rows of weight 0 are left out. A weight multiplies the rating's
-    /// part of the objective and not the regularisation: they should be about 1 on average. None is
-    /// read by default.
+    /// Column of the weights, each at least 0; rows of weight 0 are left out. A weight multiplies
+    /// the rating's term of the objective but not the regularisation, so weights should be about 1
+    /// on average. By default no weights are read.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub weight_col: Option<String>,
-    /// Field separator of text files: one character, "::" or "tab". Recognised where not given.
+    /// Field separator of text files: one character, "::" or "tab". Recognised by default.
     #[cfg_attr(feature = "cli", arg(long, value_name = "SEP"))]
     pub separator: Option<String>,
-    /// The first line of text files is data even if it looks like a header.
+    /// Read the first line of text files as data even if it looks like a header.
     #[cfg_attr(feature = "cli", arg(long))]
     pub no_header: bool,
-    /// Unit of numeric times since 1970.
+    /// Unit of numeric times, which count from the start of 1970.
     #[cfg_attr(feature = "cli", arg(long, value_name = "UNIT", default_value = "s"))]
     pub time_unit: TimeUnit,
-    /// Type of the ids. auto: integers if every id of every file is a canonical 64-bit integer
-    /// ("007" is not), else text.
+    /// Type of the ids. auto reads integers if every id of every file is a canonical 64-bit integer
+    /// ("007" is not), otherwise text.
     #[cfg_attr(feature = "cli", arg(long, value_name = "TYPE", default_value = "auto"))]
     pub id_type: IdType,
-    /// What to do with a row that cannot be used: stop, or set it aside in rejected_rows.csv.
+    /// What to do with a row that cannot be used: stop with an error, or set it aside in
+    /// rejected_rows.csv.
     #[cfg_attr(feature = "cli", arg(long, value_name = "POLICY", default_value = "error"))]
     pub bad_rows: BadRows,
-    /// Most rows to set aside; one more is an error.
-    #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = Self::default().max_bad_rows))]
+    /// Maximum number of bad rows to set aside; one more is an error.
+    #[cfg_attr(
+        feature = "cli",
+        arg(long, value_name = "N", default_value_t = Self::default().max_bad_rows)
+    )]
     pub max_bad_rows: u64,
-    /// Several ratings of one item by one user: the last (by time, else in file order), the first,
-    /// their mean, sum or maximum, or an error. [default: last; ials without
-    /// weights: sum]
+    /// How to combine several ratings of one item by one user: keep the last (by time if known,
+    /// otherwise in file order) or the first, take their mean, sum or maximum, or stop with an
+    /// error. [default: last; ials on counts without weights: sum]
     #[cfg_attr(feature = "cli", arg(long, value_name = "POLICY"))]
     pub duplicates: Option<Duplicates>,
     /// Leave out ratings before this date (2019-01-31, 2019-01-31T12:00:00Z, @SECONDS).
@@ -60,10 +64,11 @@ pub struct LoadConfig {
     /// Leave out ratings at or after this date.
     #[cfg_attr(feature = "cli", arg(long, value_name = "DATE"))]
     pub until: Option<Date>,
-    /// Leave out users with fewer ratings (and items, until both minimums hold).
+    /// Leave out users with fewer than N ratings. Users and items are left out in turn until both
+    /// minimums hold.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = 0))]
     pub min_user_ratings: u32,
-    /// Leave out items with fewer ratings.
+    /// Leave out items with fewer than N ratings.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", default_value_t = 0))]
     pub min_item_ratings: u32,
 }
@@ -92,7 +97,7 @@ impl Default for LoadConfig {
 }
 
 impl LoadConfig {
-    /// The reader's options; time says what the caller needs times for.
+    /// The options of the reader; `time` says whether the caller needs times.
     #[must_use]
     pub fn options(&self, time: TimeUse) -> LoadOptions {
         let by_time = matches!(self.duplicates(), Duplicates::Last | Duplicates::First);
@@ -122,13 +127,13 @@ impl LoadConfig {
         }
     }
 
-    /// What becomes of several ratings of one cell.
+    /// How several ratings of one cell are combined.
     #[must_use]
     pub fn duplicates(&self) -> Duplicates {
         self.duplicates.unwrap_or_default()
     }
 
-    /// The minimum counts.
+    /// The minimum numbers of ratings per user and per item.
     #[must_use]
     pub const fn minimum(&self) -> MinimumCounts {
         MinimumCounts { user: self.min_user_ratings, item: self.min_item_ratings }

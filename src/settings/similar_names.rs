@@ -1,6 +1,6 @@
-//! Suggestions for names that are not known.
+//! Suggestions for unknown names.
 
-/// `; did you mean "factors"?`, or nothing if no known name is close.
+/// Returns `; did you mean "factors"?`, or an empty text if no known name is close.
 pub(crate) fn suggestion<T: AsRef<str>>(name: &str, known: &[T]) -> String {
     let scored = known.iter().map(|k| (strsim::jaro_winkler(name, k.as_ref()), k.as_ref()));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));

@@ -6,38 +6,11 @@ use std::fs::File;
 use std::path::Path;
 
 use polars::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use super::InputEntry;
 use super::factors::{into_io, parquet_writer};
 use super::ranked::ids;
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Id};
-
-/// The record of a fold-in or an update.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FoldedEntry {
-    /// The side of the rows that were folded in.
-    pub side: Axis,
-    /// Version of the model that the rows were folded into.
-    pub model_version: String,
-    /// Time of the fold-in, ISO 8601 in UTC.
-    pub folded_at: String,
-    /// The files with the complete ratings of the rows, or with the added ones of `update --add`.
-    pub inputs: Vec<InputEntry>,
-    /// Number of folded-in rows that the model did not have.
-    pub added: usize,
-    /// Number of folded-in rows that replaced earlier ones.
-    pub replaced: usize,
-    /// Number of rows of the other side that an update solved; 0 for a fold-in.
-    #[serde(default)]
-    pub items: usize,
-    /// Number of ratings that are new or changed; for a fold-in, all ratings of its rows.
-    #[serde(default)]
-    pub changed_ratings: usize,
-    /// Number of ratings that the rows were solved from.
-    pub n_ratings: usize,
-}
 
 /// Ratings with external ids, stored by column.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,9 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FoldedEntry, RunEntry};
+use super::entries::{FoldedEntry, InputEntry, OutputEntry, Tool};
+use super::names::MANIFEST;
+use super::run_entry::RunEntry;
 use crate::error::{Error, Result};
 use crate::metric::Bin;
 use crate::model::Layout;
@@ -116,50 +118,6 @@ pub struct ExportManifest {
     pub flavor: Flavor,
     /// The files with their checksums.
     pub outputs: Vec<OutputEntry>,
-}
-
-/// The program that wrote the manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tool {
-    /// `lacuna`.
-    pub name: String,
-    /// Release.
-    pub version: String,
-    /// Operating system and processor.
-    pub target: String,
-    /// Commit that the program was built from, if the build set `LACUNA_GIT_SHA`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git_sha: Option<String>,
-    /// Cargo features that the program was built with.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub features: Vec<String>,
-}
-
-/// One input file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputEntry {
-    /// Path or URL as specified; `archive:member` for a member of an archive.
-    pub uri: String,
-    /// `ratings`, `test` for a test file, or `folded-in` for a file of a fold-in or update.
-    pub role: String,
-    /// Size of the file in bytes.
-    pub bytes: u64,
-    /// Time of the last change, in seconds since 1970.
-    pub mtime: Option<i64>,
-    /// ETag of an object; its time and size if the object store gives none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub etag: Option<String>,
-    /// SHA-256 of the file, or `skipped`.
-    pub sha256: String,
-    /// The recognised layout of the file.
-    pub layout: String,
-    /// Number of rows read.
-    pub rows: u64,
-    /// Number of rejected rows by reason.
-    #[serde(deserialize_with = "by_reason")]
-    pub rows_rejected: BTreeMap<String, u64>,
-    /// Latest time of a rating, in seconds since 1970.
-    pub max_timestamp: Option<i64>,
 }
 
 /// Statistics of the prepared ratings.
@@ -325,36 +283,6 @@ pub struct MeasuredScale {
     pub rating_max: f64,
 }
 
-/// One file of the model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputEntry {
-    /// Name in the directory.
-    pub path: String,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// SHA-256 in hexadecimal.
-    pub sha256: String,
-    /// Number of rows.
-    pub rows: usize,
-    /// Columns and their types.
-    pub schema: String,
-}
-
-/// Reads the rejected rows by reason; early manifests have only their total number.
-fn by_reason<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, u64>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Number(u64),
-        Reasons(BTreeMap<String, u64>),
-    }
-    Ok(match Form::deserialize(from)? {
-        Form::Number(0) => BTreeMap::new(),
-        Form::Number(rows) => BTreeMap::from([("not recorded".to_owned(), rows)]),
-        Form::Reasons(reasons) => reasons,
-    })
-}
-
 fn ratings() -> String {
     "ratings".into()
 }
@@ -377,7 +305,7 @@ impl Manifest {
 /// # Errors
 /// As [`Manifest::read`].
 pub fn listed_outputs(directory: &Path) -> Result<(String, Vec<OutputEntry>)> {
-    let path = &directory.join(super::MANIFEST);
+    let path = &directory.join(MANIFEST);
     let value = read_value(path)?;
     let (version, outputs) = match value.get("exported_at") {
         Some(_) => {

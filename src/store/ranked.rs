@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::factors::{into_io, parquet_writer};
+use super::json::{json_id, json_number};
 use super::row_target::RowTarget;
 use super::table::OutFile;
-use super::{json_id, json_number};
 use crate::error::{Error, Result};
 use crate::ids::Id;
 

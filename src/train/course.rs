@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::state::COURSE;
 use super::{Iteration, Observer, Problem, Sample, Snapshot, State, StopReason, check_stop};
 use crate::error::Result;
 use crate::model::Scorer;
@@ -43,9 +44,6 @@ pub(super) struct Limits {
     pub iterations: u32,
     pub tolerance: f64,
 }
-
-/// Name of the loop's own numbers in a state.
-pub(super) const COURSE: &str = "course";
 
 /// Runs iterations until the limits or the observer end the fit.
 ///

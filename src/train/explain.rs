@@ -15,20 +15,12 @@ use nalgebra::{Cholesky, DMatrix, DVector};
 use rayon::prelude::*;
 
 use super::fold_in::Fitted;
+use super::share::Share;
 use super::{SolverChoice, check_stop};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::objective::Objective;
 use crate::ratings::{Row, Side};
-
-/// The contribution of one rating to a score.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Share {
-    /// Position of the rating among the user's ratings, which are in the order of their items.
-    pub rating: u32,
-    /// The rating's part of the score.
-    pub share: f64,
-}
 
 /// Returns the largest contributions of ratings to scores, at most `most` per score.
 ///

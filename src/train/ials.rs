@@ -7,7 +7,8 @@
 //! flops.
 
 use super::alternate::{Alternation, start_items};
-use super::explain::{Share, explain};
+use super::explain::explain;
+use super::share::Share;
 use super::{Algorithm, Fit, Fitted, Problem, SolverChoice};
 use crate::error::{Error, Result};
 use crate::ids::Axis;

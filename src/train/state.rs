@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::model::{Embedding, Factors, Uncertainty};
 
+/// Name of the loop's own numbers in a state.
+pub(super) const COURSE: &str = "course";
+
 /// Where a fit starts.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Start<'a> {
@@ -72,7 +75,7 @@ impl State {
     /// # Errors
     /// [`Error::Checkpoint`] if this is not the state of a fit.
     pub fn iteration(&self) -> Result<u32> {
-        Ok(self.numbers(super::course::COURSE)?.first().map_or(0, |&done| done as u32))
+        Ok(self.numbers(COURSE)?.first().map_or(0, |&done| done as u32))
     }
 
     /// The arrays by name.

@@ -1,4 +1,4 @@
-//! Sets of cells: put together, cut apart, seen as rows.
+//! Merges and splits sets of cells, and arranges them as rows.
 
 use std::cmp::Ordering;
 
@@ -9,13 +9,13 @@ use crate::ratings::{Cell, Ratings, Side};
 use crate::settings::Watch;
 use crate::split::{Parts, Split};
 
-/// The values of all cells.
+/// Returns the values of all cells.
 pub(crate) fn values(parts: &Parts) -> impl Iterator<Item = f32> + Clone {
     let Parts { training, fold_in, holdout } = parts;
     training.iter().chain(fold_in).chain(holdout).map(|cell| cell.value)
 }
 
-/// All cells, training and held-out ones, sorted.
+/// Returns all cells, training and held-out cells, sorted.
 pub(crate) fn all_cells(parts: &Parts, duplicates: Duplicates) -> Vec<Cell> {
     let Parts { training, fold_in, holdout } = parts;
     match fold_in.is_empty() {
@@ -24,8 +24,10 @@ pub(crate) fn all_cells(parts: &Parts, duplicates: Duplicates) -> Vec<Cell> {
     }
 }
 
-/// The cells that held-out users are folded in from, as rows over all users. Cells of items without
-/// training ratings say nothing and are left out. None where no users are held out.
+/// Returns the cells that held-out users are folded in from, as rows over all users.
+///
+/// Cells of items without training ratings are left out, because they cannot contribute. Returns
+/// `None` if no users are held out.
 pub(crate) fn fold_in_side(fold_in: &[Cell], training: &Ratings) -> Option<Side> {
     let usable = |cell: &&Cell| training.by_item.count(cell.item as usize) > 0;
     let usable: Vec<Cell> = fold_in.iter().filter(usable).copied().collect();
@@ -33,8 +35,9 @@ pub(crate) fn fold_in_side(fold_in: &[Cell], training: &Ratings) -> Option<Side>
     (!fold_in.is_empty()).then(side)
 }
 
-/// Cuts the validation part off the training cells where there is patience: training cells, then
-/// validation cells.
+/// Splits the validation part off the training cells if `--patience` is set.
+///
+/// Returns the training cells and the validation cells.
 pub(crate) fn cut_validation(
     watch: &Watch,
     cells: Vec<Cell>,
@@ -46,13 +49,15 @@ pub(crate) fn cut_validation(
     cut(&watch.validation, cells, ids)
 }
 
-/// Cuts a part off by a rule: the cells that are left, then the part.
+/// Splits cells by a rule, and returns the training cells and the held-out cells.
 pub(crate) fn cut(rule: &Split, cells: Vec<Cell>, ids: Pair<&Ids>) -> (Vec<Cell>, Vec<Cell>) {
     let Parts { training, holdout, .. } = rule.apply(cells, ids.users, ids.items);
     (training, holdout)
 }
 
-/// Two sorted sets of cells as one. A cell in both (after a split by time) is resolved as duplicates are.
+/// Merges two sorted sets of cells.
+///
+/// A cell in both sets (possible after a split by time) is resolved like a duplicate.
 pub(crate) fn union(first: &[Cell], second: &[Cell], duplicates: Duplicates) -> Vec<Cell> {
     let mut all = Vec::with_capacity(first.len() + second.len());
     let (mut a, mut b) = (first.iter().peekable(), second.iter().peekable());

@@ -1,4 +1,6 @@
-//! Keeps the state of the fits of a training: in memory after every iteration, on disk now and then.
+//! Checkpoints of the fits of a training.
+//!
+//! The state is kept in memory after every iteration and written to disk from time to time.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +11,17 @@ use crate::job::{CurvePoint, Event, Job};
 use crate::store::CheckpointDir;
 use crate::train::{Iteration, State};
 
-/// What becomes of the checkpoint of an interrupted run.
+/// What to do with the checkpoint of an interrupted run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Resume {
-    /// Go on from it where it is of the same ratings and settings.
+    /// Resume from it if it belongs to the same ratings and settings; otherwise start anew.
     #[default]
     Auto,
-    /// Start anew.
+    /// Ignore it and start anew.
     Never,
-    /// Go on from it, or fail.
+    /// Resume from it, or fail.
     Require,
 }
 
@@ -27,11 +29,11 @@ pub enum Resume {
 pub(crate) struct Checkpoints {
     dir: CheckpointDir,
     every: Duration,
-    /// Whether fits go on from what is there.
+    /// Whether fits resume from existing checkpoints.
     resume: Resume,
     written: Instant,
     pending: Option<Pending>,
-    /// Whether it was said that nothing can be written.
+    /// Whether a failure to write was reported already.
     warned: bool,
 }
 
@@ -44,27 +46,29 @@ struct Pending {
     written: bool,
 }
 
-/// What is kept measured the state of a fit.
+/// The measurements that are kept alongside the state of a fit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    /// The iterations before that of the state.
+    /// The iterations before the iteration of the state.
     pub curve: Vec<CurvePoint>,
-    /// Value and number of the best one, with patience; its factors are in the state.
+    /// Value and number of the best iteration, with `--patience`. Its factors are in the state.
     pub best: Option<(f64, u32)>,
     /// Seconds of training so far.
     pub seconds: f64,
 }
 
 impl Checkpoints {
-    /// In a directory; `resume` says whether fits go on from what is there.
+    /// Keeps checkpoints in a directory. `resume` says whether fits resume from existing ones.
     pub(crate) fn new(dir: CheckpointDir, every: Duration, resume: Resume) -> Self {
         Self { dir, every, resume, written: Instant::now(), pending: None, warned: false }
     }
 
-    /// Where a fit was interrupted, if it was. A checkpoint that cannot be used is warned of.
+    /// Returns the measurements and the state of an interrupted fit, if there are any.
+    ///
+    /// Warns about a checkpoint that cannot be used.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] for one whose record cannot be read, where it is required.
+    /// [`Error::Checkpoint`] if the record of a required checkpoint cannot be read.
     pub(crate) fn interrupted(
         &self,
         stage: &str,
@@ -91,8 +95,9 @@ impl Checkpoints {
         }
     }
 
-    /// Keeps the state after an iteration, and writes it if that is due. That it cannot be written does
-    /// not end the fit.
+    /// Keeps the state after an iteration, and writes it to disk if that is due.
+    ///
+    /// A failure to write does not end the fit.
     pub(crate) fn hold(
         &mut self,
         stage: &'static str,
@@ -102,10 +107,10 @@ impl Checkpoints {
         more: impl FnOnce(&mut State),
     ) {
         if self.pending.as_ref().is_some_and(|pending| pending.stage != stage) {
-            // The stage before is complete: its end is needed to begin this one.
+            // The previous stage is complete. Its last state is needed to start this stage.
             self.flush(job);
         }
-        // Not two of them at once: they are large.
+        // States are large, so the old one is dropped before the new one is taken.
         self.pending = None;
         let mut state = iteration.snapshot.take();
         more(&mut state);
@@ -117,7 +122,9 @@ impl Checkpoints {
         }
     }
 
-    /// Writes the state that is held, if it is not written yet; the iteration on disk then.
+    /// Writes the pending state to disk unless it is there already.
+    ///
+    /// Returns the iteration of the state on disk; `None` if nothing is pending or the write fails.
     pub(crate) fn flush(&mut self, job: &Job<'_>) -> Option<u32> {
         let pending = self.pending.as_mut()?;
         if pending.written {
@@ -145,15 +152,15 @@ impl Checkpoints {
         }
     }
 
-    /// The regularisation that was chosen from the data before the fit was interrupted.
+    /// Returns the regularisation that was chosen from the data before the fit was interrupted.
     pub(crate) fn chosen(&self) -> Option<f64> {
         let kept = || self.dir.latest("chosen", |_, _| {});
         (self.resume != Resume::Never).then(kept).flatten().and_then(|(text, _)| text.parse().ok())
     }
 
-    /// Keeps the regularisation that was chosen.
+    /// Keeps the chosen regularisation.
     pub(crate) fn choose(&self, regularization: f64) {
-        // Without it, it is chosen again.
+        // If the write fails, a resumed run chooses the value again.
         let _ = self.dir.write("chosen", 0, &regularization.to_string(), &State::default());
     }
 }

@@ -1,4 +1,4 @@
-//! A new model and an earlier one on the same held-out cells.
+//! Compares a new model with an earlier model on the same held-out cells.
 
 use super::held_out::HeldOut;
 use super::ranked::{Ranked, Relevance, Vectors};
@@ -12,7 +12,7 @@ use crate::model::{Factors, Model, Scale, Scorer};
 use crate::ratings::Cell;
 use crate::settings::Plan;
 
-/// Measures new factors and an earlier model on the held-out cells whose user and item both know.
+/// Measures new factors and an earlier model on the held-out cells whose users and items both know.
 pub(super) fn compare(
     plan: &Plan,
     sets: &Sets,

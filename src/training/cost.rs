@@ -1,4 +1,4 @@
-//! An estimate of what a training takes.
+//! Estimates the time and memory that a training needs.
 
 use std::time::Instant;
 
@@ -9,28 +9,29 @@ use crate::linalg::{Matrix, NormalEquations};
 use crate::pair::Pair;
 use crate::param::Rank;
 
-/// Bytes per rating at the peak of loading: rows grouped by partition beside the sorted cells.
+/// Bytes per rating at the peak of loading: rows grouped by partition, in addition to the sorted
+/// cells.
 const LOAD_BYTES_PER_RATING: u64 = 60;
 
-/// Bytes per rating while training: an index and a value in either orientation.
+/// Bytes per rating while training: an index and a value in each orientation.
 const TRAIN_BYTES_PER_RATING: u64 = 16;
 
 /// An estimate of the cost of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Cost {
-    /// The rank it is for.
+    /// The rank that the estimate is for.
     pub factors: u32,
-    /// Threads it is for.
+    /// The number of threads that the estimate is for.
     pub threads: usize,
-    /// Seconds per iteration, from the speed of the kernel on this machine.
+    /// Seconds per iteration, from the measured speed of the kernel on this machine.
     pub seconds_per_iteration: f64,
-    /// Peak memory while reading and sorting, bytes.
+    /// Peak memory while reading and sorting, in bytes.
     pub load_bytes: u64,
-    /// Memory while training, bytes.
+    /// Memory while training, in bytes.
     pub train_bytes: u64,
 }
 
-/// What training would take on this many threads of the current pool.
+/// Estimates the cost of training on the threads of the current pool.
 pub(crate) fn cost(factors: Rank, rows: Pair<usize>, ratings: usize) -> Cost {
     let k = f64::from(factors.get());
     let all_rows = rows.users + rows.items;
@@ -48,7 +49,7 @@ pub(crate) fn cost(factors: Rank, rows: Pair<usize>, ratings: usize) -> Cost {
     }
 }
 
-/// Flops per second of one thread on rows of typical length, from a run of a few milliseconds.
+/// Measures the flops per second of one thread on rows of typical length, for about 20 ms.
 fn kernel_rate(rank: usize) -> f64 {
     let (rows, cells) = (20_000, 200);
     let rank = rank.max(1);

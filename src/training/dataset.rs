@@ -15,7 +15,7 @@ use crate::pair::Pair;
 use crate::settings::Reading;
 use crate::split::{Parts, Split};
 
-/// What is known about the inputs besides their cells.
+/// Facts about the inputs, in addition to their cells.
 pub(crate) struct Inputs {
     pub reports: Vec<InputReport>,
     pub n_test: usize,
@@ -26,19 +26,23 @@ pub(crate) struct Inputs {
     pub zero_counts: u64,
     pub below_minimum: u64,
     pub removed_from_training: u64,
-    /// Computes the checksums of the files during the training.
+    /// The thread that computes the checksums of the files during the training.
     fingerprints: Option<JoinHandle<Vec<Result<Option<Fingerprint>>>>>,
 }
 
 impl Inputs {
-    /// Every input's checksum, none where it is no file. Waits until they are computed.
+    /// Returns the checksum of every input, or `None` for an input that is not a file.
+    ///
+    /// The first call waits until the checksums are computed. A later call returns an empty list.
     pub(crate) fn checksums(&mut self) -> Result<Vec<Option<Fingerprint>>> {
         let prints = self.fingerprints.take().map(JoinHandle::join).transpose();
         let prints = prints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
         prints.unwrap_or_default().into_iter().collect()
     }
 
-    /// SHA-256 of every input, empty where it is not known.
+    /// Returns the SHA-256 of every input, or an empty text if it is unknown.
+    ///
+    /// Like [`Inputs::checksums`], this works only once.
     pub(crate) fn sha256(&mut self) -> Result<Vec<String>> {
         let checksums = self.checksums()?;
         let sums = self.reports.iter().zip(checksums).map(|(report, print)| {
@@ -48,18 +52,18 @@ impl Inputs {
         Ok(sums.collect())
     }
 
-    /// The reports of the rating files, without those of test files.
+    /// Returns the reports of the rating files, without those of test files.
     pub(crate) fn of_ratings(&self) -> &[InputReport] {
         &self.reports[..self.reports.len() - self.n_test]
     }
 }
 
-/// The cells of a training, in positions of the ids of all of them.
+/// The cells of a training, with the positions of their users and items in `ids`.
 pub(crate) struct Dataset {
     pub inputs: Inputs,
     pub ids: Arc<Pair<Ids>>,
     pub parts: Parts,
-    /// Cells in all.
+    /// Number of cells in all parts.
     pub n_ratings: usize,
 }
 
@@ -82,7 +86,7 @@ impl Dataset {
             notes.warnings.push("the holdout is empty: its metrics are null".into());
         }
         if parts.training.is_empty() {
-            return Err(Error::NothingLeft { after: "the holdout was taken off".into() });
+            return Err(Error::NothingLeft { after: "the holdout was split off".into() });
         }
         Ok(Self { inputs, ids: Arc::new(Pair { users, items }), parts, n_ratings })
     }
@@ -92,8 +96,8 @@ impl Dataset {
 fn read_cells(reading: &Reading, job: &Job<'_>, notes: &mut Notes) -> Result<(Inputs, Prepared)> {
     let since = Instant::now();
     let progress = |done, total| job.tell(&Event::Reading(done, total));
-    let files = (&reading.input[..], &reading.test_file[..]);
-    let mut interactions = load(files, &reading.options, job.stop, &progress)?;
+    let Reading { input, test_file, options, .. } = reading;
+    let mut interactions = load(input, test_file, options, job.stop, &progress)?;
     notes.seconds.parse = since.elapsed().as_secs_f64();
     let (users, items) = (interactions.users.len(), interactions.items.len());
     job.tell(&Event::Read(interactions.len(), users, items));

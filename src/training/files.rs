@@ -1,4 +1,4 @@
-//! The files of a model directory and what its manifest says about them.
+//! The files of a model directory and their entries in its manifest.
 
 use std::io::BufWriter;
 
@@ -17,7 +17,7 @@ use crate::store::{
 const FEATURES: [(&str, bool); 3] =
     [("files", true), ("cli", cfg!(feature = "cli")), ("cloud", cfg!(feature = "cloud"))];
 
-/// This program.
+/// Describes this program.
 pub(crate) fn tool() -> Tool {
     Tool {
         name: "lacuna".into(),
@@ -28,7 +28,7 @@ pub(crate) fn tool() -> Tool {
     }
 }
 
-/// Writes both sides of a model, at the same time.
+/// Writes both sides of a model in parallel, and then its posterior if it has one.
 pub(crate) fn write_model(
     out: &OutDir,
     prefix: &str,
@@ -56,11 +56,13 @@ pub(crate) fn write_model(
     Ok(())
 }
 
-/// Writes the prepared ratings, so that the model can be used when its inputs are gone or have changed.
-/// Returns the entries of what was written.
+/// Writes the prepared ratings, and returns their manifest entries.
+///
+/// With these files, the model stays usable when its inputs are gone or have changed.
 pub(crate) fn keep_ratings(plan: &Plan, out: &OutDir, data: &Dataset) -> Result<Vec<OutputEntry>> {
     let parts = &data.parts;
-    // Held-out users have ratings in three parts; the files are needed for them.
+    // With held-out users there are fold-in ratings as well, which no file keeps. Such a model
+    // needs its inputs.
     if !plan.finish.keep_ratings || !parts.fold_in.is_empty() {
         return Ok(Vec::new());
     }
@@ -76,7 +78,7 @@ pub(crate) fn keep_ratings(plan: &Plan, out: &OutDir, data: &Dataset) -> Result<
     Ok(entries)
 }
 
-/// A written file's size and checksum.
+/// Returns the manifest entry of a written file, with its size and checksum.
 pub(crate) fn output_entry(
     out: &OutDir,
     name: &str,
@@ -89,7 +91,7 @@ pub(crate) fn output_entry(
     Ok(OutputEntry { path: name.into(), bytes, sha256, rows, schema: schema.into() })
 }
 
-/// The rows that were set aside, if any were.
+/// Writes the rows that were set aside, if any, and returns their manifest entry.
 pub(crate) fn reject_entry(out: &OutDir, rejects: &[Reject]) -> Result<Option<OutputEntry>> {
     if rejects.is_empty() {
         return Ok(None);
@@ -114,7 +116,7 @@ fn write_rejects(out: &OutDir, rejects: &[Reject]) -> Result<()> {
     write().map_err(|e| failed(e.into()))
 }
 
-/// The inputs with their checksums.
+/// Returns the manifest entries of the inputs, with their checksums.
 pub(crate) fn input_entries(inputs: &mut Inputs) -> Result<Vec<InputEntry>> {
     let test_from = inputs.reports.len() - inputs.n_test;
     let mut entries = Vec::with_capacity(inputs.reports.len());
@@ -126,7 +128,9 @@ pub(crate) fn input_entries(inputs: &mut Inputs) -> Result<Vec<InputEntry>> {
     Ok(entries)
 }
 
-/// An input with its checksum, which must be of the file as it was read.
+/// Returns the manifest entry of an input, with its checksum.
+///
+/// Fails if the file changed while it was read.
 pub(crate) fn input_entry(
     report: &InputReport,
     print: Option<Fingerprint>,

@@ -1,4 +1,4 @@
-//! From a measured fit to the model that is published.
+//! Turns a measured fit into the published model.
 
 use super::checkpoint::Checkpoints;
 use super::dataset::Inputs;
@@ -17,12 +17,12 @@ use crate::ratings::Moments;
 use crate::settings::Plan;
 use crate::train::{Fit, Start, StopReason};
 
-/// Everything that is published besides the metrics.
+/// Everything that is published in addition to the metrics.
 pub(crate) struct Outcome {
-    /// The plan, with all that was decided from the ratings.
+    /// The plan, including everything that was decided from the ratings.
     pub plan: Plan,
     pub published: Factorised,
-    /// The model that was measured, where the published one was refitted on all ratings.
+    /// The measured model, if the published model was refitted on all ratings.
     pub measured: Option<Model>,
     pub iteration: u32,
     pub stop_reason: StopReason,
@@ -33,22 +33,22 @@ pub(crate) struct Outcome {
     pub counts: Counts,
 }
 
-/// A model, and what only its training knows.
+/// A model, with facts that only its training knows.
 pub(crate) struct Factorised {
     pub model: Model,
-    /// Samples of the posterior that are kept.
+    /// Kept samples of the posterior.
     pub samples: Vec<Model>,
-    /// Standard deviation of a rating around its prediction, where it is known.
+    /// Standard deviation of a rating around its prediction, if known.
     pub noise: Option<f64>,
-    /// `s` of the factors.
+    /// Deviation `s` by which the factors were rescaled to the rating scale.
     pub deviation: f64,
     /// Moments of the training ratings.
     pub moments: Moments,
-    /// Mean numbers of training ratings of a user, and of an item.
+    /// Mean number of training ratings per user and per item.
     pub mean_counts: Pair<f64>,
 }
 
-/// How many of everything there are.
+/// Numbers of users and items, and of ratings in each part.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counts {
     pub rows: Pair<usize>,
@@ -75,7 +75,7 @@ impl Factorised {
     }
 }
 
-/// The samples that a fit kept, on the rating scale.
+/// Returns the samples that a fit kept, on the rating scale.
 fn kept_samples(fit: &mut Fit, sets: &Sets) -> Vec<Model> {
     let scale = fit.scale;
     let kept = fit.averaged.as_mut().map(|a| std::mem::take(&mut a.kept)).unwrap_or_default();
@@ -87,8 +87,9 @@ fn kept_samples(fit: &mut Fit, sets: &Sets) -> Vec<Model> {
         .collect()
 }
 
-/// Makes the model of a fit, and fits it again on all ratings where that was asked for. A warm start
-/// leads from the measured factors to the published ones.
+/// Builds the model of a fit, and refits it on all ratings if the plan asks for that.
+///
+/// With `warm`, the refit starts from the measured factors.
 pub(crate) fn finish(
     prepared: Prepared,
     fitted: Fitted,
@@ -131,7 +132,7 @@ pub(crate) fn finish(
             let model = &outcome.published.model;
             let warm = warm.then(|| WarmStart::new(model, &outcome.plan, &sets));
             let start = warm.as_ref().map_or(Start::Random, WarmStart::start);
-            // As many iterations as were chosen.
+            // The refit runs exactly as many iterations as the measured fit chose.
             let mut exact = outcome.plan.fit.clone();
             exact.run_exactly(outcome.iteration);
             let fit = refit(&*exact.algorithm(), &sets, start, checkpoints, job)?;

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use super::averaged::averaged;
 use super::checkpoint::{Checkpoints, Measured};
-use super::measure::averaged;
 use super::notes::Notes;
 use super::results::PosteriorMetrics;
 use super::search::choose;
@@ -18,33 +18,35 @@ use crate::model::Model;
 use crate::settings::Plan;
 use crate::train::{Algorithm, Fit, Iteration, Start, State};
 
-/// The stages of a training whose states are kept.
+/// The stages of a training that keep checkpoints, by name.
 const FIT: &str = "train";
 const REFIT: &str = "refit";
 
-/// What a state holds of the measurements.
+/// The measurements in a state, by name.
 const POSTERIOR: &str = "measured.posterior";
 const BEST: &str = "measured.best";
 
-/// What came of a fit.
+/// The outcome of a fit.
 pub(crate) struct Fitted {
-    /// The plan, with all that was decided from the ratings.
+    /// The plan, including everything that was decided from the ratings.
     pub plan: Plan,
     pub algorithm: Box<dyn Algorithm>,
     pub fit: Fit,
-    /// The iteration that the factors are of.
+    /// The iteration that the factors come from.
     pub iteration: u32,
-    /// All iterations.
+    /// One point per iteration.
     pub curve: Vec<CurvePoint>,
-    /// Predictions averaged over samples, on the holdout.
+    /// Metrics of the posterior on the holdout, for a Bayesian fit.
     pub posterior: Option<PosteriorMetrics>,
-    /// The best value of the criterion on the validation part, with patience.
+    /// The best value of the criterion on the validation cells, with `--patience`.
     pub validation: Option<f64>,
-    /// The iteration of the checkpoint that the fit resumed from.
+    /// The iteration of the checkpoint that the fit resumed from, if it resumed.
     pub resumed_from: Option<u32>,
 }
 
-/// Decides what the ratings decide, and fits. With patience the factors are those of the best iteration.
+/// Decides the settings that the plan leaves to the ratings, and fits.
+///
+/// With `--patience`, the factors are those of the best iteration.
 ///
 /// # Errors
 /// [`Error::Numeric`], [`Error::Diverged`], [`Error::Stopped`], [`Error::Checkpoint`].
@@ -116,7 +118,7 @@ pub(crate) fn run(
                 posterior.add(&it.scorer, sample.noise);
                 Ok(due.then(|| posterior.errors(&it.scorer)))
             }
-            // Users may be folded in only by what is known at the end.
+            // Some algorithms can fold users in only after the last iteration.
             None if due && !(folds_in_at_end && sets.fold_in.is_some()) => {
                 holdout_errors(sets, &*algorithm, &it.scorer, job).map(Some)
             }
@@ -154,7 +156,7 @@ pub(crate) fn run(
     let posterior = averaged(&mut fit, &sets.ratings, posterior);
     if let Some(last) = validation.as_ref().filter(|_| !fit.iterations.is_multiple_of(watch.every))
     {
-        // The last iteration was not due.
+        // The last iteration is not measured on the validation cells yet.
         let value = last.measure(&fit.scorer(), job)?;
         if let Some(point) = curve.last_mut() {
             point.validation = value;
@@ -173,7 +175,7 @@ pub(crate) fn run(
     Ok(Fitted { plan, algorithm, fit, iteration, curve, posterior, validation, resumed_from })
 }
 
-/// Restores the measurements of an interrupted fit; the best iteration.
+/// Restores the measurements of an interrupted fit, and returns its best iteration.
 fn restore(
     plan: &Plan,
     sets: &Sets,
@@ -184,7 +186,7 @@ fn restore(
     if let Ok(numbers) = state.numbers(POSTERIOR)
         && !posterior.restore(numbers)
     {
-        return Err(Error::Checkpoint("it is of another holdout".into()));
+        return Err(Error::Checkpoint("it belongs to another holdout".into()));
     }
     let Some((value, iteration)) = measured.best else { return Ok(None) };
     let shape = (sets.ratings.users(), sets.ratings.items());
@@ -202,7 +204,7 @@ fn keep(state: &mut State, posterior: &PosteriorMean<'_>, best: &Option<Best>) {
     }
 }
 
-/// Writes the last state to disk where a fit failed.
+/// Writes the last state to disk if the fit failed, and returns the result of the fit.
 fn flushed(
     fitted: Result<Fit>,
     checkpoints: Option<&mut Checkpoints>,
@@ -216,7 +218,7 @@ fn flushed(
     fitted
 }
 
-/// The fit on all ratings, which is published after another one was measured.
+/// Runs the fit on all ratings. It is published in place of the measured fit.
 pub(super) fn refit(
     algorithm: &dyn Algorithm,
     sets: &Sets,

@@ -17,13 +17,15 @@ use crate::settings::Plan;
 use crate::split::Split;
 use crate::train::Start;
 
-/// The rule that holds out one of several folds.
+/// Returns the rule that holds out one of several folds.
 pub(crate) fn fold(plan: &Plan, number: u32, folds: u32) -> Split {
     Split::Fold { number, folds, salt: format!("{}/folds", plan.record.holdout_salt) }
 }
 
-/// Fits once per fold on the other folds, as the published model is fitted, and measures on it. The
-/// folds are only reported. None where none were asked for.
+/// Fits one model per fold on the other folds, and measures it on the fold.
+///
+/// The fits use the settings of the published model. Their metrics are only reported. Returns
+/// `None` if no folds are requested.
 pub(crate) fn cross_validate(
     plan: &Plan,
     data: &Dataset,
@@ -39,12 +41,12 @@ pub(crate) fn cross_validate(
         let (training, holdout) = cut(&rule, cells.clone(), (**ids).as_ref());
         if training.is_empty() || holdout.is_empty() {
             return Err(Error::Usage(format!(
-                "--folds {folds}: fold {} has no ratings to train on or to measure with",
+                "--folds {folds}: fold {} has no ratings to train on or to measure on",
                 number + 1
             )));
         }
         let sets = Sets { holdout, ..Sets::cut(&plan.watch, ids, &keys, training)? };
-        // The time and the warnings of the published model are counted apart.
+        // The durations and warnings of a fold are not those of the published model.
         let mut notes = Notes::default();
         let plan = choose(plan, &sets, None, job, &mut notes)?;
         let silent = job.silent();

@@ -8,7 +8,7 @@ use crate::model::{Embedding, Factors, RankBy, Scale, Scorer, Uncertainty, by_re
 use crate::ratings::{Cell, Known, Ratings, Side};
 use crate::train::{Algorithm, Fitted};
 
-/// What a fit found.
+/// The estimates of a fit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Estimates<'a> {
     pub factors: &'a Factors,
@@ -23,20 +23,21 @@ pub(crate) struct HeldOut<'a> {
     pub ratings: &'a Ratings,
     /// The held-out cells, sorted by user and item.
     pub cells: &'a [Cell],
-    /// Where users are held out: what they are folded in from, as rows over all users.
+    /// The cells that held-out users are folded in from, as rows over all users; `None` if no users
+    /// are held out.
     pub fold_in: Option<&'a Side>,
-    /// Cells that are never ranked, as rows over all users, where they are more than the training cells: the
-    /// validation part was looked at, too.
+    /// Cells that are never ranked, as rows over all users, if they are more than the training
+    /// cells. They then include the validation cells, which have influenced the fit as well.
     pub excluded: Option<&'a Side>,
 }
 
 impl<'a> HeldOut<'a> {
-    /// What is known of every user when it is measured.
+    /// Returns the cells that are known of every user when it is measured.
     pub(crate) fn seen(&self) -> &'a Side {
         self.fold_in.unwrap_or(&self.ratings.by_user)
     }
 
-    /// The cells that a user is not ranked.
+    /// Returns the cells of every user whose items are never ranked.
     pub(crate) fn never_ranked(&self) -> &'a Side {
         self.fold_in.or(self.excluded).unwrap_or(&self.ratings.by_user)
     }
@@ -45,7 +46,7 @@ impl<'a> HeldOut<'a> {
         Known::new(self.seen(), &self.ratings.by_item)
     }
 
-    /// The factors with the vectors of held-out users, where users are held out.
+    /// Returns the factors with the vectors of held-out users; `None` if no users are held out.
     pub(crate) fn folded(
         &self,
         algorithm: &dyn Algorithm,
@@ -60,8 +61,9 @@ impl<'a> HeldOut<'a> {
         Ok(Some(Factors { users, items: factors.items.clone() }))
     }
 
-    /// The items as lists are ordered by them, where it is not by their scores alone: of a model of ratings
-    /// by relevance.
+    /// Returns the items that order lists by relevance, for a model of ratings.
+    ///
+    /// Returns `None` if the scores of the model alone order the lists.
     pub(crate) fn ranked_items(
         &self,
         items: &Embedding,
@@ -71,13 +73,14 @@ impl<'a> HeldOut<'a> {
         let by_item = &self.ratings.by_item;
         let count = |item| by_item.count(item) as u32;
         let counts = || (0..items.biases.len()).map(count).collect::<Vec<u32>>();
-        // Factors are on standardised ratings where their scale has a deviation.
+        // The deviation is converted to the scale of the factors, which may be on standardised
+        // ratings.
         let deviation = || self.ratings.moments().deviation / scale.deviation;
         (scale.rates() && rank_by == RankBy::Relevance)
             .then(|| by_relevance(items, &counts(), deviation()))
     }
 
-    /// Errors of factors that hold the vectors of all users who are measured.
+    /// Returns the errors of factors that hold the vectors of all measured users.
     pub(crate) fn errors(&self, scorer: &Scorer<'_>) -> HoldoutErrors {
         holdout_errors(scorer, self.known(), self.cells)
     }

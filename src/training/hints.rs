@@ -1,4 +1,4 @@
-//! What a person should know of a training that did not fail.
+//! Warnings about a training that succeeded.
 
 use super::ranked::RankingMetrics;
 use super::results::Metrics;
@@ -7,13 +7,13 @@ use crate::model::Model;
 use crate::ratings::{Moments, Ratings};
 use crate::settings::{Plan, TrainConfig};
 
-/// Values up to this may well be a scale of ratings.
+/// Largest value that may still belong to a scale of ratings.
 const SCALE: f32 = 20.0;
 
-/// Counts of events have a tail: their largest value is this many times their mean.
+/// Counts of events have a long tail: their largest value is more than this many times their mean.
 const TAIL: f64 = 8.0;
 
-/// Warns of ratings that look like something else.
+/// Returns a warning if the ratings are all equal or look like counts.
 pub(crate) fn of_values(plan: &Plan, sets: &Sets) -> Option<String> {
     plan.facts().rates.then(|| of_ratings(&sets.ratings, &sets.moments)).flatten()
 }
@@ -22,8 +22,8 @@ fn of_ratings(ratings: &Ratings, moments: &Moments) -> Option<String> {
     let values = ratings.by_user.values.data();
     if moments.min == moments.max {
         return Some(format!(
-            "all training ratings are {}: there is nothing to learn from their values; if every row is an \
-             event (a click, a play), train with -a ials",
+            "all training ratings are {}: there is nothing to learn from their values; if every \
+             row is an event (a click, a play), train with -a ials",
             moments.min
         ));
     }
@@ -31,14 +31,15 @@ fn of_ratings(ratings: &Ratings, moments: &Moments) -> Option<String> {
     let counts = moments.min >= 0.0 && tail && values.iter().all(|v| v.fract() == 0.0);
     counts.then(|| {
         format!(
-            "the values look like counts (whole numbers from {} to {}, mean {:.1}) and were fitted as ratings; \
-             for counts of plays, clicks or purchases train with -a ials",
+            "the values look like counts (whole numbers from {} to {}, mean {:.1}) but were fitted \
+             as ratings; if they count plays, clicks or purchases, train with -a ials",
             moments.min, moments.max, moments.mean
         )
     })
 }
 
-/// Warns of a rank that was kept from an earlier run where these ratings would get another one.
+/// Returns a warning if the rank of an earlier run was kept, but these ratings would get another
+/// rank by default.
 pub(crate) fn of_kept_rank(plan: &Plan, ratings: &Ratings) -> Option<String> {
     let kept = plan.facts().rank;
     let mut free = TrainConfig { factors: None, ..plan.record.clone() }.plan().ok()?.fit;
@@ -46,21 +47,23 @@ pub(crate) fn of_kept_rank(plan: &Plan, ratings: &Ratings) -> Option<String> {
     let own = free.facts().rank;
     (kept != own).then(|| {
         format!(
-            "the rank stays {kept}, as in the run before, so that vectors keep their width; by default these \
-             ratings would get {own}: -k {own} changes it, -k {kept} keeps it without this warning"
+            "the rank stays {kept}, as in the earlier run, so that vectors keep their width; the \
+             default for these ratings is {own}: set -k {own} to change the rank, or -k {kept} to \
+             keep it without this warning"
         )
     })
 }
 
-/// Whether a model is worse than what needs no model.
+/// Returns a warning if the model is worse than its baseline: biases alone, or the most popular
+/// items.
 pub(super) fn of_fit(plan: &Plan, metrics: &Metrics) -> Option<String> {
     let facts = plan.facts();
     if facts.rates {
         let (own, simple) = (metrics.holdout_rmse?, metrics.baselines.bias_only.rmse?);
         return (own > simple && facts.rank > 0).then(|| {
             format!(
-                "the holdout RMSE {own:.4} is above the {simple:.4} of biases alone: these ratings are too few or too \
-                 noisy for vectors; -a als -k 0 fits biases alone"
+                "the holdout RMSE {own:.4} is above the {simple:.4} of biases alone: these ratings \
+                 are too few or too noisy for vectors; -a als -k 0 fits biases alone"
             )
         });
     }
@@ -70,21 +73,22 @@ pub(super) fn of_fit(plan: &Plan, metrics: &Metrics) -> Option<String> {
     let popular = value(metrics.baselines.popularity.as_ref()?)?;
     (own < popular).then(|| {
         format!(
-            "{name} {own:.4} is below the {popular:.4} of the most popular items for everyone: the model ranks \
-             worse than no model; compare other settings with lacuna tune -a ials"
+            "{name} {own:.4} is below the {popular:.4} of the most popular items for everyone: the \
+             model ranks worse than no model; compare other settings with lacuna tune -a ials"
         )
     })
 }
 
-/// Whether the vectors of preferences have vanished.
+/// Returns a warning if the vectors of a model of preferences have vanished.
 pub(super) fn of_model(plan: &Plan, model: &Model) -> Option<String> {
     let (users, items) = model.median_norms();
     let vanished = !model.scale.rates() && users * items < Model::COLLAPSED;
     vanished.then(|| {
         let lambda = plan.facts().lambda;
         format!(
-            "the vectors have vanished (median norms {users:.1e} and {items:.1e}), so all scores are about 0: \
-             --regularization {lambda} is too strong for these data; leave it out, or take a tenth of it"
+            "the vectors have vanished (median norms {users:.1e} and {items:.1e}), so all scores \
+             are about 0: --regularization {lambda} is too strong for these data; leave it out, or \
+             use a tenth of it"
         )
     })
 }

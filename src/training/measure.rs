@@ -8,22 +8,17 @@ use super::held_out::Estimates;
 use super::hints;
 use super::notes::Notes;
 use super::ranked::{Ranked, Relevance, Vectors};
-use super::results::{Baselines, Errors, Metrics, PosteriorMetrics};
+use super::results::{Baselines, Errors, Metrics};
 use super::segments::Segments;
 use super::sets::Sets;
 use super::watch::{VALIDATION_USERS, holdout_errors};
 use crate::error::Result;
 use crate::job::Job;
-use crate::metric::{PosteriorMean, RatingErrors, TrainingErrors, training_errors};
+use crate::metric::{RatingErrors, TrainingErrors, training_errors};
 use crate::model::{Model, RankBy, Scorer};
-use crate::ratings::Ratings;
-use crate::train::{Algorithm, Fit, Start};
+use crate::train::{Algorithm, Start};
 
-/// Most held-out ratings whose predictive intervals are computed: enough to know shares of them to a
-/// tenth of a per cent.
-const MOST_INTERVALS: usize = 200_000;
-
-/// Measures a fit and, where one is passed, an earlier model on the same held-out ratings.
+/// Measures a fit and, if one is passed, an earlier model on the same held-out ratings.
 pub(crate) fn measure(
     fitted: &Fitted,
     sets: &Sets,
@@ -96,27 +91,4 @@ fn measured(fitted: &Fitted, sets: &Sets, job: &Job<'_>) -> Result<Metrics> {
         metrics.baselines.popularity = Some(ranked.summary(&popular));
     }
     Ok(metrics)
-}
-
-/// What the predictions averaged over samples are worth, or those of known variance.
-pub(super) fn averaged(
-    fit: &mut Fit,
-    ratings: &Ratings,
-    mut posterior: PosteriorMean<'_>,
-) -> Option<PosteriorMetrics> {
-    if let Some(averaged) = fit.averaged.as_ref().filter(|a| a.uncertainty.is_some()) {
-        let scale = fit.scale.deviation * fit.scale.deviation;
-        let variance = |user, item| {
-            averaged.variance(&fit.factors, ratings, (user, item)).map_or(0.0, |v| scale * v)
-        };
-        let scorer = Scorer { factors: &fit.factors, scale: fit.scale };
-        posterior.thin(MOST_INTERVALS);
-        posterior.set(&scorer, variance, averaged.noise);
-    }
-    if let Some(averaged) = &mut fit.averaged {
-        averaged.spread = None;
-    }
-    fit.averaged.as_ref().map(|averaged| {
-        PosteriorMetrics::new(averaged, &posterior.errors(&fit.scorer()), posterior.coverage())
-    })
 }

@@ -1,11 +1,13 @@
-//! A training in five calls over plain values.
+//! Trains a model in a few calls on plain values.
 //!
 //! ```text
 //! Plan → Dataset::read → Prepared::new → fit → measure → finish, write
 //! ```
 //!
-//! [`train`] calls them in a row; a nightly run calls the same with its gates between them.
+//! [`train`] makes these calls in order. A nightly run makes the same calls, with its gates between
+//! them.
 
+mod averaged;
 mod cells;
 mod checkpoint;
 mod compare;

@@ -1,4 +1,4 @@
-//! What a training notes down on its way: seconds per stage, and warnings.
+//! Notes that a training takes while it runs: seconds per stage, and warnings.
 
 use std::time::Instant;
 
@@ -8,12 +8,12 @@ use super::results::Durations;
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     pub seconds: Durations,
-    /// What a person should know although nothing failed.
+    /// Warnings; nothing failed.
     pub warnings: Vec<String>,
 }
 
 impl Notes {
-    /// Notes a warning, if there is one.
+    /// Adds a warning, if there is one.
     pub(crate) fn warn(&mut self, warning: impl Into<Option<String>>) {
         self.warnings.extend(warning.into());
     }
@@ -31,7 +31,7 @@ impl Notes {
     }
 }
 
-/// When a training began: by a clock that never goes back, and in seconds since 1970.
+/// The start of a training, by a monotonic clock and in seconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Began {
     pub instant: Instant,

@@ -1,4 +1,4 @@
-//! Ranks all candidates of the users who have held-out cells.
+//! Ranks all candidates for the users who have held-out cells.
 
 use std::collections::BTreeMap;
 
@@ -13,46 +13,49 @@ use crate::model::{Embedding, RankBy, Ranker, Scale, mean_norm};
 use crate::ratings::{Cell, Ratings};
 use crate::split::mix;
 
-/// Which cells are relevant, and for how many users lists are ranked.
+/// Which cells are relevant, and for how many users items are ranked.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Relevance<'a> {
-    /// Least value of a relevant cell; all are where none is given.
+    /// Smallest value of a relevant cell. With `None`, all cells are relevant.
     pub from: Option<f64>,
-    /// Most users, and the keys by which they are chosen (the same ones for the same ids).
+    /// Largest number of users, and the keys that choose them. The same ids always give the same
+    /// users.
     pub sample: Option<(usize, &'a [u64])>,
 }
 
-/// Vectors of the users who are ranked for, and of all items.
+/// Vectors of all users and items that a ranking uses.
 #[derive(Clone, Copy)]
 pub(crate) struct Vectors<'a> {
     pub users: &'a Matrix,
     pub items: &'a Embedding,
 }
 
-/// The ranking of one set of held-out cells, prepared once for any factors.
+/// The ranking task of one set of held-out cells, prepared once for any factors.
 pub(crate) struct Ranked<'a> {
     held: HeldOut<'a>,
     candidates: Vec<u32>,
-    /// Users, what they saw and what is relevant to them, in numbers of candidates.
+    /// The users, the items that they have seen and their relevant items, as numbers of candidates.
     pub judgements: Judgements,
-    /// Users with held-out cells who are not known.
+    /// Number of unknown users with held-out cells.
     pub unknown_users: usize,
 }
 
-/// Ranking metrics and what they are means over.
+/// Ranking metrics and the number of users that they average over.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RankingMetrics {
-    /// Users ranked for.
+    /// Number of users in the averages.
     pub users: usize,
-    /// Users left out because they have no training ratings.
+    /// Number of users left out because they have no training ratings.
     pub unknown_users: usize,
-    /// By name.
+    /// Values of the metrics, by name.
     #[serde(flatten)]
     pub values: BTreeMap<String, Option<f64>>,
 }
 
 impl<'a> Ranked<'a> {
-    /// Candidates are all items with training cells, except those that a user saw.
+    /// Prepares the ranking of held-out cells.
+    ///
+    /// Candidates are all items with training cells, except those that the user has seen.
     pub(crate) fn new(held: HeldOut<'a>, relevance: &Relevance<'_>) -> Self {
         let trained = &held.ratings.by_item;
         let mut numbers = vec![u32::MAX; trained.rows()];
@@ -71,7 +74,7 @@ impl<'a> Ranked<'a> {
                 continue;
             }
             let excluded = held.never_ranked().row(user as usize).indices;
-            // After a split by time a cell may stand on both sides: it is no candidate.
+            // After a split by time, a cell may be on both sides. Its item is not a candidate.
             let fresh = |c: &&Cell| relevant(c) && excluded.binary_search(&c.item).is_err();
             let (mut own, mut missing) = (Vec::new(), 0);
             for cell in cells.iter().filter(fresh) {
@@ -98,7 +101,7 @@ impl<'a> Ranked<'a> {
             judgements.rows.push(user);
             judgements.missing.push(missing);
             judgements.relevant.push(own);
-            // Items without training cells are no candidates anyway.
+            // Items without training cells are not candidates anyway.
             let excluded = held.never_ranked().row(user as usize).indices.iter();
             let numbered = excluded.map(|&item| numbers[item as usize]);
             judgements.seen.push(numbered.filter(|&number| number != u32::MAX));
@@ -106,18 +109,18 @@ impl<'a> Ranked<'a> {
         Self { held, candidates, judgements, unknown_users }
     }
 
-    /// See [`HeldOut::ranked_items`]: by relevance.
+    /// Calls [`HeldOut::ranked_items`] for the order by relevance.
     pub(crate) fn items(&self, items: &Embedding, scale: &Scale) -> Option<Embedding> {
         self.held.ranked_items(items, scale, RankBy::Relevance)
     }
 
-    /// The candidates' training ratings.
+    /// Returns the number of training ratings of each candidate.
     fn popularity(&self) -> Vec<u32> {
         let count = |&item: &u32| self.held.ratings.by_item.count(item as usize);
         self.candidates.iter().map(|item| u32::try_from(count(item)).unwrap_or(u32::MAX)).collect()
     }
 
-    /// Ranks by some factors.
+    /// Ranks the candidates by the scores of the vectors, and measures the lists.
     pub(crate) fn measure(
         &self,
         vectors: Vectors<'_>,
@@ -130,7 +133,7 @@ impl<'a> Ranked<'a> {
         rank(job.kernels, users, &ranker, &popularity, &self.judgements, metrics, job.stop)
     }
 
-    /// Ranks everybody's candidates by their training ratings.
+    /// Ranks the candidates of every user by their number of training ratings.
     pub(crate) fn popular(&self, metrics: &[RankingMetric], job: &Job<'_>) -> Result<Ranking> {
         let Ratings { by_user, by_item } = self.held.ratings;
         let counts = (0..by_item.rows()).map(|item| by_item.count(item) as f32).collect();
@@ -139,7 +142,7 @@ impl<'a> Ranked<'a> {
         self.measure(Vectors { users: &users, items: &items }, metrics, job)
     }
 
-    /// A ranking with what it is over.
+    /// Adds the numbers of users to the values of a ranking.
     pub(crate) fn summary(&self, ranking: &Ranking) -> RankingMetrics {
         RankingMetrics {
             users: self.judgements.rows.len(),
@@ -177,8 +180,8 @@ mod tests {
         ];
         let held = HeldOut { ratings: &ratings, cells: &cells, fold_in: None, excluded: None };
         let ranked = Ranked::new(held, &Relevance { from: Some(4.0), sample: None });
-        // Candidates are items 0, 1, 2, 4: user 0 likes item 1 and misses item 3, item 4 it has seen;
-        // user 1 likes nothing.
+        // Candidates are items 0, 1, 2 and 4. User 0 likes item 1, misses item 3 and has seen item
+        // 4. User 1 likes nothing.
         assert_eq!(ranked.candidates, [0, 1, 2, 4]);
         assert_eq!((&ranked.judgements.rows[..], ranked.unknown_users), (&[0][..], 1));
         assert_eq!(ranked.judgements.relevant.get(0), [1]);
@@ -189,7 +192,7 @@ mod tests {
         let keys = [10, 20, 30];
         let one = Ranked::new(held, &Relevance { from: None, sample: Some((1, &keys)) });
         assert_eq!(one.judgements.rows.len(), 1);
-        // What was only looked at is no candidate either, item 3 for nobody.
+        // Items that are only excluded are not candidates either. Item 3 is a candidate for nobody.
         let excluded =
             Ratings::from_sorted(3, 5, &[cell(0, 0, 5.0), cell(0, 1, 5.0), cell(0, 3, 1.0)]);
         let held = HeldOut { excluded: Some(&excluded.by_user), ..held };
@@ -199,8 +202,8 @@ mod tests {
         let metrics = ["recall@2".parse().expect("a metric")];
         let stop = AtomicBool::new(false);
         let popular = all.popular(&metrics, &Job::new(&stop, &|_| {})).expect("ranks");
-        // User 0's candidates are items 1 and 2, of which both are relevant beside item 3; user 1's
-        // are 0 and 4.
+        // User 0's candidates are items 1 and 2. Both are relevant, and so is item 3. User 1's
+        // candidates are items 0 and 4.
         let recall = popular.values[0].1.expect("users");
         assert!((recall - 5.0 / 6.0).abs() < 1e-12);
     }

@@ -1,4 +1,4 @@
-//! What a training reports.
+//! The results that a training reports.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::metric::{Coverage, HoldoutErrors, RatingErrors, TrainingErrors, mae, 
 use crate::store::Manifest;
 use crate::train::Averaged;
 
-/// RMSE and MAE of one set of predictions; null over no predictions.
+/// RMSE and MAE of one set of predictions; null if there are none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Errors {
     /// Root mean squared error.
@@ -27,88 +27,97 @@ impl From<&RatingErrors> for Errors {
     }
 }
 
-/// The errors of this model and of an earlier one on the held-out cells whose user and item both know.
+/// Metrics of this model and of an earlier model on the same held-out cells.
+///
+/// Both models know the users and items of these cells.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Comparison {
-    /// Held-out cells compared.
+    /// Number of compared held-out cells.
     pub n: u64,
     /// Errors of the earlier model, clipped to the range of today's training ratings.
     #[serde(flatten)]
     pub previous: Errors,
     /// Errors of this model on the same cells.
     pub new: Errors,
-    /// Rankings by the earlier model, of the same cells, where rankings are measured.
+    /// Ranking metrics of the earlier model on the same cells, if rankings are measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranking: Option<RankingMetrics>,
-    /// Rankings by this model.
+    /// Ranking metrics of this model on the same cells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_ranking: Option<RankingMetrics>,
 }
 
-/// What simpler models reach on the same holdout.
+/// Metrics of simpler models on the same holdout.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Baselines {
-    /// The mean of the training ratings for every cell.
+    /// Errors if the mean of the training ratings is predicted for every cell.
     pub global_mean: Errors,
-    /// Mean and biases, no factors, the same `λ_b`.
+    /// Errors of a mean and biases without vectors, fitted the same way for every algorithm and
+    /// setting.
     pub bias_only: Errors,
-    /// The items with the most training ratings for everyone, where rankings are measured.
+    /// Ranking metrics if every user gets the items with the most training ratings, if rankings are
+    /// measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub popularity: Option<RankingMetrics>,
-    /// The model published before, where there is one to compare with.
+    /// Comparison with the earlier model, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_model: Option<Comparison>,
 }
 
-/// The errors of the published settings; holdout errors are of the factors fitted on training ratings.
-/// All are null where scores are no ratings.
+/// Metrics of the published settings.
+///
+/// Holdout errors are those of the factors fitted to the training ratings. Errors are null if
+/// scores are not ratings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metrics {
-    /// Clipped to the range of the training ratings.
+    /// RMSE on the training ratings, with predictions clipped to their range.
     pub train_rmse: Option<f64>,
-    /// See `train_rmse`.
+    /// MAE on the training ratings; see `train_rmse`.
     pub train_mae: Option<f64>,
-    /// Predictions as they are.
+    /// RMSE on the training ratings, with unclipped predictions.
     pub train_rmse_raw: Option<f64>,
-    /// Clipped, cold cells included.
+    /// RMSE on the holdout, with clipped predictions and cold cells included.
     pub holdout_rmse: Option<f64>,
-    /// See `holdout_rmse`.
+    /// MAE on the holdout; see `holdout_rmse`.
     pub holdout_mae: Option<f64>,
-    /// Predictions as they are, cold cells included.
+    /// RMSE on the holdout, with unclipped predictions and cold cells included.
     pub holdout_rmse_raw: Option<f64>,
-    /// See `holdout_rmse_raw`.
+    /// MAE on the holdout; see `holdout_rmse_raw`.
     pub holdout_mae_raw: Option<f64>,
-    /// Clipped, without cold cells.
+    /// RMSE on the holdout, with clipped predictions and without cold cells.
     pub holdout_rmse_warm: Option<f64>,
-    /// Held-out cells.
+    /// Number of held-out cells.
     pub n_holdout: u64,
-    /// Of them, cells whose user or item has no training rating.
+    /// Number of cold cells: their user or item has no training rating.
     pub n_holdout_cold: u64,
-    /// Ranking of all items that a user has not rated in training, with `--metrics`.
+    /// Ranking metrics over all items that a user has not rated in training. Without `--metrics`
+    /// they are measured on a sample of the users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranking: Option<RankingMetrics>,
-    /// Simpler models.
+    /// Metrics of simpler models.
     pub baselines: Baselines,
     /// Errors on the holdout by the number of training ratings of the user.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_activity_decile: Vec<Segment>,
-    /// By the number of training ratings of the item.
+    /// Errors on the holdout by the number of training ratings of the item.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_popularity_decile: Vec<Segment>,
-    /// Cross-validation, with `--folds`.
+    /// Results of the cross-validation, with `--folds`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<FoldMetrics>,
-    /// Predictions averaged over samples, before they are compressed to the published vectors.
+    /// Metrics of predictions averaged over samples, before they are compressed to the published
+    /// vectors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub posterior: Option<PosteriorMetrics>,
-    /// The iteration that the factors are of.
+    /// The iteration that the factors come from.
     pub iteration: u32,
-    /// All iterations.
+    /// One point per iteration.
     pub curve: Vec<CurvePoint>,
 }
 
 impl Metrics {
-    /// Of one fit, its iterations aside; `rates` says whether scores are ratings.
+    /// Creates the metrics of one fit, without its iterations. `rates` says whether scores are
+    /// ratings.
     #[must_use]
     pub(crate) fn new(
         training: &TrainingErrors,
@@ -141,18 +150,18 @@ impl Metrics {
     }
 }
 
-/// The predictions averaged over samples of the posterior, on the holdout.
+/// Metrics of the posterior's mean predictions on the holdout.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PosteriorMetrics {
     /// Number of samples; 0 for variational inference, which publishes the mean itself.
     pub samples: u32,
-    /// Standard deviation of a rating around its prediction, in ratings.
+    /// Standard deviation of a rating around its prediction, on the rating scale.
     pub noise: f64,
-    /// Clipped, cold cells included.
+    /// RMSE with clipped predictions and cold cells included; null without samples.
     pub holdout_rmse: Option<f64>,
-    /// See `holdout_rmse`.
+    /// MAE; see `holdout_rmse`.
     pub holdout_mae: Option<f64>,
-    /// Clipped, without cold cells.
+    /// RMSE with clipped predictions and without cold cells; null without samples.
     pub holdout_rmse_warm: Option<f64>,
     /// Shares of the holdout inside the predictive intervals.
     pub coverage: Option<Coverage>,
@@ -164,7 +173,7 @@ impl PosteriorMetrics {
         holdout: &HoldoutErrors,
         coverage: Option<Coverage>,
     ) -> Self {
-        // Without samples the mean is that of the published factors.
+        // Without samples, the mean is that of the published factors.
         let sampled = |value: Option<f64>| value.filter(|_| averaged.samples > 0);
         Self {
             samples: averaged.samples,
@@ -177,17 +186,19 @@ impl PosteriorMetrics {
     }
 }
 
-/// Mean and spread over the folds of a cross-validation.
+/// Mean and standard deviation over the folds of a cross-validation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// Mean over the folds.
     pub mean: f64,
-    /// Standard deviation over the folds (denominator: folds less one).
+    /// Standard deviation over the folds (denominator: number of folds minus one).
     pub std: f64,
 }
 
 impl Spread {
-    /// Of values of all folds; none where a fold has no value.
+    /// Computes the spread of one value per fold.
+    ///
+    /// Returns `None` if a fold has no value, or if there are fewer than two folds.
     #[must_use]
     pub fn of(values: &[Option<f64>]) -> Option<Self> {
         let values = values.iter().copied().collect::<Option<Vec<f64>>>()?;
@@ -198,31 +209,32 @@ impl Spread {
     }
 }
 
-/// Cross-validation: fits of their own, each measured on the part that it did not see.
+/// Results of a cross-validation: each fit is measured on the fold that it was not trained on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct FoldMetrics {
     /// Number of folds.
     pub folds: u32,
-    /// Clipped, cold cells included, per fold.
+    /// RMSE of each fold, with clipped predictions and cold cells included.
     pub holdout_rmse: Vec<Option<f64>>,
-    /// Over the folds: `holdout_rmse`, `holdout_mae`, `bias_only_rmse` and the ranking metrics, by name.
+    /// Spread over the folds of `holdout_rmse`, `holdout_mae`, `bias_only_rmse` and the ranking
+    /// metrics, by name.
     pub spread: BTreeMap<String, Option<Spread>>,
-    /// Seconds that they took.
+    /// Duration of the cross-validation, in seconds.
     pub seconds: f64,
 }
 
 /// Seconds per stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Durations {
-    /// Reading, checking and numbering the ids.
+    /// Reading and checking the inputs, and numbering the ids.
     pub parse: f64,
-    /// Duplicates, split, both orientations.
+    /// Resolving duplicates, splitting, and building both orientations.
     pub csr: f64,
-    /// Sweeps with their solves.
+    /// Fitting, including a search for settings and a refit.
     pub train: f64,
-    /// Training, holdout and validation errors, and the bias-only baseline.
+    /// Measuring the fit and its baselines.
     pub eval: f64,
-    /// Writing.
+    /// Writing the model directory.
     pub export: f64,
     /// From start to publication.
     pub total: f64,
@@ -233,12 +245,12 @@ pub struct Durations {
 pub struct Report {
     /// The model directory.
     pub output: PathBuf,
-    /// What was written there.
+    /// The manifest of that directory.
     pub manifest: Manifest,
-    /// Errors.
+    /// The metrics of the model.
     pub metrics: Metrics,
-    /// Seconds.
+    /// Seconds per stage.
     pub durations: Durations,
-    /// What a person should know although nothing failed.
+    /// Warnings; nothing failed.
     pub warnings: Vec<String>,
 }

@@ -1,5 +1,7 @@
-//! Searches for what a law does not give: `--regularization auto`, and what `ials` chooses by default.
-//! Values are compared on ratings that are set aside from the training ones.
+//! Searches for settings that no law gives.
+//!
+//! The search decides `--regularization auto`, and by default the weight of unobserved pairs of
+//! `ials`. It compares values on ratings that are held out from the training ratings.
 
 use std::ops::ControlFlow;
 
@@ -15,13 +17,16 @@ use crate::model::Factors;
 use crate::settings::{Criterion, Plan, Sought, Watch, significant};
 use crate::train::Start;
 
-/// Trials, at most.
+/// Largest number of trials.
 const TRIALS: usize = 5;
 
-/// Factors of a trial, at most: the best settings hardly depend on their number.
+/// Largest rank of a trial. The best settings hardly depend on the rank.
 const RANK: u32 = 32;
 
-/// Decides what the plan leaves to the ratings: by a search where one is due, else by the laws.
+/// Decides the settings that the plan leaves to the ratings: by a search if one is due, otherwise
+/// by the laws.
+///
+/// A resumed run keeps the value that it chose before it was interrupted.
 pub(crate) fn choose(
     plan: &Plan,
     sets: &Sets,
@@ -45,8 +50,10 @@ pub(crate) fn choose(
     Ok(plan.with_fit(fit))
 }
 
-/// Climbs from the value of the law to the best one. None where there are too few ratings to set some
-/// aside, and the value of the law has to do.
+/// Searches for the best value, starting from the value of the law.
+///
+/// Returns `None` if there are too few ratings to hold some out. The value of the law is then used.
+/// If the settings demand a search, this is an error instead.
 fn search(plan: &Plan, sought: Sought, all: &Sets, job: &Job<'_>) -> Result<Option<f64>> {
     job.phase("choosing the regularisation");
     let (training, aside) = cut(&plan.watch.search, all.ratings.cells(), (*all.ids).as_ref());
@@ -54,7 +61,8 @@ fn search(plan: &Plan, sought: Sought, all: &Sets, job: &Job<'_>) -> Result<Opti
         if !plan.fit.must_search() {
             return Ok(None);
         }
-        let message = "--regularization auto: too few ratings to set some aside; give a number";
+        let message = "--regularization auto: there are too few ratings to hold some out for the \
+                       search; specify a number";
         return Err(Error::Usage(message.into()));
     }
     let sets = Sets::of_training(&all.ids, &all.keys, &training);
@@ -67,7 +75,8 @@ fn search(plan: &Plan, sought: Sought, all: &Sets, job: &Job<'_>) -> Result<Opti
     };
     let watch = Watch { criterion, ..plan.watch.clone() };
     let Some(validation) = Validation::new(&watch, &sets) else { return Ok(None) };
-    // Iterations of a first trial, and of one that begins at the factors of another.
+    // Iterations of the first trial and of later trials. A later trial of ratings starts from the
+    // factors of the trial before it. Trials of preferences always start cold.
     let (cold, warm) = if rates { (8, 4) } else { (5, 5) };
     let mut before: Option<Factors> = None;
     let value = |at: f64| -> Result<f64> {
@@ -84,7 +93,7 @@ fn search(plan: &Plan, sought: Sought, all: &Sets, job: &Job<'_>) -> Result<Opti
         let fitted = fitted.map_err(|error| all.named(error))?;
         let found = validation.measure(&fitted.scorer(), &job.silent())?;
         before = Some(fitted.factors);
-        // Less is better.
+        // Lower is better.
         let found = found.filter(|value| value.is_finite());
         Ok(if rates { found.unwrap_or(f64::INFINITY) } else { -found.unwrap_or(0.0) })
     };
@@ -92,16 +101,20 @@ fn search(plan: &Plan, sought: Sought, all: &Sets, job: &Job<'_>) -> Result<Opti
     Ok(Some(significant(best)))
 }
 
-/// The best of a value and its neighbours, each `step` times the one before, as long as they are better by
-/// the margin: the vertex of the parabola through the last three (in logarithms), or the best one where
-/// that does not lie between them.
+/// Minimises `value` over the points `start * step^n`, and returns the best argument.
+///
+/// The search starts at `n = 0` and moves to a neighbour if the neighbour is better by the margin.
+/// It ends when both neighbours of the best point are known, or after all trials. The result is the
+/// vertex of the parabola through the best point and its neighbours, in logarithms of the argument.
+/// It is the best point itself if the vertex does not lie between the neighbours, or if a neighbour
+/// is unknown.
 fn climb(start: f64, sought: Sought, mut value: impl FnMut(f64) -> Result<f64>) -> Result<f64> {
     let (step, margin) = (sought.step(), sought.margin());
     let mut known = std::collections::BTreeMap::from([(0_i32, value(start)?)]);
     let at = |n: i32| start * step.powi(n);
     let mut best = 0;
     while known.len() < TRIALS {
-        // Upwards first.
+        // The larger neighbour comes first.
         let next = [best + 1, best - 1].into_iter().find(|n| !known.contains_key(n));
         let Some(next) = next else { break };
         let found = value(at(next))?;
@@ -136,7 +149,7 @@ mod tests {
             let found = found.expect("no error");
             assert!(calls <= TRIALS && (found / least).ln().abs() < 0.01, "{least}: {found}");
         }
-        // Noise moves nothing far.
+        // Noise does not move the result far.
         let flat = climb(1.0, Sought::Ratio, |at| Ok(1.0 - 1e-4 * at.min(1.0))).expect("no error");
         assert!((0.25..=4.0).contains(&flat));
     }

@@ -1,4 +1,4 @@
-//! Measures by groups of users or items with about as many training ratings.
+//! Metrics by groups of users or items with similar numbers of training ratings.
 
 use std::collections::BTreeMap;
 
@@ -13,37 +13,37 @@ use crate::model::Scorer;
 use crate::pair::Pair;
 use crate::ratings::{Cell, Side};
 
-/// Groups that rows with training ratings are divided into.
+/// Number of groups that rows with training ratings are divided into.
 const DECILES: usize = 10;
 
 /// One decile of the users or items, or the rows without training ratings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Segment {
-    /// 1 for the tenth with the fewest training ratings, to 10; 0 for rows without any.
+    /// Number of the decile, from 1 for the fewest training ratings to 10; 0 for rows without any.
     pub decile: usize,
-    /// Fewest training ratings of a row.
+    /// Smallest number of training ratings of a row.
     pub from: usize,
-    /// Most training ratings of a row.
+    /// Largest number of training ratings of a row.
     pub to: usize,
-    /// Users, or items, in the group.
+    /// Number of users, or items, in the group.
     pub rows: usize,
-    /// Test ratings.
+    /// Number of test ratings.
     pub n_ratings: u64,
-    /// Clipped; none where scores are no ratings.
+    /// RMSE of clipped predictions; `None` if scores are not ratings.
     pub rmse: Option<f64>,
-    /// See `rmse`.
+    /// MAE of clipped predictions; `None` if scores are not ratings.
     pub mae: Option<f64>,
-    /// Users that were ranked for.
+    /// Number of users with a ranked list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranked: Option<usize>,
-    /// Means over these users, by name.
+    /// Means of the ranking metrics over these users, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ranking: BTreeMap<String, Option<f64>>,
 }
 
-/// Segments being filled.
+/// Segments while they are filled.
 pub(crate) struct Segments {
-    /// Of every row.
+    /// The decile of every row.
     deciles: Vec<u8>,
     groups: Vec<Segment>,
     errors: Vec<RatingErrors>,
@@ -51,8 +51,10 @@ pub(crate) struct Segments {
 }
 
 impl Segments {
-    /// Divides rows by their numbers of training ratings. Of rows with equal numbers those with lower
-    /// positions come first, so that deciles are of equal size.
+    /// Divides rows into deciles by their number of training ratings.
+    ///
+    /// Among rows with equal numbers, lower positions come first. This keeps the deciles of equal
+    /// size.
     pub(crate) fn new(counts: &[usize]) -> Self {
         let mut order: Vec<usize> = (0..counts.len()).filter(|&row| counts[row] > 0).collect();
         order.sort_by_key(|&row| counts[row]);
@@ -78,7 +80,9 @@ impl Segments {
         }
     }
 
-    /// The errors of clipped predictions on the holdout, by users and by items; empty without a holdout.
+    /// Returns the errors of clipped predictions on the holdout, by segments of users and of items.
+    ///
+    /// The lists are empty without a holdout.
     pub(crate) fn of_holdout(held: &HeldOut<'_>, scorer: &Scorer<'_>) -> Pair<Vec<Segment>> {
         if held.cells.is_empty() {
             return Pair::default();
@@ -107,12 +111,12 @@ impl Segments {
         self.errors[self.deciles[row as usize] as usize].push(error);
     }
 
-    /// Counts a test rating of a row that has no error.
+    /// Counts a test rating of a row without adding an error.
     pub(crate) fn count(&mut self, row: u32) {
         self.errors[self.deciles[row as usize] as usize].count += 1;
     }
 
-    /// Adds the means of the ranking metrics of users.
+    /// Adds the mean ranking metrics of the users in each segment.
     pub(crate) fn rank(&mut self, rows: &[u32], metrics: &[RankingMetric], ranking: &Ranking) {
         for segment in &mut self.groups {
             let of = |row: &u32| usize::from(self.deciles[*row as usize]) == segment.decile;
@@ -127,7 +131,7 @@ impl Segments {
         }
     }
 
-    /// The segments that have rows and test ratings, fewest training ratings first.
+    /// Returns the segments with test ratings, fewest training ratings first.
     pub(crate) fn finish(self) -> Vec<Segment> {
         let rated = self.rated;
         let filled = self.groups.into_iter().zip(&self.errors).map(|(segment, errors)| Segment {
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn deciles_are_of_equal_size_and_hold_their_errors() {
-        // Row r has r ratings: row 0 none, 20 rows with some.
+        // Row r has r ratings: row 0 has none, 20 rows have some.
         let mut segments = Segments::new(&(0..21).collect::<Vec<_>>());
         segments.add(0, 2.0);
         segments.add(1, 1.0);

@@ -1,4 +1,4 @@
-//! The sets of ratings that one fit works on and is measured with.
+//! The sets of ratings that one fit is trained and measured on.
 
 use std::sync::Arc;
 
@@ -20,26 +20,27 @@ use crate::train::{Problem, Start};
 /// Training, validation and held-out cells of one fit.
 pub(crate) struct Sets {
     pub ids: Arc<Pair<Ids>>,
-    /// Stable keys of the ids, from which random numbers derive.
+    /// Stable keys of the ids. Random numbers are derived from them.
     pub keys: Arc<Pair<Vec<u64>>>,
     /// The training cells.
     pub ratings: Ratings,
     pub moments: Moments,
     pub holdout: Vec<Cell>,
-    /// Where users are held out: the cells that they are folded in from.
+    /// The cells that held-out users are folded in from, if whole users are held out.
     pub fold_in: Option<Side>,
     pub validation: Vec<Cell>,
-    /// Training and validation cells by user, where rankings are measured and there are validation cells.
+    /// Training and validation cells by user, if rankings are measured and there are validation
+    /// cells.
     pub excluded: Option<Side>,
 }
 
-/// The stable keys of all ids.
+/// Returns the stable keys of all ids.
 pub(crate) fn keys(ids: &Pair<Ids>) -> Arc<Pair<Vec<u64>>> {
     Arc::new(Pair::new(ids.users.keys("user"), ids.items.keys("item")))
 }
 
 impl Sets {
-    /// Training cells alone.
+    /// Creates sets of training cells only.
     pub(crate) fn of_training(
         ids: &Arc<Pair<Ids>>,
         keys: &Arc<Pair<Vec<u64>>>,
@@ -58,7 +59,7 @@ impl Sets {
         }
     }
 
-    /// Cuts the validation part off the training cells, and builds both orientations of the rest.
+    /// Splits the validation part off the training cells and builds both orientations of the rest.
     pub(crate) fn cut(
         watch: &Watch,
         ids: &Arc<Pair<Ids>>,
@@ -67,7 +68,7 @@ impl Sets {
     ) -> Result<Self> {
         let (training, validation) = cut_validation(watch, training, (**ids).as_ref());
         if training.is_empty() {
-            return Err(Error::NothingLeft { after: "the validation part was taken off".into() });
+            return Err(Error::NothingLeft { after: "the validation part was split off".into() });
         }
         let sets = Self::of_training(ids, keys, &training);
         let excluded = (!validation.is_empty() && !watch.metrics.is_empty()).then(|| {
@@ -77,7 +78,7 @@ impl Sets {
         Ok(Self { validation, excluded, ..sets })
     }
 
-    /// What an algorithm fits, from this start.
+    /// Returns the problem that an algorithm fits, with this start.
     pub(crate) fn problem<'s>(&'s self, start: Start<'s>, job: &Job<'s>) -> Problem<'s> {
         Problem {
             ratings: &self.ratings,
@@ -106,13 +107,13 @@ impl Sets {
         HeldOut { ratings: &self.ratings, cells, fold_in: None, excluded: None }
     }
 
-    /// Gives an error of a row the id of the row.
+    /// Adds the id of the row to an error about a row.
     pub(crate) fn named(&self, error: Error) -> Error {
         name_row(error, &self.ids)
     }
 }
 
-/// Gives an error of a row the id of the row.
+/// Adds the id of the row to an error about a row.
 pub(crate) fn name_row(error: Error, ids: &Pair<Ids>) -> Error {
     match error {
         Error::Numeric { axis, position, id: None, message } => {
@@ -127,7 +128,7 @@ pub(crate) fn name_row(error: Error, ids: &Pair<Ids>) -> Error {
 /// A data set that is ready to be fitted.
 pub(crate) struct Prepared {
     pub sets: Sets,
-    /// All cells, where the published factors are fitted on them.
+    /// All cells, if the published factors are fitted to them.
     pub all: Option<Vec<Cell>>,
     pub inputs: Inputs,
     /// Histogram of all ratings, held-out ones included.
@@ -136,7 +137,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Cuts the validation part off and builds both orientations of the training cells.
+    /// Splits the validation part off and builds both orientations of the training cells.
     pub(crate) fn new(plan: &Plan, data: Dataset, notes: &mut Notes) -> Result<Self> {
         let Dataset { inputs, ids, parts, n_ratings } = data;
         notes.timed(

@@ -1,4 +1,4 @@
-//! The main job: rating files in, a model directory out.
+//! The main job: reads rating files and writes a model directory.
 
 use std::time::Instant;
 
@@ -20,13 +20,14 @@ use crate::store::{DirKind, OutDir};
 use crate::system::now;
 
 /// The warning for inputs without a rating column.
-const NO_RATINGS: &str = "no rating column, so every row is an event: training ials. If a column holds \
-                          ratings, name it: --rating-col NAME (-a bayes)";
+const NO_RATINGS: &str = "there is no rating column: every row is an event, and ials is trained; \
+                          if a column holds ratings, name it with --rating-col NAME, which trains \
+                          bayes by default";
 
-/// Trains a model as the settings say and publishes it.
+/// Trains a model according to the settings and publishes it.
 ///
 /// # Errors
-/// Every kind of [`Error`]. A failure leaves an earlier model as it was, and nothing half-written.
+/// Every kind of [`Error`]. A failure leaves an earlier model unchanged and nothing half-written.
 pub fn train(config: &TrainConfig, job: &Job<'_>) -> Result<Report> {
     let output = config.check()?;
     let plan = config.plan()?;
@@ -47,7 +48,9 @@ pub fn train(config: &TrainConfig, job: &Job<'_>) -> Result<Report> {
     })
 }
 
-/// Reads the ratings. Where there is no rating column and nothing was said about it, rows are events.
+/// Reads the ratings.
+///
+/// If there is no rating column and the settings allow it, every row is an event.
 fn read(
     config: &TrainConfig,
     plan: Plan,

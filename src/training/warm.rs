@@ -1,4 +1,4 @@
-//! A fit that begins at an earlier model of the same kind.
+//! Warm starts of a fit from an earlier model of the same kind.
 
 use super::sets::Sets;
 use crate::ids::Axis;
@@ -6,14 +6,16 @@ use crate::model::{Embedding, Factors, Model, Uncertainty};
 use crate::settings::Plan;
 use crate::train::{Start, start};
 
-/// What vectors and biases are divided by.
+/// The divisors of vectors and biases.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Units {
     pub vectors: f64,
     pub biases: f64,
 }
 
-/// The earlier model's vectors and biases in the order of these rows, zero where it has none.
+/// Puts an earlier model's vectors and biases in the order of `rows`.
+///
+/// Rows that the earlier model does not have are zero.
 pub(super) fn placed(side: &Embedding, rows: &[Option<u32>], units: Units) -> Embedding {
     let mut placed = Embedding::zeros(rows.len(), side.vectors.cols());
     for (to, from) in rows.iter().enumerate() {
@@ -25,8 +27,10 @@ pub(super) fn placed(side: &Embedding, rows: &[Option<u32>], units: Units) -> Em
     placed
 }
 
-/// Starting factors from an earlier model, on the scale of standardised ratings with this deviation: its
-/// vectors for the rows that it has, random ones for other rows, zero for rows without ratings.
+/// Returns starting factors from an earlier model.
+///
+/// They are on the scale of ratings standardised by `deviation`. Rows of the earlier model keep its
+/// vectors and biases. Other rows start at random vectors, and rows without ratings are zero.
 fn start_from(model: &Model, sets: &Sets, deviation: f64, seed: u64) -> Factors {
     let units = Units { vectors: deviation.sqrt(), biases: deviation };
     let side = |axis: Axis| {
@@ -54,14 +58,14 @@ fn start_from(model: &Model, sets: &Sets, deviation: f64, seed: u64) -> Factors 
     Factors { users: side(Axis::User), items: side(Axis::Item) }
 }
 
-/// Where a warm fit begins.
+/// The starting point of a warm start.
 pub(super) struct WarmStart<'m> {
     factors: Factors,
     posterior: Option<&'m Uncertainty>,
 }
 
 impl<'m> WarmStart<'m> {
-    /// At an earlier model's vectors, with its posterior where the algorithm needs it.
+    /// Starts from an earlier model's vectors, and from its posterior if the algorithm needs it.
     pub(super) fn new(model: &'m Model, plan: &Plan, sets: &Sets) -> Self {
         let facts = plan.facts();
         let deviation = if facts.standardises { sets.moments.deviation } else { 1.0 };
@@ -70,7 +74,7 @@ impl<'m> WarmStart<'m> {
         Self { factors, posterior }
     }
 
-    /// As an algorithm takes it.
+    /// Returns the start in the form that an algorithm takes.
     pub(super) const fn start(&self) -> Start<'_> {
         match self.posterior {
             Some(posterior) => Start::Posterior(&self.factors, posterior),

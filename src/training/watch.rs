@@ -13,12 +13,13 @@ use crate::model::{Factors, Scorer};
 use crate::settings::{Criterion, Watch};
 use crate::train::{Algorithm, Iteration};
 
-/// Most users for whom a ranking criterion is measured after an iteration.
+/// Largest number of users in a sample: for a ranking criterion after an iteration, and for metrics
+/// that nobody requested.
 pub(super) const VALIDATION_USERS: usize = 10_000;
 
 /// The best iteration so far.
 pub(super) struct Best {
-    /// The criterion.
+    /// Value of the criterion.
     pub value: f64,
     pub iteration: u32,
     pub factors: Factors,
@@ -31,7 +32,7 @@ pub(crate) enum Validation<'a> {
 }
 
 impl<'a> Validation<'a> {
-    /// On the validation cells of the sets; none without any.
+    /// Prepares the criterion on the validation cells; `None` if there are none.
     pub(crate) fn new(watch: &Watch, sets: &'a Sets) -> Option<Self> {
         let relevance = Relevance {
             from: watch.relevant_from,
@@ -46,7 +47,7 @@ impl<'a> Validation<'a> {
         (!sets.validation.is_empty()).then(validation)
     }
 
-    /// The criterion; none where it has no value.
+    /// Measures the criterion; `None` if it has no value.
     pub(crate) fn measure(&self, scorer: &Scorer<'_>, job: &Job<'_>) -> Result<Option<f64>> {
         match self {
             Self::Errors(held_out) => Ok(rmse(&held_out.errors(scorer).clipped)),
@@ -62,7 +63,8 @@ impl<'a> Validation<'a> {
     }
 }
 
-/// Errors on the holdout; all zero where scores are no ratings.
+/// Measures the errors on the holdout. They are all zero if there is no holdout or scores are not
+/// ratings.
 pub(super) fn holdout_errors(
     sets: &Sets,
     algorithm: &dyn Algorithm,

@@ -21,13 +21,13 @@ use crate::store::{
 };
 use crate::system::{now, resources};
 
-/// A directory that a model is written to, and the files of its ratings, which are there already.
+/// The directory that a model is written to, and its rating files, which are already written.
 pub(crate) struct Destination {
     pub out: OutDir,
     pub kept: Vec<OutputEntry>,
 }
 
-/// Writes the files, the manifest last, and moves them into place.
+/// Writes all files, the manifest last, and moves the directory into place.
 pub(crate) fn write(
     to: Destination,
     record: &TrainConfig,
@@ -52,8 +52,9 @@ pub(crate) fn write(
     Ok(Report { output, manifest, metrics, durations: seconds, warnings })
 }
 
-/// Writes all files but the manifest, which is returned without the durations. `depends_on` names the
-/// earlier models that the factors depend on.
+/// Writes all files except the manifest, and returns the manifest without durations.
+///
+/// `depends_on` names the earlier models that the factors depend on.
 pub(crate) fn write_files(
     record: &TrainConfig,
     out: &OutDir,

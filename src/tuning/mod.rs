@@ -1,4 +1,4 @@
-//! Searches for good settings.
+//! Searches for good settings (`lacuna tune`).
 
 mod config;
 mod outcome;

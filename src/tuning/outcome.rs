@@ -1,4 +1,4 @@
-//! What comes of a search.
+//! The outcome of a search.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,39 +17,41 @@ use crate::training::{Dataset, Metrics, Notes, Sets, fold_in_side, keys, measure
 /// The outcome of a search.
 #[derive(Debug, Clone, Serialize)]
 pub struct Tuning {
-    /// The directory.
+    /// The directory of the search.
     pub output: PathBuf,
-    /// What trials were compared by.
+    /// The measure that trials were compared by.
     pub criterion: Criterion,
-    /// Whether all trials were done: `--max-seconds` leaves some out.
+    /// Whether all trials finished; `--max-seconds` may prevent some.
     pub complete: bool,
-    /// Trials finished, of all rounds.
+    /// Number of finished trials of all rounds.
     pub trials: usize,
-    /// Of them, trials whose fit failed.
+    /// Number of those trials whose fit failed.
     pub failed: usize,
-    /// The best trial (of the last round).
+    /// The best trial of the last complete round.
     pub best: Trial,
-    /// Settings of the best trial that lie on the edge of their values.
+    /// Warnings about settings of the best trial that lie at the edge of their values.
     pub edges: Vec<String>,
-    /// What a person should know although nothing failed.
+    /// Warnings that do not stop the search.
     pub warnings: Vec<String>,
     /// The best settings, fitted once on all training ratings.
     pub chosen: Chosen,
-    /// The trials of the last round, best first.
+    /// The trials of the last complete round, best first.
     pub ranked: Vec<Trial>,
 }
 
-/// The chosen settings on the holdout, which no trial has seen.
+/// The result of the chosen settings on the holdout, which no trial used.
 #[derive(Debug, Clone, Serialize)]
 pub struct Chosen {
-    /// Iterations of the fit.
+    /// Number of iterations of the fit.
     pub iterations: u32,
     /// Errors, rankings and baselines.
     pub metrics: Metrics,
 }
 
-/// The settings that are not tuned. Where λ follows another setting by a law, the numbers of the laws
-/// stand in place of what was not said, so that best.toml holds all of them.
+/// The settings that are not tuned, with laws settled where best.toml needs their values.
+///
+/// If λ follows another setting by a law, the values of the laws replace open settings, so that
+/// best.toml holds all of them.
 pub(super) fn settled(base: &TrainConfig, plan: &Plan, data: &Dataset) -> Result<TrainConfig> {
     if !plan.facts().settles_before_search {
         return Ok(base.clone());
@@ -65,7 +67,7 @@ pub(super) fn settled(base: &TrainConfig, plan: &Plan, data: &Dataset) -> Result
     })
 }
 
-/// The settings that trial 0 runs with.
+/// The decided settings of trial 0, which tunes nothing.
 pub(super) fn given(plan: &Plan) -> BTreeMap<String, Value> {
     match serde_json::to_value(&plan.record) {
         Ok(Value::Object(map)) => map.into_iter().filter(|(_, v)| !v.is_null()).collect(),
@@ -77,7 +79,7 @@ pub(super) fn given(plan: &Plan) -> BTreeMap<String, Value> {
 pub(super) fn score(data: &Dataset, config: &TrainConfig, job: &Job<'_>) -> Result<Chosen> {
     let mut plan = config.plan()?;
     if plan.watch.sampled {
-        // Nobody asked for rankings.
+        // The metrics are defaults that the user did not ask for.
         plan.watch.metrics.clear();
     }
     let parts = &data.parts;
@@ -110,7 +112,7 @@ pub(super) fn write_best(
     let mut table = toml::Table::new();
     for (key, value) in own {
         let here = LOCAL_KEYS.contains(&key.as_str());
-        // Without patience the criterion is tune's own.
+        // Without --patience, only tune uses --criterion.
         let foreign = key == "criterion" && config.patience.is_none();
         if here || foreign || defaults.get(&key) == Some(&value) {
             continue;

@@ -1,4 +1,4 @@
-//! Searches for settings: many fits on one part of the training ratings, compared on another.
+//! Searches for settings by many fits on one part of the training ratings, compared on another.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,26 +16,31 @@ use crate::store::json::{digest, pretty};
 use crate::store::{Trial, TrialsDir};
 use crate::training::{Dataset, Notes, Sets, cut, fold, keys};
 
-/// Searches, writing every finished trial; a search that was interrupted goes on where it was.
+/// Searches for settings and writes every trial as it finishes.
+///
+/// An interrupted search resumes without repeating its finished trials.
 ///
 /// # Errors
-/// [`Error::Config`] for a space that cannot be used, [`Error::Usage`] where the output holds another
-/// search, those of reading and of a fit at the settings as given.
+/// [`Error::Config`] for a space that cannot be used, [`Error::Usage`] for settings that cannot be
+/// combined or an output that holds another search, and the errors of reading and of a fit with the
+/// untuned settings.
 pub fn tune(config: &TuneConfig, job: &Job<'_>) -> Result<Tuning> {
-    // Without patience, --criterion is what trials are compared by.
+    // Trials are compared by --criterion, so it needs no --patience here.
     let output = TrainConfig { criterion: None, ..config.train.clone() }.check()?.to_owned();
     let base = &config.train;
     let plan = base.plan()?;
     if base.refit {
-        let message = "--refit belongs to train: tune writes no model";
+        let message = "--refit works with train only: tune writes no model";
         return Err(Error::Usage(message.into()));
     }
     if base.regularization == Some(Automatic::Auto) {
-        let message = "--regularization auto chooses by itself: leave it to train, or put regularization into [space]";
+        let message = "--regularization auto searches by itself: use it with train, or put \
+                       regularization into [space]";
         return Err(Error::Usage(message.into()));
     }
     if i64::try_from(base.seed).is_err() {
-        let message = format!("--seed {}: best.toml holds numbers up to {}", base.seed, i64::MAX);
+        let message =
+            format!("--seed {} is too large: best.toml holds at most {}", base.seed, i64::MAX);
         return Err(Error::Usage(message));
     }
     let space = match &config.space {
@@ -44,19 +49,19 @@ pub fn tune(config: &TuneConfig, job: &Job<'_>) -> Result<Tuning> {
     };
     if space.method == Method::Halving && base.patience.is_some() {
         let message =
-            "--patience ends trials by itself: use it with method = \"random\" or \"grid\"";
+            "--patience needs method = \"random\" or \"grid\": halving sets the iterations itself";
         return Err(Error::Usage(message.into()));
     }
     let budget = ["iterations", "algorithm", "inference", "burn_in", "samples"];
     let own = budget.iter().find(|key| space.settings.contains_key(**key));
     if let (Method::Halving, Some(key)) = (space.method, own) {
         return Err(Error::Usage(format!(
-            "method = \"halving\" decides on the iterations: take {key} out of [space]"
+            "method = \"halving\" sets the iterations itself: remove {key} from [space]"
         )));
     }
     if space.method == Method::Halving && plan.record.iterations.is_none() {
-        let message =
-            "method = \"halving\" compares few iterations: sampling needs them all; use \"random\"";
+        let message = "method = \"halving\" compares fits of few iterations, but sampling needs \
+                       all of them: use method = \"random\"";
         return Err(Error::Usage(message.into()));
     }
     with_threads(base.threads, || {
@@ -64,9 +69,10 @@ pub fn tune(config: &TuneConfig, job: &Job<'_>) -> Result<Tuning> {
         let mut data = Dataset::read(&plan.reading, job, &mut notes)?;
         let bad = data.inputs.rejects.len();
         if bad > 0 {
-            notes.warnings.push(format!("{bad} bad rows are left out"));
+            notes.warnings.push(format!("bad rows set aside: {bad}"));
         }
-        // A search resumes with more points, but the rounds of halving depend on their number.
+        // A search may resume with more points, except that the rounds of halving depend on their
+        // number.
         let points = if space.method == Method::Halving { space.trials } else { 0 };
         let described = format!("{:?} {} {points} {:?}", space.method, space.seed, space.settings);
         let sums = data.inputs.sha256()?;
@@ -88,7 +94,7 @@ pub fn tune(config: &TuneConfig, job: &Job<'_>) -> Result<Tuning> {
     })
 }
 
-/// The ratings to fit on and those to compare by.
+/// Cuts the ratings to compare by off those to fit on: once, or once per fold.
 fn parts(plan: &Plan, data: &Dataset) -> Result<Vec<Sets>> {
     let rules = match plan.finish.folds {
         None => vec![plan.watch.validation.clone()],
@@ -99,7 +105,7 @@ fn parts(plan: &Plan, data: &Dataset) -> Result<Vec<Sets>> {
         let cells = data.parts.training.clone();
         let (training, validation) = cut(rule, cells, (*data.ids).as_ref());
         if training.is_empty() || validation.is_empty() {
-            let message = "too few ratings to set some aside to compare by";
+            let message = "there are too few training ratings to cut validation ratings from them";
             return Err(Error::Usage(message.into()));
         }
         Ok(Sets { validation, ..Sets::of_training(&data.ids, &keys, &training) })
@@ -108,8 +114,10 @@ fn parts(plan: &Plan, data: &Dataset) -> Result<Vec<Sets>> {
 }
 
 impl Search<'_> {
-    /// Writes the table, the best settings and the report, and scores the best settings once on the
-    /// holdout. The best trial is one of the last round.
+    /// Writes the table, the best settings and the report of the search.
+    ///
+    /// The best trial is one of the last complete round. Its settings are scored once on the
+    /// holdout.
     fn finish(
         &self,
         space: &Space,
@@ -124,8 +132,8 @@ impl Search<'_> {
         let best = ranked.first().filter(|t| t.validation.is_some()).cloned();
         let Some(best) = best else {
             let why = ranked.iter().find_map(|t| t.failure.clone());
-            let why = why.unwrap_or_else(|| "give more --max-seconds".into());
-            return Err(Error::Usage(format!("no trial was finished: {why}")));
+            let why = why.unwrap_or_else(|| "raise --max-seconds".into());
+            return Err(Error::Usage(format!("no trial has a result: {why}")));
         };
         let config = apply(&self.base, &best.settings, None)?;
         let criterion = self.plan.watch.criterion;

@@ -1,4 +1,4 @@
-//! What is tuned: a TOML file of settings and the values they may take.
+//! The space of a search: a TOML file of settings and the values that they may take.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use crate::settings::{Holdout, TrainConfig, method, suggestion, tunable};
 #[cfg(test)]
 mod tests;
 
-/// Points of a search, at most.
+/// Maximum number of points of a search.
 const MOST_POINTS: usize = 100_000;
 
-/// Settings to try.
+/// The values of the tuned settings in one trial.
 pub(super) type Point = BTreeMap<String, Value>;
 
 /// How the space is searched.
@@ -29,23 +29,26 @@ pub(super) enum Method {
     Grid,
     /// Points drawn independently (Bergstra, Bengio 2012).
     Random,
-    /// Points drawn as by random search run for a few iterations; the best third for three times as
-    /// many, and so on (Jamieson, Talwalkar 2016).
+    /// Successive halving (Jamieson, Talwalkar 2016).
+    ///
+    /// Points are drawn as in random search. All run for a few iterations, the best third for three
+    /// times as many, and so on.
     Halving,
 }
 
-/// The file.
+/// A space as its file defines it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Space {
     #[serde(default = "random")]
     pub method: Method,
-    /// Points drawn by random search and halving.
+    /// Number of points that random search and halving draw.
     #[serde(default = "trials")]
     pub trials: u32,
-    /// Seed of the drawing.
+    /// Seed of the draws.
     #[serde(default = "seed")]
     pub seed: u64,
+    /// The values of each tuned setting.
     #[serde(rename = "space")]
     pub settings: BTreeMap<String, Values>,
 }
@@ -71,7 +74,7 @@ const fn seed() -> u64 {
 pub(super) enum Values {
     /// One of these.
     List(Vec<Value>),
-    /// Any number of an interval; whole ones if both ends are whole and written without a point.
+    /// The numbers of an interval; whole numbers if both ends are written without a decimal point.
     Range(Range),
 }
 
@@ -81,10 +84,10 @@ pub(super) enum Values {
 pub(super) struct Range {
     low: serde_json::Number,
     high: serde_json::Number,
-    /// Drawn evenly on the logarithm.
+    /// Whether values are spread evenly on the logarithm.
     #[serde(default)]
     log: bool,
-    /// Values of a grid.
+    /// Number of values in a grid.
     #[serde(default)]
     steps: Option<u32>,
 }
@@ -94,7 +97,7 @@ impl Range {
         (self.low.as_f64().unwrap_or(0.0), self.high.as_f64().unwrap_or(0.0))
     }
 
-    /// The value at a share of the way.
+    /// The value at a share of the way from `low` to `high`.
     fn at(&self, share: f64) -> Value {
         let (low, high) = self.ends();
         let value = match self.log {
@@ -108,7 +111,7 @@ impl Range {
         }
     }
 
-    /// How far along a value lies.
+    /// The share of the way from `low` to `high` at which a value lies.
     fn share(&self, value: f64) -> f64 {
         let (low, high) = self.ends();
         match self.log {
@@ -118,31 +121,33 @@ impl Range {
     }
 }
 
-/// To three digits: more would only look exact.
+/// Rounds to three significant digits; more would only suggest precision.
 fn rounded(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }
 
 impl Space {
-    /// The standard one of the algorithm.
+    /// The standard space of the algorithm.
     ///
     /// # Errors
-    /// [`Error::Config`] where the settings given do not go with it.
+    /// [`Error::Config`] if it cannot be combined with the settings in `base`.
     pub(super) fn standard(base: &TrainConfig) -> Result<Self> {
         let algorithm = base.algorithm_name();
         let path: PathBuf = format!("the standard space of {}", algorithm.name()).into();
         let wrong = |message: String| Error::Config { path: path.clone(), message };
         let space: Self =
             toml::from_str(method(algorithm).space()).map_err(|e| wrong(e.to_string()))?;
-        let message = |m: String| wrong(format!("{m}; give a space of your own by --space FILE"));
+        let message = |m: String| wrong(format!("{m}; pass a space of your own as --space FILE"));
         space.check(base).map_err(message)?;
         Ok(space)
     }
 
-    /// Reads a file; every value that it lists, and the ends of its ranges, go with `base`.
+    /// Reads a space from a file.
     ///
     /// # Errors
-    /// [`Error::Config`] with the key and what is wrong with it.
+    /// [`Error::Config`] with the key and the problem. One problem is a value, or an end of a
+    /// range, that is not allowed; another is that all points hold settings that cannot be
+    /// combined.
     pub(super) fn read(path: &Path, base: &TrainConfig) -> Result<Self> {
         let wrong = |message: String| Error::Config { path: path.to_owned(), message };
         let text = std::fs::read_to_string(path);
@@ -155,7 +160,7 @@ impl Space {
 
     fn check(&self, base: &TrainConfig) -> std::result::Result<(), String> {
         if self.settings.is_empty() {
-            return Err("[space] is empty: nothing to tune".into());
+            return Err("[space] is empty, so there is nothing to tune".into());
         }
         if self.trials == 0 {
             return Err("trials must be at least 1".into());
@@ -169,7 +174,7 @@ impl Space {
                 return Err(at(&format!("cannot be tuned{hint}; these can: {all}")));
             }
             let ends = match values {
-                Values::List(values) if values.is_empty() => return Err(at("no values")),
+                Values::List(values) if values.is_empty() => return Err(at("there are no values")),
                 Values::List(values) => values.clone(),
                 Values::Range(range) => {
                     let (low, high) = range.ends();
@@ -177,7 +182,7 @@ impl Space {
                         return Err(at("low must be below high"));
                     }
                     if range.log && low <= 0.0 {
-                        return Err(at("log needs low above 0"));
+                        return Err(at("log = true needs low above 0"));
                     }
                     if self.method == Method::Grid && range.steps.is_none_or(|s| s < 2) {
                         return Err(at("a grid needs a list of values, or steps = 2 or more"));
@@ -189,22 +194,24 @@ impl Space {
                 let config = compose(base, &Point::from([(key.clone(), value)]))
                     .map_err(|e| at(&e.to_string()))?;
                 if config.regularization == Some(Automatic::Auto) {
-                    return Err(at("auto chooses by itself, so it is nothing to tune"));
+                    return Err(at("auto cannot be tuned, because it searches by itself"));
                 }
                 if config.reads_events() != base.reads_events() {
                     return Err(at(
-                        "ials is tuned on its own: its scores are preferences, not ratings",
+                        "ials must be tuned on its own: its scores are preferences, not ratings",
                     ));
                 }
             }
             if key == "seed" && base.holdout == Holdout::Random {
-                return Err(at("the seed also draws --holdout random: use --holdout hash"));
+                return Err(at("the seed also draws --holdout random; use --holdout hash"));
             }
         }
         if self.size().is_none_or(|size| size > MOST_POINTS) {
-            return Err(format!("[space]: more than {MOST_POINTS} points to try"));
+            return Err(format!(
+                "[space] has more than {MOST_POINTS} points: lower trials or steps"
+            ));
         }
-        // Some points may hold settings that do not go together, but not all of them.
+        // Some points may hold settings that cannot be combined, but not all of them.
         let points = self.points();
         let errors: Option<Vec<Error>> =
             points.iter().map(|p| apply(base, p, None).err()).collect();
@@ -214,7 +221,7 @@ impl Space {
         }
     }
 
-    /// How many points there are, if the number can be told.
+    /// The number of points; `None` if it overflows.
     fn size(&self) -> Option<usize> {
         let values = |values: &Values| match values {
             Values::List(values) => values.len(),
@@ -228,7 +235,7 @@ impl Space {
         }
     }
 
-    /// The points to try, from number 1 on.
+    /// The points to try, numbered from 1.
     pub(super) fn points(&self) -> Vec<Point> {
         match self.method {
             Method::Grid => self.grid(),
@@ -257,7 +264,7 @@ impl Space {
         points
     }
 
-    /// The `number`-th point, which depends on the seed and the number alone.
+    /// Draws the point of this number. It depends on the seed and the number alone.
     fn draw(&self, number: u32) -> Point {
         let mut rng = generator(self.seed, Stream::Search(number));
         let mut value = |values: &Values| match values {
@@ -267,8 +274,9 @@ impl Space {
         self.settings.iter().map(|(key, values)| (key.clone(), value(values))).collect()
     }
 
-    /// Settings of a point that lie on the edge of their range, with the side: a better value may lie
-    /// beyond.
+    /// Warnings about settings of a point that lie at an end of their values.
+    ///
+    /// A better value may lie beyond that end.
     pub(super) fn edges(&self, point: &Point) -> Vec<String> {
         let edge = |(key, values): (&String, &Values)| -> Option<String> {
             let value = point.get(key)?.as_f64()?;
@@ -291,13 +299,13 @@ impl Space {
                 s if s > 0.95 => "upper",
                 _ => return None,
             };
-            Some(format!("{key} = {value} lies at the {side} end of its values: try beyond"))
+            Some(format!("{key} = {value} lies at the {side} end of its values; try values beyond"))
         };
         self.settings.iter().filter_map(edge).collect()
     }
 }
 
-/// The settings of a point on top of `base`, whether they go together or not.
+/// Puts the settings of a point on top of `base` without checking combinations.
 fn compose(base: &TrainConfig, point: &Point) -> Result<TrainConfig> {
     let wrong = |e: serde_json::Error| Error::Usage(e.to_string());
     let mut value = serde_json::to_value(base).map_err(wrong)?;
@@ -307,10 +315,10 @@ fn compose(base: &TrainConfig, point: &Point) -> Result<TrainConfig> {
     serde_json::from_value(value).map_err(wrong)
 }
 
-/// The settings of a point on top of `base`; at most `iterations` where given.
+/// Puts the settings of a point, and `iterations` if specified, on top of `base`.
 ///
 /// # Errors
-/// [`Error::Usage`] for values that are not allowed or do not go together.
+/// [`Error::Usage`] for values that are not allowed or cannot be combined.
 pub(super) fn apply(
     base: &TrainConfig,
     point: &Point,

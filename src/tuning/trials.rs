@@ -1,4 +1,4 @@
-//! The trials of a search: which are run, in what order, and how they are compared.
+//! The trials of a search: their order, their fits and their comparison.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -15,35 +15,40 @@ use crate::store::{Trial, TrialsDir};
 use crate::train::Start;
 use crate::training::{Dataset, Notes, Sets, Spread, Validation, run};
 
-/// A round of successive halving keeps one of this many trials, with this many times the iterations.
+/// Factor of successive halving.
+///
+/// Each round keeps one of this many points and multiplies the iterations by this number.
 const HALVING: u32 = 3;
 
-/// What all trials share.
+/// The data and settings that all trials share.
 pub(super) struct Search<'a> {
-    /// The settings that are not tuned, as they were said and as they were decided.
+    /// The settings that are not tuned, with laws settled where best.toml needs their values.
     pub base: TrainConfig,
+    /// The plan that these settings lead to.
     pub plan: Plan,
     pub data: Dataset,
-    /// Ratings to fit on and to compare by: one pair of sets, or one per fold.
+    /// The ratings to fit on and to compare by: one pair of sets, or one per fold.
     pub parts: Vec<Sets>,
     pub directory: TrialsDir,
     pub deadline: Option<Instant>,
     pub job: Job<'a>,
 }
 
-/// What came of the trials.
+/// The finished trials.
 pub(super) struct Trials {
     /// All finished trials of all rounds.
     pub all: Vec<Trial>,
-    /// The last round that is complete, or the only one.
+    /// The last complete round; the only one unless the method is halving.
     pub last: u32,
-    /// Whether everything was done in time.
+    /// Whether all trials finished before the deadline.
     pub complete: bool,
 }
 
 impl Search<'_> {
-    /// Trials at the same time: what was asked for, or as many as there are threads, as far as the
-    /// factors of all of them fit half of the memory that is available.
+    /// The number of trials to run at the same time.
+    ///
+    /// This is the requested number, or the number of threads. It is lowered until the factors of
+    /// all these trials fit into half of the available memory.
     pub(super) fn workers(&self, asked: Option<Count>, space: &Space) -> usize {
         let threads = rayon::current_num_threads();
         let largest = space
@@ -59,7 +64,7 @@ impl Search<'_> {
         asked.map_or(threads, |n| n.get() as usize).min(fitting).max(1)
     }
 
-    /// Runs the trials that are not finished yet.
+    /// Runs all trials except those in `finished`.
     pub(super) fn run(&self, space: &Space, finished: &[Trial], workers: usize) -> Result<Trials> {
         let points: BTreeMap<u32, Point> = (1..).zip(space.points()).collect();
         let full = self.plan.facts().iterations;
@@ -70,7 +75,7 @@ impl Search<'_> {
             let complete = trials.len() == jobs.len();
             return Ok(Trials { all: trials, last: 0, complete });
         }
-        // The settings as given compete with full iterations in the last round.
+        // The untuned settings, trial 0, compete with all their iterations in the last round.
         let rounds = rounds(points.len() as u32, full);
         let (mut trials, mut left, mut last) = (Vec::new(), points, 0);
         for rung in 0..rounds {
@@ -96,7 +101,7 @@ impl Search<'_> {
         Ok(Trials { all: trials, last, complete: true })
     }
 
-    /// Better trials first; failed ones last.
+    /// Orders two trials, better ones first and failed ones last.
     pub(super) fn compare(&self, a: &Trial, b: &Trial) -> std::cmp::Ordering {
         let criterion = self.plan.watch.criterion;
         match (a.validation, b.validation) {
@@ -109,8 +114,9 @@ impl Search<'_> {
         }
     }
 
-    /// Runs the jobs that are not among the finished trials, several at a time. Trials do not depend on
-    /// which run beside them.
+    /// Runs the jobs that are not among the finished trials, several at a time.
+    ///
+    /// The result of a trial does not depend on which trials run alongside it.
     fn round(
         &self,
         rung: u32,
@@ -170,8 +176,10 @@ impl Search<'_> {
         Ok(trials)
     }
 
-    /// Fits at one point and compares on what was set aside. A fit that fails numerically is a trial
-    /// without a value; at the settings as given it is an error.
+    /// Fits at one point and measures the criterion on the validation ratings.
+    ///
+    /// A fit that fails numerically is a trial without a value. In trial 0, the untuned settings,
+    /// it is an error.
     fn trial(
         &self,
         (rung, number): (u32, u32),
@@ -182,13 +190,13 @@ impl Search<'_> {
         let decided = apply(&self.base, point, iterations).and_then(|config| config.plan());
         let mut plan = match decided {
             Ok(plan) => plan,
-            // Settings that do not go together: this point alone is lost.
+            // Settings that cannot be combined cost this point alone.
             Err(error) if number > 0 => {
                 return Ok(Trial::failed((rung, number), point, error.to_string()));
             }
             Err(error) => return Err(error),
         };
-        // All trials are compared by the same.
+        // All trials are compared by the same criterion.
         plan.watch.criterion = self.plan.watch.criterion;
         let mut values = Vec::new();
         let (mut done, mut failure) = (0, None);
@@ -223,7 +231,7 @@ impl Search<'_> {
         })
     }
 
-    /// The criterion after a fit on one part, and its iterations.
+    /// Fits on one part and returns the value of the criterion and the number of iterations.
     fn fit(&self, plan: &Plan, part: &Sets) -> Result<(Option<f64>, u32)> {
         let job = self.job.silent();
         let mut fit = plan.fit.clone();
@@ -243,10 +251,12 @@ impl Search<'_> {
     }
 }
 
-/// Iterations below which fits say little of how they end.
+/// Fewest iterations of the first of several rounds; shorter fits say little about their end.
 const LEAST: u32 = 4;
 
-/// Rounds of successive halving: until one point is left, or iterations would be too few.
+/// The number of rounds of successive halving.
+///
+/// Rounds are added until one point is left or the first round would have too few iterations.
 fn rounds(points: u32, iterations: u32) -> u32 {
     let (mut rounds, mut left, mut budget) = (1, points, iterations);
     while left > 1 && budget / HALVING >= LEAST {

@@ -53,6 +53,6 @@ fn ratings(path: &Path, bad_rows: BadRows) -> bool {
     let options = LoadOptions { bad_rows, max_bad_rows: 100, ..LoadOptions::default() };
     let stop = AtomicBool::new(false);
     let files = [path.to_str().expect("a path of ours").to_owned()];
-    let read = load((&files, &[]), &options, &stop, &|_, _| {});
+    let read = load(&files, &[], &options, &stop, &|_, _| {});
     read.and_then(|ratings| prepare(ratings, &Preparation::default(), &stop)).is_ok()
 }

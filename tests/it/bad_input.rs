@@ -187,7 +187,7 @@ fn filters_that_leave_nothing_say_which() {
         "r.csv",
         &["--holdout", "time", "--split-time", "@50"],
         3,
-        "no ratings left after the holdout was taken off",
+        "no ratings left after the holdout was split off",
     );
 }
 

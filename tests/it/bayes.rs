@@ -71,9 +71,9 @@ fn what_makes_no_sense_is_refused() {
         (&["--samples", "3", "--keep-samples", "4"], "--samples"),
         (&["--keep-samples", "1"], "2 or more"),
         (&["--burn-in", "4294967295"], "too many"),
-        (&["-r", "0.1"], "--regularization goes with"),
+        (&["-r", "0.1"], "--regularization needs"),
         (&["-k", "0"], "als or sgd"),
-        (&["--patience", "3"], "--patience goes with"),
+        (&["--patience", "3"], "--patience needs"),
     ] {
         let base = ["train", &sample(), "-o", &model, "-a", "bayes"];
         let (code, _, err) = run(&[&base[..], extra].concat());
@@ -81,7 +81,7 @@ fn what_makes_no_sense_is_refused() {
     }
     json(&["train", &sample(), "-o", &model, "-a", "als", "-k", "2", "-i", "1"]);
     let (code, _, err) = run(&["predict", &model, "--user", "1", "--item", "1", "--interval"]);
-    assert!(code == 2 && err.contains("train it by bayes"), "{err}");
+    assert!(code == 2 && err.contains("train it with -a bayes"), "{err}");
 }
 
 #[test]

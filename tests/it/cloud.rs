@@ -394,7 +394,7 @@ fn what_fails_says_so_and_loses_nothing() {
             "--users is a file or directory of",
         ),
         (&["recommend", "s3://no-bucket/models"], 3, "does not exist (NoSuchBucket)"),
-        (&["run", "s3://bucket/in/ratings.csv", "-o", "s3://bucket/in"], 2, "is not empty and no"),
+        (&["run", "s3://bucket/in/ratings.csv", "-o", "s3://bucket/in"], 2, "is neither empty nor"),
         (&["inspect", "ftp://host/ratings.csv"], 2, "not a URL that lacuna knows"),
         (
             &["train", "s3://bucket/in/ratings.csv", "-o", "s3://bucket/model"],
@@ -411,7 +411,7 @@ fn what_fails_says_so_and_loses_nothing() {
         (
             &["run", "x.csv", "-o", "runs", "--work-dir", "w"],
             2,
-            "--work-dir is for runs of an object store",
+            "--work-dir is for runs in an object store",
         ),
         (
             &["run", "x.csv", "-o", "s3://b", "--work-dir", "s3://w"],
@@ -449,15 +449,12 @@ fn what_happens_to_the_work_directory_the_store_or_the_network() {
     );
     let csv = server.nights.text("ratings.csv");
     let (code, _, err) = server.say(&["run", &csv, "-o", &work, "--log-format", "text"]);
-    assert!(
-        code == 2 && err.contains("is where the runs of s3://bucket/others are worked at"),
-        "{err}"
-    );
+    assert!(code == 2 && err.contains("is the work directory of s3://bucket/others"), "{err}");
     // A file of others by the name of the lock.
     server.put("theirs/lock.json", b"{\"packages\": {}}");
     let (code, report, _) = ended(&mut server.command("theirs", &[]));
     assert!(
-        code == 2 && report["reason"].as_str().unwrap().contains("is no lock of lacuna"),
+        code == 2 && report["reason"].as_str().unwrap().contains("is not a lock of lacuna"),
         "{report}"
     );
     assert_eq!(server.get("theirs/lock.json").unwrap(), b"{\"packages\": {}}");

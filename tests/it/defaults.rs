@@ -50,7 +50,10 @@ fn without_a_rating_column_rows_are_events() {
     let events = place.file("clicks.csv", &clicks());
     let line = json(&["train", &events, "-o", &place.path("m")]);
     let warnings = line["warnings"].to_string();
-    assert!(warnings.contains("training ials") && warnings.contains("--rating-col"), "{warnings}");
+    assert!(
+        warnings.contains("ials is trained") && warnings.contains("--rating-col"),
+        "{warnings}"
+    );
     let manifest = place.read("m/manifest.json");
     assert_eq!(manifest["model"]["algorithm"], "ials");
     // Its own choice of regularisation, in the manifest and better than popularity.
@@ -101,7 +104,7 @@ fn high_ratings_become_events() {
         .filter(|line| line.split(',').nth(2).unwrap().parse::<f64>().unwrap() >= 4.0);
     assert_eq!(line["n_ratings"].as_u64(), Some(high.count() as u64));
     for (extra, part) in [
-        (&["--positive-from", "4", "-a", "als"][..], "--positive-from goes with"),
+        (&["--positive-from", "4", "-a", "als"][..], "--positive-from needs"),
         (&["--positive-from", "-1"], "0 or more"),
         (&["--positive-from", "99"], "--positive-from 99"),
     ] {
@@ -265,7 +268,7 @@ fn auto_says_what_it_chose_for_every_algorithm() {
     }
     let (code, _, err) =
         run(&["train", &sample(), "-o", &place.path("x"), "-a", "bayes", "-r", "auto"]);
-    assert!(code == 2 && err.contains("--regularization goes with"), "{err}");
+    assert!(code == 2 && err.contains("--regularization needs"), "{err}");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn movielens_follows_the_reference() {
     let golden: Value = serde_json::from_str(include_str!("../golden/movielens.json")).unwrap();
     let stop = AtomicBool::new(false);
     let inputs = [path.display().to_string()];
-    let loaded = load((&inputs, &[]), &LoadOptions::default(), &stop, &|_, _| {}).unwrap();
+    let loaded = load(&inputs, &[], &LoadOptions::default(), &stop, &|_, _| {}).unwrap();
     let prepared = prepare(loaded, &Preparation::default(), &stop).unwrap();
     let split = Split::Hash { ratio: 0.1, salt: "lacuna".into() };
     let lacuna::split::Parts { training: train, holdout, .. } =

@@ -37,10 +37,10 @@ fn divergence_and_foreign_settings_are_errors() {
     assert!(code == 6 && err.contains("--learning-rate"), "{err}");
     for (extra, part) in [
         (&["-a", "sgd", "--learning-rate", "0"][..], "above 0"),
-        (&["-a", "gd", "-r", "0.1"], "--regularization goes with"),
-        (&["-a", "sgd", "--solver", "cg"], "--solver goes with"),
+        (&["-a", "gd", "-r", "0.1"], "--regularization needs"),
+        (&["-a", "sgd", "--solver", "cg"], "--solver needs"),
         (&["--learning-rate", "0.1"], "--algorithm sgd or gd"),
-        (&["-a", "gd", "--schedule", "decay"], "--schedule goes with"),
+        (&["-a", "gd", "--schedule", "decay"], "--schedule needs"),
     ] {
         let (code, _, err) = run(&[&base[..], extra].concat());
         assert!(code == 2 && err.contains(part), "{extra:?}: {err}");

@@ -6,54 +6,54 @@ use std::path::Path;
 use syn::visit::{self, Visit};
 
 /// One source file.
-pub struct SourceFile {
+pub(crate) struct SourceFile {
     /// From `src`, as `training/fit.rs`.
-    pub path: String,
+    pub(crate) path: String,
     /// The module that it is, as `[training, fit]`.
-    pub module: Vec<String>,
-    pub text: String,
+    pub(crate) module: Vec<String>,
+    pub(crate) text: String,
     ast: syn::File,
 }
 
 impl SourceFile {
     /// The first part of its path.
-    pub fn room(&self) -> &str {
+    pub(crate) fn room(&self) -> &str {
         self.module.first().map_or("lib", String::as_str)
     }
 
     /// Whether it is a door: a `mod.rs`, or `lib.rs`.
-    pub fn is_door(&self) -> bool {
+    pub(crate) fn is_door(&self) -> bool {
         self.path.ends_with("mod.rs") || self.path == "lib.rs"
     }
 
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         self.module.last().is_some_and(|name| name == "tests")
     }
 }
 
 /// What one file says about others.
 #[derive(Default)]
-pub struct Names {
+pub(crate) struct Names {
     /// Absolute paths of things that it names, tests left out.
-    pub paths: BTreeSet<Vec<String>>,
+    pub(crate) paths: BTreeSet<Vec<String>>,
     /// Names that it hands on, and what they are.
     exports: BTreeMap<String, Vec<String>>,
     /// Functions that take tuples, by name.
-    pub tuple_functions: Vec<String>,
+    pub(crate) tuple_functions: Vec<String>,
     /// Macros that it calls.
-    pub macros: BTreeSet<String>,
+    pub(crate) macros: BTreeSet<String>,
 }
 
 /// All source files and what they name.
-pub struct House {
-    pub files: Vec<SourceFile>,
-    pub names: Vec<Names>,
+pub(crate) struct House {
+    pub(crate) files: Vec<SourceFile>,
+    pub(crate) names: Vec<Names>,
     modules: BTreeMap<Vec<String>, usize>,
 }
 
 impl House {
     /// Reads `src`.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut files = Vec::new();
         walk(&src, &src, &mut files);
@@ -65,7 +65,7 @@ impl House {
     }
 
     /// The file that defines what a path names; none for what is not of this crate.
-    pub fn definition(&self, path: &[String]) -> Option<usize> {
+    pub(crate) fn definition(&self, path: &[String]) -> Option<usize> {
         self.resolve(path, 0)
     }
 
@@ -87,13 +87,13 @@ impl House {
     }
 
     /// The files that a file names things of, itself left out.
-    pub fn uses(&self, file: usize) -> BTreeSet<usize> {
+    pub(crate) fn uses(&self, file: usize) -> BTreeSet<usize> {
         let found = self.names[file].paths.iter().filter_map(|path| self.definition(path));
         found.filter(|other| *other != file).collect()
     }
 
     /// Sets of files each of which leads to all others of its set.
-    pub fn circles(&self) -> Vec<Vec<&str>> {
+    pub(crate) fn circles(&self) -> Vec<Vec<&str>> {
         let n = self.files.len();
         let uses: Vec<BTreeSet<usize>> = (0..n).map(|file| self.uses(file)).collect();
         let reach: Vec<BTreeSet<usize>> = (0..n)
@@ -139,12 +139,14 @@ fn walk(dir: &Path, src: &Path, found: &mut Vec<SourceFile>) {
 
 struct Collector<'f> {
     file: &'f SourceFile,
+    /// Modules inside of the file that lead to where the visit is.
+    inside: Vec<String>,
     modules: &'f BTreeMap<Vec<String>, usize>,
     names: Names,
 }
 
 fn names(file: &SourceFile, modules: &BTreeMap<Vec<String>, usize>) -> Names {
-    let mut collector = Collector { file, modules, names: Names::default() };
+    let mut collector = Collector { file, inside: Vec::new(), modules, names: Names::default() };
     if !file.is_test() {
         collector.visit_file(&file.ast);
     }
@@ -153,10 +155,16 @@ fn names(file: &SourceFile, modules: &BTreeMap<Vec<String>, usize>) -> Names {
 
 /// Whether something is compiled for tests alone.
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    let names_test = |attribute: &syn::Attribute| match &attribute.meta {
+        syn::Meta::List(list) => {
+            let text = list.tokens.to_string();
+            text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "test")
+        }
+        _ => false,
+    };
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("test")
-            || attribute.path().is_ident("cfg")
-                && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
+            || attribute.path().is_ident("cfg") && names_test(attribute)
     })
 }
 
@@ -164,6 +172,7 @@ impl Collector<'_> {
     /// A path as written here, from the root of the crate; none for what is not of this crate.
     fn absolute(&self, path: &[String]) -> Option<Vec<String>> {
         let mut base = self.file.module.clone();
+        base.extend(self.inside.iter().cloned());
         let mut rest = path;
         match path.first()?.as_str() {
             "crate" => {
@@ -219,10 +228,31 @@ impl Collector<'_> {
     }
 
     fn import(&mut self, path: &[String], name: &str, exported: bool) {
-        match (exported, self.absolute(path)) {
+        // A door hands on what it takes from its own rooms.
+        let own = self.file.is_door()
+            && self.absolute(path).is_some_and(|path| {
+                path.starts_with(&self.file.module) && path.len() > self.file.module.len() + 1
+            });
+        match (exported || own, self.absolute(path)) {
             (true, Some(target)) => drop(self.names.exports.insert(name.to_owned(), target)),
             (_, Some(target)) => drop(self.names.paths.insert(target)),
             (_, None) => {}
+        }
+    }
+
+    /// Adds the paths that are written out in a text of tokens.
+    fn words(&mut self, text: &str, roots: &[&str]) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        for (at, _) in words.iter().enumerate().filter(|(_, word)| roots.contains(word)) {
+            let mut path = vec![words[at].to_owned()];
+            let mut next = at + 1;
+            while words.get(next) == Some(&"::") && next + 1 < words.len() {
+                path.push(words[next + 1].to_owned());
+                next += 2;
+            }
+            if path.len() > 1 {
+                self.add(&path);
+            }
         }
     }
 
@@ -248,8 +278,18 @@ impl<'ast> Visit<'ast> for Collector<'_> {
             syn::Item::Impl(item) => &item.attrs,
             _ => &[],
         };
-        if !is_for_tests(attributes) {
-            visit::visit_item(self, item);
+        match item {
+            _ if is_for_tests(attributes) => {}
+            syn::Item::Mod(module) if module.content.is_some() => {
+                self.inside.push(module.ident.to_string());
+                visit::visit_item(self, item);
+                self.inside.pop();
+            }
+            // What `super` is in a macro depends on where it is called.
+            syn::Item::Macro(macro_item) if macro_item.ident.is_some() => {
+                self.words(&macro_item.mac.tokens.to_string(), &["crate"]);
+            }
+            item => visit::visit_item(self, item),
         }
     }
 
@@ -270,20 +310,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         let name = call.path.segments.last().map(|s| s.ident.to_string());
         self.names.macros.extend(name);
-        // Paths in the arguments, as far as they are written out.
-        let text = call.tokens.to_string();
-        let words: Vec<&str> = text.split_whitespace().collect();
-        for (at, _) in words.iter().enumerate().filter(|(_, w)| ["crate", "super"].contains(*w)) {
-            let mut path = vec![words[at].to_owned()];
-            let mut next = at + 1;
-            while words.get(next) == Some(&"::") && next + 1 < words.len() {
-                path.push(words[next + 1].to_owned());
-                next += 2;
-            }
-            if path.len() > 1 {
-                self.add(&path);
-            }
-        }
+        self.words(&call.tokens.to_string(), &["crate", "super"]);
         visit::visit_macro(self, call);
     }
 

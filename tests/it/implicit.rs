@@ -106,7 +106,7 @@ fn negative_counts_and_foreign_settings_are_refused() {
         (&["-a", "ials", "--lambda", "-1"], "at least 0"),
         (&["--nonnegative", "--solver", "cg"], "--nonnegative"),
         (&["-a", "imf"], "possible values"),
-        (&["-a", "bayes", "--patience", "2"], "--patience goes with"),
+        (&["-a", "bayes", "--patience", "2"], "--patience needs"),
     ] {
         let (code, _, err) = run(&[&["train", &input, "-o", &model], extra].concat());
         assert!(code == 2 && err.contains(part), "{extra:?}: {code} {err}");

@@ -4,10 +4,9 @@
 
 mod algorithms;
 mod golden;
-mod house;
-mod probe;
 #[cfg(feature = "cli")]
 mod gradient;
+mod house;
 #[cfg(feature = "cli")]
 mod implicit;
 mod ranking;

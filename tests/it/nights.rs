@@ -339,7 +339,7 @@ fn another_kind_of_model_starts_cold_and_says_why() {
     }
     let manifest = nights.manifest("runs/latest");
     let because = manifest["lineage"]["cold_because"].as_str().unwrap();
-    assert!(because.contains("another one every night"), "{because}");
+    assert!(because.contains("changes every night"), "{because}");
     let (code, _, log) = nights.run(&["--nonnegative", "--align", "procrustes"]);
     assert!(code == 2 && log.contains("--align procrustes"), "{log}");
 }
@@ -800,11 +800,11 @@ fn what_is_served_is_mended_and_what_is_others_stays() {
         assert!(report["warnings"].to_string().contains(words), "{report}");
         assert_eq!(nights.served().0, served);
     };
-    noop("do again");
+    noop("now they do");
     fs::remove_file(nights.path("runs/latest.json")).unwrap();
-    noop("do again");
+    noop("now they do");
     fs::remove_file(nights.path("runs/latest")).unwrap();
-    noop("do again");
+    noop("now they do");
     noop("");
     // A served run that is not whole is no reason to do nothing.
     fs::remove_file(nights.path("runs/latest/metrics.json")).unwrap();
@@ -826,7 +826,7 @@ fn what_is_served_is_mended_and_what_is_others_stays() {
     // Somebody's directory.
     fs::create_dir_all(nights.path("project/.tmp/mine")).unwrap();
     let (code, _, err) = run(&["run", &nights.text("ratings.csv"), "-o", &nights.text("project")]);
-    assert!(code == 2 && err.contains("is not empty and no directory of runs"), "{err}");
+    assert!(code == 2 && err.contains("is neither empty nor a directory of runs"), "{err}");
     assert!(nights.path("project/.tmp/mine").is_dir());
     fs::create_dir_all(nights.path("runs/.tmp/mine")).unwrap();
     fs::create_dir_all(nights.path("runs/.ckpt/mine")).unwrap();

@@ -331,7 +331,7 @@ fn users_and_items_are_folded_in() {
     let out = served.path("x");
     served.fails(&["fold-in", &model, &strange, "-o", &out], 3, &["\"ann\"", "integers"]);
     let unknown = served.file("unknown.csv", "userId,movieId,rating\n1,77777,5\n");
-    served.fails(&["fold-in", &model, &unknown, "-o", &out], 3, &["does not know"]);
+    served.fails(&["fold-in", &model, &unknown, "-o", &out], 3, &["unknown users or items"]);
     served.fails(&["fold-in", &model, &new, "-o", &next], 2, &["--force"]);
     served.train("s", &sample(), &["-a", "sgd"]);
     served.fails(&["fold-in", &served.path("s"), &new, "-o", &out], 2, &["sgd"]);

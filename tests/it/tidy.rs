@@ -1,164 +1,292 @@
-//! The house rules that a compiler does not hold.
+//! The house rules that a compiler does not hold. `lib.rs` and CONTRIBUTING.md state them for people.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
-/// Floors: a module names only modules on lower floors (or its own).
-const FLOORS: &[(&str, u32)] = &[
-    ("error", 0),
-    ("param", 0),
-    ("system", 0),
-    ("remote", 1),
-    ("job", 1),
-    ("linalg", 1),
-    ("ids", 2),
-    ("ratings", 2),
-    ("rng", 3),
-    ("model", 3),
-    ("objective", 3),
-    ("split", 4),
-    ("metric", 4),
-    ("solver", 4),
-    ("train", 5),
-    ("synthetic", 5),
-    ("load", 6),
-    ("store", 7),
-    ("export", 8),
-    ("pipeline", 9),
-    ("run", 10),
-    ("report", 11),
-    ("cli", 12),
+use super::house::{House, SourceFile};
+
+/// The floors, lowest first: a module names only modules of lower floors, or its own.
+const FLOORS: &[&[&str]] = &[
+    &["pair"],
+    &["error"],
+    &["param", "system"],
+    &["remote", "linalg"],
+    &["job", "ids", "ratings"],
+    &["rng", "model", "objective"],
+    &["split", "metric", "solver"],
+    &["train", "synthetic"],
+    &["load"],
+    &["store"],
+    &["export"],
+    &["settings"],
+    &["training"],
+    &["tuning", "replay"],
+    &["serving"],
+    &["run"],
+    &["cli"],
 ];
 
-fn sources() -> Vec<(PathBuf, String)> {
-    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    walk(&src, &mut found);
-    let read = |p: PathBuf| {
-        (p.strip_prefix(&src).unwrap().to_owned(), std::fs::read_to_string(&p).unwrap())
-    };
-    found.into_iter().map(read).collect()
+/// Rooms whose files take nothing from their own door.
+const CLOSED: &[&str] =
+    &["load", "settings", "training", "tuning", "replay", "serving", "run", "cli"];
+
+/// Lines of a source file, at most.
+const LINES: usize = 400;
+
+/// Lines of a file of tests, at most.
+const TEST_LINES: usize = 500;
+
+/// Columns of a line in source files and documents, at most.
+const COLUMNS: usize = 100;
+
+/// Functions that take tuples, at most: two values of one type are easily swapped in them.
+const TUPLE_FUNCTIONS: usize = 15;
+
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|floor| floor.contains(&room))
 }
 
-/// The part of a file before its tests, without comments.
-fn code(text: &str) -> String {
-    let text = text.split("\nmod tests {").next().unwrap();
+/// The code of a file, without its tests and comments.
+fn code(file: &SourceFile) -> String {
+    let text = file.text.split("\nmod tests {").next().unwrap_or_default();
     text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-fn is_test(path: &Path) -> bool {
-    path.file_stem().is_some_and(|n| n == "tests")
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn room(path: &Path) -> String {
-    path.components()
-        .next()
-        .unwrap()
-        .as_os_str()
-        .to_string_lossy()
-        .trim_end_matches(".rs")
-        .to_owned()
+/// Fails with all complaints at once.
+fn none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
 #[test]
 fn modules_name_only_lower_floors() {
-    for (path, text) in sources() {
-        let own = room(&path);
-        let Some(&(_, floor)) = FLOORS.iter().find(|(name, _)| *name == own) else {
-            assert!(["lib", "main"].contains(&&*own), "{own} has no floor");
-            continue;
-        };
-        if is_test(&path) {
+    let house = House::read();
+    let mut complaints = Vec::new();
+    for (at, file) in house.files.iter().enumerate() {
+        if file.path == "lib.rs" || file.path == "main.rs" {
             continue;
         }
-        for (at, _) in code(&text).match_indices("crate::") {
-            let text = code(&text);
-            let rest = &text[at + 7..];
-            let name: String =
-                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            if let Some((_, other)) = FLOORS.iter().find(|(n, _)| *n == name) {
-                assert!(
-                    name == own || *other < floor,
-                    "{} (floor {floor}) names {name} (floor {other})",
-                    path.display()
-                );
+        let own = floor(file.room());
+        if own.is_none() {
+            complaints.push(format!("{} has no floor", file.room()));
+        }
+        for other in house.uses(at) {
+            let other = &house.files[other];
+            let allowed = other.room() == file.room() || floor(other.room()) < own;
+            if !allowed {
+                complaints.push(format!("{} names {}", file.path, other.path));
             }
         }
+    }
+    none(&complaints);
+}
+
+#[test]
+fn no_files_lead_to_each_other() {
+    let house = House::read();
+    let circles = house.circles();
+    none(
+        &circles
+            .iter()
+            .map(|circle| format!("a circle: {}", circle.join(", ")))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn files_take_nothing_from_their_own_door() {
+    let house = House::read();
+    let mut complaints = Vec::new();
+    for (at, file) in house.files.iter().enumerate().filter(|(_, f)| CLOSED.contains(&f.room())) {
+        for door in house.uses(at).into_iter().map(|other| &house.files[other]) {
+            if door.is_door() && file.module.starts_with(&door.module) {
+                complaints.push(format!("{} names things of {}", file.path, door.path));
+            }
+        }
+    }
+    none(&complaints);
+}
+
+#[test]
+fn documents_and_this_test_list_the_same_floors() {
+    let lines: Vec<String> = FLOORS.iter().map(|floor| floor.join("  ")).collect();
+    let library = lines.iter().map(|line| format!("//! {line}\n")).collect::<String>();
+    let document = lines.join("\n");
+    for (path, list) in [("src/lib.rs", &library), ("CONTRIBUTING.md", &document)] {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        assert!(text.contains(list), "{path} does not list the floors as this test does:\n{list}");
+    }
+}
+
+/// Every invariant that `lib.rs` states names the test that holds it.
+#[test]
+fn invariants_name_their_tests() {
+    let library = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let (_, list) = library.split_once("What never happens").expect("the list of invariants");
+    let rows: Vec<&str> = list.lines().filter(|line| line.starts_with("//! - ")).collect();
+    assert!(rows.len() >= 8, "{rows:?}");
+    let mut tests = String::new();
+    for entry in std::fs::read_dir(root().join("tests/it")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "rs") {
+            tests += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    for entry in std::fs::read_dir(root().join("tests/it/nights")).into_iter().flatten() {
+        tests += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
+    }
+    for file in House::read().files {
+        tests += &file.text;
+    }
+    for row in rows {
+        let named = row.rsplit_once('(').and_then(|(_, name)| name.strip_suffix(')'));
+        let named = named.unwrap_or_else(|| panic!("no test is named: {row}"));
+        assert!(tests.contains(&format!("fn {}(", named.trim_matches('`'))), "no such test: {row}");
     }
 }
 
 #[test]
 fn libraries_stay_in_their_rooms() {
-    for (path, text) in sources() {
-        let (own, code) = (room(&path), code(&text));
-        let allowed = |word: &str, rooms: &[&str]| {
-            assert!(rooms.contains(&&*own) || !code.contains(word), "{word} in {}", path.display());
+    let house = House::read();
+    let mut complaints = Vec::new();
+    for (file, names) in house.files.iter().zip(&house.names) {
+        let (own, code) = (file.room(), code(file));
+        let mut allowed = |word: &str, rooms: &[&str]| {
+            if !rooms.contains(&own) && code.contains(word) {
+                complaints.push(format!("{word} in {}", file.path));
+            }
         };
         allowed("polars", &["load", "store"]);
         allowed("use clap", &["cli"]);
         allowed("indicatif", &["cli"]);
-        allowed("println!", &["cli"]);
-        allowed("std::env", &["cli", "pipeline", "run", "main", "system"]);
-        allowed("SystemTime", &["load", "remote", "store", "pipeline", "run"]);
-        allowed("unsafe", &["linalg"]);
-        assert!(
-            path.starts_with("linalg/simd") || !code.contains("unsafe {"),
-            "{}",
-            path.display()
+        allowed("io::stdout", &["cli"]);
+        allowed("io::stderr", &["cli"]);
+        // Where a command runs, and what the environment sets for object stores and schedulers.
+        allowed(
+            "std::env",
+            &["cli", "settings", "training", "replay", "run", "main", "system", "remote"],
         );
+        allowed("SystemTime", &["load", "remote", "store", "run"]);
+        allowed("unsafe", &["linalg"]);
+        if code.contains("unsafe {") && !file.path.starts_with("linalg/simd") {
+            complaints.push(format!("unsafe code in {}", file.path));
+        }
+        let prints = ["print", "println", "eprint", "eprintln", "dbg"];
+        if own != "cli" && prints.iter().any(|name| names.macros.contains(*name)) {
+            complaints.push(format!("{} prints", file.path));
+        }
     }
+    none(&complaints);
 }
 
 #[test]
 fn no_panics_on_user_data() {
-    for (path, text) in sources() {
-        if is_test(&path) {
-            continue;
-        }
-        for word in
-            [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "unreachable!("]
-        {
-            assert!(!code(&text).contains(word), "{word} in {}", path.display());
-        }
-    }
+    let words = [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "unreachable!("];
+    let house = House::read();
+    let files = house.files.iter().filter(|file| !file.is_test());
+    let found = files.flat_map(|file| {
+        let code = code(file);
+        let of = words.iter().filter(move |word| code.contains(**word));
+        of.map(move |word| format!("{word} in {}", file.path))
+    });
+    none(&found.collect::<Vec<_>>());
 }
 
 #[test]
 fn files_can_be_read_in_one_sitting() {
-    for (path, text) in sources() {
-        let lines = text.lines().count();
-        assert!(lines <= 450, "{} has {lines} lines", path.display());
-        assert!(
-            text.starts_with("//!") || is_test(&path),
-            "{} does not say what it is",
-            path.display()
-        );
+    let mut complaints = Vec::new();
+    for file in House::read().files {
+        let lines = file.text.lines().count();
+        let most = if file.is_test() { TEST_LINES } else { LINES };
+        if lines > most {
+            complaints.push(format!("{} has {lines} lines, more than {most}", file.path));
+        }
+        if !file.text.starts_with("//!") && !file.is_test() {
+            complaints.push(format!("{} does not say what it is", file.path));
+        }
     }
+    for (path, text) in texts(&["tests", "benches", "examples"], &["rs"]) {
+        let lines = text.lines().count();
+        if lines > TEST_LINES {
+            complaints.push(format!("{path} has {lines} lines, more than {TEST_LINES}"));
+        }
+    }
+    none(&complaints);
+}
+
+#[test]
+fn lines_fit_on_a_screen() {
+    let mut complaints = Vec::new();
+    let documents = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(str::to_owned);
+    let documents = documents.into_iter().map(|path| {
+        let text = std::fs::read_to_string(root().join(&path)).unwrap();
+        (path, text)
+    });
+    let more =
+        texts(&["src", "tests", "benches", "examples", "scripts", "datasets"], &["rs", "md"]);
+    for (path, text) in documents.chain(more) {
+        let mut fenced = false;
+        for (at, line) in text.lines().enumerate() {
+            fenced ^= line.trim_start().starts_with("```");
+            // A row of a table, an address and what a program prints cannot be broken.
+            let whole = path.ends_with(".md") && (line.starts_with('|') || fenced)
+                || line.trim_start().trim_start_matches("//!").trim_start().starts_with('|')
+                || line.split_whitespace().any(|word| word.contains("://") && word.len() > 60);
+            if line.chars().count() > COLUMNS && !whole {
+                complaints.push(format!("{path}:{} has {} columns", at + 1, line.chars().count()));
+            }
+        }
+    }
+    none(&complaints);
+}
+
+/// The files with certain endings below some folders, with their paths.
+fn texts(folders: &[&str], endings: &[&str]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| endings.contains(&e.to_str().unwrap())) {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root()).unwrap().display().to_string(), text));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn few_functions_take_tuples() {
+    let house = House::read();
+    let mut found = BTreeMap::new();
+    for (file, names) in house.files.iter().zip(&house.names) {
+        if !names.tuple_functions.is_empty() {
+            found.insert(&file.path, names.tuple_functions.join(" "));
+        }
+    }
+    let count: usize = house.names.iter().map(|names| names.tuple_functions.len()).sum();
+    assert!(count <= TUPLE_FUNCTIONS, "{count} functions take tuples: {found:#?}");
 }
 
 #[test]
 fn every_unsafe_block_says_why() {
-    for (path, text) in sources() {
-        let lines: Vec<&str> = text.lines().collect();
+    let mut complaints = Vec::new();
+    for file in House::read().files {
+        let lines: Vec<&str> = file.text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
             if line.contains("unsafe {") && !line.trim_start().starts_with("//") {
                 let before = &lines[at.saturating_sub(4)..=at];
-                assert!(
-                    before.iter().any(|l| l.contains("SAFETY")),
-                    "{}:{}",
-                    path.display(),
-                    at + 1
-                );
+                if !before.iter().any(|l| l.contains("SAFETY")) {
+                    complaints.push(format!("{}:{}", file.path, at + 1));
+                }
             }
         }
     }
+    none(&complaints);
 }

@@ -1,6 +1,6 @@
 //! The summary of an evaluation.
 
-use super::{count, number, wrap};
+use super::text::{count, number, wrap};
 use crate::serving::Evaluation;
 use crate::training::Segment;
 

@@ -1,6 +1,6 @@
 //! The table of `lacuna inspect`.
 
-use super::{bytes, count, fit};
+use super::text::{bytes, count, fit};
 use crate::metric::Bin;
 use crate::serving::Inspection;
 

@@ -1,6 +1,6 @@
 //! Lists of recommended or similar items, for people.
 
-use super::fit;
+use super::text::fit;
 use crate::serving::{List, Listed};
 
 /// One table per list, of at most 80 columns; `head` says what a list is for.

@@ -6,6 +6,7 @@ mod lists;
 mod matrix;
 mod run;
 mod serving;
+mod text;
 mod train;
 mod tune;
 
@@ -15,88 +16,6 @@ pub(crate) use lists::lists;
 pub(crate) use matrix::matrix;
 pub(crate) use run::{run_summary, runs_diff, runs_list, runs_show};
 pub(crate) use serving::{exported, folded_in, updated, verified};
+pub(crate) use text::json;
 pub(crate) use train::{train_json, train_summary};
 pub(crate) use tune::tuning;
-
-/// An outcome as one line of JSON.
-#[must_use]
-pub(crate) fn json(outcome: &impl serde::Serialize) -> String {
-    // Of plain fields: this cannot fail.
-    serde_json::to_string(outcome).unwrap_or_default()
-}
-
-/// A count with commas between thousands.
-fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A number to four decimals, or a dash.
-fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"))
-}
-
-/// Bytes in the unit that fits.
-fn bytes(n: u64) -> String {
-    match n {
-        0..1_000_000 => format!("{:.0} kB", n as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.0} MB", n as f64 / 1e6),
-        _ => format!("{:.1} GB", n as f64 / 1e9),
-    }
-}
-
-/// Broken between words into lines of at most so many columns (longer words stay whole).
-fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// Cut to a number of columns, with an ellipsis where something is missing.
-fn fit(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    text.chars().take(columns - 1).chain(['…']).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_wrapped_between_words() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("incomprehensible", 7), ["incomprehensible"]);
-        assert!(wrap("", 7).is_empty());
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(
-            (count(0), count(999), count(1000), count(25_000_095)),
-            ("0".into(), "999".into(), "1,000".into(), "25,000,095".into())
-        );
-        assert_eq!(
-            (bytes(12_000), bytes(5_400_000), bytes(1_640_000_000)),
-            ("12 kB".into(), "5 MB".into(), "1.6 GB".into())
-        );
-        assert_eq!((number(None), number(Some(0.87654))), ("-".into(), "0.8765".into()));
-        assert_eq!((fit("abcdef", 6), fit("abcdef", 4)), ("abcdef".into(), "abc…".into()));
-    }
-}

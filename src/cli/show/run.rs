@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{bytes, count, number, wrap};
+use super::text::{bytes, count, number, wrap};
 use crate::run::{Difference, Mode, Record, RunReport, RunResult};
 use crate::store::{GateEntry, Severity};
 

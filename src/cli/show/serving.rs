@@ -1,6 +1,6 @@
 //! The summaries of an export, a fold-in, an update and a verification.
 
-use super::{bytes, count};
+use super::text::{bytes, count};
 use crate::serving::{Exported, FoldedIn, Updated, Verified};
 
 /// What was exported, file by file.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{count, fit, number, wrap};
+use super::text::{count, fit, number, wrap};
 use crate::train::StopReason;
 use crate::training::{Errors, RankingMetrics, Report};
 

@@ -1,6 +1,6 @@
 //! The summary of a search.
 
-use super::{count, fit, number};
+use super::text::{count, fit, number};
 use crate::store::Trial;
 use crate::tuning::Tuning;
 

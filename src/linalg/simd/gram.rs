@@ -1,6 +1,6 @@
 //! The Gram matrix of gathered rows and its right-hand side, computed in register tiles.
 
-use super::BLOCK;
+use super::sizes::BLOCK;
 use super::vector::Vector;
 
 /// Rows gathered per pass: 64 rows of rank 64 are 16 KiB, half of a first-level cache.

@@ -1,6 +1,6 @@
 //! Cholesky factorisation and solves of 16 small systems at once, one in each lane.
 
-use super::LANES;
+use super::sizes::LANES;
 use super::vector::Vector;
 
 /// See [`super::Kernels::cholesky_lanes`].

@@ -1,6 +1,6 @@
 //! Kernels that score several rows against packed items, and that search and count scores.
 
-use super::PANEL;
+use super::sizes::PANEL;
 use super::vector::Vector;
 
 /// Number of registers of a tile along the items.

@@ -1,5 +1,9 @@
 //! Compares the kernels of every available instruction set with naive double-precision versions.
 
+use std::ops::Range;
+
+use super::super::failure::NotPositiveDefinite;
+use super::super::matrix::Matrix;
 use super::*;
 
 /// Numbers in [-1, 1) that look random and are the same everywhere.

@@ -1,6 +1,6 @@
 //! Cholesky factorisation and triangular solves, left-looking by blocks of 8 rows.
 
-use super::BLOCK;
+use super::sizes::BLOCK;
 use super::vector::Vector;
 
 /// The factor of one 8 x 8 diagonal block, in the form that its block row needs.

@@ -1,7 +1,20 @@
 //! Users and items with enough ratings of each other.
 
-use super::{MinimumCounts, key};
 use crate::ratings::Cell;
+
+/// Fewest cells that a user and an item must have to stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MinimumCounts {
+    /// Of a user.
+    pub user: u32,
+    /// Of an item.
+    pub item: u32,
+}
+
+/// User and item of a cell in one number that sorts by user, then item.
+pub(super) const fn key(cell: &Cell) -> u64 {
+    (cell.user as u64) << 32 | cell.item as u64
+}
 
 /// Rounds of [`k_core`] that look at all cells; a chain of users and items can need as many as it is long.
 const ROUNDS: usize = 8;

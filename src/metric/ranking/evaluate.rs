@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rayon::prelude::*;
 
 use super::auc::auc;
-use super::{Judged, RankingMetric, Recommended, Value};
+use super::judged::{Judged, Recommended};
+use super::registry::{RankingMetric, Value};
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::linalg::simd::Kernels;
@@ -87,12 +88,12 @@ pub fn rank(
     metrics: &[RankingMetric],
     stop: &AtomicBool,
 ) -> Result<Ranking> {
-    let k = metrics.iter().filter_map(|m| m.cutoff).max().unwrap_or(0) as usize;
+    let k = metrics.iter().filter_map(|m| m.cutoff()).max().unwrap_or(0) as usize;
     let whole_order = metrics.iter().any(|m| matches!(m.value(), Value::Order));
     let times: BTreeMap<u32, Vec<AtomicU64>> = metrics
         .iter()
         .filter(|m| matches!(m.value(), Value::OverLists(_)))
-        .filter_map(|m| m.cutoff)
+        .filter_map(|m| m.cutoff())
         .map(|k| (k, (0..ranker.candidates()).map(|_| AtomicU64::new(0)).collect()))
         .collect();
     let users_of = |block: usize| {
@@ -136,7 +137,7 @@ pub fn rank(
     }
     let over_lists = |metric: &RankingMetric| -> Option<f64> {
         let Value::OverLists(value) = metric.value() else { return None };
-        let times: Vec<u64> = times.get(&metric.cutoff?)?.iter().map(relaxed).collect();
+        let times: Vec<u64> = times.get(&metric.cutoff()?)?.iter().map(relaxed).collect();
         value(Recommended { times: &times, popularity })
     };
     let value = |(metric, values): (&RankingMetric, &Vec<f64>)| {
@@ -173,7 +174,7 @@ fn judge(
     let judged = Judged { hits: &hits, relevant: count };
     for metric in metrics {
         values.push(match metric.value() {
-            Value::PerUser(value) => value(judged, metric.cutoff.unwrap_or(0) as usize),
+            Value::PerUser(value) => value(judged, metric.cutoff().unwrap_or(0) as usize),
             Value::Order => {
                 let candidates = candidates - judgements.seen.get(nth).len();
                 auc(&ranked.places, &ranked.scores, candidates, count).unwrap_or(f64::NAN)

@@ -1,4 +1,4 @@
-//! Gate `bias-only`: RMSE beside that of biases alone.
+//! Gate `bias-only`: RMSE relative to that of biases alone.
 
 use super::entries::{Finding, limit};
 use super::look::ModelLook;

@@ -1,4 +1,4 @@
-//! Gate `collapsed`: vectors of preferences that vanished.
+//! Gate `collapsed`: vectors of a preference model that have vanished.
 
 use super::entries::{Finding, limit};
 use super::look::ModelLook;
@@ -11,7 +11,8 @@ pub(super) fn check(look: &ModelLook<'_>) -> Option<Finding> {
     }
     let (users, items) = look.model.median_norms();
     let product = users * items;
-    let message = format!("the median norms of users and items are {users:.1e} and {items:.1e}");
+    let message =
+        format!("the median norms of user and item vectors are {users:.1e} and {items:.1e}");
     let least = Model::COLLAPSED;
     let limits = vec![limit(Severity::Error, least, product >= least)];
     Some(Finding { observed: Some(product), message, limits })

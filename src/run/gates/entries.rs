@@ -1,32 +1,32 @@
-//! What the gates found, and what follows from it.
+//! Collects the findings of the gates and derives their consequences.
 
 use super::super::config::RunConfig;
 use super::names::GateName;
 use crate::store::{GateEntry, Severity};
 
-/// What the gates found so far.
+/// The outcomes of the gates checked so far.
 pub(in crate::run) struct Gates<'a> {
     config: &'a RunConfig,
     pub entries: Vec<GateEntry>,
 }
 
-/// What one gate found.
+/// The finding of one gate.
 pub(super) struct Finding {
-    /// None where there is nothing to compare with, which the message then says.
+    /// The observed value. `None` if there is nothing to compare with; the message then says so.
     pub observed: Option<f64>,
     pub message: String,
-    /// The strictest consequence first.
+    /// The limits, strictest consequence first.
     pub limits: Vec<Limit>,
 }
 
 impl Finding {
-    /// There is nothing to compare with; the first limit is shown.
+    /// A finding without anything to compare with. The entry shows the first limit.
     pub(super) fn nothing(why: &str, limits: Vec<Limit>) -> Self {
         Self { observed: None, message: why.to_owned(), limits }
     }
 }
 
-/// One limit of a gate: what is found, what is allowed, and whether it is.
+/// One limit of a gate: its consequence, its value, and whether the observed value keeps it.
 pub(super) struct Limit {
     pub severity: Severity,
     pub threshold: f64,
@@ -38,7 +38,7 @@ impl<'a> Gates<'a> {
         Self { config, entries: Vec::new() }
     }
 
-    /// Notes what a gate found.
+    /// Adds the entry of a gate, unless the gate is off.
     pub(super) fn note(&mut self, name: GateName, finding: &Finding) {
         let Finding { observed, message, limits } = finding;
         let set = self.config.severity(name);
@@ -67,7 +67,7 @@ impl<'a> Gates<'a> {
         self.entries.iter().filter(fatal).collect()
     }
 
-    /// What failed, in one sentence each; none where nothing did.
+    /// The failed gates that reject the run, with their messages. `None` if no gate rejects it.
     pub(in crate::run) fn reason(&self) -> Option<String> {
         let failed: Vec<String> =
             self.failed().iter().map(|gate| format!("{}: {}", gate.name, gate.message)).collect();
@@ -75,17 +75,17 @@ impl<'a> Gates<'a> {
     }
 }
 
-/// One limit.
+/// Creates a limit.
 pub(super) const fn limit(severity: Severity, threshold: f64, holds: bool) -> Limit {
     Limit { severity, threshold, holds }
 }
 
-/// A number that should be at most `error`, and is warned of above `warn`.
+/// The limits of a value that fails above `error` and causes a warning above `warn`.
 pub(super) fn at_most(value: f64, warn: f64, error: f64) -> Vec<Limit> {
     vec![limit(Severity::Error, error, value <= error), limit(Severity::Warn, warn, value <= warn)]
 }
 
-/// The message where there is no earlier run.
+/// The message if there is no earlier run.
 pub(super) const NO_PREVIOUS: &str = "there is no earlier run to compare with";
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Gate `finite`: vectors that are not finite, or zero.
+//! Gate `finite`: the number of vectors that are not finite or are zero.
 
 use super::entries::{Finding, limit};
 use super::look::ModelLook;
 use crate::store::Severity;
 
 pub(super) fn check(look: &ModelLook<'_>) -> Option<Finding> {
-    // A nonnegative vector may well be zero.
+    // With `nonnegative`, a zero vector is a valid result.
     let zeros = !look.config.train.nonnegative && look.model.factors.rank() > 0;
     let (mut strange, mut empty) = (0, 0);
     for side in [&look.model.factors.users, &look.model.factors.items] {
@@ -18,7 +18,7 @@ pub(super) fn check(look: &ModelLook<'_>) -> Option<Finding> {
             }
         }
     }
-    let message = format!("{strange} vectors are not finite, {empty} are zero");
+    let message = format!("vectors that are not finite: {strange}; zero vectors: {empty}");
     let found = f64::from(strange + empty);
     let limits = vec![limit(Severity::Error, 0.0, found == 0.0)];
     Some(Finding { observed: Some(found), message, limits })

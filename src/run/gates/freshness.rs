@@ -5,7 +5,7 @@ use super::entries::{Finding, limit};
 use super::look::DataLook;
 use crate::store::Severity;
 
-/// Seconds.
+/// A day in seconds.
 const DAY: f64 = 86_400.0;
 
 pub(super) fn check(look: &DataLook<'_>) -> Option<Finding> {
@@ -18,7 +18,7 @@ pub(super) fn check(look: &DataLook<'_>) -> Option<Finding> {
         }
         Some(age) if age > 3.0 * DAY => format!("the latest rating is {:.0} days old", age / DAY),
         Some(age) => format!("the latest rating is {:.1} hours old", age.max(0.0) / 3600.0),
-        None => "the ratings have no times".to_owned(),
+        None => "the ratings have no timestamps".to_owned(),
     };
     let most = most.as_secs_f64();
     let holds = age.is_some_and(|age| age <= most && age >= -DAY);

@@ -1,4 +1,4 @@
-//! Gate `histogram`: the population stability index of the ratings.
+//! Gate `histogram`: the population stability index of the ratings against the earlier run.
 
 use super::entries::{Finding, NO_PREVIOUS, at_most};
 use super::look::DataLook;
@@ -12,7 +12,7 @@ pub(super) fn check(look: &DataLook<'_>) -> Option<Finding> {
     };
     let observed = stability_index(&previous.manifest.data.histogram, values(&look.data.parts));
     let message = match observed {
-        Some(index) => format!("the distribution of the ratings moved by {index:.3}"),
+        Some(index) => format!("the population stability index of the ratings is {index:.3}"),
         None => "the earlier run has no histogram".to_owned(),
     };
     Some(Finding { observed, message, limits: limits(observed.unwrap_or(0.0)) })

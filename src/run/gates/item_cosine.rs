@@ -1,4 +1,4 @@
-//! Gate `item-cosine`: the median cosine of the items to those of the latest run, aligned.
+//! Gate `item-cosine`: the median cosine of the aligned item vectors to those of the latest run.
 
 use super::entries::{Finding, NO_PREVIOUS, limit};
 use super::look::ModelLook;
@@ -13,7 +13,7 @@ pub(super) fn check(look: &ModelLook<'_>) -> Option<Finding> {
         false => "vectors are not aligned",
     };
     let message = observed.map_or(none.to_owned(), |cosine| {
-        format!("the median cosine of the items to the run before is {cosine:.3}")
+        format!("the median cosine of the item vectors to those of the earlier run is {cosine:.3}")
     });
     let least = look.config.min_cosine.get();
     let limits = vec![limit(Severity::Warn, least, observed.unwrap_or(1.0) >= least)];

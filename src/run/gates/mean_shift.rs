@@ -1,4 +1,4 @@
-//! Gate `mean-shift`: how far the mean rating moved, in standard deviations.
+//! Gate `mean-shift`: how far the mean rating moved, in standard deviations of the earlier run.
 
 use super::entries::{Finding, NO_PREVIOUS, at_most};
 use super::look::DataLook;
@@ -10,7 +10,8 @@ pub(super) fn check(look: &DataLook<'_>) -> Option<Finding> {
     };
     let before = &previous.manifest.data;
     let (mut sum, mut weights) = (0.0, 0.0);
-    // The same parts as those of the earlier mean: a refitted model has all of them.
+    // The earlier mean is over the training ratings, after a refit over all ratings. Use the same
+    // parts.
     let all = previous.manifest.model.refit;
     let parts = &look.data.parts;
     let more = [&parts.fold_in, &parts.holdout].into_iter().filter(|_| all).flatten();
@@ -26,7 +27,7 @@ pub(super) fn check(look: &DataLook<'_>) -> Option<Finding> {
         false => f64::INFINITY,
     };
     let message = format!(
-        "the mean rating is {mean:.3} and was {:.3}: {shift:.3} standard deviations",
+        "the mean rating is {mean:.3} and was {:.3}: it moved by {shift:.3} standard deviations",
         before.mean
     );
     Some(Finding { observed: Some(shift), message, limits: limits(shift) })

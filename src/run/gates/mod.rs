@@ -1,23 +1,29 @@
-//! What must hold for a run to be published, before the training and after it. One file per gate.
+//! Checks what must hold for a run to be published, before and after the training. One file per
+//! gate.
 //!
-//! | gate | compares | default |
+//! | gate | checks | default |
 //! |---|---|---|
-//! | `freshness` | now with the latest rating | off without `max_age`, then error |
-//! | `rows` | rows with those of the latest run | error outside 0.9 to 1.5 times |
-//! | `rejected` | rows set aside with all rows | error above 0.1 % |
-//! | `mean-shift` | the mean rating, in standard deviations of the latest run | warn above 0.1, error above 0.25 |
+//! | `freshness` | age of the latest rating | error above `max_age`, off without it |
+//! | `rows` | number of rows relative to the latest run | error outside 0.9 to 1.5 times |
+//! | `rejected` | share of rows set aside | error above 0.1 % |
+//! | `mean-shift` | change of the mean, in standard deviations | warn above 0.1, error above 0.25 |
 //! | `histogram` | population stability index of the ratings | warn above 0.1, error above 0.25 |
 //! | `new-items` | share of items that the latest run did not have | warn above 10 % |
-//! | `finite` | factors that are not finite, vectors of zeros | error |
-//! | `bias-only` | RMSE with that of biases alone | warn below a gain of 0.5 %, error where worse; not for `ials` |
-//! | `popularity` | first ranking metric of `ials` with that of popularity | error where more than 5 % worse, warn where worse |
-//! | `collapsed` | norms of the vectors of `ials` | error where they have vanished |
-//! | `previous-model` | RMSE (of `ials` its first metric) with the latest run's on the held-out ratings that both know | error where more than 1 % worse |
-//! | `item-cosine` | median cosine of the items' vectors to those of the latest run, aligned | warn below 0.8 |
-//! | `overlap` | share of the ten nearest items that stayed | warn below 0.5 |
+//! | `finite` | vectors that are not finite or are zero | error |
+//! | `bias-only` | RMSE against biases alone | error if worse, warn below a gain of 0.5 % |
+//! | `popularity` | ranking metric against popularity | error if 5 % worse, warn if worse |
+//! | `collapsed` | norms of the vectors | error if they have vanished |
+//! | `previous-model` | RMSE against the latest run | error if 1 % worse (`ials`: 5 %) |
+//! | `item-cosine` | median cosine of the item vectors to the latest run | warn below 0.8 |
+//! | `overlap` | share of the ten nearest items that stayed the same | warn below 0.5 |
 //!
-//! `NAME=warn` makes a gate's errors warnings, `NAME=error` its warnings errors, `NAME=off` leaves it out.
-//! Where there is nothing to compare with, a gate passes and says so.
+//! `bias-only` is not checked for `ials`; `popularity` and `collapsed` are checked for `ials` only.
+//! `finite` allows zero vectors if the factors are nonnegative. `previous-model` uses the held-out
+//! ratings that both models know, and for `ials` the first ranking metric. `item-cosine` compares
+//! aligned vectors.
+//!
+//! `NAME=warn` turns a gate's errors into warnings, `NAME=error` its warnings into errors, and
+//! `NAME=off` skips the gate. A gate passes if there is nothing to compare with, and says so.
 
 mod bias_only;
 mod collapsed;

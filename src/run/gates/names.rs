@@ -1,4 +1,4 @@
-//! The names of the gates, and what can be set for each.
+//! The names of the gates, and the setting of each.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,10 @@ macro_rules! gates {
         }
 
         impl GateName {
-            /// All of them, in the order in which they are checked.
+            /// All gates, in the order in which they are checked.
             pub const ALL: &[Self] = &[$(Self::$gate),*];
 
-            /// As `--gate` takes it.
+            /// The name of the gate, as in `--gate`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -32,36 +32,36 @@ gates! {
     Freshness = "freshness",
     /// Number of rows.
     Rows = "rows",
-    /// Rows set aside.
+    /// Share of rows set aside.
     Rejected = "rejected",
-    /// Mean rating.
+    /// Change of the mean rating.
     MeanShift = "mean-shift",
-    /// Distribution of the ratings.
+    /// Change of the distribution of the ratings.
     Histogram = "histogram",
-    /// Items that are new.
+    /// Share of new items.
     NewItems = "new-items",
-    /// Factors that are not finite.
+    /// Vectors that are not finite or are zero.
     Finite = "finite",
     /// Gain over biases alone.
     BiasOnly = "bias-only",
     /// Gain over popularity.
     Popularity = "popularity",
-    /// Vectors that vanished.
+    /// Vectors that have vanished.
     Collapsed = "collapsed",
-    /// Loss against the latest run.
+    /// Loss relative to the latest run.
     PreviousModel = "previous-model",
-    /// How far items moved.
+    /// How far the item vectors moved.
     ItemCosine = "item-cosine",
-    /// How far neighbours changed.
+    /// How far the nearest items changed.
     Overlap = "overlap",
 }
 
-/// What is set for one gate: `NAME=SEVERITY`.
+/// The setting of one gate: `NAME=SEVERITY`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GateSetting {
     /// The gate.
     pub name: GateName,
-    /// What follows where it does not pass.
+    /// What happens if the gate fails.
     pub severity: Severity,
 }
 
@@ -71,9 +71,12 @@ pub(crate) fn all_names() -> String {
     GateName::ALL.iter().map(|gate| gate.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// A text that sets no gate.
+/// The error for a text that is not a [`GateSetting`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not NAME=error, NAME=warn or NAME=off with one of the names {names}", names = all_names())]
+#[error(
+    "\"{0}\" is not NAME=error, NAME=warn or NAME=off with one of the names {names}",
+    names = all_names()
+)]
 pub struct NoGate(String);
 
 impl std::str::FromStr for GateSetting {

@@ -1,12 +1,12 @@
-//! Gate `popularity`: the first ranking metric of events beside that of popularity.
+//! Gate `popularity`: the first ranking metric of a preference model relative to popularity.
 
 use super::entries::{Finding, limit};
 use super::look::ModelLook;
 use crate::store::Severity;
 use crate::training::RankingMetrics;
 
-/// A ranking may be worse than that of popularity by this share: where there is nothing to personalise,
-/// both are about the same.
+/// The share by which a ranking may be worse than that of popularity. Without anything to
+/// personalise, both are about the same.
 const TOLERANCE: f64 = 0.05;
 
 pub(super) fn check(look: &ModelLook<'_>) -> Option<Finding> {
@@ -21,7 +21,7 @@ pub(super) fn check(look: &ModelLook<'_>) -> Option<Finding> {
     });
     let message = match &found {
         Some((name, own, popular)) => {
-            format!("{name} {own:.4} beside the {popular:.4} of the most popular items")
+            format!("{name} is {own:.4}, and {popular:.4} for the most popular items")
         }
         None => "there is no holdout to rank".to_owned(),
     };

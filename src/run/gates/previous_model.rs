@@ -1,12 +1,14 @@
-//! Gate `previous-model`: the model beside that of the latest run, on held-out ratings that both know.
+//! Gate `previous-model`: the model relative to that of the latest run, on the held-out ratings
+//! that both models know.
 
 use super::entries::{Finding, NO_PREVIOUS, limit};
 use super::look::ModelLook;
 use crate::store::Severity;
 use crate::training::RankingMetrics;
 
-/// Ranking metrics may be worse by this many times the share that is allowed for RMSE: rankings of the
-/// same quality differ by some per cent from night to night, errors by tenths of one.
+/// Ranking metrics may be worse by this many times the share that is allowed for RMSE. From night
+/// to night, ranking metrics of the same quality differ by a few per cent, errors by tenths of a
+/// per cent.
 const RANKING: f64 = 5.0;
 
 pub(super) fn check(look: &ModelLook<'_>) -> Option<Finding> {
@@ -24,17 +26,19 @@ pub(super) fn check(look: &ModelLook<'_>) -> Option<Finding> {
         (Some((own, before, n)), _) if before > 0.0 => (
             Some(own / before - 1.0),
             format!(
-                "RMSE {own:.4} beside the {before:.4} of the run before, on {n} held-out ratings that both know"
+                "RMSE is {own:.4}, and {before:.4} for the earlier run \
+                 (held-out ratings that both models know: {n})"
             ),
         ),
         (_, Some((own, before, n, name))) if before > 0.0 => (
             Some(1.0 - own / before),
             format!(
-                "{name} {own:.4} beside the {before:.4} of the run before, on {n} held-out ratings that both know"
+                "{name} is {own:.4}, and {before:.4} for the earlier run \
+                 (held-out ratings that both models know: {n})"
             ),
         ),
         _ if compared.is_none() && look.metrics.baselines.previous_model.is_some() => {
-            (None, "there is no held-out rating that both models know".to_owned())
+            (None, "there are no held-out ratings that both models know".to_owned())
         }
         _ => (None, look.no_comparison.unwrap_or(NO_PREVIOUS).to_owned()),
     };

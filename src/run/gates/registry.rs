@@ -1,4 +1,4 @@
-//! Which function checks which gate.
+//! Maps each gate to the function that checks it.
 
 use super::entries::{Finding, Gates};
 use super::look::{DataLook, ModelLook};
@@ -8,8 +8,8 @@ use super::{
     overlap, popularity, previous_model, rejected, rows,
 };
 
-/// A gate of the ratings, before the training, or of the model, after it. None where the gate does not
-/// apply.
+/// The check of a gate of the ratings (before the training) or of the model (after it). The
+/// functions return `None` if the gate does not apply.
 enum Check {
     Data(fn(&DataLook<'_>) -> Option<Finding>),
     Model(fn(&ModelLook<'_>) -> Option<Finding>),

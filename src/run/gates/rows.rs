@@ -1,4 +1,4 @@
-//! Gate `rows`: the number of rows beside that of the latest run.
+//! Gate `rows`: the number of rows relative to that of the latest run.
 
 use super::entries::{Finding, NO_PREVIOUS, limit};
 use super::look::DataLook;
@@ -14,7 +14,7 @@ pub(super) fn check(look: &DataLook<'_>) -> Option<Finding> {
         None => (None, NO_PREVIOUS.to_owned()),
         Some((before, id)) => {
             let share = rows as f64 / before.max(1) as f64;
-            let message = format!("{rows} rows are {share:.2} times the {before} of run {id}");
+            let message = format!("{rows} rows are {share:.2} times the {before} rows of run {id}");
             (Some(share), message)
         }
     };

@@ -25,35 +25,35 @@ use crate::training::{
     Vectors, fold_in_side,
 };
 
-/// What a model is worth on some test ratings.
+/// The metrics of a model on test ratings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
     /// Identity of the model.
     pub model_version: String,
     /// Name of its algorithm.
     pub algorithm: String,
-    /// What the model's own holdout keeps from training; none for other test ratings.
+    /// What the training could know of the model's own holdout; `None` for other test ratings.
     pub leaks: Option<String>,
-    /// Test ratings that count.
+    /// Number of measured test ratings.
     pub n_ratings: usize,
-    /// Test ratings left out because the model was trained on them, chosen by them, or the user is folded in
-    /// from them.
+    /// Number of test ratings left out because the model was trained on them or chosen by them, or
+    /// because their user is folded in from them.
     pub in_training: usize,
-    /// Test ratings left out because their users are not folded in, where others are.
+    /// Number of test ratings left out because other users are folded in, but theirs are not.
     pub not_folded_in: usize,
-    /// Errors; none where scores are no ratings.
+    /// Errors of the predictions; `None` if scores are not ratings.
     pub rating: Option<RatingMetrics>,
-    /// Rankings of all items that a user has not rated in training.
+    /// Ranking metrics over all items that a user has not rated in training.
     pub ranking: RankingMetrics,
-    /// Simpler models on the same ratings.
+    /// Metrics of simpler models on the same ratings.
     pub baselines: Baselines,
-    /// By the number of training ratings of the user.
+    /// Metrics by the number of training ratings of the user.
     pub by_user_activity: Vec<Segment>,
-    /// By the number of training ratings of the item.
+    /// Errors by the number of training ratings of the item.
     pub by_item_popularity: Vec<Segment>,
-    /// What a person should know although nothing failed.
+    /// Warnings; nothing failed.
     pub warnings: Vec<String>,
-    /// What took how long.
+    /// Seconds per stage.
     pub durations_s: EvaluationSeconds,
 }
 
@@ -64,15 +64,15 @@ pub struct EvaluationSeconds {
     pub read: f64,
     /// Folding users in and ranking by the model's scores.
     pub ranking: f64,
-    /// Ranking by popularity, errors and their baselines.
+    /// Ranking by popularity, measuring errors and baselines.
     pub rest: f64,
 }
 
-/// Measures a stored model.
+/// Measures a published model.
 ///
 /// # Errors
-/// [`Error::Model`] for a damaged model, [`Error::Usage`] where the training ratings are not what they
-/// were, those of reading.
+/// [`Error::Model`] for a damaged model, [`Error::Usage`] if the training ratings have changed, and
+/// the errors of reading.
 pub fn evaluate(config: &EvaluateConfig, job: &Job<'_>) -> Result<Evaluation> {
     if config.relevant_from.is_some_and(|from| !from.is_finite()) {
         return Err(Error::Usage("--relevant-from needs a number".into()));
@@ -89,8 +89,10 @@ pub fn evaluate(config: &EvaluateConfig, job: &Job<'_>) -> Result<Evaluation> {
     })
 }
 
-/// A model and the ratings that it is measured on, in positions of the model. Ids that it does not know
-/// come behind those that it knows.
+/// A model and the ratings that it is measured on.
+///
+/// The cells hold positions of the model's users and items. Unknown users and items follow after
+/// the known ones.
 struct Evaluator<'a> {
     config: &'a EvaluateConfig,
     published: &'a Published,
@@ -98,9 +100,9 @@ struct Evaluator<'a> {
     model: Model,
     encoding: Encoding,
     training: Ratings,
-    /// What users are folded in from.
+    /// The ratings that users are folded in from.
     fold_in: Option<Side>,
-    /// Cells that are never ranked, where these are more than the training cells.
+    /// Cells that are never ranked, if they are more than the training cells.
     excluded: Option<Side>,
     cells: Vec<Cell>,
     user_keys: Vec<u64>,
@@ -109,18 +111,19 @@ struct Evaluator<'a> {
     job: Job<'a>,
 }
 
-/// Test ratings that do not count.
+/// Numbers of test ratings and users that are left out.
 #[derive(Debug, Clone, Copy, Default)]
 struct LeftOut {
-    /// The model was trained on them, or chosen by them, or the user is folded in from them.
+    /// Ratings that the model was trained on or chosen by, or that their user is folded in from.
     seen: usize,
-    /// Ratings and users that are not folded in, where others are.
+    /// Ratings of users who are not folded in although others are; `users` counts these users.
     not_folded_in: usize,
     users: usize,
 }
 
 impl LeftOut {
-    /// Takes out of the cells, which are sorted, what was seen, and with `folding` the users without any.
+    /// Removes the seen cells from sorted cells. With `folding`, removes users without seen cells
+    /// as well.
     fn from(cells: &mut Vec<Cell>, seen: &Side, folding: bool) -> Self {
         let mut left_out = Self::default();
         let mut last = None;
@@ -140,14 +143,13 @@ impl LeftOut {
     }
 }
 
-/// Why there are no test ratings.
+/// Returns the error for an evaluation without test ratings.
 fn nothing_to_measure(own_holdout: bool) -> Error {
     match own_holdout {
         true => Error::Usage("the model was trained without a holdout: give test ratings".into()),
         false => Error::NothingLeft {
-            after:
-                "ratings that the model has seen, and users that are not folded in, were left out"
-                    .into(),
+            after: "leaving out ratings that the model has seen and users who are not folded in"
+                .into(),
         },
     }
 }
@@ -179,7 +181,7 @@ impl<'a> Evaluator<'a> {
         let (known_users, known_items) = (model.users.ids.len(), model.items.ids.len());
         let foreign = |c: &Cell| c.user as usize >= known_users || c.item as usize >= known_items;
         let mut folded_from = HashSet::new();
-        // Factors that were fitted for measuring are as they were before anything was folded in.
+        // The measured factors were fitted before anything was folded in.
         let folded = if measured { Vec::new() } else { folded };
         for (axis, mut source) in folded {
             source.cells.retain(|c| !foreign(c));
@@ -192,7 +194,8 @@ impl<'a> Evaluator<'a> {
             }
         }
         if fitted.cells.iter().any(foreign) {
-            let message = "--seen holds users or items that the model was not trained on: give its training ratings";
+            let message = "--seen holds users or items that the model was not trained on; pass its \
+                           training ratings";
             return Err(Error::Usage(message.into()));
         }
         let by_user =
@@ -201,17 +204,18 @@ impl<'a> Evaluator<'a> {
         let excluded = excluded.map(|source| by_user(&source.cells, items.len()));
         let mut encoding = Encoding::recorded(manifest);
         if measured {
-            // The manifest speaks of the refitted factors; these are of the training cells.
+            // The manifest describes the refitted factors. The measured factors belong to the
+            // training cells.
             encoding = Encoding::of(&training, &plan);
             model.scale = encoding.scale(&training, &model.scale);
         }
-        // Solved against the model's items, of which there may be fewer than in the cells.
+        // Users are solved against the model's items. The cells may have more items.
         fold_in.cells.retain(|c| (c.item as usize) < known_items);
         let folding = !config.fold_in.is_empty() || !fold_in.cells.is_empty();
         let fold_in = folding.then(|| by_user(&fold_in.cells, known_items));
         let (mut cells, mut left_out) = (test.cells, LeftOut::default());
         if own_holdout {
-            // What rows were folded in from may hold some of the holdout.
+            // The ratings that rows were folded in from may include held-out ratings.
             let before = cells.len();
             cells.retain(|c| !folded_from.contains(&(c.user, c.item)));
             left_out.seen = before - cells.len();
@@ -307,10 +311,10 @@ impl<'a> Evaluator<'a> {
         }
         let rating = predicted.as_ref().map(|p| p.metrics(&held, &scorer, self.config.seed));
         if rating.is_some_and(|r| r.rmse_warm.is_none()) {
-            warnings.push("no test rating is of a known user and a known item".into());
+            warnings.push("no test rating has both a known user and a known item".into());
         }
         let measured = match self.published.manifest.model.refit {
-            true => "; measured are the factors fitted without it",
+            true => "; the measured factors were fitted without it",
             false => "",
         };
         let own_holdout = self.config.input.is_empty();
@@ -336,7 +340,8 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// The factors with the vectors of folded-in users, on the rating scale.
+    /// Returns the factors with the vectors of folded-in users, on the rating scale; `None` if no
+    /// users are folded in.
     fn folded(&self, algorithm: &dyn Algorithm) -> Result<Option<Factors>> {
         let Some(side) = &self.fold_in else { return Ok(None) };
         let stored = self.encoding.stored(&self.model, &self.job);
@@ -344,7 +349,7 @@ impl<'a> Evaluator<'a> {
         Ok(Some(Factors { users, items: self.model.factors.items.clone() }))
     }
 
-    /// The errors of the mean, and of mean and biases fitted to the training cells.
+    /// Measures the baselines: the mean, and a mean with biases fitted to the training cells.
     fn simple(&self, held: &HeldOut<'_>, baselines: &mut Baselines) -> Result<()> {
         let moments = self.training.moments();
         let bias_only = &self.plan.baseline;
@@ -363,7 +368,7 @@ impl<'a> Evaluator<'a> {
             constant.push(f64::from(cell.value) - moments.mean);
         }
         baselines.global_mean = Errors::from(&constant);
-        // What users are folded in from, over the items of the training cells.
+        // The ratings that users are folded in from, over the items of the training cells.
         let widened = self.fold_in.as_ref().and_then(|side| {
             let rows = (0..side.rows()).flat_map(|user| {
                 let row = side.row(user);

@@ -1,4 +1,4 @@
-//! The predictions of test cells, one by one.
+//! Predictions of single test cells.
 
 use serde::Serialize;
 
@@ -11,26 +11,27 @@ use crate::training::{Errors, HeldOut};
 /// Errors of predicted ratings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RatingMetrics {
-    /// Clipped, cold cells included.
+    /// RMSE with clipped predictions and cold cells included.
     pub rmse: Option<f64>,
-    /// Bootstrap interval of 95 % for it, over users.
+    /// 95 % bootstrap interval of the RMSE, over users.
     pub rmse_interval: Option<Interval>,
-    /// Clipped, cold cells included.
+    /// MAE with clipped predictions and cold cells included.
     pub mae: Option<f64>,
-    /// Predictions as they are.
+    /// RMSE with unclipped predictions and cold cells included.
     pub rmse_raw: Option<f64>,
-    /// Clipped, without cold cells.
+    /// RMSE with clipped predictions and without cold cells.
     pub rmse_warm: Option<f64>,
-    /// Ratings whose user or item has no training rating.
+    /// Number of cold cells: their user or item has no training rating.
     pub n_cold: u64,
-    /// Slope of ratings on predictions; 1 is calibrated, below 1 predictions spread too far (too little
-    /// regularised), above 1 too little (too strongly regularised).
+    /// Slope of the regression of ratings on predictions. At 1, predictions are calibrated. Below
+    /// 1, they spread too far (too little regularisation). Above 1, they spread too little (too
+    /// much regularisation).
     pub calibration_slope: Option<f64>,
 }
 
 /// The clipped error of every test cell, and the calibration of all predictions.
 pub(super) struct Predicted {
-    /// In the order of the cells.
+    /// Errors in the order of the cells.
     pub errors: Vec<f64>,
     calibration: Calibration,
     per_user: Vec<RatingErrors>,

@@ -1,4 +1,4 @@
-//! Where the training, test and fold-in cells come from.
+//! The sources of the training, test and fold-in cells.
 
 use super::config::EvaluateConfig;
 use crate::error::{Error, Result};
@@ -12,23 +12,24 @@ use crate::replay::{
 use crate::settings::Plan;
 use crate::store::Manifest;
 
-/// The cells, as they were read.
+/// The cells of an evaluation, as they were read.
 pub(super) struct Sources {
-    /// What the factors were fitted on.
+    /// The cells that the factors were fitted to.
     pub fitted: Source,
-    /// That and the validation part, where there is one: no test rating.
+    /// The fitted cells and the validation cells, if there are validation cells. None of them is a
+    /// test rating.
     pub excluded: Option<Source>,
     pub test: Source,
-    /// What users are folded in from.
+    /// The cells that users are folded in from.
     pub fold_in: Source,
-    /// Rows that were folded in after the training.
+    /// The cells of rows that were folded in after the training.
     pub folded: Vec<(Axis, Source)>,
-    /// What a person should know.
+    /// Warnings; nothing failed.
     pub warnings: Vec<String>,
 }
 
 impl Sources {
-    /// From the run record; what is given by files from these.
+    /// Reads the cells that the manifest records. Files named in the settings take precedence.
     pub(super) fn read(
         config: &EvaluateConfig,
         plan: &Plan,
@@ -46,8 +47,8 @@ impl Sources {
         let recorded = config.seen.is_empty() || same_files(&config.seen, manifest, job)?;
         if !recorded && own_holdout {
             return Err(Error::Usage(
-                "--seen holds other files than the model was trained on (by their checksums), so its own \
-                 holdout is not known: give test ratings"
+                "--seen holds other files than the model was trained on (their checksums differ), \
+                 so the model's own holdout is unknown; give test ratings"
                     .into(),
             ));
         }
@@ -63,7 +64,7 @@ impl Sources {
             return Ok(Self { fitted, excluded: None, test, fold_in, folded, warnings });
         }
         let mut data = replay(plan, published, place, job, &mut warnings)?;
-        // The own holdout was measured before the factors were fitted again with it.
+        // The model's own holdout was measured before the factors were refitted with it.
         let fitted = match own_holdout {
             true => fitted_on(plan, &data),
             false => published_on(plan, manifest, &data),
@@ -86,7 +87,7 @@ impl Sources {
     }
 }
 
-/// Compares the number of training ratings with what the manifest says.
+/// Compares the number of training ratings with the manifest.
 fn check_count(found: usize, manifest: &Manifest) -> Result<()> {
     let split = &manifest.split;
     let fitted = if manifest.model.refit { manifest.data.n_ratings } else { split.n_train };
@@ -94,7 +95,7 @@ fn check_count(found: usize, manifest: &Manifest) -> Result<()> {
         return Ok(());
     }
     Err(Error::Usage(format!(
-        "--seen holds {found} ratings, but the model was trained on {fitted}: give exactly these, or the \
-         files as they were"
+        "--seen holds {found} ratings, but the model was trained on {fitted}; give exactly these \
+         ratings, or the unchanged files"
     )))
 }

@@ -1,4 +1,4 @@
-//! Which of a user's ratings carried each score.
+//! Explains scores by the ratings of the user that contributed most.
 
 use super::super::lists::Titles;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::train::{Algorithm, Share, Stored};
 pub(super) struct Explainer<'a> {
     stored: Stored<'a>,
     algorithm: Box<dyn Algorithm>,
-    /// Ratings that are named for a score.
+    /// Largest number of ratings reported for a score.
     most: usize,
 }
 
@@ -27,8 +27,9 @@ impl<'a> Explainer<'a> {
         Ok(Self { stored, algorithm: recorded(manifest)?.fit.algorithm(), most })
     }
 
-    /// The most important ratings for every recommendation, list by list; none for unknown users. `fitted`
-    /// are the ratings of all users, sorted.
+    /// Returns the most important ratings for every recommendation, list by list.
+    ///
+    /// There are none for unknown users. `fitted` holds the ratings of all users, sorted.
     pub(super) fn reasons<'r>(
         &'r self,
         fitted: &[Cell],
@@ -56,7 +57,7 @@ impl<'a> Explainer<'a> {
         for (user, (list, shares)) in lists.iter().zip(shares).enumerate() {
             let row = side.row(user);
             reasons.extend((0..list.len()).map(|nth| {
-                // What speaks against an item is no reason to recommend it.
+                // A negative contribution is not a reason to recommend an item.
                 let shares = shares.get(nth).into_iter().flatten().filter(|s| s.share > 0.0);
                 let reason = |share: &Share| {
                     let item = row.indices[share.rating as usize];

@@ -1,4 +1,4 @@
-//! The best items for all or some users of a published model, in bounded memory.
+//! Recommends the best items for all or some users of a published model, in bounded memory.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,34 +16,34 @@ use crate::model::{Asked, Caps, Model, RankBy, Recommendation, Recommender, Rule
 use crate::replay::{History, Published, Seen, solves_rows};
 use crate::store::{Manifest, RowShape, Rows, read_model};
 
-/// What came of recommending.
+/// The outcome of a recommendation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recommended {
     /// Identity of the model.
     pub model_version: String,
-    /// Users that were asked for.
+    /// Number of requested users.
     pub users: usize,
-    /// Of them, users that the model does not know: they get the most rated items.
+    /// Number of requested users that are unknown to the model. They get the most rated items.
     pub fallback_users: usize,
-    /// Of them, users who got fewer items than asked for, because no more were left.
+    /// Number of requested users who got fewer items than requested, because no more were left.
     pub short_users: usize,
-    /// Items that may be recommended.
+    /// Number of items that may be recommended.
     pub candidates: usize,
-    /// Recommendations.
+    /// Number of recommendations in all lists.
     pub rows: usize,
-    /// The lists themselves, where they go nowhere else.
+    /// The lists, if they are not written elsewhere.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<List>,
-    /// What a person should know although nothing failed.
+    /// Warnings; nothing failed.
     pub warnings: Vec<String>,
-    /// What took how long.
+    /// Seconds per stage.
     pub durations_s: RecommendSeconds,
 }
 
 /// Seconds per stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct RecommendSeconds {
-    /// Reading the model, and what users have rated.
+    /// Reading the model and the ratings of the users.
     pub read: f64,
     /// Ranking.
     pub rank: f64,
@@ -54,16 +54,16 @@ pub struct RecommendSeconds {
 /// Recommends items of a published model.
 ///
 /// # Errors
-/// [`Error::Model`] for a damaged model, [`Error::Usage`] for settings that do not go together, those of
-/// reading and writing.
+/// [`Error::Model`] for a damaged model, [`Error::Usage`] for settings that do not go together, and
+/// the errors of reading and writing.
 pub fn recommend(config: &RecommendConfig, to: Destination, job: &Job<'_>) -> Result<Recommended> {
     let since = Instant::now();
     if config.max_per_category.is_some()
         && config.item_table.is_none()
         && config.titles.item_names.is_none()
     {
-        let message =
-            "--max-per-category needs the items' categories: --item-table FILE (or --item-names)";
+        let message = "--max-per-category needs the categories of the items; add --item-table FILE \
+                       or --item-names FILE";
         return Err(Error::Usage(message.into()));
     }
     let (model, manifest) = read_model(&config.model)?;
@@ -76,7 +76,8 @@ pub fn recommend(config: &RecommendConfig, to: Destination, job: &Job<'_>) -> Re
             title: config.titles.item_names.is_some(),
             because: config.explain.is_some(),
         };
-        // Before the ratings are read: what is there already is said at once.
+        // The output is opened before the ratings are read, so that an existing output is reported
+        // at once.
         let taker = Taker::new(to, shape)?;
         let published = Published { path: config.model.clone(), manifest };
         let ranked = ranked(config, &model, &published.manifest)?;
@@ -86,7 +87,7 @@ pub fn recommend(config: &RecommendConfig, to: Destination, job: &Job<'_>) -> Re
     })
 }
 
-/// The model whose scores lists are ordered by, where they are not its own.
+/// Returns the model whose scores order the lists; `None` if it is the model itself.
 fn ranked(config: &RecommendConfig, model: &Model, manifest: &Manifest) -> Result<Option<Model>> {
     let rank_by = RankBy::chosen(config.rank_by, model.scale.rates())?;
     Ok((rank_by == RankBy::Relevance).then(|| {
@@ -97,7 +98,7 @@ fn ranked(config: &RecommendConfig, model: &Model, manifest: &Manifest) -> Resul
     }))
 }
 
-/// A user as asked for.
+/// A requested user.
 struct Key<'a> {
     id: Id<'a>,
     row: Option<u32>,
@@ -112,7 +113,7 @@ fn key<'k>(id: &'k str, ids: &'k Ids) -> Result<Key<'k>> {
     }
     let number = id.trim().parse();
     let wrong =
-        |_| Error::Usage(format!("user \"{id}\" is no integer, as the user ids of the model are"));
+        |_| Error::Usage(format!("user \"{id}\" is not an integer, but the model's user ids are"));
     number.map(|number| Key { id: Id::Int(number), row: None }).map_err(wrong)
 }
 
@@ -124,7 +125,7 @@ struct Session<'a> {
     recommender: Recommender<'a>,
     explainer: Option<Explainer<'a>>,
     titles: Titles,
-    /// Users as they were given; all of the model where there are none.
+    /// The requested users; `None` for all users of the model.
     listed: Option<Vec<String>>,
     warnings: Vec<String>,
     job: Job<'a>,
@@ -139,13 +140,12 @@ impl<'a> Session<'a> {
         job: &Job<'a>,
     ) -> Result<Self> {
         let mut warnings = Vec::new();
-        // What can be wrong with small files is said before large ones are read.
+        // Errors in small files are reported before large files are read.
         let listed = listed_users(config, &model.users.ids, &mut warnings)?;
         let titles = config.titles.titles(&model.items.ids, &mut warnings)?;
         let recommender = Recommender::new(ranked, rules(config, &model.items.ids, &mut warnings)?);
         if recommender.candidates() == 0 {
-            let message =
-                "no item is left that may be recommended (--allow, --deny, --min-support)";
+            let message = "no item may be recommended; relax --allow, --deny or --min-support";
             return Err(Error::Usage(message.into()));
         }
         let explaining = config.explain.is_some();
@@ -184,7 +184,7 @@ impl<'a> Session<'a> {
             return Ok((0..ids.len()).map(key).collect());
         };
         let mut keys = listed.iter().map(|id| key(id, ids)).collect::<Result<Vec<_>>>()?;
-        // Each once, whatever form it was given in.
+        // Each user counts once, whatever the form of its id.
         let mut met = std::collections::HashSet::new();
         keys.retain(|key| met.insert(key.id));
         Ok(keys)
@@ -272,7 +272,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The users that were listed; none if all are wanted.
+/// Returns the requested users; `None` if all users are requested.
 fn listed_users(
     config: &RecommendConfig,
     ids: &Ids,
@@ -298,11 +298,12 @@ fn rules(config: &RecommendConfig, items: &Ids, warnings: &mut Vec<String>) -> R
             listed.iter().filter_map(|id| items.find(id)).map(|row| row as u32).collect();
         let unknown = listed.len() - found.len();
         if found.is_empty() && unknown > 0 {
-            let message = "no item in it is an item of the model; give one id per line, or a table with a column item_id";
+            let message = "no item in it is an item of the model; give one id per line, or a \
+                           table with a column item_id";
             return Err(Error::Format { path: path.to_owned(), message: message.into() });
         }
         if unknown > 0 {
-            warnings.push(format!("{unknown} items of {} are unknown", path.display()));
+            warnings.push(format!("{unknown} items in {} are unknown", path.display()));
         }
         found.sort_unstable();
         found.dedup();
@@ -318,7 +319,7 @@ fn rules(config: &RecommendConfig, items: &Ids, warnings: &mut Vec<String>) -> R
             let table = Table::read(path)?;
             let categories = table.categories(id, config.category_col.as_deref(), items)?;
             if categories.iter().all(Vec::is_empty) {
-                warnings.push(format!("{} has no category of any item", path.display()));
+                warnings.push(format!("{} has no category for any known item", path.display()));
             }
             Some(Caps { categories, most: most.get() as usize })
         }

@@ -1,9 +1,10 @@
-//! New ratings for a published model, without a new training: only the rows that they touch are solved,
-//! each from its full history.
+//! Updates a published model with new ratings, without a new training.
 //!
-//! ```text
-//! touched users | items as they are → touched items | users so far → touched users | items so far
-//! ```
+//! Only the rows that the new ratings touch are solved, each from all of its ratings:
+//!
+//! 1. The touched users are solved against the items of the model.
+//! 2. The touched items are solved against the new users.
+//! 3. The touched users are solved again, against the new items.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,32 +24,33 @@ use crate::replay::{Published, recorded, replay_folded, solves_rows};
 use crate::store::{DirKind, Manifest, OutDir, read_model};
 use crate::train::Algorithm;
 
-/// What came of it.
+/// The outcome of an update.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Updated {
-    /// The new version.
+    /// Directory of the new version.
     pub output: PathBuf,
-    /// Its identity.
+    /// Identity of the new version.
     pub model_version: String,
-    /// Users solved, and those of them that the model did not have.
+    /// Number of solved users.
     pub users: usize,
-    /// See `users`.
+    /// Number of solved users that the model did not have.
     pub new_users: usize,
-    /// Items solved, and those of them that the model did not have.
+    /// Number of solved items.
     pub items: usize,
-    /// See `items`.
+    /// Number of solved items that the model did not have.
     pub new_items: usize,
-    /// Ratings that are new or other than before.
+    /// Number of ratings that are new, changed or removed.
     pub changed_ratings: usize,
-    /// Ratings left out because they are held out to measure the model.
+    /// Number of ratings left out because they are held out to measure the model.
     pub held_out: usize,
-    /// Share of the ratings that changed since the training, all updates together.
+    /// Ratings that changed since the training, in all updates together, as a share of the ratings
+    /// of the training.
     pub changed_share: f64,
-    /// Why the model should be trained again, where it should.
+    /// Why the model should be trained again, if it should.
     pub retrain: Option<String>,
-    /// What a person should know although nothing failed.
+    /// Warnings; nothing failed.
     pub warnings: Vec<String>,
-    /// Seconds: reading all ratings, solving, writing.
+    /// Seconds per stage: reading all ratings, solving, writing.
     pub durations_s: BTreeMap<&'static str, f64>,
 }
 
@@ -61,8 +63,8 @@ const MOST_NEW_ITEMS: f64 = 0.1;
 /// Solves the touched rows and writes the new version.
 ///
 /// # Errors
-/// [`Error::Usage`] for algorithms without exact solves, [`Error::Model`] where the training ratings are
-/// not what they were, those of reading and writing.
+/// [`Error::Usage`] for algorithms without exact solves, [`Error::Model`] if the training ratings
+/// have changed, and the errors of reading and writing.
 pub fn update(config: &UpdateConfig, job: &Job<'_>) -> Result<Updated> {
     let out = OutDir::create(&config.output, config.force, DirKind::Model)?.hold(job.stop)?;
     let (model, manifest) = read_model(&config.model)?;
@@ -121,7 +123,7 @@ pub fn update(config: &UpdateConfig, job: &Job<'_>) -> Result<Updated> {
 /// A model whose touched rows are solved.
 struct Touched {
     model: Model,
-    /// The users of the last step.
+    /// The users solved in the last step.
     users: NewRows,
     solved_items: usize,
 }
@@ -139,7 +141,7 @@ fn solve(
         Ok::<Model, Error>(merged(model, new, &solved))
     };
     let users = |model: &Model| NewRows::number(model, Axis::User, change.given(&change.users));
-    // Users who rated nothing that the model knows are solved only after the items.
+    // Users who rated only unknown items are solved after the items.
     match users(&model) {
         Ok(new) => model = step(model, &new)?,
         Err(Error::NothingLeft { .. }) => {}
@@ -152,7 +154,7 @@ fn solve(
                 solved_items = items.len();
                 model = step(model, &items)?;
             }
-            // The last ratings of all of them are gone: their vectors stay.
+            // None of these items has a rating left. Their vectors stay as they are.
             Err(Error::NothingLeft { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -162,18 +164,18 @@ fn solve(
     Ok(Touched { model, users, solved_items })
 }
 
-/// Why a model should be trained again, where it should.
+/// Returns the reason why a model should be trained again, if it should.
 fn due(changed: f64, new_items: usize, items: usize) -> Option<String> {
     let share = new_items as f64 / items.max(1) as f64;
     if changed > MOST_CHANGED {
         return Some(format!(
-            "a full training is due: {:.1} % of the ratings changed since the last one, and rows that no \
-             new rating touches are as they were",
+            "a full training is due: {:.1} % of the ratings changed since the last training, but \
+             rows without new ratings were not solved again",
             changed * 100.0
         ));
     }
     (share > MOST_NEW_ITEMS).then(|| {
-        format!("a full training is due: {new_items} items are new beside {items} of the training")
+        format!("a full training is due: {new_items} items are new (the model had {items})")
     })
 }
 

@@ -1,4 +1,4 @@
-//! What new ratings change: all ratings before and after, and the rows that they touch.
+//! Determines which ratings an update changes, and which users and items they touch.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -18,13 +18,16 @@ use crate::settings::Plan;
 use crate::split::Split;
 use crate::training::Dataset;
 
-/// All ratings after the update, in positions of all ids, and which rows they touch.
+/// The ratings of the touched rows after the update, with positions in the ids of all ratings.
 pub(super) struct Change {
     ids: Pair<Ids>,
-    /// All ratings of the touched users, and of the touched items.
+    /// All ratings of the touched users.
     pub users: Vec<Cell>,
+    /// All ratings of the touched items.
     pub items: Vec<Cell>,
+    /// Number of ratings that are new, changed or removed.
     pub changed: usize,
+    /// Number of new ratings left out because they are held out to measure the model.
     pub held_out: usize,
     /// How the new ratings were read.
     read: Given,
@@ -42,12 +45,13 @@ impl Change {
         let data = replay(plan, published, Place::of(&config.seen), job, warnings)?;
         let mut read = read_given(&config.input, &config.load, plan, job, warnings)?;
         if filters(&plan.record.load) {
-            // The history of rows that the training left out is not complete.
+            // The history of rows that the training left out is incomplete.
             let unknown = known_only(&mut read.source, model)?;
             if unknown > 0 {
                 warnings.push(format!(
-                    "{unknown} ratings are of users or items that the model does not have, and were left out: it was \
-                     trained without some ratings (--since, --until, minimum counts), so their history is not complete"
+                    "{unknown} ratings of unknown users or items were left out: the model was \
+                     trained without some ratings (--since, --until, minimum counts), so the \
+                     history of these users and items is incomplete"
                 ));
             }
         }
@@ -95,7 +99,7 @@ impl Change {
         })
     }
 
-    /// Cells as a fold-in is given them.
+    /// Returns cells in the form that a fold-in takes.
     pub(super) fn given(&self, cells: &[Cell]) -> Given {
         let source = Source { cells: cells.to_vec(), ids: self.ids.clone() };
         let (inputs, reading) = (self.read.inputs.clone(), self.read.reading.clone());
@@ -103,7 +107,7 @@ impl Change {
     }
 }
 
-/// Takes out the ratings of users and items that the model does not have; how many these are.
+/// Removes the ratings of unknown users and items, and returns their number.
 fn known_only(given: &mut Source, model: &Model) -> Result<usize> {
     let known = |ids: &Ids, among: &Ids| -> Vec<bool> {
         ids.rows_among(among).iter().map(Option::is_some).collect()
@@ -113,14 +117,16 @@ fn known_only(given: &mut Source, model: &Model) -> Result<usize> {
     let before = given.cells.len();
     given.cells.retain(|cell| users[cell.user as usize] && items[cell.item as usize]);
     if given.cells.is_empty() {
-        let after = "what the model does not know was left out".to_owned();
+        let after = "leaving out ratings of unknown users or items".to_owned();
         return Err(Error::NothingLeft { after });
     }
     Ok(before - given.cells.len())
 }
 
-/// Adds new cells to those that are known. A cell in both is resolved as duplicates are; where the new
-/// ones have no times, they are later than the known ones.
+/// Adds new cells to the known cells.
+///
+/// A cell in both sets is resolved like a duplicate. New cells without times count as later than
+/// the known cells.
 fn add(known: &mut Vec<Cell>, new: &[Cell], duplicates: Duplicates) {
     let timed = new.iter().any(|cell| cell.time != 0);
     let ordered = |cell: &Cell| if timed { *cell } else { Cell { time: 0, ..*cell } };
@@ -135,11 +141,12 @@ fn add(known: &mut Vec<Cell>, new: &[Cell], duplicates: Duplicates) {
     known.sort_unstable_by_key(|cell| (cell.user, cell.item));
 }
 
-/// New ratings without those that are held out to measure the model, and the number of these.
+/// Removes the new ratings that are held out to measure the model, and returns their number as
+/// well.
 fn left_out(rule: &Split, mut given: Source, data: &Dataset) -> Result<(Source, usize)> {
     let before = given.cells.len();
     if matches!(rule, Split::Hash { .. } | Split::Time { .. } | Split::User { .. }) {
-        // What these rules hold out does not depend on other ratings.
+        // These rules decide about a rating without looking at other ratings.
         given.cells = rule.apply(given.cells, &given.ids.users, &given.ids.items).training;
     } else {
         let ids = &data.ids;
@@ -156,17 +163,17 @@ fn left_out(rule: &Split, mut given: Source, data: &Dataset) -> Result<(Source, 
         });
     }
     if given.cells.is_empty() {
-        let after = "the ratings that are held out were left out".to_owned();
+        let after = "leaving out the held-out ratings".to_owned();
         return Err(Error::NothingLeft { after });
     }
     let held_out = before - given.cells.len();
     Ok((given, held_out))
 }
 
-/// What changed for the touched users.
+/// The changes in the ratings of the touched users.
 #[derive(Debug, PartialEq, Eq)]
 struct TouchedItems {
-    /// Items of which a rating is new, gone or another one.
+    /// Items with a rating that is new, changed or removed.
     items: BTreeSet<u32>,
     /// The number of such ratings.
     changed: usize,
@@ -189,7 +196,7 @@ fn touched_items(before: &[Cell], after: &[Cell], users: &BTreeSet<u32>) -> Touc
     TouchedItems { items, changed }
 }
 
-/// All ids of several sources, of the kind of the first.
+/// Merges the ids of several sources. The result has the id type of the first source.
 fn union<'i>(sources: impl Iterator<Item = &'i Pair<Ids>>) -> Result<Pair<Ids>> {
     let (users, items): (Vec<&Ids>, Vec<&Ids>) =
         sources.map(|ids| (&ids.users, &ids.items)).unzip();
@@ -205,14 +212,14 @@ fn union_of(sides: &[&Ids]) -> Result<Ids> {
     let number = |id: Id<'_>| match id {
         Id::Int(id) => Ok(id),
         Id::Text(id) => id.parse::<i64>().map_err(|_| {
-            Error::Usage(format!("\"{id}\" is no integer, as all ids of the model are"))
+            Error::Usage(format!("\"{id}\" is not an integer, but all ids of the model are"))
         }),
     };
     let numbers = all().map(number).collect::<Result<BTreeSet<i64>>>()?;
     Ok(Ids::Int(numbers.into_iter().collect()))
 }
 
-/// The positions of ids among all, where each of them is.
+/// Returns the positions of ids among all ids, which must contain each of them.
 fn positions(ids: &Ids, among: &Ids) -> Vec<u32> {
     ids.rows_among(among).into_iter().map(Option::unwrap_or_default).collect()
 }

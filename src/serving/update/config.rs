@@ -5,32 +5,35 @@ use std::path::PathBuf;
 use crate::param::Threads;
 use crate::settings::LoadConfig;
 
-/// What is added to a model, and where the new version goes.
+/// The settings of `lacuna update`.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 pub struct UpdateConfig {
-    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
+    /// Model directory, or its URL (feature cloud). The URL of a directory of runs stands for its
+    /// published run.
     #[cfg_attr(feature = "cli", arg(value_name = "MODEL"))]
     pub model: PathBuf,
-    /// Complete ratings of every user who has new ones; with --add the new ones alone.
+    /// Files with all ratings of every user who has new ones; with --add, files with the new
+    /// ratings only.
     #[cfg_attr(feature = "cli", arg(value_name = "NEW_RATINGS", required = true))]
     pub input: Vec<String>,
-    /// Directory of the new version of the model; with --force the model's own.
+    /// Directory of the new version of the model. With --force, it may be the model's own
+    /// directory.
     #[cfg_attr(feature = "cli", arg(short = 'o', long, value_name = "DIR"))]
     pub output: PathBuf,
     /// Replace the model that --output names.
     #[cfg_attr(feature = "cli", arg(long))]
     pub force: bool,
-    /// NEW_RATINGS holds only what is new: what was known of its users stays.
+    /// Add NEW_RATINGS to the earlier ratings of the same users, instead of replacing them.
     #[cfg_attr(feature = "cli", arg(long))]
     pub add: bool,
-    /// The ratings that the model was trained on, where they have moved.
+    /// File of ratings that the model was trained on, if the files have moved; may be repeated.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub seen: Vec<String>,
     /// Threads; all cores by default. The result does not depend on it.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
     pub threads: Option<Threads>,
-    /// How the new ratings are read; as the training's where nothing is said.
+    /// How the new ratings are read; by default like those of the training.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub load: LoadConfig,
 }

@@ -46,7 +46,8 @@ impl Method for AlsMethod {
         ];
         if let Some((flag, _)) = of_biases.iter().find(|(_, said_it)| *said_it && said.nonnegative)
         {
-            let message = format!("--nonnegative fits no biases, so {flag} does not go with it");
+            let message =
+                format!("--nonnegative fits no biases, so it cannot be combined with {flag}");
             return Err(Error::Usage(message));
         }
         let biases = !said.no_biases && !said.nonnegative;
@@ -80,7 +81,7 @@ factors = [32, 64, 128]"
 
 #[derive(Debug, Clone)]
 struct AlsFit {
-    /// All but the regularisation.
+    /// All settings except the regularisation.
     als: Als,
     ridge: Ridge,
     nonnegative: bool,

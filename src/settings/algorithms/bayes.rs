@@ -9,26 +9,27 @@ use crate::param::{Count, Natural, NonNegative, Rank};
 use crate::ratings::Ratings;
 use crate::train::{Algorithm, Bayes, Covariances, Variational};
 
-/// Iterations of variational inference, at most.
+/// Default maximum number of iterations of variational inference.
 const ITERATIONS: Count = Count::literal(20);
 
-/// Iterations of sampling before the first sample.
+/// Default number of Gibbs iterations before the first sample.
 const BURN_IN: Natural = Natural::literal(50);
 
-/// Samples that predictions are averaged over.
+/// Default number of samples that predictions are averaged over.
 const SAMPLES: Count = Count::literal(150);
 
-/// Samples kept in the model.
+/// Default number of samples kept in the model.
 const KEEP_SAMPLES: Natural = Natural::literal(0);
 
-/// Variational inference ends when an iteration improves the objective by less than this share, where
-/// there is an unknown for every rating or more; by proportionally less, where there are fewer unknowns.
-/// Further iterations would fit the noise, the sooner the more unknowns there are.
+/// Largest default tolerance of variational inference.
+///
+/// The default is this share times the number of unknowns per rating, at most this share. Later
+/// iterations would fit noise, and overfitting sets in sooner with more unknowns per rating.
 const TOLERANCE: f64 = 0.02;
 
-/// The rank follows the mean number of ratings, in steps of 8 between these.
+/// Smallest default rank. The rank follows the mean number of ratings in steps of 8.
 const FEWEST_FACTORS: u32 = 16;
-/// See [`FEWEST_FACTORS`].
+/// Largest default rank.
 const MOST_FACTORS: u32 = 32;
 
 pub(super) struct BayesMethod;
@@ -60,24 +61,24 @@ impl Method for BayesMethod {
         match inference {
             InferenceName::Vb if sampling => {
                 return wrong(
-                    "--burn-in and --samples go with --inference gibbs; vb has --iterations",
+                    "--burn-in and --samples need --inference gibbs; vb takes --iterations",
                 );
             }
             InferenceName::Gibbs if said.iterations.is_some() => {
                 return wrong(
-                    "--iterations goes with --inference vb; gibbs has --burn-in and --samples",
+                    "--iterations needs --inference vb; gibbs takes --burn-in and --samples",
                 );
             }
             InferenceName::Gibbs if keep > samples => {
-                return wrong("--keep-samples cannot be more than --samples");
+                return wrong("--keep-samples must be at most --samples");
             }
             _ => {}
         }
         if keep == 1 {
-            return wrong("--keep-samples 1 has no spread; keep 2 or more, better 20");
+            return wrong("--keep-samples 1 gives no spread: keep 2 or more samples, better 20");
         }
         if burn_in.checked_add(samples).is_none() {
-            return wrong("--burn-in and --samples are too many together");
+            return wrong("--burn-in and --samples together are too many iterations");
         }
         let rank = Decision::said(said.factors);
         let (biases, seed) = (!said.no_biases, said.seed);
@@ -107,8 +108,8 @@ impl Method for BayesMethod {
 
     fn law(&self, key: &str) -> Option<&'static str> {
         match key {
-            "factors" => Some("16, 24 or 32, more where users and items have more ratings"),
-            "tol" => Some("0.02 for each unknown per rating, at most 0.02"),
+            "factors" => Some("16, 24 or 32, growing with the ratings per user and item"),
+            "tol" => Some("0.02 times the unknowns per rating, at most 0.02"),
             _ => None,
         }
     }
@@ -121,8 +122,10 @@ iterations = [8, 12, 20]"
     }
 }
 
-/// The rank for this geometric mean of both sides' mean numbers of ratings. A vector should not have
-/// more entries than that, or it fits the noise of sparse ratings.
+/// The default rank for a geometric mean of the mean numbers of ratings per user and per item.
+///
+/// It is the mean rounded up to a multiple of 8, within [`FEWEST_FACTORS`] and [`MOST_FACTORS`].
+/// Vectors with more entries would fit the noise of sparse ratings.
 fn rank(mean_count: f64) -> u32 {
     let entries = 8 * (mean_count / 8.0).ceil().min(64.0) as u32;
     entries.clamp(FEWEST_FACTORS, MOST_FACTORS)
@@ -132,7 +135,7 @@ fn settle_rank(decided: &mut Decision<Rank>, ratings: &Ratings) {
     decided.settle(|| Rank::new(rank(laws::mean_count(ratings))).ok());
 }
 
-/// The largest rank of the law where it is not settled yet.
+/// The rank, or the largest rank of the law before it is settled.
 fn most(rank: Decision<Rank>) -> u32 {
     rank.known().map_or(MOST_FACTORS, Rank::get)
 }
@@ -140,14 +143,14 @@ fn most(rank: Decision<Rank>) -> u32 {
 fn objective(what: &str, biases: bool) -> String {
     let biases = if biases { " + b_u + b_i" } else { "" };
     format!(
-        "{what} z ~ N(p.q{biases}, noise), vectors ~ N(m, inverse of L) with Normal-Wishart (m, L), \
-         z = (r - mean) / scale"
+        "{what} z ~ N(p.q{biases}, noise), vectors ~ N(m, inverse of L) with Normal-Wishart \
+         (m, L), z = (r - mean) / scale"
     )
 }
 
 #[derive(Debug, Clone)]
 struct VariationalFit {
-    /// All but rank and tolerance.
+    /// All settings except rank and tolerance.
     variational: Variational,
     rank: Decision<Rank>,
     tolerance: Decision<NonNegative>,
@@ -216,7 +219,7 @@ impl Fit for VariationalFit {
 
 #[derive(Debug, Clone)]
 struct GibbsFit {
-    /// All but the rank.
+    /// All settings except the rank.
     bayes: Bayes,
     rank: Decision<Rank>,
 }
@@ -229,9 +232,9 @@ impl Fit for GibbsFit {
         Facts {
             biases,
             objective: objective("mean over samples of", biases),
-            // Sums of samples before they are compressed.
+            // The sums over samples before they are compressed.
             numbers_per_row: 4 * k,
-            // Sums of samples and of biases.
+            // The sums over samples of vectors and of biases.
             state_per_row: 6 * k + 4,
             ..Facts::new(burn_in.saturating_add(samples), rank)
         }
@@ -254,7 +257,7 @@ impl Fit for GibbsFit {
         Box::new(Bayes { rank: most(self.rank) as usize, ..self.bayes.clone() })
     }
 
-    /// The samples stay what they are: a fit of fewer would be another posterior.
+    /// Does nothing: fewer samples would approximate the posterior less well.
     fn run_exactly(&mut self, _iterations: u32) {}
 
     fn limit_rank(&mut self, limit: u32) {

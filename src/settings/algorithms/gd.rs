@@ -8,10 +8,10 @@ use crate::param::{Count, NonNegative, Positive, Rank};
 use crate::ratings::Ratings;
 use crate::train::{Algorithm, Gd};
 
-/// Number of factors.
+/// Default number of factors.
 const FACTORS: Rank = Rank::literal(10);
 
-/// Steps.
+/// Default number of steps.
 const STEPS: Count = Count::literal(700);
 
 pub(super) struct GdMethod;

@@ -13,20 +13,25 @@ use crate::param::{Count, Exponent, NonNegative, Rank};
 use crate::ratings::Ratings;
 use crate::train::{Algorithm, Ials};
 
-/// Weight of all unobserved pairs together, in observed cells: where the search for it begins.
+/// Total weight of all unobserved pairs as a multiple of the observed cells.
+///
+/// The search for this ratio begins here.
 const RATIO: f64 = 15.0;
 
-/// Weight of an unobserved pair where observed ones have confidences (Hu, Koren, Volinsky 2008).
+/// Weight of an unobserved pair if observed pairs have confidences (Hu, Koren, Volinsky 2008).
 const UNOBSERVED_WITH_CONFIDENCES: NonNegative = NonNegative::literal(1.0);
 
-/// Penalty of a row, per observed cell. Rows are regularised by `λ (n + α₀ N)`, which with all unobserved
-/// pairs is `1 + ratio` times `n` on average: `λ` is then this share of it, whatever the density and `α₀`.
+/// Penalty of a row per observed cell.
+///
+/// Rows are regularised by `λ (n + α₀ N)`. Including the unobserved pairs, `n + α₀ N` is on
+/// average `1 + ratio` times `n`. The law chooses `λ` so that the average penalty is this multiple
+/// of `n` at any density and `α₀`.
 const PENALTY: f64 = 0.16;
 
-/// Exponent of the number of pairs of a row.
+/// Default exponent of a row's weighted number of pairs.
 const EXPONENT: Exponent = Exponent::literal(1.0);
 
-/// `α` and `ε` of the confidences.
+/// Default `α` and `ε` of the confidences.
 const ONE: NonNegative = NonNegative::literal(1.0);
 
 pub(super) struct IalsMethod;
@@ -88,7 +93,7 @@ impl Method for IalsMethod {
             None => Decision::Law,
         };
         let must_search = lambda == Decision::Search;
-        // λ follows the weight of the unobserved pairs where that is searched.
+        // If the weight of the unobserved pairs is searched, λ follows it by the law.
         let lambda = if must_search && free { Decision::Law } else { lambda };
         let (users, items) = (said.user_reg, said.item_reg);
         let nonnegative = said.nonnegative;
@@ -98,10 +103,12 @@ impl Method for IalsMethod {
     fn law(&self, key: &str) -> Option<&'static str> {
         match key {
             "regularization" => Some(
-                "0.16 / (1 + R), with R the weight of all unobserved pairs over that of the observed ones",
+                "0.16 / (1 + R), where R is the total weight of all unobserved pairs divided by \
+                 that of the observed pairs",
             ),
             "unobserved_weight" => Some(
-                "with unit chosen on ratings set aside, from 15 ratings / (users × items) on; else 1",
+                "with --confidence unit, chosen on validation ratings, starting at \
+                 15 × ratings / (users × items); otherwise 1",
             ),
             _ => None,
         }
@@ -116,26 +123,26 @@ factors = [32, 64, 128]"
     }
 }
 
-/// Checks what goes together.
+/// Checks combinations of settings.
 fn check(said: &TrainConfig) -> Result<()> {
     let wrong = |message: &str| Err(Error::Usage(message.into()));
     if said.positive_from.is_some_and(|from| !from.is_finite() || from < 0.0) {
-        return wrong("--positive-from needs a rating of 0 or more");
+        return wrong("--positive-from must be a number, 0 or more");
     }
     if said.criterion == Some(Criterion::Rmse) {
         return wrong(
-            "--criterion rmse: the scores of ials are preferences, not ratings; use ndcg@10",
+            "--criterion rmse needs ratings, but the scores of ials are preferences; use ndcg@10",
         );
     }
     let form = said.confidence.unwrap_or(ConfidenceName::Unit);
     if said.alpha.is_some() && form == ConfidenceName::Unit {
-        return wrong("--alpha goes with --confidence linear, log or raw");
+        return wrong("--alpha needs --confidence linear, log or raw");
     }
     if said.alpha.is_some_and(|a| a.get() == 0.0) {
-        return wrong("--alpha 0 leaves nothing of the counts; use --confidence unit");
+        return wrong("--alpha 0 ignores the counts; use --confidence unit");
     }
     if said.epsilon.is_some() && form != ConfidenceName::Log {
-        return wrong("--epsilon goes with --confidence log");
+        return wrong("--epsilon needs --confidence log");
     }
     if said.epsilon.is_some_and(|e| e.get() == 0.0) {
         return wrong("--epsilon divides the counts, so it must be above 0");
@@ -155,7 +162,7 @@ fn confidence(said: &TrainConfig) -> Confidence {
     }
 }
 
-/// `α₀` where all unobserved pairs together weigh `ratio` times the observed cells.
+/// The `α₀` for which all unobserved pairs together weigh `ratio` times the observed cells.
 fn unobserved(ratio: f64, ratings: &Ratings) -> f64 {
     let (users, items) = (&ratings.by_user, &ratings.by_item);
     let pairs = users.rows_with_cells() as f64 * items.rows_with_cells() as f64;
@@ -164,11 +171,12 @@ fn unobserved(ratio: f64, ratings: &Ratings) -> f64 {
 
 #[derive(Debug, Clone)]
 struct IalsFit {
-    /// All but the regularisation and the weight of unobserved pairs.
+    /// All settings except the regularisation and the weight of unobserved pairs.
     ials: Ials,
     lambda: Decision<NonNegative>,
-    /// λ of one side, where it has its own.
+    /// λ of the user vectors, if it differs from `lambda`.
     users: Option<NonNegative>,
+    /// λ of the item vectors, if it differs from `lambda`.
     items: Option<NonNegative>,
     unobserved: Decision<NonNegative>,
     nonnegative: bool,
@@ -203,8 +211,8 @@ impl Fit for IalsFit {
                     _ => "1 + alpha r",
                 };
                 format!(
-                    "sum over ratings c (1 - p.q)^2 + unobserved_weight * sum over all other pairs (p.q)^2 + \
-                     lambda * rho * |vector|^2, c = {confidence}"
+                    "sum over ratings c (1 - p.q)^2 + unobserved_weight * sum over all other pairs \
+                     (p.q)^2 + lambda * rho * |vector|^2, c = {confidence}"
                 )
             }
         };
@@ -217,7 +225,8 @@ impl Fit for IalsFit {
             regularization: self.regularization(),
             unobserved_weight: self.unobserved.known().map(NonNegative::get),
             objective,
-            weighting: "lambda * (n + unobserved_weight * N)^reg_exponent, N the rows of the other side",
+            weighting: "lambda * (n + unobserved_weight * N)^reg_exponent, \
+                        N the rows of the other side",
             settles_before_search: true,
             ..Facts::new(self.ials.iterations, self.ials.rank as u32)
         }
@@ -256,7 +265,7 @@ impl Fit for IalsFit {
 
     fn settle(&mut self, ratings: &Ratings) {
         let unit = self.ials.confidence == Confidence::Unit;
-        // A search that is not made leaves the value to the law.
+        // Without a search, the law decides the value.
         if self.unobserved == Decision::Search {
             self.unobserved = Decision::Law;
         }

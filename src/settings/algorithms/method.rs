@@ -1,4 +1,4 @@
-//! What settings must know of an algorithm: one [`Method`] and its [`Fit`] per algorithm.
+//! The interface of an algorithm to the settings: one [`Method`] with its [`Fit`] per algorithm.
 
 use std::fmt::Debug;
 
@@ -10,70 +10,78 @@ use crate::train::Algorithm;
 
 /// An algorithm as the settings see it.
 pub(crate) trait Method: Sync {
-    /// Keys of the options that it takes, as [`super::super::options::OPTIONS`] lists them.
+    /// Keys of the options that it takes; [`super::super::options::OPTIONS`] lists them all.
     fn takes(&self) -> &'static [&'static str];
 
-    /// Whether it fits events: its scores are preferences, not ratings.
+    /// Whether it fits events, so that its scores are preferences and not ratings.
     fn reads_events(&self) -> bool {
         false
     }
 
-    /// Decides everything that `said` leaves open and the ratings do not decide.
+    /// Decides everything that `said` leaves open, except what follows from the ratings.
     ///
     /// # Errors
-    /// [`crate::error::Error::Usage`] for options that do not go together.
+    /// [`crate::error::Error::Usage`] for options that cannot be combined.
     fn plan(&self, said: &TrainConfig) -> Result<Box<dyn Fit>>;
 
-    /// The default of an option that a law derives from the ratings, in words for the help.
+    /// The default that a law derives from the ratings for an option, in words for the help.
     fn law(&self, _key: &str) -> Option<&'static str> {
         None
     }
 
-    /// The space that `lacuna tune` searches by default (TOML).
+    /// The space that `lacuna tune` searches by default, as TOML.
     fn space(&self) -> &'static str;
 }
 
-/// How the factors are fitted: every setting is decided, or known to follow from the ratings.
+/// The settings of one fit.
+///
+/// Every setting is either decided or marked to follow from the ratings, by a law or a search.
 pub(crate) trait Fit: Debug + Send + Sync {
-    /// What the rest of the program asks about the fit.
+    /// The properties of the fit that the rest of the program uses.
     fn facts(&self) -> Facts;
 
     /// Writes the decided settings into the record of a training.
     fn record(&self, settings: &mut TrainConfig);
 
-    /// Decides what follows from the ratings by a law.
+    /// Decides by their laws the settings that follow from the ratings.
     fn settle(&mut self, ratings: &Ratings);
 
-    /// The algorithm. Before [`Fit::settle`] its open settings are 0, its rank the largest possible.
+    /// The algorithm with these settings.
+    ///
+    /// Before [`Fit::settle`], its open settings are 0 and an open rank is the largest possible.
     fn algorithm(&self) -> Box<dyn Algorithm>;
 
-    /// From now on the fit runs exactly so many iterations.
+    /// Makes the fit run exactly this many iterations.
     fn run_exactly(&mut self, iterations: u32);
 
-    /// From now on the rank is at most `most`.
+    /// Limits the rank to at most `most`.
     fn limit_rank(&mut self, most: u32);
 
-    /// What is to be searched before the fit, if anything.
+    /// The setting to search for before the fit, if any.
     fn sought(&self) -> Option<Sought> {
         None
     }
 
-    /// Whether the search was asked for; a default search may be left out where ratings are few.
+    /// Whether the user asked for the search.
+    ///
+    /// A search by default is skipped when there are too few ratings.
     fn must_search(&self) -> bool {
         false
     }
 
-    /// Takes a searched value, none where the search had too few ratings; then settles.
+    /// Sets the value that a search found and then settles.
+    ///
+    /// The value is `None` if there were too few ratings for a search.
     fn choose(&mut self, _value: Option<f64>, ratings: &Ratings) {
         self.settle(ratings);
     }
 
-    /// Where the search for [`Fit::sought`] begins: the value that a law gives.
+    /// The value at which the search for [`Fit::sought`] begins, given by a law.
     fn law_value(&self, _ratings: &Ratings) -> f64 {
         1.0
     }
 
-    /// A copy.
+    /// Returns a boxed copy.
     fn boxed(&self) -> Box<dyn Fit>;
 }
 
@@ -83,53 +91,53 @@ impl Clone for Box<dyn Fit> {
     }
 }
 
-/// What the rest of the program asks about a fit.
+/// The properties of a fit that the rest of the program uses.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
-    /// Whether scores are ratings; they are preferences otherwise.
+    /// Whether scores are ratings; otherwise they are preferences.
     pub rates: bool,
-    /// Whether the fit is to standardised ratings.
+    /// Whether ratings are standardised before the fit.
     pub standardises: bool,
     /// Whether biases are fitted.
     pub biases: bool,
-    /// Whether no entry of a vector is negative.
+    /// Whether all entries of the vectors are at least 0.
     pub nonnegative: bool,
-    /// Iterations, at most.
+    /// Maximum number of iterations.
     pub iterations: u32,
-    /// Entries of a vector; the largest number that the law gives where it is not settled yet.
+    /// Entries of a vector; before it is settled, the largest number that the law can give.
     pub rank: u32,
     /// λ of the vectors; 0 for algorithms without one.
     pub lambda: f64,
-    /// All of the regularisation, overrides in place.
+    /// The whole regularisation, with the overrides of single sides.
     pub regularization: Regularization,
-    /// α₀ of implicit feedback.
+    /// Weight α₀ of unobserved pairs, for implicit feedback.
     pub unobserved_weight: Option<f64>,
-    /// What is minimised, for the manifest.
+    /// Description of the objective for the manifest.
     pub objective: String,
-    /// How the regularisation grows with the number of ratings of a row, for the manifest.
+    /// Description for the manifest of how λ grows with a row's number of ratings.
     pub weighting: &'static str,
-    /// Numbers that the fit holds for each user and item beside three copies of the factors.
+    /// Numbers that the fit holds per user and item in addition to three copies of the factors.
     pub numbers_per_row: usize,
-    /// Numbers of each user and item in the state of the fit, beside its factors.
+    /// Numbers per user and item in the saved state of the fit in addition to its factors.
     pub state_per_row: usize,
-    /// Bytes that the fit holds for each rating beside the matrix.
+    /// Bytes that the fit holds per rating in addition to the ratings matrix.
     pub bytes_per_rating: u64,
     /// Whether a warm start needs the posterior of the earlier model.
     pub starts_from_posterior: bool,
-    /// Whether every row has a covariance of its own; such a fit always starts cold.
+    /// Whether every row has its own covariance; such a fit always makes a cold start.
     pub owns_covariances: bool,
     /// Whether users can be folded in only after the last iteration.
     pub folds_in_at_end: bool,
-    /// Whether a search settles the laws first, so that best.toml holds their values.
+    /// Whether tuning settles the laws first, so that best.toml holds their values.
     pub settles_before_search: bool,
 }
 
-/// The regularisation of algorithms without any.
+/// The regularisation of algorithms that have none.
 pub(super) const NO_REGULARIZATION: Regularization =
     Regularization { users: 0.0, items: 0.0, biases: 0.0, damping: 0.0, exponent: 0.0 };
 
 impl Facts {
-    /// Explicit ratings, no regularisation, nothing special.
+    /// The facts of a plain fit of explicit ratings: standardised, with biases, not regularised.
     pub(super) fn new(iterations: u32, rank: u32) -> Self {
         Self {
             rates: true,
@@ -154,24 +162,24 @@ impl Facts {
     }
 }
 
-/// A setting: its value, or how the value will be found when the ratings are known.
+/// The value of a setting, or the way to find it once the ratings are known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Decision<T> {
-    /// The value.
+    /// The value is known.
     Known(T),
-    /// By a law.
+    /// A law gives the value.
     Law,
-    /// By a search.
+    /// A search finds the value.
     Search,
 }
 
 impl<T: Copy> Decision<T> {
-    /// What was said, else the law.
+    /// The value if it is set, otherwise the law.
     pub(super) fn said(value: Option<T>) -> Self {
         value.map_or(Self::Law, Self::Known)
     }
 
-    /// The value, if it is known.
+    /// Returns the value if it is known.
     pub(super) fn known(self) -> Option<T> {
         match self {
             Self::Known(value) => Some(value),
@@ -179,7 +187,7 @@ impl<T: Copy> Decision<T> {
         }
     }
 
-    /// Puts the value of the law in place where a law decides.
+    /// Replaces [`Decision::Law`] by the law's value, if it has one.
     pub(super) fn settle(&mut self, law: impl FnOnce() -> Option<T>) {
         if let (Self::Law, Some(value)) = (&self, law()) {
             *self = Self::Known(value);
@@ -187,12 +195,12 @@ impl<T: Copy> Decision<T> {
     }
 }
 
-/// What a search looks for, and how.
+/// The setting that a search looks for, and the steps of the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sought {
     /// λ of the vectors.
     Lambda,
-    /// The weight of all unobserved pairs together, in observed cells; λ follows it.
+    /// The total weight of all unobserved pairs as a multiple of the observed cells; λ follows it.
     Ratio,
 }
 
@@ -205,7 +213,9 @@ impl Sought {
         }
     }
 
-    /// The share by which a neighbour must be better to be taken. Rankings are noisier than errors.
+    /// The relative improvement that a neighbour needs to become the best value.
+    ///
+    /// Ranking metrics need a margin because they are noisier than errors.
     pub(crate) const fn margin(self) -> f64 {
         match self {
             Self::Lambda => 0.0,

@@ -1,4 +1,4 @@
-//! The algorithms as settings know them: one file each, and one line each in the registry.
+//! The algorithms' settings: one file per algorithm, and one line each in the registry.
 
 mod als;
 mod bayes;

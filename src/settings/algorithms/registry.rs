@@ -1,4 +1,4 @@
-//! The one list of algorithms.
+//! The registry of algorithms.
 
 use super::super::names::AlgorithmName;
 use super::als::AlsMethod;
@@ -8,7 +8,7 @@ use super::ials::IalsMethod;
 use super::method::Method;
 use super::sgd::SgdMethod;
 
-/// The algorithm of a name.
+/// The algorithm with this name.
 pub(crate) fn method(name: AlgorithmName) -> &'static dyn Method {
     match name {
         AlgorithmName::Als => &AlsMethod,
@@ -19,7 +19,7 @@ pub(crate) fn method(name: AlgorithmName) -> &'static dyn Method {
     }
 }
 
-/// The algorithms that take an option, in the order of their names.
+/// The algorithms that take an option, in the order of [`AlgorithmName::ALL`].
 pub(crate) fn takers(key: &str) -> Vec<AlgorithmName> {
     let takes = |name: &AlgorithmName| method(*name).takes().contains(&key);
     AlgorithmName::ALL.into_iter().filter(takes).collect()

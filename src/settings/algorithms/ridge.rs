@@ -9,22 +9,23 @@ use crate::objective::Regularization;
 use crate::param::{Automatic, Exponent, NonNegative, Rank};
 use crate::ratings::Ratings;
 
-/// Exponent of the number of ratings.
+/// Default exponent of the number of ratings.
 const EXPONENT: Exponent = Exponent::literal(0.5);
 
-/// λ and what belongs to it.
+/// The regularisation settings: λ, its exponent, and the penalties of the biases.
 #[derive(Debug, Clone)]
 pub(super) struct Ridge {
     pub lambda: Decision<NonNegative>,
-    /// λ of one side, where it has its own.
+    /// λ of the user vectors, if it differs from `lambda`.
     users: Option<NonNegative>,
+    /// λ of the item vectors, if it differs from `lambda`.
     items: Option<NonNegative>,
     exponent: Exponent,
-    /// λ and damping of the biases, where biases are fitted.
+    /// λ and damping of the biases, if biases are fitted.
     biases: Option<(NonNegative, NonNegative)>,
 }
 
-/// λ as it was said.
+/// How the settings decide λ: by a value, a search or the law.
 pub(super) fn lambda(said: &TrainConfig) -> Decision<NonNegative> {
     match said.regularization {
         Some(Automatic::Value(lambda)) => Decision::Known(lambda),
@@ -33,7 +34,7 @@ pub(super) fn lambda(said: &TrainConfig) -> Decision<NonNegative> {
     }
 }
 
-/// Checks that nothing contradicts a search for λ.
+/// Checks that no other setting contradicts a search for λ.
 pub(super) fn check_search(said: &TrainConfig) -> Result<()> {
     if said.regularization != Some(Automatic::Auto) {
         return Ok(());
@@ -47,17 +48,17 @@ pub(super) fn check_search(said: &TrainConfig) -> Result<()> {
     ];
     match fixed.iter().find(|(_, said)| *said) {
         Some((flag, _)) => {
-            Err(Error::Usage(format!("--regularization auto does not go with {flag}")))
+            Err(Error::Usage(format!("--regularization auto cannot be combined with {flag}")))
         }
         None => Ok(()),
     }
 }
 
 impl Ridge {
-    /// As it was said; `biases` says whether biases are fitted.
+    /// Takes the settings as specified; `biases` says whether biases are fitted.
     pub(super) fn new(said: &TrainConfig, biases: bool) -> Result<Self> {
         check_search(said)?;
-        // A λ of the biases takes the place of their damping.
+        // A λ of the biases replaces their default damping.
         let damping = match said.bias_reg {
             Some(_) => NonNegative::literal(0.0),
             None => BIAS_DAMPING,
@@ -75,22 +76,22 @@ impl Ridge {
         })
     }
 
-    /// Decides λ by its law.
+    /// Decides an open λ by its law.
     pub(super) fn settle(&mut self, ratings: &Ratings) {
         self.lambda.settle(|| laws::lambda(ratings));
     }
 
-    /// The λ of the law.
+    /// The λ that the law gives.
     pub(super) fn law_value(ratings: &Ratings) -> f64 {
         laws::lambda(ratings).map_or(1.0, NonNegative::get)
     }
 
-    /// Takes a searched λ, or leaves it to the law.
+    /// Sets the λ that a search found, or leaves λ to the law.
     pub(super) fn choose(&mut self, value: Option<f64>) {
         self.lambda = Decision::said(value.and_then(|value| NonNegative::new(value).ok()));
     }
 
-    /// As numbers; 0 for a λ that is not known yet.
+    /// The regularisation as numbers, with 0 for an undecided λ.
     pub(super) fn regularization(&self) -> Regularization {
         let number = |value: Option<NonNegative>| value.map_or(0.0, NonNegative::get);
         let lambda = self.lambda.known();
@@ -103,7 +104,7 @@ impl Ridge {
         }
     }
 
-    /// λ; 0 where it is not known yet.
+    /// λ, or 0 while it is undecided.
     pub(super) fn lambda(&self) -> f64 {
         self.lambda.known().map_or(0.0, NonNegative::get)
     }
@@ -117,7 +118,7 @@ impl Ridge {
     }
 }
 
-/// Writes λ into a record.
+/// Writes λ into the record of a training.
 pub(super) fn record_lambda(lambda: Decision<NonNegative>, settings: &mut TrainConfig) {
     settings.regularization = match lambda {
         Decision::Known(lambda) => Some(Automatic::Value(lambda)),
@@ -126,7 +127,7 @@ pub(super) fn record_lambda(lambda: Decision<NonNegative>, settings: &mut TrainC
     };
 }
 
-/// What is minimised with biases or without, on standardised ratings or raw ones.
+/// Describes the objective on standardised (`mean`) or raw ratings, with or without biases.
 pub(super) fn objective(mean: bool, biases: bool) -> String {
     let z = if mean { "(r - mean) / scale" } else { "r" };
     let (sum, penalty) = match biases {
@@ -136,10 +137,10 @@ pub(super) fn objective(mean: bool, biases: bool) -> String {
     format!("sum over ratings w ({z}{sum} - p.q)^2 + lambda * rho(n) * |vector|^2{penalty}")
 }
 
-/// How λ grows with the number of ratings of a row.
+/// Describes how λ grows with a row's number of ratings.
 pub(super) const WEIGHTING: &str = "lambda * mean_n * (n / mean_n)^reg_exponent";
 
-/// Checks `--factors 0`, a fit of biases alone.
+/// Checks that biases are fitted under `--factors 0`, which fits nothing else.
 pub(super) fn check_biases_alone(said: &TrainConfig) -> Result<()> {
     if said.factors.map(Rank::get) == Some(0) && (said.no_biases || said.nonnegative) {
         let flag = if said.nonnegative { "--nonnegative" } else { "--no-biases" };

@@ -11,13 +11,13 @@ use crate::param::{Count, NonNegative, Positive, Rank};
 use crate::ratings::Ratings;
 use crate::train::{Algorithm, Schedule, Sgd};
 
-/// Passes over the ratings.
+/// Default number of passes over the ratings.
 const EPOCHS: Count = Count::literal(20);
 
-/// Rate of the first steps; `gd` takes it for all steps.
+/// Default learning rate of the first steps; `gd` uses it for all steps.
 pub(super) const RATE: Positive = Positive::literal(0.1);
 
-/// Bytes of a cell in the blocks that threads work on.
+/// Bytes per cell in the blocks that threads work on.
 const BLOCK_CELL: u64 = 16;
 
 pub(super) struct SgdMethod;
@@ -78,7 +78,7 @@ factors = [32, 64, 128]"
 
 #[derive(Debug, Clone)]
 struct SgdFit {
-    /// All but the regularisation.
+    /// All settings except the regularisation.
     sgd: Sgd,
     ridge: Ridge,
 }

@@ -6,23 +6,23 @@ use crate::error::{Error, Result};
 use crate::param::Count;
 use crate::train::SolverChoice;
 
-/// Steps of conjugate gradients.
+/// Default number of conjugate gradient steps.
 const STEPS: Count = Count::literal(3);
 
-/// Unknowns of a block.
+/// Default number of unknowns per block.
 const BLOCK: Count = Count::literal(32);
 
-/// The solver that the settings name.
+/// Returns the solver that the settings name, after checking its options.
 pub(super) fn solver(said: &TrainConfig) -> Result<SolverChoice> {
     let wrong = |message: &str| Err(Error::Usage(message.into()));
     if said.nonnegative && said.solver.is_some() {
-        return wrong("--nonnegative solves rows in its own way, so --solver does not go with it");
+        return wrong("--nonnegative has its own solver, so it cannot be combined with --solver");
     }
     if said.cg_steps.is_some() && said.solver != Some(SolverName::Cg) {
-        return wrong("--cg-steps goes with --solver cg");
+        return wrong("--cg-steps needs --solver cg");
     }
     if said.block.is_some() && said.solver != Some(SolverName::Subspace) {
-        return wrong("--block goes with --solver subspace");
+        return wrong("--block needs --solver subspace");
     }
     Ok(match said.solver {
         _ if said.nonnegative => SolverChoice::Nonnegative,
@@ -36,7 +36,7 @@ pub(super) fn solver(said: &TrainConfig) -> Result<SolverChoice> {
     })
 }
 
-/// Writes the solver into a record.
+/// Writes the solver into the record of a training.
 pub(super) fn record(solver: SolverChoice, settings: &mut TrainConfig) {
     let name = match solver {
         SolverChoice::Nonnegative => None,

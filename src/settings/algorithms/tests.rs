@@ -19,7 +19,7 @@ fn every_name_builds_its_algorithm() {
         let plan = planned(name);
         assert_eq!(plan.record.algorithm, Some(name));
         let built = plan.fit.algorithm().name();
-        // Bayes goes by variational inference unless sampling is asked for.
+        // Bayes uses variational inference unless the settings ask for sampling.
         let wanted = if name == AlgorithmName::Bayes { "variational" } else { name.name() };
         assert_eq!(built, wanted);
     }
@@ -64,7 +64,7 @@ fn what_does_not_go_together_is_refused() {
     for (bad, part) in [
         (TrainConfig { alpha: one, ..als.clone() }, "--algorithm ials"),
         (TrainConfig { confidence: Some(ConfidenceName::Log), ..als.clone() }, "ials"),
-        (TrainConfig { no_biases: true, ..ials.clone() }, "--no-biases goes with"),
+        (TrainConfig { no_biases: true, ..ials.clone() }, "--no-biases needs"),
         (TrainConfig { factors: Some(Rank::literal(0)), ..ials.clone() }, "als or sgd"),
         (TrainConfig { cg_steps: Some(Count::literal(3)), ..als.clone() }, "--solver cg"),
         (TrainConfig { block: Some(Count::literal(3)), ..als.clone() }, "subspace"),
@@ -103,7 +103,7 @@ fn what_does_not_go_together_is_refused() {
 
 #[test]
 fn laws_follow_the_density() {
-    // 8 users with 4 ratings each, 16 items with 2 each.
+    // There are 8 users with 4 ratings each and 16 items with 2 each.
     let cells: Vec<Cell> = (0..32)
         .map(|at| Cell { user: at / 4, item: at % 16, value: 1.0, weight: 1.0, time: 0 })
         .collect();
@@ -124,7 +124,7 @@ fn laws_follow_the_density() {
     let said = Some(Automatic::Value(NonNegative::literal(0.5)));
     let said = TrainConfig { regularization: said, ..named(AlgorithmName::Als) };
     assert_eq!(settled(&said).record, said.plan().expect("a plan").record, "what was said stays");
-    // 24 rows of 16 unknowns for 32 ratings.
+    // There are 24 rows of 16 unknowns for 32 ratings.
     let bayes = of(AlgorithmName::Bayes).record;
     assert_eq!(bayes.tol.map(NonNegative::get), Some(0.02));
     assert_eq!(bayes.factors.map(Rank::get), Some(16));

@@ -5,7 +5,7 @@
 use nalgebra::{Cholesky, DMatrix, DVector};
 use rayon::prelude::*;
 
-use super::Variational;
+use super::settings::Variational;
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::NormalEquations;

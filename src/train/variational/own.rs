@@ -3,7 +3,7 @@
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use super::{Progress, Variational, counted, start_prior, unregularised};
+use super::settings::{Progress, Variational, counted, start_prior, unregularised};
 use crate::error::Result;
 use crate::ids::Axis;
 use crate::linalg::{Matrix, NormalEquations};

@@ -3,7 +3,7 @@
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use super::{Progress, Variational, counted, start_prior};
+use super::settings::{Progress, Variational, counted, start_prior, unregularised};
 use crate::error::Result;
 use crate::ids::Axis;
 use crate::linalg::NormalEquations;
@@ -55,7 +55,7 @@ impl<'a> SharedRows<'a> {
     pub(super) fn new(settings: &'a Variational, problem: &'a Problem<'a>) -> Result<Self> {
         let ratings = problem.ratings;
         let scale = Scale::ratings(problem.moments, true, settings.biases);
-        let explicit = super::unregularised(ratings, &scale);
+        let explicit = unregularised(ratings, &scale);
         let factors = start_items(problem, settings.seed, settings.rank, SolverChoice::Cholesky)?;
         let order = settings.rank + usize::from(settings.biases);
         let one = |axis: Axis, side: &Side, own: &Embedding| -> Result<OneSide> {

@@ -2,6 +2,7 @@ use std::sync::atomic::AtomicBool;
 
 use std::ops::ControlFlow;
 
+use super::super::{Algorithm, Fit, Problem, Start};
 use super::own::symmetric;
 use super::*;
 use crate::ids::Ids;

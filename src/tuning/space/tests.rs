@@ -8,8 +8,12 @@ fn space(text: &str) -> std::result::Result<Space, String> {
 
 #[test]
 fn a_grid_has_every_combination() {
-    let space = space("method = \"grid\"\n[space]\nfactors = [8, 16]\nregularization = { low = 0.01, high = 1.0, log = true, steps = 3 }\nsolver = [\"cholesky\"]")
-        .expect("a space");
+    let space = space(
+        "method = \"grid\"\n[space]\nfactors = [8, 16]\n\
+         regularization = { low = 0.01, high = 1.0, log = true, steps = 3 }\n\
+         solver = [\"cholesky\"]",
+    )
+    .expect("a space");
     let points = space.points();
     assert_eq!(points.len(), 6);
     assert_eq!(points[1]["regularization"], json!(0.1));
@@ -20,7 +24,8 @@ fn a_grid_has_every_combination() {
 fn draws_depend_on_their_number_alone_and_stay_inside() {
     let text = |n: u32| {
         format!(
-            "trials = {n}\n[space]\nfactors = {{ low = 4, high = 64, log = true }}\nreg_exponent = {{ low = 0.0, high = 1.0 }}\nno_biases = [true, false]"
+            "trials = {n}\n[space]\nfactors = {{ low = 4, high = 64, log = true }}\n\
+             reg_exponent = {{ low = 0.0, high = 1.0 }}\nno_biases = [true, false]"
         )
     };
     let few = space(&text(5)).expect("a space").points();
@@ -31,7 +36,7 @@ fn draws_depend_on_their_number_alone_and_stay_inside() {
         assert!((0.0..=1.0).contains(&point["reg_exponent"].as_f64().expect("a number")));
         apply(&TrainConfig::default(), point, Some(3)).expect("settings");
     }
-    // Even on the logarithm: half of the draws below the geometric mean, 16.
+    // Draws are even on the logarithm: half of them lie below the geometric mean, 16.
     let below = many.iter().filter(|p| p["factors"].as_f64() < Some(16.0)).count();
     assert!((75..125).contains(&below), "{below}");
 }
@@ -73,14 +78,15 @@ fn bad_spaces_get_one_message() {
         ("[space]", "nothing to tune"),
         ("trials = 4000000000\n[space]\nfactors = [8, 9]", "more than 100000 points"),
         (
-            "method = \"grid\"\n[space]\nregularization = { low = 0.1, high = 1.0, steps = 4000000000 }\n\
+            "method = \"grid\"\n[space]\n\
+             regularization = { low = 0.1, high = 1.0, steps = 4000000000 }\n\
              bias_damping = { low = 1.0, high = 2.0, steps = 4000000000 }\n\
              reg_exponent = { low = 0.0, high = 1.0, steps = 4000000000 }",
             "more than 100000 points",
         ),
         ("[space]\nholdout = [\"hash\"]", "cannot be tuned"),
         ("[space]\nfactors = [8, -1]", "whole number from 0 to 4096"),
-        ("[space]\nfactors = []", "no values"),
+        ("[space]\nfactors = []", "there are no values"),
         ("[space]\nregularization = { low = 1.0, high = 0.1 }", "low must be below"),
         ("[space]\nregularization = { low = 0.0, high = 0.1, log = true }", "above 0"),
         ("[space]\nalpha = [1.0]", "--algorithm ials"),

@@ -1,0 +1,135 @@
+//! The program: signals, settings, the command, the exit code.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use clap::FromArgMatches;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::command::{Cli, Command};
+use super::context::Context;
+use super::definition::command;
+use super::{
+    completions, config, evaluate, export, fold_in, generate, inspect, layers, predict, recommend,
+    reconstruct, run, runs, similar, terminal, train, tune, update, verify,
+};
+use crate::error::{Error, Result};
+use crate::load::is_decoding;
+
+/// Runs the program; the only place that turns failures into exit codes.
+#[must_use]
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let signal = Arc::new(AtomicUsize::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    if let Err(error) = watch_signals(&stop, &signal) {
+        terminal::error(&Error::Internal(format!("signals: {error}")));
+        return ExitCode::FAILURE;
+    }
+    quiet_decoders();
+    let origins = BTreeMap::new();
+    let mut context = Context { stop, signal, origins, command: command() };
+    // A panic is a defect: it becomes exit code 1 with a note, not an abort in the middle of a line.
+    let outcome = catch_unwind(AssertUnwindSafe(|| dispatch(arguments, &mut context)));
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            terminal::error(&error);
+            ExitCode::from(context.exit_code(&error))
+        }
+        Err(_) => {
+            terminal::error(&Error::Internal("a defect in lacuna (see the lines above)".into()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Panics of decoders that become errors are not printed.
+fn quiet_decoders() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !is_decoding() {
+            print(panic);
+        }
+    }));
+}
+
+/// Whether arguments, with the environment and the configuration file that they name, can be understood.
+///
+/// # Errors
+/// As the program would say it.
+pub fn check(arguments: Vec<OsString>) -> Result<()> {
+    let wrong = |error: &clap::Error| Err(Error::Usage(error.to_string()));
+    let command = command();
+    let arguments = match layers::resolve(&command, arguments)? {
+        layers::Resolved::Arguments(arguments, _) => arguments,
+        layers::Resolved::Clap(error) => return wrong(&error),
+    };
+    match command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m)) {
+        Ok(_) => Ok(()),
+        Err(error) => wrong(&error),
+    }
+}
+
+/// The first SIGINT, SIGTERM or SIGHUP asks for a clean stop, the second one ends at once.
+fn watch_signals(stop: &Arc<AtomicBool>, which: &Arc<AtomicUsize>) -> std::io::Result<()> {
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
+        signal_hook::flag::register_usize(signal, which.clone(), signal.unsigned_abs() as usize)?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok(())
+}
+
+fn dispatch(arguments: Vec<OsString>, context: &mut Context) -> Result<ExitCode> {
+    let command = context.command.clone();
+    let arguments = match layers::resolve(&command, arguments)? {
+        layers::Resolved::Arguments(arguments, origins) => {
+            context.origins = origins;
+            arguments
+        }
+        layers::Resolved::Clap(error) => return Ok(clap_exit(&error)),
+    };
+    let cli = command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m));
+    let mut cli = match cli {
+        Ok(cli) => cli,
+        Err(error) => return Ok(clap_exit(&error)),
+    };
+    let context = &*context;
+    let copy = cli.command.places(&context.stop)?;
+    match cli.command {
+        Command::Run(args) => return run::run(&args, context),
+        Command::Validate(args) => return run::validate(&args, context),
+        Command::Runs(args) => runs::run(&args, context),
+        Command::Config(args) => config::run(&args, context),
+        Command::Train(args) => train::run(&args, context),
+        Command::Inspect(args) => inspect::run(&args, context),
+        Command::Tune(args) => tune::run(&args, context),
+        Command::Evaluate(args) => evaluate::run(&args, context),
+        Command::Predict(args) => predict::run(&args, context),
+        Command::Recommend(args) => recommend::run(&args, context),
+        Command::Similar(args) => similar::run(&args, context),
+        Command::FoldIn(args) => fold_in::run(&args, context),
+        Command::Update(args) => update::run(&args, context),
+        Command::Export(args) => export::run(&args, context),
+        Command::Verify(args) => verify::run(&args),
+        Command::Reconstruct(args) => reconstruct::run(&args),
+        Command::Generate(args) => generate::run(&args, context),
+        Command::Completions(args) => completions::run(&args, context),
+    }
+    .map(|()| ExitCode::SUCCESS)
+    .map_err(|error| match &copy {
+        Some(copy) => copy.named(error),
+        None => error,
+    })
+}
+
+/// Prints what clap has to say: help and version on stdout, errors on stderr.
+fn clap_exit(error: &clap::Error) -> ExitCode {
+    // A closed pipe is no reason to fail.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,16 @@
+//! Which files hold ratings, by their names.
+
+use std::path::Path;
+
+/// Endings of the files that a directory is searched for.
+const ENDINGS: [&str; 7] = ["csv", "tsv", "dat", "data", "parquet", "txt", "zip"];
+
+/// Whether a file holds ratings, as far as its name tells.
+pub(super) fn is_rating_file(path: &Path) -> bool {
+    let Some(name) = path.file_name().map(|n| n.to_string_lossy().to_lowercase()) else {
+        return false;
+    };
+    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+    let ending = name.rsplit_once('.').map(|(_, e)| e);
+    !name.starts_with(['.', '_']) && ending.is_some_and(|e| ENDINGS.contains(&e))
+}

@@ -1,0 +1,48 @@
+//! Reads rating files.
+
+use std::sync::atomic::AtomicBool;
+
+use super::columns::{Gather, Interactions};
+use super::layout::Layout;
+use super::options::LoadOptions;
+use super::reports::Progress;
+use super::source::{Source, expand};
+use super::{parquet, text};
+use crate::error::Result;
+
+/// Reads rating files, and test files behind them (none where `tests` is empty).
+///
+/// # Errors
+/// Every error names the file and, where there is one, the line, the column and the text.
+pub fn load(
+    inputs: &[String],
+    tests: &[String],
+    options: &LoadOptions,
+    stop: &AtomicBool,
+    progress: &Progress<'_>,
+) -> Result<Interactions> {
+    let mut sources = expand(inputs, stop)?;
+    let tests = expand(tests, stop)?;
+    let n_test = tests.len();
+    sources.extend(tests);
+    let total = sources.iter().map(Source::size).sum::<Option<u64>>();
+    let mut gather = Gather::new(options, n_test, stop);
+    let mut done = 0;
+    for source in &sources {
+        // An object is fetched, then read.
+        let passes = if matches!(source, Source::Object(_)) { 2 } else { 1 };
+        let fetched = |bytes: u64| progress(done + bytes / passes, total);
+        let size = source.size().unwrap_or(0);
+        let report = |bytes: u64| progress(done + (size * (passes - 1) + bytes) / passes, total);
+        let mut input = source.open(stop, &fetched)?;
+        let layout = Layout::recognise(&mut input, options)?;
+        gather.begin(&input, &layout);
+        match &layout {
+            Layout::Text(layout) => text::read(&mut input, layout, &mut gather, &report)?,
+            Layout::Parquet(layout) => parquet::read(&mut input, layout, &mut gather, &report)?,
+        }
+        gather.end(&input)?;
+        done += size;
+    }
+    gather.finish()
+}
