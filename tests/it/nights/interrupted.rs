@@ -1,0 +1,201 @@
+//! Nights that are stopped, killed or late.
+
+use std::fs;
+use std::process::Stdio;
+use std::time::Instant;
+
+use lacuna::store::read_model;
+
+use super::{Nights, end, same, signal, started};
+
+#[test]
+fn a_stopped_training_goes_on_where_it_was() {
+    for extra in [
+        &["-i", "400", "--tol", "0"][..],
+        &["-i", "400", "--tol", "0", "--solver", "cg", "--regularization", "auto"],
+        &["-i", "400", "--tol", "0", "--refit", "--patience", "500"],
+        &["-a", "bayes", "--inference", "gibbs", "--burn-in", "20", "--samples", "100"],
+        &["-a", "sgd", "-i", "300"],
+    ] {
+        let nights = Nights::of_sample();
+        nights.night(40);
+        let long = [extra, &["--allow-gate-failure"]].concat();
+        nights.good(&long);
+        let (_, undisturbed) = nights.served();
+        fs::rename(nights.path("runs"), nights.path("undisturbed")).unwrap();
+        let (child, log) = started(nights.command(&long), "sweep");
+        signal(&child, "-TERM");
+        let (code, report, log) = end(child, log);
+        assert_eq!((code, &report["exit_code"]), (143, &143.into()), "{extra:?} {report} {log}");
+        assert!(report["reason"].as_str().unwrap().contains("run again to go on"), "{report}");
+        assert!(!nights.path("runs/latest").exists());
+        assert_eq!(nights.names("runs/.tmp"), Vec::<String>::new());
+        // Of other settings it is refused, and kept.
+        let (code, report, _) =
+            nights.run(&[&long[..], &["--seed", "9", "--resume", "require"]].concat());
+        assert_eq!(code, 2, "{report}");
+        let reason = report["reason"].as_str().unwrap();
+        assert!(reason.contains("seed was 42 and is 9"), "{reason}");
+        let last = nights.good(&[&long[..], &["--resume", "require"]].concat());
+        assert!(last["resumed_from_sweep"].as_u64().is_some_and(|n| n > 0), "{last}");
+        assert!(same(&nights.served().1, &undisturbed), "{extra:?}");
+        assert_eq!(nights.names("runs/.ckpt"), Vec::<String>::new());
+        let metrics = |of: &str| nights.manifest(of)["metrics"]["holdout_rmse"].clone();
+        let id = nights.names("undisturbed/runs")[0].clone();
+        assert_eq!(metrics("runs/latest"), metrics(&format!("undisturbed/runs/{id}")));
+    }
+}
+
+#[test]
+fn the_time_limit_is_a_checkpoint_and_memory_is_known_before() {
+    let nights = Nights::of_sample();
+    nights.night(40);
+    // No machine gets to the end of it.
+    let long = ["-i", "1000000000", "--tol", "0"];
+    let (code, report, _) = nights.run(&[&long[..], &["--time-limit", "500ms"]].concat());
+    assert_eq!(code, 75, "{report}");
+    let reason = report["reason"].as_str().unwrap();
+    assert!(reason.contains("--time-limit 500ms is reached"), "{reason}");
+    let (code, report, log) = nights.run(&[&long[..], &["--memory-limit", "20MB"]].concat());
+    assert_eq!(code, 2, "{report}");
+    let reason = report["reason"].as_str().unwrap();
+    assert!(reason.contains("above --memory-limit 20MB") && !log.contains("\"sweep\""), "{reason}");
+    // The checkpoint is there, unless the limit came before the first iteration.
+    let again = ["--resume", "require", "--time-limit", "500ms"];
+    let (code, report, _) = nights.run(&[&long[..], &again].concat());
+    assert!(code == 75 || report["reason"].as_str().unwrap().contains("there is none"), "{report}");
+    let (code, report, _) = nights.run(&["--time-limit", "1ms", "--force"]);
+    assert_eq!(code, 75, "{report}");
+}
+
+#[test]
+fn two_runs_do_not_meet() {
+    let nights = Nights::of_sample();
+    nights.night(40);
+    let (first, log) = started(nights.command(&["-i", "100000", "--tol", "0"]), "sweep");
+    let (code, report, _) = nights.run(&["-i", "3"]);
+    assert_eq!(code, 11, "{report}");
+    let reason = report["reason"].as_str().unwrap();
+    assert!(reason.contains(&format!("process {}", first.id())), "{reason}");
+    let (code, report, _) = nights.run(&["-i", "3", "--lock-wait", "300ms"]);
+    assert_eq!(code, 11, "{report}");
+    let (code, _, err) = nights.runs(&["prune"]);
+    assert!(code == 11, "{err}");
+    // One that waits begins when the first one is gone, even if that was killed.
+    let waiting = nights.command(&["-i", "3", "--lock-wait", "60s"]);
+    let (waiting, waiting_log) = started(waiting, "waiting");
+    signal(&first, "-KILL");
+    assert_eq!(end(first, log).0, -1);
+    let (code, report, _) = end(waiting, waiting_log);
+    assert_eq!((code, &report["result"]), (0, &"promoted".into()), "{report}");
+}
+
+/// SIGTERM when an event is seen: the answer is 143, or 0 where the run was complete by then; what is served
+/// is complete, and the next run ends as if nothing had been.
+#[test]
+fn sigterm_in_any_phase_loses_nothing() {
+    let nights = Nights::of_sample();
+    nights.night(50);
+    nights.good(&["-i", "8", "--export", "npy"]);
+    nights.night(60);
+    nights.copy("runs", "base");
+    let settings = ["-i", "8", "--export", "npy", "--checkpoint-every", "0"];
+    nights.good(&settings);
+    let (_, undisturbed) = nights.served();
+    for event in
+        ["run_start", "input_scanned", "csr_built", "sweep", "eval", "exported", "published"]
+    {
+        nights.copy("base", "runs");
+        let before = nights.served().0;
+        let (child, log) = started(nights.command(&settings), event);
+        signal(&child, "-TERM");
+        let (code, report, log) = end(child, log);
+        let served = nights.served().0;
+        match code {
+            143 => assert_eq!(served, before, "{event}"),
+            0 => assert_ne!(served, before, "{event}"),
+            _ => panic!("{event}: {code} {report} {log}"),
+        }
+        assert_eq!(nights.names("runs/.tmp"), Vec::<String>::new(), "{event}");
+        let (code, report, _) = nights.run(&settings);
+        assert_eq!(code, 0, "{event} {report}");
+        assert!(same(&nights.served().1, &undisturbed), "{event}");
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_before_it_was_served_is_no_answer() {
+    let nights = Nights::of_sample();
+    nights.night(50);
+    nights.good(&[]);
+    let pointer = fs::read(nights.path("runs/latest.json")).unwrap();
+    let first = fs::read_link(nights.path("runs/latest")).unwrap();
+    nights.night(60);
+    nights.good(&[]);
+    let (second, undisturbed) = nights.served();
+    // As it is between the two steps of publishing.
+    fs::write(nights.path("runs/latest.json"), pointer).unwrap();
+    fs::remove_file(nights.path("runs/latest")).unwrap();
+    std::os::unix::fs::symlink(first, nights.path("runs/latest")).unwrap();
+    let report = nights.good(&[]);
+    assert_ne!(report["run_id"], *second);
+    assert!(same(&nights.served().1, &undisturbed));
+    // One that was rolled back is: it was served, and somebody did not want it.
+    assert_eq!(nights.runs(&["rollback"]).0, 0);
+    let (code, report, _) = nights.run(&[]);
+    assert_eq!((code, &report["result"]), (0, &"noop".into()), "{report}");
+    // Also if more than one was, and until there is no earlier one.
+    assert_eq!(nights.runs(&["rollback"]).0, 0);
+    let (_, report, _) = nights.run(&[]);
+    assert_eq!(report["result"], "noop", "{report}");
+    let (code, _, err) = nights.runs(&["rollback"]);
+    assert!(code == 2 && err.contains("there is no earlier run"), "{code} {err}");
+}
+
+/// Killed at any moment. `KILLS` says how often; scripts/check-all asks for 50.
+#[test]
+fn kill_at_any_moment_loses_nothing() {
+    let kills: u64 = std::env::var("KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(6);
+    let nights = Nights::of_sample();
+    nights.night(50);
+    nights.good(&["-i", "8", "--refit"]);
+    nights.night(60);
+    nights.copy("runs", "base");
+    let settings = ["-i", "8", "--refit", "--checkpoint-every", "0", "--export", "npy"];
+    let since = Instant::now();
+    nights.good(&settings);
+    let mut whole = since.elapsed();
+    let (_, undisturbed) = nights.served();
+    let (mut interrupted, mut resumed) = (0, 0);
+    for number in 0..kills {
+        nights.copy("base", "runs");
+        let before = nights.served();
+        // Evenly spread over the run, and a little beyond.
+        let mut child =
+            nights.command(&settings).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole.mul_f64((number as f64 + 0.5) / kills as f64 * 1.05));
+        let _ = child.kill();
+        let status = child.wait().unwrap();
+        interrupted += u64::from(!status.success());
+        if status.success() {
+            // The machine has become faster, or less busy.
+            whole = whole.mul_f64(0.8);
+        }
+        // The link is swapped first: for a moment latest.json still names the run before.
+        for served in [nights.path("runs/latest"), nights.path("runs/runs").join(nights.pointed())]
+        {
+            let (served, _) = read_model(&served).unwrap();
+            let complete = same(&served, &before.1) || same(&served, &undisturbed);
+            assert!(complete, "kill {number}");
+        }
+        let (code, report, log) = nights.run(&settings);
+        assert_eq!(code, 0, "kill {number}: {report} {log}");
+        resumed += u64::from(report["resumed_from_sweep"].is_u64());
+        assert!(same(&nights.served().1, &undisturbed), "kill {number}");
+        assert!(nights.names("runs/.tmp").is_empty() && nights.names("runs/.ckpt").is_empty());
+    }
+    assert!(interrupted > 0, "{interrupted} of {kills} were interrupted");
+    println!(
+        "{interrupted} of {kills} runs were interrupted, {resumed} of the next went on from a checkpoint"
+    );
+}
