@@ -1,9 +1,10 @@
-//! Reading and preparing 25 million ratings beside what Polars needs to read the same columns.
+//! Compares reading and preparing 25 million ratings with reading the same columns in Polars.
 //!
-//! `cargo bench --bench load` generates a CSV of MovieLens-25M shape in the temporary directory, then
-//! repeats, in one process and one after the other: Polars alone, files to validated columns and dense
-//! ids, duplicates and both CSRs. Medians and ratios are printed. Under `cargo test` or with `--test`
-//! it runs once on tiny data. `BENCH_RATINGS` sets another size.
+//! `cargo bench --bench load` generates a CSV in the shape of MovieLens 25M in the temporary
+//! directory. It then repeats three measurements one after another in one process: Polars alone,
+//! files to validated columns and dense ids, and duplicates and both CSRs. It prints medians and
+//! ratios. With `-- --test`, it runs once on tiny data. `BENCH_RATINGS` sets another number of
+//! ratings.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,7 +47,7 @@ fn main() {
     println!("duplicates and both CSRs        {csr:6.2} s   {:.2}", csr / polars);
 }
 
-/// A CSV of the shape of `MovieLens` 25M, kept between runs.
+/// Generates a CSV in the shape of `MovieLens` 25M, which is kept between runs. Returns its path.
 fn generate(ratings: u64) -> PathBuf {
     let path = std::env::temp_dir().join(format!("lacuna-bench-{ratings}.csv"));
     if !path.exists() {

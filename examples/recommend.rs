@@ -1,5 +1,7 @@
-//! Trains on a few ratings in memory, recommends, explains, folds in a new user, finds similar items and
-//! exports vectors: all of the library's serving side, without the command line.
+//! Shows all of the library's serving side without the command line.
+//!
+//! It trains on a few ratings in memory, recommends, explains, folds in a new user, finds similar
+//! items and exports vectors.
 //!
 //!     cargo run --release --example recommend
 
@@ -73,7 +75,7 @@ fn main() -> Result<()> {
     factors.rescale(fit.scale.deviation);
     let model = Model::new(&factors, &users, &items, &ratings, &fit.scale);
 
-    // The best items that ann has not rated, and which of her ratings carried their scores.
+    // The best items that ann has not rated, and the rating that contributes most to each score.
     let recommender = Recommender::new(&model, Rules::default());
     let asked = [Asked { row: Some(0), seen: ratings.by_user.row(0).indices }];
     let best = &recommender.recommend(&asked, 3)[0];
@@ -93,15 +95,15 @@ fn main() -> Result<()> {
         );
     }
 
-    // A new user, from two ratings: one exact solve, no training.
+    // A new user with two ratings needs one exact solve and no training.
     let new = Ratings::from_sorted(1, ITEMS.len(), &[cell(0, 0, 1.0), cell(0, 2, 5.0)]).by_user;
-    let folded = stored.fold_in(&als, (Axis::User, &new))?;
+    let folded = stored.fold_in(&als, Axis::User, &new)?;
     println!("eve: vector {:?}, bias {:+.2}", folded.vectors.row(0), folded.biases[0]);
 
     let near = Neighbours::new(&model.factors.items, Similarity::Cosine).of(&[0], 1);
     println!("most like alien: {}", ITEMS[near[0][0].item as usize]);
 
-    // For an index that knows cosines alone.
+    // This layout is for an index that supports only cosine similarity.
     let norm = MIPS_HEADROOM * largest_norm(&model.factors.items);
     let stamp =
         Stamp { model_version: "example".into(), trained_at: 0, global_mean: model.scale.mean };

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Opens every export with its real reader and checks that scores from it rank items as `lacuna recommend` does.
+"""Opens every export with its real reader and checks that it ranks items as `lacuna recommend` does.
 
     scripts/exports.py LACUNA_BINARY [--all]
 
-Trains on the sample with integer and with text ids, exports every format in every layout that it takes, and has
-each reader rank all items for some users: the item at place r must have the score of place r of `lacuna recommend
---include-seen`, within the rounding of the number type. With --all also the readers whose packages are large
-(FAISS, hnswlib, gensim, LanceDB, Qdrant, implicit and Spark where they are installed).
+Trains on the sample with integer and with text ids, and exports every format in every layout that it
+supports. Each reader ranks all items for some users. The item at place r must have the score of place r
+of `lacuna recommend --include-seen`, within the rounding of the number type. --all adds the readers with
+large packages: FAISS, hnswlib, gensim, LanceDB, Qdrant, and implicit and Spark if they are installed.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def run(*arguments, **options):
 
 
 class Model:
-    """A trained model, what it recommends, and its exports."""
+    """A trained model, its recommendations and its exports."""
 
     def __init__(self, binary, work, ids):
         self.binary, self.work, self.ids = binary, work, ids
@@ -68,7 +68,7 @@ class Model:
                 self.best.setdefault(self.parsed(row["user_id"]), []).append(float(row["score"]))
         step = len(self.user_ids) // USERS
         self.users = list(range(0, len(self.user_ids), step))[:USERS]
-        # Vectors without their biases rank otherwise: the check can fail.
+        # Without their biases, vectors rank differently. This shows that the check can fail.
         dots = vectors[0] @ vectors[1].T
         assert self.worst(lambda user: [self.item_ids[at] for at in np.argsort(-dots[user])]) > 0.1
         assert len(self.best) == len(self.user_ids) and all(len(b) == TOP for b in self.best.values())
@@ -77,7 +77,7 @@ class Model:
         source = ROOT / "datasets" / "sample.csv"
         if self.ids == "int":
             return source
-        # Ids with blanks, quotes, commas and letters beyond ASCII.
+        # Ids with spaces, quotes, commas and non-ASCII letters.
         named = self.work / "named.csv"
         with open(source, newline="") as rows, open(named, "w", newline="") as out:
             writer = csv.writer(out)
@@ -101,7 +101,7 @@ class Model:
         return self.path / "exports" / pathlib.Path(out["outputs"][0]["path"]).parts[1]
 
     def worst(self, ranked):
-        """The largest difference between the scores of what is ranked and those that lacuna recommends."""
+        """The largest difference between the scores of the ranked items and those of lacuna recommend."""
         column = {id: at for at, id in enumerate(self.item_ids)}
         worst = 0.0
         for user in self.users:
@@ -112,14 +112,14 @@ class Model:
         return worst
 
     def check(self, reader, format, layout, ranked, tolerance=2e-6):
-        """`ranked(user position)` gives item ids, best first."""
+        """Checks a ranking: `ranked(user position)` gives item ids, best first."""
         worst = self.worst(ranked)
         assert worst < tolerance, (reader, format, layout, worst)
         SEEN.append((reader, format, layout, self.ids))
         print(f"  {reader:<28}{format:<14}{layout:<8}{self.ids:<5} ranks as recommend, largest difference {worst:.1e}", flush=True)
 
     def check_arrays(self, reader, format, layout, users, items, tolerance=2e-6, biases=None):
-        """Vectors and ids of both sides: ranks by what the layout says."""
+        """Checks the vectors and ids of both sides, ranked by the score of the layout."""
         (user_ids, p), (item_ids, q) = ((list(ids), np.asarray(v, dtype=np.float64)) for ids, v in (users, items))
         assert user_ids == self.user_ids and p.shape == (len(user_ids), LAYOUTS[layout]), (reader, format, layout, p.shape)
         assert item_ids == self.item_ids and q.shape == (len(item_ids), LAYOUTS[layout]), (reader, format, layout, q.shape)
@@ -210,7 +210,7 @@ def arrays(model):
             model.check_arrays(f"usearch.io {dtype}", "fbin", layout, *sides, tolerance, biases)
             if layout == "raw" or dtype == "f16":
                 continue
-            # The item's position as key, because keys are integers from 0.
+            # The key of an item is its position, because keys are integers from 0.
             (_, p), (item_ids, q) = sides
             index = usearch.index.Index(ndim=q.shape[1], metric={"dot": "ip", "mips": "cos"}[layout], dtype="f32")
             index.add(np.arange(len(q)), np.ascontiguousarray(q))
@@ -220,7 +220,7 @@ def arrays(model):
 
 
 def similar(model):
-    """Neighbours by the layout cosine are those of `lacuna similar`."""
+    """Checks that neighbours by the layout cosine are those of `lacuna similar`."""
     directory = model.export("npy", "cosine")
     ids, q = ids_of(directory, "item"), np.load(directory / "item_embeddings.npy").astype(np.float64)
     assert np.abs(np.linalg.norm(q, axis=1) - 1).max() < 1e-6 and not (directory / "user_embeddings.npy").exists()
@@ -248,7 +248,7 @@ def text(model):
         frames = [duckdb.execute("select * from read_json(?)", [str(directory / f"{s}_embeddings.ndjson")]).df() for s in ("user", "item")]
         sides = [(f.iloc[:, 0].tolist(), np.stack(f["embedding"]).astype(np.float32)) for f in frames]
         model.check_arrays("DuckDB", "ndjson", layout, *sides, biases=biases)
-        # Without a server: what the bulk requests hold, ranked as the mapping's similarity would.
+        # Without a server, rank the contents of the bulk requests by the mapping's similarity.
         for format, kind in (("elasticsearch", "dense_vector"), ("opensearch", "knn_vector")):
             directory = model.export(format, layout)
             sides = []
@@ -287,7 +287,7 @@ def text(model):
 
 
 def redis_hashes(path, side, model):
-    """The hashes that the commands make: in a Redis server where there is one."""
+    """The hashes that the commands create, in a Redis server if it is installed."""
     if shutil.which("redis-server"):
         with tempfile.TemporaryDirectory() as work:
             socket = f"{work}/redis.sock"
@@ -325,20 +325,20 @@ def redis_hashes(path, side, model):
 
 
 class PostgreSQL:
-    """A server of our own on a socket in a temporary directory."""
+    """A private server on a socket in a temporary directory."""
 
     def __init__(self, work):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
         self.bin = pathlib.Path(found[-1]) if found else pathlib.Path(shutil.which("postgres") or "").parent
         if not (self.bin / "initdb").exists():
-            sys.exit("PostgreSQL is not here: apt-get install postgresql")
+            sys.exit("PostgreSQL is not installed: apt-get install postgresql")
         self.home = work / "postgresql"
         self.home.mkdir()
         # The server refuses to run as root.
         self.user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         if self.user:
             shutil.chown(self.home, "postgres")
-            # Of the temporary directory, which is private, the server's user may pass through.
+            # The temporary directory is private. Let the server's user pass through it.
             work.chmod(0o711)
         run(*self.user, self.bin / "initdb", "-D", self.home / "data", "-A", "trust", "-U", "lacuna", cwd="/")
         options = f"-c listen_addresses= -c unix_socket_directories={self.home} -c fsync=off"
@@ -354,7 +354,7 @@ class PostgreSQL:
 def postgresql(model, server):
     for layout in ("raw", "dot", "mips"):
         directory = model.export("pgcopy", layout)
-        # Twice: the second load replaces the tables of the first.
+        # The second load replaces the tables of the first.
         for _ in range(2):
             server.psql("-f", "load.sql", cwd=directory)
         counts = server.psql("-At", "-c", "select (select count(*) from user_embeddings), (select count(*) from item_embeddings)")
@@ -390,7 +390,7 @@ def large_readers(model):
         flat = faiss.IndexFlatIP(q.shape[1]) if layout == "dot" else faiss.IndexFlatL2(q.shape[1])
         flat.add(q)
         near = lambda user: [item_ids[at] for at in flat.search(p[user:user + 1], TOP)[1][0]]
-        # Distances in single precision, from norms that are larger than the scores.
+        # Distances are in single precision, and the norms are larger than the scores.
         model.check("faiss " + type(flat).__name__, "npy", layout, near, 1e-5 if layout == "dot" else 1e-3)
         graph = hnswlib.Index(space={"dot": "ip", "mips": "cosine"}[layout], dim=q.shape[1])
         graph.init_index(max_elements=len(q), M=32, ef_construction=400)
@@ -454,7 +454,7 @@ def spark(model):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
-    parser.add_argument("--all", action="store_true", help="readers with large packages, too")
+    parser.add_argument("--all", action="store_true", help="also check the readers with large packages")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
@@ -470,7 +470,7 @@ def main():
                     large_readers(model)
         finally:
             server.stop()
-    print(f"{len(SEEN)} readers, formats and layouts rank as lacuna recommend")
+    print(f"{len(SEEN)} combinations of reader, format and layout rank items as lacuna recommend does")
 
 
 if __name__ == "__main__":

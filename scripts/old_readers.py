@@ -3,8 +3,8 @@
 
     scripts/old_readers.py LACUNA
 
-Arrow before version 15 has no string views: texts must be plain UTF-8. Run by scripts/check-readers in an
-environment of its own with pyarrow 10.
+Arrow before version 15 has no string views, so texts must be plain UTF-8. scripts/check-readers runs
+this script in a separate environment with pyarrow 10.
 """
 
 import pathlib

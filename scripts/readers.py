@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Opens a model's Parquet files with pyarrow, pandas, polars and DuckDB and checks what they see.
+"""Opens a model's Parquet files with pyarrow, pandas, polars and DuckDB and checks the contents.
 
     scripts/readers.py LACUNA_BINARY
 """
@@ -70,12 +70,12 @@ def check(binary, work, ratings, k, ids):
             assert typed["embedding"].dtype == pandas.ArrowDtype(pyarrow.list_(pyarrow.float32(), k))
             assert read.schema["embedding"] == polars.Array(polars.Float32, k), read.schema
             assert np.array_equal(read["embedding"].to_numpy(), expected)
-            # DuckDB sees a list; the cast gives the fixed size back.
+            # DuckDB reads a list. The cast restores the fixed size.
             cast = duckdb.sql(f"select embedding::FLOAT[{k}] as v from '{path}'")
             assert str(cast.types[0]) == f"FLOAT[{k}]", cast.types
             assert np.array_equal(np.stack(cast.fetchnumpy()["v"]), expected)
 
-    # A dot product of the two files plus biases and mean is what predict says.
+    # predict must give the dot product of the two files plus biases and mean.
     users, items = tables["user"], tables["item"]
     user_ids, item_ids = users.column("user_id").to_pylist(), items.column("item_id").to_pylist()
     rng = np.random.default_rng(1)
@@ -109,7 +109,7 @@ def main():
             worst = check(binary, work, ROOT / "datasets" / "sample.csv", k, ids)
             print(f"k={k} {ids} ids: pyarrow {pyarrow.__version__}, pandas {pandas.__version__}, "
                   f"polars {polars.__version__}, duckdb {duckdb.__version__} agree; "
-                  f"largest difference to predict {worst:.1e}")
+                  f"largest difference from predict {worst:.1e}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """An independent transcription of lacuna's definitions in numpy, for golden tests.
 
-Everything is written from the definitions, in double precision, without looking at speed: the hash
-that chooses the holdout, standardisation, the explicit objective, alternating least squares with
-joint biases, clipped errors with the fallback for cold cells.
+Everything follows the definitions in double precision, without regard to speed: the hash that
+chooses the holdout, standardisation, the explicit objective, alternating least squares with joint
+biases, and clipped errors with the fallback for cold cells.
 
     scripts/reference.py hash                       the holdout of the split test
     scripts/reference.py synthetic > tests/golden/synthetic.json
@@ -33,7 +33,7 @@ def key(domain, text):
 
 
 def hash_holdout(cells, ratio, salt):
-    """One boolean per (user, item) pair of texts."""
+    """Whether each cell, a (user, item) pair of texts, is held out."""
     held_out = []
     for user, item in cells:
         h = mix(key(salt + "/user", user) ^ mix(key(salt + "/item", item)))
@@ -42,7 +42,7 @@ def hash_holdout(cells, ratio, salt):
 
 
 def start(ids, rank):
-    """Starting vectors that both sides can compute: a sine of id and position."""
+    """Starting vectors that lacuna's test computes too: a sine of id and position."""
     i, d = np.array(ids, dtype=float)[:, None], np.arange(rank)[None, :]
     return (0.1 * np.sqrt(2 / max(rank, 1)) * np.sin(0.7 * i * (d + 1) + d)).astype(np.float32).astype(float)
 
@@ -135,7 +135,7 @@ def curve(model, item_ids, iterations, holdout):
 
 
 def synthetic():
-    """Thirty by twenty cells made of sines, weighted and not, over the settings."""
+    """A matrix of 30 by 20 cells made of sines, with and without weights, under several settings."""
     u, i = np.meshgrid(np.arange(30), np.arange(20), indexing="ij")
     keep = (u * 7 + i * 13) % 5 < 2
     u, i = u[keep], i[keep]
@@ -161,7 +161,7 @@ def synthetic():
 
 
 def movielens(path):
-    """The hash split and two fits of a MovieLens ratings.csv without duplicates."""
+    """The hash split and three fits of a MovieLens ratings.csv without duplicates."""
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     user_ids = sorted({int(r["userId"]) for r in rows})

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Golden values of the ranking metrics, by other packages.
+"""Computes golden values of the ranking metrics with other packages.
 
     python3 scripts/reference_ranking.py > tests/golden/ranking.json
 
-Needs ranx, scikit-learn and scipy. Random cases full of ties, with users without test items, test items
-that are no candidates, and more relevant items than places. ranx gets the order that lacuna documents
-(higher scores first, equal ones by item) as unique scores; AUC is scikit-learn's, on the scores themselves;
-what a list holds beyond its hits (coverage, popularity, Gini) is computed here, each by another formula.
+Needs ranx, scikit-learn and scipy. The cases are random and full of ties. They have users without test
+items, test items that are not candidates, and more relevant items than places in a list. ranx gets the
+order that lacuna documents (higher scores first, equal scores by item) as unique scores. scikit-learn
+computes AUC on the scores themselves. This script computes the metrics that do not depend on hits
+(coverage, popularity, Gini), each by another formula than lacuna.
 """
 
 import json
@@ -38,13 +39,13 @@ def case(seed, users, items, levels):
         pool = np.setdiff1d(np.arange(items), seen[u])
         order = pool[np.lexsort((pool, -scores[u, pool]))]
         lists[u] = order
-        # Items that are no candidates are in the judgements, never in the list.
+        # Items that are not candidates are in the judgements but never in the list.
         qrels[str(u)] = {f"i{i}": 1 for i in relevant[u]} | {f"missing{m}": 1 for m in range(missing[u])}
         run[str(u)] = {f"i{i}": float(items - place) for place, i in enumerate(order)}
         if 0 < len(pool) and len(relevant[u]) < len(pool):
             target = np.isin(pool, relevant[u]).astype(int)
             values = scores[u, pool]
-            # A missing item loses to everything.
+            # A missing item ranks below all others.
             target = np.append(target, np.ones(missing[u], int))
             values = np.append(values, np.full(missing[u], -levels - 1.0))
             areas.append(roc_auc_score(target, values))

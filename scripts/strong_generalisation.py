@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Recall@20 of users that training never saw, computed without lacuna, beside what it reports.
+"""Computes recall@20 of users that training never saw, and compares it with what lacuna reports.
 
     python3 scripts/strong_generalisation.py LACUNA [RATINGS.csv ...]
 
-For each file (datasets/sample.csv by default) as implicit feedback: `lacuna train -a ials --holdout user`, with two
-confidences. From the model only the item vectors and the settings in the manifest are taken; the held-out users,
-the share of their ratings that is given and the share that is predicted come from the definition of the hash
-(reference.py), their vectors from a dense solve in double precision, and the lists from a sort. lacuna works in
-single precision, so that items whose scores agree to seven digits may change places.
+Runs `lacuna train -a ials --holdout user` with two confidences on each file (datasets/sample.csv by
+default). Takes only the item vectors and the settings in the manifest from the model. The definition of
+the hash (reference.py) gives the held-out users and splits their ratings into those for the fold-in and
+those to predict. A dense solve in double precision gives the vectors, and a sort gives the lists. lacuna
+works in single precision, so items whose scores agree to seven digits may change places.
 """
 
 import collections
@@ -36,7 +36,7 @@ def share(h):
 
 
 def recall(model, rows, k=20):
-    """Mean over the held-out users of the share of their relevant items among the first k."""
+    """The mean over held-out users of the share of their relevant items among the first k."""
     manifest = json.loads((model / "manifest.json").read_text())
     config, fitted = manifest["config"], manifest["model"]
     table = pq.read_table(model / "item_factors.parquet")

@@ -1,4 +1,4 @@
-//! What can go wrong, and where.
+//! The errors of the library.
 
 use std::path::PathBuf;
 
@@ -7,18 +7,18 @@ use crate::pair::Axis;
 /// The result of an operation that can fail with an [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Every failure of the library, located as closely as the operation allows.
+/// An error of the library, with its location if the operation knows it.
 ///
-/// `Display` gives one message that says what is wrong, where, and what to do; it never repeats its
-/// source. [`Error::exit_code`] is the documented exit code of the program.
+/// `Display` gives one message that says what is wrong, where, and what to do. It does not repeat
+/// the error's source. [`Error::exit_code`] is the documented exit code of the program.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A parameter or a combination of parameters that makes no sense.
+    /// A parameter, or a combination of parameters, is invalid.
     #[error("{0}")]
     Usage(String),
 
-    /// A configuration file that cannot be used.
+    /// A configuration file cannot be used.
     #[error("{}: {message}", path.display())]
     Config {
         /// The file.
@@ -27,44 +27,44 @@ pub enum Error {
         message: String,
     },
 
-    /// The output is there already.
-    #[error("{} exists; give another --output, or --force to replace it", path.display())]
+    /// The output exists already.
+    #[error("{} exists; pass another --output, or --force to replace it", path.display())]
     OutputExists {
         /// The output.
         path: PathBuf,
     },
 
-    /// The output is there already and is not something lacuna wrote.
+    /// The output exists already, and lacuna did not write it.
     #[error("{} exists and {reason}, so it is not replaced", path.display())]
     NotOurs {
         /// The output.
         path: PathBuf,
-        /// What speaks against replacing it.
+        /// Why it is not replaced.
         reason: String,
     },
 
-    /// An id that the model does not know where no fallback exists.
-    #[error("unknown {} \"{id}\"; the model knows {known} {}s", axis.name(), axis.name())]
+    /// The model does not know an id, and there is no fallback.
+    #[error("unknown {} \"{id}\"; number of {}s in the model: {known}", axis.name(), axis.name())]
     UnknownId {
         /// The side of the id.
         axis: Axis,
         /// The id.
         id: String,
-        /// How many ids the model has on that side.
+        /// Number of ids that the model has on that side.
         known: usize,
     },
 
-    /// An input that is missing or cannot be opened or read.
+    /// An input is missing or cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
 
-    /// An input whose form is not what it should be.
+    /// The content of an input is not in the expected format.
     #[error("{}: {message}", path.display())]
     Format {
         /// The file.
@@ -73,31 +73,35 @@ pub enum Error {
         message: String,
     },
 
-    /// A column that is not there.
+    /// An input has no column for a role.
     #[error(
         "{}: no {role} column \"{wanted}\"; the columns are: {}. Use {flag} NAME{}.",
         path.display(), present.join(", "),
-        if *role == "rating" { ", or -a ials where every row is an event (a click, a play)" } else { "" }
+        if *role == "rating" {
+            ", or -a ials if every row is an event (a click, a play)"
+        } else {
+            ""
+        }
     )]
     MissingColumn {
         /// The file.
         path: PathBuf,
-        /// What the column would be used for.
+        /// The role of the column.
         role: &'static str,
-        /// The name that was looked for.
+        /// The expected name.
         wanted: String,
-        /// The columns that are there.
+        /// The names of the columns in the file.
         present: Vec<String>,
         /// The flag that names the column.
         flag: &'static str,
     },
 
-    /// A cell that cannot be used.
+    /// The text of a cell is invalid.
     #[error("{}:{line}: column \"{column}\": {reason}: \"{text}\"", path.display())]
     BadCell {
         /// The file.
         path: PathBuf,
-        /// The line (from 1), or the row of a Parquet file (from 1).
+        /// The line of a text file or the row of a Parquet file, from 1.
         line: u64,
         /// The column.
         column: String,
@@ -107,18 +111,18 @@ pub enum Error {
         reason: String,
     },
 
-    /// More rejected rows than allowed.
+    /// There are more bad rows than allowed.
     #[error("{rejected} bad rows, more than --max-bad-rows {allowed} allows; the first: {first}")]
     TooManyBadRows {
-        /// Rows rejected so far.
+        /// Number of bad rows so far.
         rejected: u64,
-        /// The limit.
+        /// Maximum number of bad rows.
         allowed: u64,
-        /// The first of them.
+        /// Description of the first bad row.
         first: String,
     },
 
-    /// A column that holds integers in one typed file and text in another.
+    /// An id column holds integers in one typed file and text in another input.
     #[error(
         "the {} ids are integers in {} and text in {}; use --id-type int or --id-type text",
         axis.name(), integers.display(), texts.display()
@@ -128,11 +132,11 @@ pub enum Error {
         axis: Axis,
         /// A file with integers.
         integers: PathBuf,
-        /// A file with text.
+        /// An input with text.
         texts: PathBuf,
     },
 
-    /// The same user and item twice under `--duplicates error`.
+    /// A user rated an item more than once, and `--duplicates error` is set.
     #[error(
         "user {user} rated item {item} more than once ({count} such cells in all); \
          choose --duplicates last, first, mean, sum or max"
@@ -140,151 +144,163 @@ pub enum Error {
     Duplicate {
         /// The user of the first such cell.
         user: String,
-        /// Its item.
+        /// The item of the first such cell.
         item: String,
-        /// How many cells occur more than once.
+        /// Number of cells that occur more than once.
         count: u64,
     },
 
-    /// No ratings at all, or none left.
+    /// No ratings are left.
     #[error("no ratings left after {after}")]
     NothingLeft {
-        /// The last step before nothing was left.
+        /// The step after which no ratings were left.
         after: String,
     },
 
-    /// A model directory that is damaged, incomplete or of a newer format.
+    /// A model directory is damaged, incomplete or of a newer format.
     #[error("{}: {message}", path.display())]
     Model {
-        /// The directory or the file in it.
+        /// The directory, or the file in it.
         path: PathBuf,
         /// What is wrong.
         message: String,
     },
 
-    /// A checkpoint that does not belong to what is fitted.
-    #[error("no checkpoint can be used: {0}; without --resume require the training begins anew")]
+    /// No checkpoint is usable: it belongs to another fit, or is damaged or missing.
+    #[error("no checkpoint can be used: {0}; without --resume require, the training starts anew")]
     Checkpoint(String),
 
-    /// Ratings that a gate does not let through.
-    #[error("{reason}; nothing was trained{}", record.as_ref().map_or_else(String::new, |r| format!(", the record is {}", r.display())))]
+    /// A gate rejected the ratings.
+    #[error(
+        "{reason}; nothing was trained{}",
+        record.as_ref().map_or_else(String::new, |r| format!("; the record is in {}", r.display()))
+    )]
     DataGate {
-        /// The gates, and what they found.
+        /// The failed gates and their messages.
         reason: String,
-        /// Where the record of the run is, if one is kept.
+        /// Directory of the record of the run, if one is kept.
         record: Option<PathBuf>,
     },
 
-    /// A model that a gate does not let through.
-    #[error("{reason}; the new model is in {}, {}", path.display(), served.as_ref().map_or_else(|| "and none is served yet".to_owned(), |id| format!("run {id} is still served")))]
+    /// A gate rejected the model.
+    #[error(
+        "{reason}; the rejected model is in {}; {}",
+        path.display(),
+        served.as_ref().map_or_else(
+            || "no run is published yet".to_owned(),
+            |id| format!("run {id} stays published")
+        )
+    )]
     QualityGate {
-        /// The gates, and what they found.
+        /// The failed gates and their messages.
         reason: String,
-        /// Where the rejected model is.
+        /// Directory of the rejected model.
         path: PathBuf,
-        /// The run that is served.
+        /// The published run, if there is one.
         served: Option<String>,
     },
 
     /// Another run is at work in the directory.
-    #[error("{} is held by {holder}; try again later, or give --lock-wait", path.display())]
+    #[error("{} is held by {holder}; try again later, or pass --lock-wait", path.display())]
     Locked {
-        /// The lock.
+        /// The lock file.
         path: PathBuf,
-        /// Who has it.
+        /// The holder of the lock.
         holder: String,
     },
 
-    /// Another run has published meanwhile.
+    /// Another run published in the meantime.
     #[error(
-        "{} was changed by another run meanwhile: run {id} is complete and not served; run again, or serve it by \
-         lacuna runs rollback", path.display()
+        "{} was changed by another run in the meantime: run {id} is complete but not published; \
+         run again, or publish it with lacuna runs rollback",
+        path.display()
     )]
     Overtaken {
-        /// The pointer.
+        /// The pointer to the published run.
         path: PathBuf,
-        /// The run that would have been served.
+        /// The run that was not published.
         id: String,
     },
 
-    /// A training that is estimated to take more memory than it may.
-    #[error("it would take about {needed} of memory for {what}, above --memory-limit {limit}")]
+    /// The estimated memory of a training is above the limit.
+    #[error("about {needed} of memory would be needed for {what}, above --memory-limit {limit}")]
     MemoryLimit {
         /// The estimate.
         needed: String,
-        /// What takes it, and what would take less.
+        /// The step that needs it, and the settings that lower it.
         what: String,
         /// The limit.
         limit: String,
     },
 
-    /// The time is up.
+    /// The time limit was reached.
     #[error("--time-limit {limit} is reached {at}")]
     TimeLimit {
         /// The limit.
         limit: String,
-        /// What is kept, and what to do.
+        /// The step that was stopped, whether its checkpoint is kept, and what to do.
         at: String,
     },
 
-    /// A stop was asked for, and the state of the training is kept.
-    #[error("stopped; the checkpoint of iteration {iteration} is kept: run again to go on from it")]
+    /// A stop was requested, and the checkpoint of the training is kept.
+    #[error("stopped after iteration {iteration}; its checkpoint is kept: run again to resume")]
     StoppedAt {
-        /// The iteration.
+        /// The iteration of the checkpoint.
         iteration: u32,
     },
 
-    /// A row whose system could not be solved.
+    /// The linear system of a row could not be solved.
     #[error(
-        "numeric failure at {} {}: {message}; try another --regularization (or weights closer to 1)",
+        "numeric failure at {} {}: {message}; try another --regularization \
+         (or weights closer to 1)",
         axis.name(), id.as_ref().map_or_else(|| position.to_string(), |id| format!("\"{id}\""))
     )]
     Numeric {
         /// The side of the row.
         axis: Axis,
-        /// Its position among the sorted ids.
+        /// The position of the row among the sorted ids.
         position: usize,
-        /// Its id, where the ids are known.
+        /// The id of the row, if the ids are known.
         id: Option<String>,
         /// What failed.
         message: String,
     },
 
-    /// A fit that leads nowhere.
+    /// A fit diverges, or cannot continue.
     #[error("numeric failure: {0}")]
     Diverged(String),
 
-    /// An output that could not be written.
+    /// An output could not be written.
     #[error("cannot write {}", path.display())]
     Write {
         /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
 
-    /// An object store that does not answer, or not as it should.
+    /// An object store gives no answer or an unexpected one.
     #[error("cannot reach {}", path.display())]
     Unreachable {
-        /// The place.
+        /// The URL.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
 
-    /// A stop was asked for.
+    /// A stop was requested.
     #[error("stopped; no file was written")]
     Stopped,
 
-    /// A defect of lacuna itself.
+    /// lacuna itself has a defect.
     #[error("internal error: {0}; please report it")]
     Internal(String),
 }
 
 impl Error {
-    /// The failure and its causes as one message.
+    /// The error and its causes as one message.
     #[cfg(feature = "files")]
     pub(crate) fn chain(&self) -> String {
         let mut message = self.to_string();
@@ -296,24 +312,24 @@ impl Error {
         message
     }
 
-    /// A row that could not be solved, by its position; see [`Error::Numeric`].
+    /// An [`Error::Numeric`] for the row at a position.
     pub(crate) fn numeric(axis: Axis, position: usize, message: impl Into<String>) -> Self {
         Self::Numeric { axis, position, id: None, message: message.into() }
     }
 
-    /// The exit code of the program for this failure.
+    /// The exit code of the program for this error.
     ///
     /// | code | meaning |
     /// |---|---|
     /// | 1 | unexpected failure |
-    /// | 2 | usage: a parameter, a configuration, an output that exists, an unknown id, a refused checkpoint, a memory limit |
+    /// | 2 | usage: parameter, configuration, existing output, unknown id, checkpoint, memory |
     /// | 3 | input: missing, unreadable, malformed, empty; a damaged or newer model |
-    /// | 4 | a data gate does not pass |
-    /// | 5 | a quality gate does not pass |
+    /// | 4 | a data gate failed |
+    /// | 5 | a quality gate failed |
     /// | 6 | numeric failure |
-    /// | 7 | the output could not be written, or an object store not be reached |
-    /// | 11 | another run is at work in the directory, or has published meanwhile |
-    /// | 75 | the time limit is reached, a checkpoint saved |
+    /// | 7 | the output could not be written, or an object store could not be reached |
+    /// | 11 | another run is at work in the directory, or published in the meantime |
+    /// | 75 | the time limit was reached; a checkpoint is saved |
     /// | 130 | stopped (the program answers SIGTERM with 143) |
     #[must_use]
     pub const fn exit_code(&self) -> u8 {

@@ -1,4 +1,4 @@
-//! What every long command gets in addition to its settings: threads, a stop flag, an observer.
+//! The context of a long call: threads, a stop flag, and an observer of its progress.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,78 +8,78 @@ use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
 use crate::param::Threads;
 
-/// What is told while a command runs.
+/// An event that is reported while a command runs.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
-    /// Bytes read, and in all where known.
+    /// Bytes read so far, and the total if it is known.
     Reading(u64, Option<u64>),
-    /// All inputs are read: ratings, users, items.
+    /// All inputs are read: numbers of ratings, users and items.
     Read(usize, usize, usize),
-    /// A phase begins, in a few words.
+    /// A phase begins; its name.
     Phase(&'static str),
-    /// Iterations will be counted from 1 to the first number, each over the second number of ratings.
+    /// A fit begins: its maximum number of iterations, and the number of ratings in each.
     Fitting(u32, usize),
-    /// An iteration is done.
+    /// An iteration is done; its measurements.
     Iteration(CurvePoint),
-    /// A trial of a search is done: how many are, of how many, and its value.
+    /// A trial of a search is done: trials done, all trials, and the value of this one.
     Trial(usize, usize, Option<f64>),
-    /// A fold of a cross-validation is done: its number from 1, their number, its RMSE.
+    /// A fold of a cross-validation is done: its number from 1, the number of folds, its RMSE.
     Fold(u32, u32, Option<f64>),
-    /// Lists are made for so many keys, of so many.
+    /// Lists are ranked: keys done, all keys.
     Ranked(usize, usize),
-    /// A fit goes on after this iteration, of this stage of the training.
+    /// A fit resumes: the stage of the training, and the iteration of its checkpoint.
     Resumed(&'static str, u32),
-    /// The state after an iteration of a stage is on disk, after so many seconds of writing.
+    /// A checkpoint is on disk: its stage, its iteration, and the seconds of writing.
     Checkpoint(&'static str, u32, f64),
-    /// What a person should know although nothing failed.
+    /// A warning; nothing failed.
     Warning(String),
 }
 
-/// Receives the events.
+/// A function that receives the events.
 pub type Observer<'o> = dyn Fn(&Event) + Sync + 'o;
 
-/// What every long call gets in addition to its settings.
+/// The context that every long call gets in addition to its settings.
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
-    /// Set from outside to end the call at the next unit of work.
+    /// Another thread sets this flag to end the call at the next unit of work.
     pub stop: &'a AtomicBool,
-    /// Told about the progress.
+    /// Receives the progress.
     pub observer: &'a Observer<'a>,
     /// The instruction set to use.
     pub kernels: Kernels,
 }
 
 impl<'a> Job<'a> {
-    /// A job on the best instruction set of this machine.
+    /// A job that uses the best instruction set of this machine.
     #[must_use]
     pub fn new(stop: &'a AtomicBool, observer: &'a Observer<'a>) -> Self {
         Self { stop, observer, kernels: Kernels::detect() }
     }
 
-    /// The same job, which tells nobody.
+    /// The same job without an observer.
     #[must_use]
     pub fn silent(self) -> Self {
         Self { observer: &|_| {}, ..self }
     }
 
-    /// Tells the observer.
+    /// Reports an event to the observer.
     pub fn tell(&self, event: &Event) {
         (self.observer)(event);
     }
 
-    /// Tells the observer that a phase begins.
+    /// Reports to the observer that a phase begins.
     pub fn phase(&self, phase: &'static str) {
         self.tell(&Event::Phase(phase));
     }
 
-    /// Whether a stop was asked for.
+    /// Whether a stop was requested.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Ends the call if a stop was asked for.
+    /// Ends the call if a stop was requested.
     ///
     /// # Errors
     /// [`Error::Stopped`].
@@ -88,7 +88,7 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Ends a call if a stop was asked for.
+/// Ends a call if a stop was requested.
 pub(crate) fn check_stop(stop: &AtomicBool) -> Result<()> {
     if stop.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
 }
@@ -99,7 +99,7 @@ impl std::fmt::Debug for Job<'_> {
     }
 }
 
-/// Runs `work` on a pool of the given number of threads, all cores if none is given.
+/// Runs `work` on a pool of so many threads, or as many as there are cores for `None`.
 ///
 /// # Errors
 /// Those of `work`; [`Error::Internal`] if no thread can be started.
@@ -109,25 +109,25 @@ pub fn with_threads<T: Send>(
 ) -> Result<T> {
     let threads = threads.map_or(0, |threads| threads.get() as usize);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.map_err(|e| Error::Internal(format!("no threads: {e}")))?.install(work)
+    pool.map_err(|e| Error::Internal(format!("cannot start threads: {e}")))?.install(work)
 }
 
-/// One iteration.
+/// The measurements of one iteration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
-    /// From 1.
+    /// Number of the iteration, from 1.
     pub iteration: u32,
     /// The objective per training cell, on standardised ratings.
     pub objective: f64,
-    /// RMSE on the training ratings, predictions as they are.
+    /// RMSE on the training ratings, without clipping the predictions.
     pub train_rmse_raw: Option<f64>,
-    /// Clipped errors on the holdout, cold cells included.
+    /// RMSE of clipped predictions on the holdout, including unknown users and items.
     pub holdout_rmse: Option<f64>,
-    /// See `holdout_rmse`.
+    /// Mean absolute error, measured as `holdout_rmse` is.
     pub holdout_mae: Option<f64>,
-    /// The criterion on the validation part, with `--patience`: clipped RMSE, or a ranking metric.
+    /// The criterion on the validation ratings (`--patience`): clipped RMSE or a ranking metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<f64>,
-    /// Seconds of solving.
+    /// Seconds of the iteration itself, without measuring.
     pub seconds: f64,
 }

@@ -1,4 +1,4 @@
-//! The command-line program: parse, run, exit code.
+//! The command-line program.
 
 use std::process::ExitCode;
 

@@ -1,15 +1,16 @@
-//! What the machine and the process tell: the time, memory, names.
+//! Facts about the machine and the process: time, memory, names.
 
 use chrono::{DateTime, Utc};
 
-/// The time: the clock's, or where `SOURCE_DATE_EPOCH` is set, its second. All that a run dates follows this
-/// one clock: its id, the age of other runs, the model's time stamp.
+/// The current time. If `SOURCE_DATE_EPOCH` is set, it replaces the whole seconds.
+///
+/// Every date of a run follows this clock: its id, the age of other runs, the time of the model.
 pub(crate) fn clock() -> DateTime<Utc> {
     let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.trim().parse().ok());
     at(Utc::now(), given)
 }
 
-/// The clock's time, with another second where one is given.
+/// The time of the clock, with another second if one is specified.
 fn at(clock: DateTime<Utc>, second: Option<i64>) -> DateTime<Utc> {
     let given = |second| DateTime::from_timestamp(second, clock.timestamp_subsec_nanos());
     second.and_then(given).unwrap_or(clock)
@@ -20,19 +21,20 @@ pub(crate) fn now() -> i64 {
     clock().timestamp()
 }
 
-/// Name of this machine.
+/// The name of this machine.
 pub(crate) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// What tells processes with the same number apart: the start of the machine and the space of its processes.
+/// An identifier that distinguishes processes with the same number: the boot of the machine and the
+/// namespace of its processes.
 pub(crate) fn processes() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
     Some(format!("{} {}", boot.trim(), space.display()))
 }
 
-/// Whether a process of this machine is at work; one that has ended and was not asked how is not.
+/// Whether a process of this machine is running. A zombie does not count as running.
 pub(crate) fn is_alive(pid: u64) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let Some(pid) = pid else { return false };
@@ -45,29 +47,29 @@ pub(crate) fn is_alive(pid: u64) -> bool {
     !state.is_ok_and(ended)
 }
 
-/// What the process took: `peak_rss_bytes`, `cpu_s`; null where the system does not tell.
+/// Resources used by this process: `peak_rss_bytes` and `cpu_s`, null if they are unknown.
 pub(crate) fn resources() -> serde_json::Value {
     serde_json::json!({ "peak_rss_bytes": peak_memory(), "cpu_s": processor_seconds() })
 }
 
-/// Processor time of this process in all its threads, where the system tells (Linux).
+/// Processor time of all threads of this process, in seconds; known on Linux only.
 fn processor_seconds() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name of the program, in brackets, may hold anything.
+    // The name of the program is in brackets and may contain any character.
     let fields: Vec<&str> = status.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
     let total = ticks(11)? + ticks(12)?;
     Some(total as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// Peak resident memory of this process in bytes, where the system tells (Linux).
+/// Peak resident memory of this process in bytes; known on Linux only.
 pub(crate) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Memory that can be had without swapping, in bytes, where the system tells (Linux).
+/// Memory that is available without swapping, in bytes; known on Linux only.
 pub(crate) fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;

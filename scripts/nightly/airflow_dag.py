@@ -1,8 +1,8 @@
 """Train, check and publish every night with Airflow.
 
-Exit code 99 (nothing new) skips what follows; the last line of standard output, one JSON object below 4 KiB,
-becomes the XCom, so that later tasks read the manifest of this very run and never `latest`, which may be
-another one when a day is filled in again.
+Exit code 99 (nothing new) skips the later tasks. The last line of standard output, one JSON object below
+4 KiB, becomes the XCom. Later tasks therefore read the manifest of this run and never `latest`, which
+may be another run when Airflow backfills a day.
 """
 
 import json
@@ -33,7 +33,7 @@ with DAG(
 
     @task
     def load(line: str) -> str:
-        """Where the factors of the run are, for what loads them into an index."""
+        """Returns the path of the run. Replace this with the code that loads the factors into an index."""
         report = json.loads(line)
         return report["path"]
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 Example:
   lacuna completions bash > ~/.local/share/bash-completion/completions/lacuna")]
 pub(super) struct CompletionsArgs {
-    /// The shell.
+    /// Shell that the script is for.
     shell: clap_complete::Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `lacuna config`: what the settings are, and where they come from.
+//! `lacuna config`: prints settings and their origins.
 
 use std::path::PathBuf;
 
@@ -20,9 +20,9 @@ pub(super) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Print the settings of a run as they would be used.
+    /// Print the settings that a run would use.
     Show(Box<ShowArgs>),
-    /// Print a configuration file for run with every setting, its meaning and its default.
+    /// Print a configuration file for run, with the meaning and default of every setting.
     Example,
 }
 
@@ -31,10 +31,11 @@ enum ConfigCommand {
 struct ShowArgs {
     #[command(flatten)]
     config: RunConfig,
-    /// Say where each value comes from.
+    /// Also print where each value comes from.
     #[arg(long)]
     origin: bool,
-    /// Configuration file (TOML).
+    /// Configuration file (TOML). Its keys are the long flags with _ for -, and input = [...] lists
+    /// the rating files.
     #[arg(long = "config", id = "config", value_name = "FILE")]
     config_file: Option<PathBuf>,
 }
@@ -46,7 +47,7 @@ pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<()> {
     }
 }
 
-/// The settings as they would be used, one line each.
+/// The settings that a run would use, one line each.
 fn shown(args: &ShowArgs, context: &Context) -> Result<String> {
     let mut config = args.config.clone();
     config.train = config.train.plan()?.record;
@@ -70,21 +71,21 @@ fn toml_value(value: &Value) -> Result<String> {
     value.map(|value| value.to_string()).map_err(|e| Error::Internal(format!("settings: {e}")))
 }
 
-/// A configuration file made from the definitions of the flags.
+/// A configuration file, made from the definitions of the flags.
 pub(super) fn example(command: &clap::Command) -> Result<String> {
     let record = TrainConfig::default().plan()?.record;
     let defaults = RunConfig { train: record, ..RunConfig::default() };
     let defaults = json::value(&defaults);
     let Some(run) = command.find_subcommand("run") else { return Ok(String::new()) };
     let mut text = String::from(
-        "# Settings of lacuna run, each with its default. Flags and LACUNA_* variables overrule this\n\
-         # file; lacuna config show --origin says where each value comes from. Made by lacuna config\n\
-         # example.\n",
+        "# Settings of lacuna run, each with its default. Flags and LACUNA_* variables override\n\
+         # this file. lacuna config show --origin prints where each value comes from. This file\n\
+         # was made by lacuna config example.\n",
     );
     let mut heading = "";
     let mut described: Vec<&Arg> = layers::settings(run).collect();
     described.retain(|arg| defaults.get(layers::key(arg)).is_some());
-    // Clap lists by definition; those of one heading belong together.
+    // clap lists arguments in the order of their definition. Here they are grouped by heading.
     let mut headings: Vec<&str> = Vec::new();
     for arg in &described {
         let of = arg.get_help_heading().unwrap_or("Options");
@@ -125,7 +126,7 @@ pub(super) fn example(command: &clap::Command) -> Result<String> {
     Ok(text)
 }
 
-/// Lines of at most 97 characters.
+/// Wraps text into lines of at most 97 characters.
 fn wrapped(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

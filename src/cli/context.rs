@@ -1,4 +1,4 @@
-//! What every command gets: its output flags, the stop signal, the origins of its settings.
+//! The context of a command: output flags, the stop signal, the origins of its settings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use super::{show, terminal};
 use crate::error::{Error, Result};
 use crate::job::{Job, Observer};
 
-/// What every working command can be told about its output.
+/// The output flags that most commands share.
 #[derive(Debug, Clone, Args)]
 pub(super) struct OutputArgs {
     /// Print one JSON line on standard output instead of text.
     #[arg(long, help_heading = "Terminal")]
     pub(super) json: bool,
-    /// Print nothing but errors and warnings (and the JSON line).
+    /// Print only errors and warnings (and the JSON line).
     #[arg(short, long, help_heading = "Terminal", conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Print more: every input, every phase.
+    /// Print more: every input and every phase.
     #[arg(short, long, help_heading = "Terminal")]
     pub(super) verbose: bool,
 }
 
 impl OutputArgs {
-    /// Prints an outcome as it was asked for, after its warnings.
+    /// Prints the warnings, then the outcome in the requested format.
     pub(super) fn print<T: serde::Serialize>(
         &self,
         outcome: &T,
@@ -43,12 +43,12 @@ impl OutputArgs {
     }
 }
 
-/// What a command runs with.
+/// The context that a command runs in.
 pub(super) struct Context {
     pub(super) stop: Arc<AtomicBool>,
-    /// The signal that asked for the stop, 0 without one.
+    /// The signal that requested the stop; 0 if there was none.
     pub(super) signal: Arc<AtomicUsize>,
-    /// Where the settings that are not defaults come from, by key.
+    /// The origins of the settings that are not defaults, by key.
     pub(super) origins: BTreeMap<String, String>,
     /// The definition of the whole command line.
     pub(super) command: clap::Command,
@@ -60,7 +60,7 @@ impl Context {
         Job::new(&self.stop, observer)
     }
 
-    /// The program's answer to a failure.
+    /// The exit code for an error. A stop gives 128 plus the number of its signal.
     pub(super) fn exit_code(&self, error: &Error) -> u8 {
         match error {
             Error::Stopped | Error::StoppedAt { .. } => {

@@ -1,4 +1,4 @@
-//! The definition of the command line: commands, flags, help.
+//! The definition of the command line: commands, flags and help.
 
 use clap::CommandFactory;
 
@@ -7,8 +7,10 @@ use super::export;
 use crate::run::all_names;
 use crate::settings::default_in_words;
 
-/// The command line. The help of some flags is completed here: defaults come from the settings, and
-/// flags of train mean something else to other commands.
+/// The definition of the command line.
+///
+/// The help of some flags is completed here: defaults come from the settings, and some flags of
+/// train have another meaning for other commands.
 pub(super) fn command() -> clap::Command {
     let help = |name: &'static str, text: &'static str| {
         move |command: clap::Command| command.mut_arg(name, |arg| arg.help(text).long_help(text))
@@ -18,34 +20,40 @@ pub(super) fn command() -> clap::Command {
     let of_runs = |command: clap::Command| {
         let command = help(
             "output",
-            "Directory of all runs; DIR/latest leads to what is served. Or its URL: s3://, gs://, az:// (feature cloud)",
+            "Directory of all runs, or its URL: s3://, gs:// or az:// (feature cloud). \
+             DIR/latest leads to the published run",
         )(command);
-        let text = "Rating files, as for train: CSV, TSV, .dat, Parquet, compressed or zipped; directories, patterns, URLs";
+        let text = "Rating files, as for train: CSV, TSV, .dat or Parquet, also compressed or \
+                    zipped. Directories, patterns and URLs work too";
         let command = help("input", text)(command);
-        help("force", "Run even if ratings and settings are those of the latest run")(command)
+        help("force", "Run even if ratings and settings are unchanged since the latest run")(
+            command,
+        )
     };
     let cli = cli.mut_subcommand("run", of_runs).mut_subcommand("validate", of_runs);
     let cli = cli.mut_subcommand("config", |config| config.mut_subcommand("show", of_runs));
     cli.mut_subcommand("tune", |tune| {
         let tune = help(
             "output",
-            "Directory of the search: trials, best.toml, report.json. A search there goes on",
+            "Directory to write: the trials, best.toml and report.json. \
+             If it already holds trials of this search, the search resumes",
         )(tune);
-        let tune = help("force", "Start anew where --output holds another search")(tune);
+        let tune = help("force", "Start anew: remove the trials that --output holds")(tune);
         let tune = help(
             "folds",
-            "Compare trials on K parts of the training ratings in turn, instead of on one",
+            "Validate every trial on each of K parts of the training ratings in turn, \
+             instead of on one part",
         )(tune);
         tune.mut_arg("refit", |arg| arg.hide(true))
     })
 }
 
-/// Adds defaults and names that the settings know to the help of all flags.
+/// Adds the defaults of the settings, and the names of the gates, to the help of the flags.
 fn with_defaults(command: clap::Command) -> clap::Command {
     let described = |arg: clap::Arg| {
         let Some(help) = arg.get_help().map(ToString::to_string) else { return arg };
         if arg.get_id() == "gate" {
-            return arg.help(format!("{help}. The names: {}", all_names()));
+            return arg.help(format!("{help}. The gates: {}", all_names()));
         }
         match default_in_words(arg.get_id().as_str()) {
             _ if !arg.get_default_values().is_empty() => arg,

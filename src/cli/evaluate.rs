@@ -10,14 +10,21 @@ use crate::serving::{EvaluateConfig, evaluate};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Candidates are all items of the model except those that the user rated in training; higher scores come
-first, equal ones by id. Users without relevant test ratings do not count; items that the model does
-not know are misses; users that it does not know are left out and counted. recall@K divides by the
-number of relevant items, recall-min@K by the smaller of K and that, precision@K by K.
-auc is the share of pairs of a relevant and another candidate in the right order. coverage@K is the share of
-all items that are in any list, gini@K how unequally they are (0 equally, 1 always the same few),
-popularity-rank@K the mean rank by training ratings of what is listed (1 is the most rated item).
-The interval of the RMSE is a bootstrap over users, 95 %.
+The candidates are all items of the model except those that the user rated in
+training. Higher scores come first; items with equal scores are ordered by id.
+Users without relevant test ratings do not count. Unknown items count as misses.
+Unknown users are left out and counted.
+
+precision@K, recall@K and recall-min@K count the relevant items among the first
+K. precision@K divides this count by K, recall@K by the number of relevant
+items, and recall-min@K by the smaller of the two. auc is the share of pairs of
+a relevant and an irrelevant candidate in which the relevant one has the higher
+score. coverage@K is the share of all items that occur in any list. gini@K
+measures how unequally often items occur (0: all equally often, 1: always the
+same few). popularity-rank@K is the mean popularity rank of the listed items,
+where rank 1 is the item with the most training ratings.
+
+The RMSE has a 95 % confidence interval, from a bootstrap over users.
 
 Examples:
   lacuna evaluate model

@@ -17,7 +17,7 @@ pub(super) struct ExportArgs {
     output: OutputArgs,
 }
 
-/// What stands below the flags: the formats and layouts.
+/// The text below the flags: the formats and layouts.
 pub(super) fn after_help() -> String {
     let mut text = "Formats:\n".to_owned();
     for format in Format::all() {
@@ -25,17 +25,18 @@ pub(super) fn after_help() -> String {
         text += &format!("  {:<13} {}{half}\n", format.name(), format.about());
     }
     text += "\n\
-Layouts (p, q the vectors, b the biases, M a norm above those of all items):
-  raw     q and p, biases beside them
+Layouts (p is a user vector, q an item vector, b a bias, M a constant above the
+norms of all items):
+  raw     q and p, with the biases in separate columns
   dot     [q, b_i, 1], [p, 1, mean + b_u]: the dot product is the score;
           for indexes of inner products
   mips    [q, b_i, sqrt(M^2 - |q, b_i|^2)], [p, 1, 0]: cosine and distance
           rank as the score does; for indexes of cosines or distances
-  cosine  q / |q|: similar items only, not recommendations
+  cosine  q / |q|: for similar items only, not for recommendations
 
-Without their biases items rank quite differently: raw vectors are not for an
-index. Every export is listed in the manifest with the checksums of its files;
-formats without ids have a file of ids beside the vectors, in the same order.
+Biases decide much of a ranking, so do not put raw vectors into an index. The
+manifest lists every export with the checksums of its files. In formats without
+ids, a separate file lists the ids in the order of the vectors.
 
 Examples:
   lacuna export model --format npy --layout dot
@@ -50,7 +51,7 @@ pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<()> {
     let flavor = &outcome.flavor;
     if flavor.left_out > 0 {
         terminal::warning(&format!(
-            "{} zero vectors are left out: they have no cosine",
+            "zero vectors left out because they have no cosine: {}",
             flavor.left_out
         ));
     }

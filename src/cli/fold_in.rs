@@ -9,12 +9,13 @@ use crate::serving::{FoldInConfig, fold_in};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Solves the vector of each user in NEW_RATINGS (its complete history, not only
-what is new) from its ratings, the items fixed: what the next half-sweep of
-training would give. Users that the model has are replaced, others added. The
-new version has an identity of its own and keeps the ratings, so that they are
-not recommended; metrics are those of the training. Exports are not taken over.
-Exact for models of als, ials and bayes (vb); other algorithms refuse.
+Solves the vector of each user in NEW_RATINGS exactly, against the fixed item
+vectors, as the next half-sweep of training would. NEW_RATINGS must hold all
+ratings of each user, not only the new ones. Known users are replaced, and
+unknown users are added. The new version of the model has its own identity. It
+keeps the ratings, so that the rated items are not recommended. Its metrics are
+those of the training. Exports are not copied. The model must be trained by als,
+ials or bayes (with --inference vb).
 
 Examples:
   lacuna fold-in model new-users.csv -o model-today

@@ -14,14 +14,15 @@ use crate::synthetic::{Generator, Synthetic};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Users' activity is log-normal, items' popularity a power law; rows come user by user. Memory grows
-with users and items, not with ratings. The columns are userId, movieId, rating, timestamp.
+The activity of users is log-normal, and the popularity of items follows a power
+law. Rows come user by user. Memory grows with users and items, not with
+ratings. The columns are userId, movieId, rating and timestamp.
 
 Examples:
   lacuna generate sample.csv
   lacuna generate big.parquet --users 160000 --items 60000 --ratings 25000000")]
 pub(super) struct GenerateArgs {
-    /// File to write: .parquet, else CSV.
+    /// File to write: Parquet if the name ends in .parquet, otherwise CSV.
     #[arg(value_name = "OUT")]
     pub(super) out: PathBuf,
     /// Number of users.
@@ -33,13 +34,13 @@ pub(super) struct GenerateArgs {
     /// Number of ratings.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     ratings: u64,
-    /// Rank of the truth.
+    /// Rank of the ground truth.
     #[arg(long, value_name = "K", default_value_t = Rank::literal(8))]
     rank: Rank,
     /// Standard deviation of the noise, on the rating scale.
     #[arg(long, value_name = "SD", default_value_t = NonNegative::literal(0.8))]
     noise: NonNegative,
-    /// Distance between two possible ratings; 0 for any number.
+    /// Distance between two possible ratings; 0 allows any number.
     #[arg(long, value_name = "STEP", default_value_t = NonNegative::literal(0.5))]
     step: NonNegative,
     /// Smallest rating.
@@ -48,18 +49,18 @@ pub(super) struct GenerateArgs {
     /// Largest rating.
     #[arg(long, value_name = "R", default_value_t = 5.0, allow_negative_numbers = true)]
     max: f64,
-    /// Seed.
+    /// Seed of the random numbers.
     #[arg(long, value_name = "SEED", default_value_t = 42)]
     seed: u64,
-    /// Threads; all cores by default. The result does not depend on it.
+    /// Number of threads; all cores by default. The result does not depend on it.
     #[arg(short = 'j', long, value_name = "N")]
     threads: Option<Threads>,
-    /// Replace the file.
+    /// Replace an existing file.
     #[arg(long)]
     force: bool,
 }
 
-/// Blocks made at once: some megabytes of rows.
+/// Number of blocks made at once: some megabytes of rows.
 const AT_ONCE: usize = 64;
 
 pub(super) fn run(args: &GenerateArgs, context: &Context) -> Result<()> {

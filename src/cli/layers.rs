@@ -1,8 +1,8 @@
-//! Flags > environment > configuration file > defaults, each setting defined once.
+//! Layers of settings: flags > environment > configuration file > defaults.
 //!
-//! A configuration file's keys and the `LACUNA_*` variables are the long flags under another
-//! spelling, so both become arguments of the same parser, where the command line does not set them
-//! already. Types, ranges and messages are those of the flags.
+//! Each setting is defined once. The keys of a configuration file and the `LACUNA_*` variables are
+//! other spellings of the long flags. Both become arguments of the same parser unless the command
+//! line sets them already. Types, ranges and messages are those of the flags.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,8 +14,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::error::{Error, Result};
 use crate::settings::suggestion;
 
-/// Settings that belong to another one: where a higher layer sets the first, a lower layer's second
-/// would only contradict it.
+/// Pairs of a setting and one that depends on it.
+///
+/// If a higher layer sets the first, the second is ignored in lower layers, because it would
+/// contradict the first.
 const BELONGING: [(&str, &str); 5] = [
     ("holdout", "split_time"),
     ("holdout", "leave_out"),
@@ -24,8 +26,8 @@ const BELONGING: [(&str, &str); 5] = [
     ("verbose", "quiet"),
 ];
 
-/// What is to be parsed, and where settings come from by key; or what the parser said of the command line
-/// alone.
+/// The arguments to parse and the origins of the settings by key, or the parser's answer to the
+/// command line alone.
 pub(super) enum Resolved {
     Arguments(Vec<OsString>, BTreeMap<String, String>),
     Clap(clap::Error),
@@ -83,7 +85,7 @@ pub(super) fn resolve(command: &Command, arguments: Vec<OsString>) -> Result<Res
     for arg in settings(subcommand).filter(|arg| on_line(arg)) {
         origins.insert(key(arg), "command line".to_owned());
     }
-    // Behind the command's name, before what was given.
+    // The added arguments go after the name of the command and before its own arguments.
     let mut at = 0;
     for name in &names {
         let found = arguments[at..].iter().position(|a| *a == **name);
@@ -94,7 +96,7 @@ pub(super) fn resolve(command: &Command, arguments: Vec<OsString>) -> Result<Res
     Ok(Resolved::Arguments(all, origins))
 }
 
-/// The command that was called, the names that lead to it, and what it was given.
+/// The names that lead to the called command, the command, and its arguments.
 fn leaf<'c>(
     command: &'c Command,
     matches: &'c ArgMatches,
@@ -109,7 +111,7 @@ fn leaf<'c>(
     (names, command, matches)
 }
 
-/// All commands that can be called.
+/// All commands without subcommands.
 fn leaves(command: &Command) -> Vec<&Command> {
     let mut subcommands = command.get_subcommands().peekable();
     match subcommands.peek() {
@@ -118,7 +120,7 @@ fn leaves(command: &Command) -> Vec<&Command> {
     }
 }
 
-/// Whether a higher layer sets this argument, or one that it belongs to.
+/// Whether a higher layer sets this argument or one that it depends on.
 fn hidden(arg: &Arg, subcommand: &Command, above: &dyn Fn(&Arg) -> bool) -> bool {
     let belongs_to = |owner: &str| settings(subcommand).any(|a| key(a) == owner && above(a));
     above(arg) || BELONGING.iter().any(|(owner, name)| *name == key(arg) && belongs_to(owner))
@@ -133,7 +135,7 @@ fn config_path(given: &ArgMatches, environment: &[(&Arg, Vec<OsString>)]) -> Opt
     on_line.or_else(in_environment)
 }
 
-/// The first paragraph of what clap says, on one line.
+/// The first paragraph of a message of clap, on one line.
 fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines = text.lines().map(str::trim).take_while(|l| !l.is_empty());
@@ -150,7 +152,7 @@ fn variable(arg: &Arg) -> String {
     format!("LACUNA_{}", key(arg).to_uppercase())
 }
 
-/// Arguments that may be set from outside: not help, version and the like.
+/// The arguments that a file or the environment may set: all except help and version.
 pub(super) fn settings(subcommand: &Command) -> impl Iterator<Item = &Arg> {
     subcommand.get_arguments().filter(|a| {
         !matches!(
@@ -197,7 +199,7 @@ fn environment<'c>(
                         vec![format!("--{}", arg.get_long().unwrap_or_default()).into()],
                     ));
                 }
-                // Nothing to add, but it hides what the file says.
+                // There is nothing to add, but the variable hides the value in the file.
                 "" | "0" | "false" | "no" | "off" => found.push((arg, Vec::new())),
                 _ => {
                     let message = format!(
@@ -214,7 +216,7 @@ fn environment<'c>(
 
 /// The settings of a configuration file as arguments, by argument.
 ///
-/// One file serves all commands: what others of them know is passed over.
+/// One file serves all commands: keys that only other commands know are skipped.
 fn read_config<'c>(
     path: &Path,
     command: &Command,
@@ -252,7 +254,7 @@ fn read_config<'c>(
                 vec![format!("--{}", arg.get_long().unwrap_or_default()).into()]
             }
             (toml::Value::Boolean(false), false) => continue,
-            (_, false) => return Err(wrong(format!("key \"{name}\": true or false is needed"))),
+            (_, false) => return Err(wrong(format!("key \"{name}\" needs true or false"))),
             (toml::Value::Array(values), true) if many => {
                 let mut arguments = Vec::new();
                 for value in values {
@@ -267,7 +269,7 @@ fn read_config<'c>(
     Ok(found)
 }
 
-/// What is wrong with a TOML text, after its line and column.
+/// The error in a TOML text, with its line and column.
 fn located(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().replace('\n', " ");
     let before = error.span().and_then(|span| text.get(..span.start));

@@ -1,4 +1,4 @@
-//! Where lists go: what recommend and similar share.
+//! Output of lists, shared by recommend and similar.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,14 @@ use crate::error::{Error, Result};
 use crate::serving::Destination;
 use crate::store::{RowFormat, RowTarget};
 
-/// Where the lists are written.
+/// The flags for the output of lists.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ListArgs {
-    /// File for the rows: .csv, .parquet, .ndjson or .jsonl. Standard output by default (CSV).
+    /// File for the rows: .csv, .parquet, .ndjson or .jsonl. By default, CSV goes to standard
+    /// output.
     #[arg(short = 'o', long = "output", value_name = "FILE", help_heading = "Output")]
     pub(super) to: Option<PathBuf>,
-    /// Form of the rows, whatever the file is called.
+    /// Format of the rows; it overrides the ending of the file name.
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     format: Option<RowFormat>,
     /// Replace the file that --output names.
@@ -23,14 +24,16 @@ pub(super) struct ListArgs {
 }
 
 impl ListArgs {
-    /// Tables for people (or one JSON line) where a `few` keys are asked for and nothing is said of files.
+    /// The destination of the lists. If `few` keys are requested and neither a file nor a format is
+    /// specified, it is memory, for tables or one JSON line.
     pub(super) fn destination(&self, few: bool, json: bool) -> Result<Destination> {
         let to = self.to.as_ref().filter(|path| path.as_os_str() != "-");
         match (to, self.format) {
             (Some(path), format) => {
                 let Some(format) = format.or_else(|| RowFormat::of(path)) else {
                     let message = format!(
-                        "{}: no form is known by this ending (.csv, .parquet, .ndjson, .jsonl); give --format",
+                        "{}: the file name has no known ending (.csv, .parquet, .ndjson, .jsonl); \
+                         pass --format",
                         path.display()
                     );
                     return Err(Error::Usage(message));

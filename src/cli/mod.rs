@@ -1,4 +1,4 @@
-//! The command line: one file per command, layered settings, progress, exit codes.
+//! The command line: commands, layered settings, progress and exit codes.
 
 mod command;
 mod completions;

@@ -1,5 +1,7 @@
-//! Where commands read and write: models may be in object stores, and are copied then; what commands write is
-//! on this machine, but for runs.
+//! The places that commands read from and write to.
+//!
+//! A model in an object store is first copied to this machine. Only runs write to object stores;
+//! all other commands write to this machine.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -12,7 +14,7 @@ use crate::remote::{is_url, local};
 use crate::run::{fetch_model, name_source};
 
 impl Command {
-    /// The model that a command reads, and whether its exports, too.
+    /// The model that a command reads, and whether the command also reads the model's exports.
     fn model(&mut self) -> Option<(&mut PathBuf, bool)> {
         match self {
             Self::Evaluate(args) => Some((&mut args.config.model, false)),
@@ -36,7 +38,7 @@ impl Command {
         }
     }
 
-    /// What a command writes.
+    /// The output of a command.
     fn output(&self) -> Option<&Path> {
         match self {
             Self::Train(args) => args.config.output.as_deref(),
@@ -46,7 +48,7 @@ impl Command {
             Self::Similar(args) => args.list.to.as_deref(),
             Self::FoldIn(args) => Some(&args.config.output),
             Self::Update(args) => Some(&args.config.output),
-            // Beside the model, if nowhere else.
+            // By default, an export is written into the directory of the model.
             Self::Export(args) => Some(args.config.output.as_ref().unwrap_or(&args.config.model)),
             Self::Generate(args) => Some(&args.out),
             Self::Run(_)
@@ -61,7 +63,7 @@ impl Command {
         }
     }
 
-    /// Other files that it reads, by their flags.
+    /// Other files that a command reads, with their flags.
     fn files(&self) -> Vec<(&'static str, &Path)> {
         let found = match self {
             Self::Predict(args) => vec![("--pairs", args.pairs.as_deref())],
@@ -82,10 +84,11 @@ impl Command {
         found.into_iter().filter_map(|(flag, file)| Some((flag, file?))).collect()
     }
 
-    /// Refuses outputs that are not on this machine, and copies a model that is not; the copy is removed with what is
-    /// returned.
+    /// Checks that outputs are on this machine, and copies a model from an object store.
+    ///
+    /// The copy is removed when the returned value is dropped.
     pub(super) fn places(&mut self, stop: &AtomicBool) -> Result<Option<ModelCopy>> {
-        let written = "what this command writes (--output; lacuna run publishes to object stores)";
+        let written = "the output of this command (only lacuna run writes to object stores)";
         self.output().map_or(Ok(()), |output| local(output, written))?;
         self.files().into_iter().try_for_each(|(flag, file)| local(file, flag))?;
         let Some((model, exports)) = self.model() else { return Ok(None) };
@@ -99,14 +102,14 @@ impl Command {
     }
 }
 
-/// A model as files of this machine.
+/// A copy of a model on this machine.
 pub(super) struct ModelCopy {
     url: String,
     directory: TempDir,
 }
 
 impl ModelCopy {
-    /// A failure that names what was copied and not the copy.
+    /// Makes an error name the URL of the model instead of the copy.
     pub(super) fn named(&self, error: Error) -> Error {
         name_source(error, self.directory.path(), &self.url)
     }

@@ -13,27 +13,33 @@ use crate::store::RowTarget;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-score = mean + b_user + b_item + p.q. Without the user or the item, the mean and the known bias
-are left (without biases, the mean of the training ratings); such predictions are flagged:
-known_user, known_item.
+score = mean + b_user + b_item + p.q. If the user or the item is unknown, the
+score is the mean plus the known bias (in models without biases, the mean of the
+training ratings). The columns known_user and known_item flag such predictions.
 
 Examples:
   lacuna predict model --user 42 --item 7 --interval
   lacuna predict model --pairs pairs.csv -o predictions.parquet
   lacuna predict model --pairs pairs.parquet --user-col uid > predictions.csv")]
 pub(super) struct PredictArgs {
-    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
+    /// Model directory, or its URL (feature cloud). The URL of a directory of runs stands for its
+    /// published run.
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
-    /// A user's id.
-    #[arg(long, value_name = "ID", requires = "item", conflicts_with_all = ["pairs", "to", "force", "user_col", "item_col"])]
+    /// Id of the user.
+    #[arg(
+        long,
+        value_name = "ID",
+        requires = "item",
+        conflicts_with_all = ["pairs", "to", "force", "user_col", "item_col"]
+    )]
     #[arg(allow_hyphen_values = true)]
     user: Option<String>,
-    /// An item's id.
+    /// Id of the item.
     #[arg(long, value_name = "ID", requires = "user", conflicts_with = "pairs")]
     #[arg(allow_hyphen_values = true)]
     item: Option<String>,
-    /// File of pairs: CSV with header, or Parquet.
+    /// File of user-item pairs: CSV with header, or Parquet.
     #[arg(long, value_name = "FILE", required_unless_present_all = ["user", "item"])]
     pub(super) pairs: Option<PathBuf>,
     /// Column of the user ids in the file of pairs.
@@ -42,14 +48,16 @@ pub(super) struct PredictArgs {
     /// Column of the item ids in the file of pairs.
     #[arg(long, value_name = "NAME")]
     item_col: Option<String>,
-    /// Where to write the predictions of --pairs: .parquet, else CSV; standard output by default.
+    /// File for the predictions of --pairs: Parquet if the name ends in .parquet, otherwise CSV. By
+    /// default, CSV goes to standard output.
     #[arg(short = 'o', long = "output", value_name = "FILE", requires = "pairs")]
     pub(super) to: Option<PathBuf>,
     /// Replace the file that --output names.
     #[arg(long)]
     force: bool,
-    /// Add the predictive standard deviation (± one, in ratings; empty where the user or item is unknown)
-    /// of models that keep samples: train with --algorithm bayes --keep-samples N.
+    /// Add the predictive standard deviation, on the rating scale; empty if the user or item is
+    /// unknown. The model must keep a posterior: train with -a bayes, and with --inference gibbs
+    /// also keep samples (--keep-samples N).
     #[arg(long)]
     interval: bool,
     /// Clip predictions to the range of the training ratings.
@@ -113,7 +121,7 @@ fn run_one(args: &PredictArgs) -> Result<()> {
     for (side, id, known) in sides {
         if !known && !args.output.quiet {
             terminal::warning(&format!(
-                "unknown {side} \"{id}\": the prediction falls back without it"
+                "unknown {side} \"{id}\": the prediction uses only the mean and known biases"
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! The program: signals, settings, the command, the exit code.
+//! The program: signals, settings, commands and exit codes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,19 +20,19 @@ use super::{
 use crate::error::{Error, Result};
 use crate::load::is_decoding;
 
-/// Runs the program; the only place that turns failures into exit codes.
+/// Runs the program and returns its exit code.
 #[must_use]
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let signal = Arc::new(AtomicUsize::new(0));
     let stop = Arc::new(AtomicBool::new(false));
     if let Err(error) = watch_signals(&stop, &signal) {
-        terminal::error(&Error::Internal(format!("signals: {error}")));
+        terminal::error(&Error::Internal(format!("cannot watch for signals: {error}")));
         return ExitCode::FAILURE;
     }
     quiet_decoders();
     let origins = BTreeMap::new();
     let mut context = Context { stop, signal, origins, command: command() };
-    // A panic is a defect: it becomes exit code 1 with a note, not an abort in the middle of a line.
+    // A panic is a defect. It becomes exit code 1 with a message, not an abort in mid-line.
     let outcome = catch_unwind(AssertUnwindSafe(|| dispatch(arguments, &mut context)));
     match outcome {
         Ok(Ok(code)) => code,
@@ -47,7 +47,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Panics of decoders that become errors are not printed.
+/// Keeps panics of decoders from being printed, because they become errors.
 fn quiet_decoders() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -57,10 +57,10 @@ fn quiet_decoders() {
     }));
 }
 
-/// Whether arguments, with the environment and the configuration file that they name, can be understood.
+/// Checks that arguments can be parsed, with the environment and the configuration file they name.
 ///
 /// # Errors
-/// As the program would say it.
+/// The error that the program would print.
 pub fn check(arguments: Vec<OsString>) -> Result<()> {
     let wrong = |error: &clap::Error| Err(Error::Usage(error.to_string()));
     let command = command();
@@ -74,7 +74,8 @@ pub fn check(arguments: Vec<OsString>) -> Result<()> {
     }
 }
 
-/// The first SIGINT, SIGTERM or SIGHUP asks for a clean stop, the second one ends at once.
+/// Watches for SIGINT, SIGTERM and SIGHUP. The first requests a clean stop; the second ends the
+/// program at once.
 fn watch_signals(stop: &Arc<AtomicBool>, which: &Arc<AtomicUsize>) -> std::io::Result<()> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?;
@@ -127,9 +128,9 @@ fn dispatch(arguments: Vec<OsString>, context: &mut Context) -> Result<ExitCode>
     })
 }
 
-/// Prints what clap has to say: help and version on stdout, errors on stderr.
+/// Prints a message of clap: help and version on stdout, errors on stderr.
 fn clap_exit(error: &clap::Error) -> ExitCode {
-    // A closed pipe is no reason to fail.
+    // A closed pipe is not a failure.
     let _ = error.print();
     if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }

@@ -1,4 +1,4 @@
-//! Progress: bars on a terminal, plain lines elsewhere, nothing when quiet.
+//! Progress: bars on a terminal, plain lines elsewhere, and nothing with --quiet.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use super::terminal;
 use crate::job::{CurvePoint, Event};
 use crate::serving::Destination;
 
-/// Shows the events of the pipeline on standard error.
+/// Shows the events of a job on standard error.
 pub(super) struct Progress {
     mode: Mode,
     verbose: bool,
@@ -44,14 +44,14 @@ impl Progress {
         Self { mode, verbose: output.verbose, state: Mutex::default() }
     }
 
-    /// As [`Progress::new`], without bars where rows are written to a terminal.
+    /// Like [`Progress::new`], but silent if rows are written to a terminal.
     pub(super) fn without_bars_over(output: &OutputArgs, to: &Destination) -> Self {
         let rows = to.is_stream() && std::io::stdout().is_terminal();
         let quiet = output.quiet || rows;
         Self::new(&OutputArgs { quiet, ..output.clone() })
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn finish(&self) {
         if let Ok(mut state) = self.state.lock()
             && let Some(bar) = state.bar.take()
@@ -60,14 +60,14 @@ impl Progress {
         }
     }
 
-    /// A line beside the progress.
+    /// Prints a line above the bar.
     pub(super) fn say(&self, text: &str) {
         if let Ok(state) = self.state.lock() {
             state.line(text);
         }
     }
 
-    /// A warning beside the progress.
+    /// Prints a warning above the bar.
     pub(super) fn warn(&self, text: &str) {
         if let Ok(state) = self.state.lock() {
             match &state.bar {
@@ -149,7 +149,7 @@ impl State {
                 }
             }
             Event::Resumed(stage, iteration) => {
-                self.line(&format!("{stage}: going on after iteration {iteration}"));
+                self.line(&format!("{stage}: resuming after iteration {iteration}"));
             }
             Event::Warning(message) => {
                 self.clear();
@@ -167,7 +167,7 @@ impl State {
     fn lines(&mut self, event: &Event, verbose: bool) {
         match event {
             Event::Reading(done, total) => {
-                // A line now and then: logs are kept.
+                // At most one line in ten seconds keeps logs short.
                 let due = self.last_line.is_none_or(|at| at.elapsed() > Duration::from_secs(10));
                 if due && self.last_line.is_some() {
                     let of = total.map_or_else(String::new, |t| format!(" of {}", HumanBytes(t)));
@@ -183,7 +183,9 @@ impl State {
                 ));
             }
             Event::Checkpoint(stage, iteration, _) if verbose => {
-                terminal::note(&format!("checkpoint of {stage} after iteration {iteration}"));
+                terminal::note(&format!(
+                    "saved the checkpoint of {stage} after iteration {iteration}"
+                ));
             }
             Event::Phase(name) if verbose => terminal::note(name),
             Event::Phase(_) | Event::Checkpoint(..) => {}
@@ -193,14 +195,14 @@ impl State {
             Event::Ranked(done, of) => {
                 let due = self.last_line.is_none_or(|at| at.elapsed() > Duration::from_secs(10));
                 if due && self.last_line.is_some() {
-                    terminal::note(&format!("ranked for {done} of {of}"));
+                    terminal::note(&format!("ranked {done} of {of} lists"));
                 }
                 if due {
                     self.last_line = Some(Instant::now());
                 }
             }
             Event::Resumed(stage, iteration) => {
-                terminal::note(&format!("{stage}: going on after iteration {iteration}"));
+                terminal::note(&format!("{stage}: resuming after iteration {iteration}"));
             }
             Event::Warning(message) => terminal::warning(message),
             Event::Trial(done, of, value) => {
@@ -219,7 +221,7 @@ impl State {
         }
     }
 
-    /// A line above the bar.
+    /// Prints a line above the bar, if there is one.
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| terminal::note(text)),
@@ -250,18 +252,18 @@ fn reading_bar(total: Option<u64>) -> ProgressBar {
     }
 }
 
-/// : 0.8571, or that it failed.
+/// Describes the value of a trial: `: 0.8571` or `: failed`.
 fn describe_trial(value: Option<f64>) -> String {
     value.map_or_else(|| ": failed".to_owned(), |v| format!(": {v:.4}"))
 }
 
-/// fold 2/5: holdout 0.8571.
+/// Describes a fold: `fold 2/5: holdout 0.8571`.
 fn describe_fold(number: u32, folds: u32, rmse: Option<f64>) -> String {
     let rmse = rmse.map_or_else(String::new, |v| format!(": holdout {v:.4}"));
     format!("fold {number}/{folds}{rmse}")
 }
 
-/// rmse 0.6123 holdout 0.8571, 12.3M ratings/s.
+/// Describes an iteration: `rmse 0.6123 holdout 0.8571, 12.3M/s`, in ratings per second.
 fn describe(point: &CurvePoint, ratings: usize) -> String {
     let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
     let speed = ratings as f64 / point.seconds.max(1e-9) / 1e6;

@@ -11,20 +11,25 @@ use crate::serving::{RecommendConfig, recommend};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every item that the user has not rated is a candidate; higher scores come
-first, equal ones by id. The score is that of lacuna predict. What users have
-rated is read again from where the model's manifest says (training ratings and
-holdout), or from --seen. Users with fewer candidates than --count get fewer.
-A user that the model does not know gets the most rated items, with fallback
-true and the score that predict gives without the user.
+Every item that the user has not rated is a candidate. Higher scores come first;
+items with equal scores are ordered by id. The score of a model of ratings
+combines the predicted rating with the popularity of the item. For ials, and
+with --rank-by rating, it is the score of lacuna predict.
 
---explain: a user's vector is solved from its ratings, so the score, less the
-mean and the item's bias, is a sum over them; the largest positive shares are
-named (of the vector solved against the published items, from which that of
-the model differs a little).
+The rated items come from the ratings that the model keeps (training ratings and
+holdout), or else from the files that its manifest records. With --seen, they
+come from the files of --seen instead. Users with fewer candidates than --count
+get fewer items. An unknown user gets the most rated items, with the scores that
+the model predicts for an unknown user; the column fallback is true.
 
-Rows: user_id, item_id, rank, score; fallback where users are listed; title
-with --item-names; because (JSON) with --explain.
+With --explain, the user's vector is solved again from the user's ratings. The
+prediction, minus the mean and the item's bias, is then a sum with one share per
+rating (for bayes, plus a share of the prior). The ratings with the largest
+positive shares are listed. The vector solved for the shares differs slightly
+from the vector in the model.
+
+Rows: user_id, item_id, rank, score; fallback if users are listed; title with
+--item-names; because (JSON) with --explain.
 
 Examples:
   lacuna recommend model --user 42 --item-names movies.csv
@@ -62,7 +67,7 @@ pub(super) fn run(args: &RecommendArgs, context: &Context) -> Result<()> {
         let mut text = format!("{} recommendations for {} users", outcome.rows, outcome.users);
         for (count, what) in [
             (outcome.fallback_users, "unknown to the model"),
-            (outcome.short_users, "with fewer candidates than asked for"),
+            (outcome.short_users, "with fewer candidates than requested"),
         ] {
             if count > 0 {
                 text += &format!("; {count} {what}");

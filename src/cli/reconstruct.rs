@@ -10,18 +10,19 @@ use crate::serving::{ReconstructConfig, reconstruct};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Rows are users, columns are items, both sorted by id.
+Rows are users and columns are items, both sorted by id.
 
 Example:
   lacuna reconstruct model")]
 pub(super) struct ReconstructArgs {
-    /// Model directory, or its URL (feature cloud); of a directory of runs in an object store, what is served.
+    /// Model directory, or its URL (feature cloud). The URL of a directory of runs stands for its
+    /// published run.
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
     /// Clip predictions to the range of the training ratings.
     #[arg(long)]
     clip: bool,
-    /// Print one JSON line: users, items, and a row of predictions per user.
+    /// Print one JSON line: users, items and a row of predictions per user.
     #[arg(long)]
     json: bool,
 }

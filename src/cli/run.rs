@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::job::Event;
 use crate::run::{Level, LogLine, Mode, RunConfig, RunReport, run as run_once};
 
-/// Form of the log on standard error.
+/// Format of the log on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
     /// Text on a terminal, JSON lines elsewhere.
@@ -29,7 +29,7 @@ enum LogFormat {
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) config: RunConfig,
-    /// Say what would be done, with an estimate of memory and time, and do nothing.
+    /// Only print what would be done, with an estimate of memory and time.
     #[arg(long, help_heading = "Every night")]
     dry_run: bool,
     #[command(flatten)]
@@ -39,8 +39,8 @@ pub(super) struct RunArgs {
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true)]
 #[command(after_help = "\
-Reads the ratings as a run would, looks at the gates of the ratings and at the
-estimates, and writes nothing. Exit code 0 if a run could begin.
+Reads the ratings as a run would, checks the gates of the ratings and the
+estimated memory, and writes nothing. Exit code 0 if a run could start.
 
 Examples:
   lacuna validate --config nightly.toml")]
@@ -53,10 +53,11 @@ pub(super) struct ValidateArgs {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// Configuration file (TOML): keys are the long flags with _ for -, input = [...] the files.
+    /// Configuration file (TOML). Its keys are the long flags with _ for -, and input = [...] lists
+    /// the rating files.
     #[arg(long = "config", id = "config", value_name = "FILE")]
     config_file: Option<PathBuf>,
-    /// Form of the log on standard error.
+    /// Format of the log on standard error.
     #[arg(long, value_name = "FORM", default_value = "auto", help_heading = "Terminal")]
     log_format: LogFormat,
     #[command(flatten)]
@@ -64,9 +65,9 @@ struct Common {
 }
 
 const EXAMPLES: &str = "\
-Reads, looks at the ratings, trains from the factors of the latest run, measures,
-looks at the model, and publishes: DIR/latest leads to the model that is served.
-If anything is wrong, what was served still is. Begin with
+Reads the ratings, checks their gates, trains from the factors of the latest run,
+measures the model, checks its gates and publishes it. DIR/latest leads to the
+published run. If anything fails, the published run does not change. Start with
   lacuna config example > nightly.toml
 
 Examples:
@@ -77,10 +78,11 @@ Examples:
   lacuna recommend runs/latest --user 42
   lacuna run s3://lake/ratings/ -o s3://lake/models --work-dir /var/lib/lacuna
 
-Exit codes: 0 published, or nothing new; 2 usage, memory limit; 3 input; 4 a gate of
-the ratings; 5 a gate of the model (it is in DIR/rejected); 6 numeric; 7 output;
-11 another run is at work or was faster; 75 time limit, 130, 143 stopped: a checkpoint is saved,
-run again to go on.";
+Exit codes: 0 published, or nothing new; 2 usage, or memory limit; 3 input; 4 a
+gate of the ratings failed; 5 a gate of the model failed (the model is in
+DIR/rejected); 6 numeric failure; 7 output; 11 another run is at work or
+published in the meantime; 75 time limit; 130, 143 stopped by a signal. After
+75, 130 and 143, run again to resume from the checkpoint.";
 
 pub(super) fn run(args: &RunArgs, context: &Context) -> Result<ExitCode> {
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Run };
@@ -101,7 +103,7 @@ fn once(config: &RunConfig, mode: Mode, args: &Common, context: &Context) -> Res
     let progress = Progress::new(if json { &quiet } else { &args.output });
     let sink = |line: &LogLine| match json {
         true if args.output.quiet && line.level == Level::Info => {}
-        // Nothing can be done about a standard error that cannot be written.
+        // If standard error cannot be written, nothing can be done.
         true => drop(writeln!(std::io::stderr().lock(), "{}", line.json)),
         false => tell(line, &progress, &args.output),
     };
@@ -120,9 +122,9 @@ fn once(config: &RunConfig, mode: Mode, args: &Common, context: &Context) -> Res
     Ok(ExitCode::from(ended.report.exit_code))
 }
 
-/// A line of the log for people, beside the progress.
+/// Prints a line of the log as text, above the progress.
 fn tell(line: &LogLine, progress: &Progress, output: &OutputArgs) {
-    // The summary at the end is printed on standard output.
+    // The summary is printed on standard output at the end.
     if line.of_training || line.event == "run_end" {
         return;
     }

@@ -1,4 +1,4 @@
-//! `lacuna runs`: what was done on other nights.
+//! `lacuna runs`: lists, compares, removes and rolls back runs.
 
 use std::path::PathBuf;
 
@@ -21,13 +21,13 @@ pub(super) struct RunsArgs {
 enum RunsCommand {
     /// List the runs, published and rejected, oldest first.
     List(ListArgs),
-    /// Print what a run's manifest says.
+    /// Print a summary of a run, or with --json its manifest.
     Show(ShowArgs),
-    /// Say what is different between two runs.
+    /// Print the differences between two runs.
     Diff(DiffArgs),
     /// Remove old runs.
     Prune(PruneArgs),
-    /// Serve an earlier run again.
+    /// Publish an earlier run again.
     Rollback(RollbackArgs),
 }
 
@@ -45,7 +45,7 @@ struct ShowArgs {
     /// Directory of runs, or its URL.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Its id, or the beginning of it.
+    /// Id of the run, or the beginning of the id.
     #[arg(value_name = "RUN", default_value = "latest")]
     run: String,
     #[command(flatten)]
@@ -57,10 +57,10 @@ struct DiffArgs {
     /// Directory of runs, or its URL.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// The first run. [default: the one that is served]
+    /// The first run. [default: the published run]
     #[arg(value_name = "BEFORE")]
     before: Option<String>,
-    /// The second run. [default: the newest one, published or rejected]
+    /// The second run. [default: the newest run, published or rejected]
     #[arg(value_name = "AFTER")]
     after: Option<String>,
     #[command(flatten)]
@@ -72,13 +72,14 @@ struct PruneArgs {
     /// Directory of runs, or its URL.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Runs kept, at least.
+    /// Keep at least this many published runs, and as many rejected ones. The published run and the
+    /// runs that it depends on always stay.
     #[arg(long, value_name = "N", default_value_t = RunConfig::default().keep_last)]
     keep_last: Natural,
-    /// Runs of this span are kept, too.
+    /// Also keep every run that started within this span of time, such as 30days.
     #[arg(long, value_name = "SPAN", default_value_t = RunConfig::default().keep_within)]
     keep_within: Span,
-    /// Say what would be removed.
+    /// Only print what would be removed.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -90,7 +91,7 @@ struct RollbackArgs {
     /// Directory of runs, or its URL.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// The run to serve. [default: the one before the one that is served]
+    /// The run to publish. [default: the run before the published run]
     #[arg(value_name = "RUN")]
     run: Option<String>,
     #[command(flatten)]
@@ -141,8 +142,8 @@ pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<()> {
             if args.output.quiet {
                 return Ok(());
             }
-            let before = before.map_or(String::new(), |before| format!(" (before: {before})"));
-            terminal::print(&format!("run {id} is served{before}\n"))
+            let before = before.map_or(String::new(), |before| format!(" (previously {before})"));
+            terminal::print(&format!("run {id} is now the published run{before}\n"))
         }
     }
 }
@@ -157,13 +158,15 @@ fn compare(args: &DiffArgs, job: &Job<'_>) -> Result<()> {
     let first = match &args.before {
         Some(name) => show(&args.directory, name, job)?,
         None => {
-            // Beside what is served; that beside the one before it.
+            // Compare with the published run. If that is the second run, compare with the run
+            // published before it.
             let served = records.iter().find(|r| r.served && r.id() != second.id());
             let before = || records.iter().rev().find(|r| !r.is_rejected() && r.id() < second.id());
             let first = served.or_else(before).cloned();
             first.ok_or_else(|| {
                 Error::Usage(
-                    "there are not two published runs yet: name them, as in runs diff RUNS OLD NEW"
+                    "there is no earlier published run to compare with; name both runs, as in \
+                     lacuna runs diff DIR BEFORE AFTER"
                         .into(),
                 )
             })?

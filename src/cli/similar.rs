@@ -11,11 +11,11 @@ use crate::serving::{SimilarConfig, similar};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Compared are the vectors, biases left out. cosine: the same taste, whatever the
-popularity; dot: long vectors, which popular items have, come first. Equal ones
-are ordered by id.
+Vectors are compared without biases. cosine finds the same taste, whatever the
+popularity. dot favours long vectors, which popular items have. Neighbours with
+equal scores are ordered by id.
 
-Rows: item_id, similar_item_id (user_id, similar_user_id), rank, score; title
+Rows: item_id, similar_item_id (or user_id, similar_user_id), rank, score; title
 with --item-names.
 
 Examples:
@@ -45,7 +45,7 @@ pub(super) fn run(args: &SimilarArgs, context: &Context) -> Result<()> {
         return terminal::print(&format!("{}\n", show::json(&outcome)));
     }
     if in_memory {
-        let head = format!("like {}", outcome.side.name());
+        let head = format!("similar to {}", outcome.side.name());
         return terminal::print(&show::lists(&outcome.lists, &head));
     }
     if !args.output.quiet {

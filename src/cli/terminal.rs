@@ -1,4 +1,4 @@
-//! Printing: standard output, errors and warnings.
+//! Prints to standard output, and errors and warnings to standard error.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::error::{Error, Result};
 
-/// Writes text to standard output; a reader that has gone away is no failure.
+/// Writes text to standard output. A closed pipe is not an error.
 ///
 /// # Errors
 /// [`Error::Write`] if standard output cannot be written for another reason (a full disk).
@@ -21,7 +21,7 @@ pub(super) fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Prints a failure and its causes as one message on standard error.
+/// Prints an error and its causes as one message on standard error.
 pub(super) fn error(error: &Error) {
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -32,7 +32,7 @@ pub(super) fn error(error: &Error) {
     line("error", AnsiColor::Red, &message);
 }
 
-/// Prints a line on standard error; nothing can be done if that is closed or full.
+/// Prints a line on standard error. A failure to write it is ignored.
 pub(super) fn note(message: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{message}");
 }
@@ -45,11 +45,11 @@ pub(super) fn warning(message: &str) {
 fn line(label: &str, color: AnsiColor, message: &str) {
     let style =
         if colored() { Style::new().bold().fg_color(Some(color.into())) } else { Style::new() };
-    // Nothing can be done about a standard error that cannot be written.
+    // If standard error cannot be written, nothing can be done.
     let _ = writeln!(std::io::stderr().lock(), "{style}{label}:{style:#} {message}");
 }
 
-/// Whether standard error takes colours: a terminal, and no NO_COLOR.
+/// Whether standard error shows colours: it is a terminal, and NO_COLOR is not set.
 fn colored() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }

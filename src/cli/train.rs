@@ -16,7 +16,8 @@ use crate::training::train;
 pub(super) struct TrainArgs {
     #[command(flatten)]
     pub(super) config: TrainConfig,
-    /// Configuration file (TOML): keys are the long flags with _ for -, input = [...] the files.
+    /// Configuration file (TOML). Its keys are the long flags with _ for -, and input = [...] lists
+    /// the rating files.
     #[arg(long = "config", id = "config", value_name = "FILE")]
     config_file: Option<PathBuf>,
     #[command(flatten)]
@@ -27,22 +28,29 @@ const EXAMPLES: &str = "\
 Examples:
   lacuna train ratings.csv -o model
   lacuna train ml-25m.zip -o model -k 128 -i 20 --regularization 0.1
-  lacuna train 'logs/2024-*.csv.gz' -o model --user-col visitor --item-col sku --rating-col stars
+  lacuna train 'logs/*.csv.gz' -o model --user-col visitor --item-col sku
   lacuna train ratings.csv -o model --positive-from 4
   lacuna train clicks.csv -o model --algorithm ials --confidence linear --alpha 20
   lacuna train ua.base -o model --test-file ua.test
-  lacuna train ratings.parquet -o model --holdout time --split-time 2019-01-01 --refit
+  lacuna train r.parquet -o model --holdout time --split-time 2019-01-01 --refit
   lacuna train --config nightly.toml --force --json
 
-bayes, the default, has priors in place of settings. als and sgd minimise, on standardised
-ratings z = (r - mean) / deviation, d the damping of the biases:
-  sum w (z - b_u - b_i - p.q)^2 + L sum rho(n) |vector|^2 + sum (d + L_b rho(n)) bias^2
-  rho(n) = n_mean (n / n_mean)^e for a row of n ratings
-of implicit feedback (ials), c the confidence of a count, A the unobserved weight, s = p.q:
-  sum [c - 2 c s + (c - A) s^2] + A sum over all pairs s^2 + L sum (n + A N)^e |vector|^2
-  (unit: sum (1 - s)^2 + A sum over all pairs s^2 + the same)
+bayes, the default, has priors instead of regularisation settings. als and sgd
+minimise, on standardised ratings z = (r - mean) / deviation,
+  sum over ratings w (z - b_u - b_i - p.q)^2 + L sum rho(n) |vector|^2
+    + sum (d + L_b rho(n)) bias^2,  rho(n) = n_mean (n / n_mean)^e
+where w is the weight of a rating, n the number of ratings of a user or item,
+L is --regularization, L_b --bias-reg, d --bias-damping and e --reg-exponent.
 
-Exit codes: 0 done; 2 usage, --output exists; 3 input; 6 numeric; 7 output; 130, 143 stopped.";
+ials (implicit feedback) minimises, for scores s = p.q,
+  sum over observed pairs c (1 - s)^2 + A sum over all other pairs s^2
+    + L sum (n + A N)^e |vector|^2
+where c is the confidence of a count, A is --unobserved-weight, and N is the
+number of items (for user vectors) or of users (for item vectors). With
+--confidence unit, c is 1 and the second sum runs over all pairs.
+
+Exit codes: 0 done; 2 usage, or --output exists; 3 input; 6 numeric failure;
+7 output; 130, 143 stopped by a signal.";
 
 pub(super) fn run(args: &TrainArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);

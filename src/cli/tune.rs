@@ -15,7 +15,8 @@ use crate::tuning::{TuneConfig, tune};
 pub(super) struct TuneArgs {
     #[command(flatten)]
     pub(super) config: TuneConfig,
-    /// Configuration file (TOML): keys are the long flags with _ for -, input = [...] the files.
+    /// Configuration file (TOML). Its keys are the long flags with _ for -, and input = [...] lists
+    /// the rating files.
     #[arg(long = "config", id = "config", value_name = "FILE")]
     config_file: Option<PathBuf>,
     #[command(flatten)]
@@ -23,7 +24,7 @@ pub(super) struct TuneArgs {
 }
 
 const EXAMPLES: &str = "\
-A space (TOML):
+Example of a space (TOML):
   method = \"random\"      # grid, random, halving
   trials = 60              # points drawn by random and halving
   [space]
@@ -31,16 +32,22 @@ A space (TOML):
   reg_exponent = { low = 0.0, high = 1.0 }
   factors = [16, 32, 64, 128]
 
-Defaults: method random, trials 40, seed 1; a grid needs lists, or ranges with steps = N.
-halving runs all points for a few iterations (4 or more) and keeps the best third for three times as
-many, and so on. Trial 0 are the settings as given. Tunable are the settings of the fit:
-factors, regularization, reg_exponent, bias_reg, iterations, algorithm, solver and the like.
+Defaults: method random, trials 40, seed 1. A grid needs lists, or ranges with
+steps = N. halving fits all points for a few iterations (4 or more), then the
+best third for three times as many, and so on. Trial 0 uses the untuned
+settings. All settings of the fit can be tuned, such as factors, regularization,
+reg_exponent, bias_reg, iterations, algorithm and solver.
 
-Every trial is fitted on the training ratings without a part (or with --folds K, without each of K
-parts) that it is compared on, by rmse or, with ials, ndcg@10 (--patience N --criterion NAME watches the same).
-The best settings are then fitted on all training ratings and scored once on the holdout.
-DIR gets every finished trial at once: the same command goes on where it was stopped, with more
-trials where the space asks for more. At the end trials.parquet, best.toml, report.json.
+Validation ratings are cut from the training ratings. With --folds K, each of K
+parts of the training ratings serves as validation ratings in turn. Every trial
+is fitted on the remaining ratings and measured on the validation ratings: by
+rmse, by ndcg@10 for ials, or by --criterion NAME. The best settings are then
+fitted on all training ratings and measured once on the holdout.
+
+Every trial is written to DIR when it finishes. The same command resumes an
+interrupted search. It also continues a finished search if the space has more
+trials than before (not for halving). At the end, trials.parquet, best.toml and
+report.json are written.
 
 Examples:
   lacuna tune ratings.csv --space space.toml -o tuning
@@ -51,7 +58,7 @@ pub(super) fn run(args: &TuneArgs, context: &Context) -> Result<()> {
     let outcome = tune(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();
     if matches!(outcome, Err(Error::Stopped)) {
-        terminal::note("finished trials are kept: the same command goes on with the others");
+        terminal::note("finished trials are kept: run the same command again to resume");
     }
     let tuning = outcome?;
     for warning in tuning.warnings.iter().chain(&tuning.edges) {

@@ -10,12 +10,12 @@ use crate::serving::{UpdateConfig, update};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Solves the users of NEW_RATINGS and the items of which a rating changed, each from
-its full history: the ratings that the model was trained on (which must still be
-there), with NEW_RATINGS in the place of what was known of its users, or beside it
-with --add. All other rows stay as they are. Ratings that are held out to measure
-the model stay held out. Says when a full training is due. Exact for models of als
-and ials; other algorithms refuse.
+Solves the vectors of the users in NEW_RATINGS, and of the items with a changed
+rating, exactly and from all of their ratings. The ratings that the model was
+trained on must therefore still be available. NEW_RATINGS replaces the earlier
+ratings of its users, or with --add is added to them. All other vectors stay as
+they are. Held-out ratings stay held out. The command warns when a full training
+is due. The model must be trained by als, ials or bayes (with --inference vb).
 
 Examples:
   lacuna update model changed-users.csv -o model-now

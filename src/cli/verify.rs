@@ -12,20 +12,20 @@ use crate::serving::verify_files;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0 if every file is what the manifest says, 3 if one is missing or
-differs.
+Exit code 0 if every file matches its checksum in the manifest, 3 if a file is
+missing or differs.
 
 Examples:
   lacuna verify model
   lacuna verify model --json | jq .damaged")]
 pub(super) struct VerifyArgs {
-    /// Directory of a model (with its exports), or of an export beside it; or its URL.
+    /// Directory of a model (with its exports) or of a separate export, or its URL.
     #[arg(value_name = "DIR")]
     pub(super) path: PathBuf,
-    /// Threads; all cores by default.
+    /// Number of threads; all cores by default.
     #[arg(short = 'j', long, value_name = "N")]
     threads: Option<Threads>,
-    /// Its URL, where it is a copy.
+    /// The URL of the model, if `path` is a copy.
     #[arg(skip)]
     pub(super) shown: Option<String>,
     #[command(flatten)]
@@ -51,6 +51,9 @@ pub(super) fn run(args: &VerifyArgs) -> Result<()> {
         terminal::note(message);
     }
     let path = args.path.clone();
-    let of = format!("{} of {} files", outcome.damaged.len(), outcome.files);
-    Err(Error::Model { path, message: format!("{of} are not what the manifest says; {first}") })
+    let of = format!("{} of {}", outcome.damaged.len(), outcome.files);
+    Err(Error::Model {
+        path,
+        message: format!("files that do not match the manifest: {of}; {first}"),
+    })
 }

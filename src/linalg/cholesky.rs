@@ -68,6 +68,7 @@ pub fn solve_bordered(
 #[cfg(test)]
 mod tests {
     use super::super::Matrix;
+    use super::super::simd::RowList;
     use super::*;
 
     /// Sums over synthetic cells, with ridge.
@@ -78,7 +79,7 @@ mod tests {
         let indices: Vec<u32> = (0..cells as u32).collect();
         let targets: Vec<f32> = (0..cells).map(|i| (i * 31 % 17) as f32 / 17.0 - 0.4).collect();
         let mut system = NormalEquations::new(rank);
-        system.accumulate(Kernels::detect(), &fixed, (&indices, &[]), None, &targets);
+        system.accumulate(Kernels::detect(), &fixed, RowList::new(&indices), None, &targets);
         system.add_ridge(0.3, 0.2);
         system.set_at_zero(targets.iter().map(|&t| f64::from(t).powi(2)).sum());
         system

@@ -15,7 +15,7 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
 
-use super::simd::Kernels;
+use super::simd::{Kernels, RowList};
 use super::{Matrix, NormalEquations};
 
 /// Eigenvalues of a Gram matrix below this share of the largest are single-precision rounding
@@ -44,7 +44,7 @@ impl ProductSum {
     ///
     /// The matrices take up to `4 (m + n)(kept + 4 rank)` bytes, plus padding.
     #[must_use]
-    pub fn new(kernels: Kernels, (m, n): (usize, usize), rank: usize, kept: usize) -> Self {
+    pub fn new(kernels: Kernels, m: usize, n: usize, rank: usize, kept: usize) -> Self {
         // Up to four narrow products share one truncation; a wide product gets its own.
         let at_once = (WIDTH / rank.max(1)).clamp(1, 4);
         let width = kept + at_once * rank;
@@ -139,7 +139,7 @@ impl ProductSum {
         let gram = |of: &Matrix| {
             let mut system = NormalEquations::new(of.cols());
             let rows: Vec<u32> = (0..of.rows() as u32).collect();
-            system.set_all(self.kernels, of, (&rows, &[]), None, &vec![0.0; rows.len()]);
+            system.set_all(self.kernels, of, RowList::new(&rows), None, &vec![0.0; rows.len()]);
             let (dense, _) = system.to_dense(false);
             DMatrix::from_row_slice(of.cols(), of.cols(), &dense).resize(width, width, 0.0)
         };
@@ -219,7 +219,7 @@ mod tests {
         // On either side, all products lie in the same six dimensions.
         let (m, n, rank) = (300, 90, 6);
         let (u, v) = (noise(m, rank, 1), noise(n, rank, 2));
-        let mut sum = ProductSum::new(Kernels::detect(), (m, n), rank, 12);
+        let mut sum = ProductSum::new(Kernels::detect(), m, n, rank, 12);
         let mixed = |matrix: &Matrix, s: usize| {
             let mut out = Matrix::zeros(matrix.rows(), rank);
             for row in 0..matrix.rows() {
@@ -266,7 +266,7 @@ mod tests {
                 v.row_mut(i)[j] *= [1.0, 50.0, 2.0, 20.0, 3.0, 10.0, 4.0, 8.0, 5.0, 6.0][j];
             }
         }
-        let mut sum = ProductSum::new(Kernels::detect(), (m, m), width, width);
+        let mut sum = ProductSum::new(Kernels::detect(), m, m, width, width);
         sum.add(&u, &v);
         let (left, right) = sum.finish(3, 1.0);
         let norm: f64 = (0..m * m).map(|at| entry(&left, &right, at / m, at % m).powi(2)).sum();
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn nothing_added_gives_zeros() {
-        let mut sum = ProductSum::new(Kernels::detect(), (3, 2), 4, 4);
+        let mut sum = ProductSum::new(Kernels::detect(), 3, 2, 4, 4);
         sum.add(&Matrix::zeros(3, 4), &noise(2, 4, 1));
         let (left, right) = sum.finish(4, 1.0);
         assert!(left.padded().iter().chain(right.padded()).all(|&v| v == 0.0));

@@ -2,7 +2,7 @@
 //!
 //! For a row of `n` cells the dual is `n x n`, which is cheaper than `k x k` for `n ≤ k / 2`.
 
-use super::simd::{BLOCK, Buffer, Kernels};
+use super::simd::{BLOCK, Buffer, Kernels, RowList, RowSums};
 use super::{Matrix, NotPositiveDefinite, Solution};
 
 /// Up to this rank the dual gains nothing; see [`super::Group`].
@@ -87,8 +87,9 @@ impl Dual {
         for (at, &index) in indices.iter().enumerate() {
             panel.set_col(at, fixed.row(index as usize));
         }
-        let sums = (&mut gram[..n * n], &mut right[..n], &mut unused[..n]);
-        kernels.accumulate(panel, (entries, &[]), None, zeros, sums, true);
+        let sums =
+            RowSums { gram: &mut gram[..n * n], rhs: &mut right[..n], sums: &mut unused[..n] };
+        kernels.accumulate(panel, RowList::new(entries), None, zeros, sums, true);
         let border = bias_ridge.map_or(0.0, |b| (f64::from(ridge) / b) as f32);
         for i in 0..cells {
             for value in &mut gram[i * n + i..i * n + cells] {
@@ -128,7 +129,7 @@ mod tests {
                 {
                     assert!(Dual::applies(rank, cells, 0.7, bias_ridge));
                     let mut primal = NormalEquations::new(rank);
-                    primal.accumulate(kernels, &fixed, (&indices, &[]), weights, &targets);
+                    primal.accumulate(kernels, &fixed, RowList::new(&indices), weights, &targets);
                     primal.add_ridge(0.7, bias_ridge.unwrap_or(0.0));
                     let square = |(i, &t): (usize, &f32)| {
                         f64::from(t).powi(2) / weights.map_or(1.0, |w| f64::from(w[i]))

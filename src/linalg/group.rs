@@ -164,7 +164,7 @@ impl Group {
 mod tests {
     use super::*;
     use crate::linalg::Matrix;
-    use crate::linalg::simd::Level;
+    use crate::linalg::simd::{Level, RowList};
 
     #[test]
     fn together_they_come_out_as_alone() {
@@ -181,7 +181,7 @@ mod tests {
                         let targets: Vec<f32> =
                             indices.iter().map(|&i| noise(i as usize * 31 + row)).collect();
                         let system = group.claim().expect("room");
-                        system.set(kernels, &fixed, (&indices, &[]), None, &targets);
+                        system.set(kernels, &fixed, RowList::new(&indices), None, &targets);
                         system.add_ridge(0.3, 0.2);
                         system.set_at_zero(targets.iter().map(|&t| f64::from(t).powi(2)).sum());
                         let mut x = vec![0.0; rank];
@@ -214,7 +214,13 @@ mod tests {
         let fill = |group: &mut Group, row: usize, bad: f32| {
             let fixed = Matrix::from_rows(4, 2, &[1., 0., 0., 1., 1., 1., 2., 1.]);
             let system = group.claim().expect("room");
-            system.set(Kernels::detect(), &fixed, (&[0, 1, 2, 3], &[]), None, &[1., 2., 3., 4.]);
+            system.set(
+                Kernels::detect(),
+                &fixed,
+                RowList::new(&[0, 1, 2, 3]),
+                None,
+                &[1., 2., 3., 4.],
+            );
             system.add_ridge(if row == 2 { bad } else { 0.5 }, 0.0);
         };
         for bad in [-100.0, f32::NAN, f32::INFINITY] {

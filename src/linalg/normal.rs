@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::matrix::Matrix;
-use super::simd::{BLOCK, Buffer, Kernels};
+use super::simd::{BLOCK, Buffer, Kernels, RowList, RowSums};
 
 /// A row with more cells than this is summed in chunks of this many cells. The chunks are added in
 /// double precision.
@@ -127,7 +127,7 @@ impl NormalEquations {
         &mut self,
         kernels: Kernels,
         fixed: &Matrix,
-        rows: (&[u32], &[u32]),
+        rows: RowList<'_>,
         weights: Option<&[f32]>,
         targets: &[f32],
     ) {
@@ -135,38 +135,42 @@ impl NormalEquations {
         self.add(kernels, fixed, rows, weights, targets, true);
     }
 
-    /// Adds the cells of one row: the vectors `indices` of `fixed`, their weights and weighted
+    /// Adds the cells of one row: the vectors `rows` of `fixed`, their weights and weighted
     /// targets.
     ///
-    /// `rows` is `(indices, following)`. Without `weights` every weight is 1. Pass at most
-    /// [`CHUNK`] cells per call, because longer sums in single precision lose accuracy. The vectors
-    /// `following` are not added: they are prefetched for the next call.
+    /// Without `weights` every weight is 1. Pass at most [`CHUNK`] cells per call, because longer
+    /// sums in single precision lose accuracy.
     pub fn accumulate(
         &mut self,
         kernels: Kernels,
         fixed: &Matrix,
-        rows: (&[u32], &[u32]),
+        rows: RowList<'_>,
         weights: Option<&[f32]>,
         targets: &[f32],
     ) {
         self.add(kernels, fixed, rows, weights, targets, false);
     }
 
+    /// The sums as a kernel writes them.
+    fn results(&mut self) -> RowSums<'_> {
+        RowSums { gram: &mut self.gram, rhs: &mut self.rhs, sums: &mut self.sums }
+    }
+
     fn add(
         &mut self,
         kernels: Kernels,
         fixed: &Matrix,
-        rows: (&[u32], &[u32]),
+        rows: RowList<'_>,
         weights: Option<&[f32]>,
         targets: &[f32],
         overwrite: bool,
     ) {
         debug_assert_eq!(fixed.cols(), self.rank, "rank of the fixed side");
         if self.rank > 0 {
-            let sums = (&mut self.gram[..], &mut self.rhs[..], &mut self.sums[..]);
+            let sums = self.results();
             kernels.accumulate(fixed, rows, weights, targets, sums, overwrite);
         }
-        self.weight += weights.map_or(rows.0.len() as f64, |weights| sum(weights, |w| w));
+        self.weight += weights.map_or(rows.indices.len() as f64, |weights| sum(weights, |w| w));
         self.target += sum(targets, |t| t);
     }
 
@@ -178,12 +182,12 @@ impl NormalEquations {
         &mut self,
         kernels: Kernels,
         fixed: &Matrix,
-        (indices, following): (&[u32], &[u32]),
+        rows: RowList<'_>,
         weights: Option<&[f32]>,
         targets: &[f32],
     ) {
-        self.set_chunked(indices, weights, targets, &|part, indices, weights, targets| {
-            part.set(kernels, fixed, (indices, following), weights, targets);
+        self.set_chunked(rows.indices, weights, targets, &|part, indices, weights, targets| {
+            part.set(kernels, fixed, RowList { indices, ..rows }, weights, targets);
         });
     }
 
@@ -240,15 +244,16 @@ impl NormalEquations {
     pub fn set_columns(
         &mut self,
         kernels: Kernels,
-        (fixed, first): (&Matrix, usize),
+        fixed: &Matrix,
+        first: usize,
         indices: &[u32],
         weights: Option<&[f32]>,
         targets: &[f32],
     ) {
         self.set_chunked(indices, weights, targets, &|part, indices, weights, targets| {
             if part.rank > 0 {
-                let sums = (&mut part.gram[..], &mut part.rhs[..], &mut part.sums[..]);
-                let (columns, rows) = (first..first + part.rank, (indices, &[][..]));
+                let (columns, rows) = (first..first + part.rank, RowList::new(indices));
+                let sums = part.results();
                 kernels.accumulate_columns(fixed, columns, rows, weights, targets, sums, true);
             }
             // Clears the padding, which may contain sums over adjacent columns of `fixed`.

@@ -2,6 +2,7 @@
 
 use super::Matrix;
 use super::simd::{Buffer, Kernels, PANEL};
+use std::ops::Range;
 
 /// Items packed for scoring, with one bias each.
 ///
@@ -53,21 +54,22 @@ impl Panels {
         self.biases.len()
     }
 
-    /// Scores the rows of `users` against `count` items, starting at position `first`.
+    /// Scores rows of `users` against the items at some positions.
     ///
-    /// `first` and `count` are multiples of [`PANEL`].
+    /// Both ends of `items` are multiples of [`PANEL`].
     ///
     /// # Panics
     /// If a length does not fit.
     pub fn score(
         &self,
         kernels: Kernels,
-        (users, rows): (&Matrix, &[u32]),
-        (first, count): (usize, usize),
+        users: &Matrix,
+        rows: &[u32],
+        items: Range<usize>,
         out: &mut [f32],
     ) {
-        let entries = &self.entries[first * self.rank..][..count * self.rank];
-        kernels.scores(users, rows, entries, &self.biases[first..][..count], out);
+        let entries = &self.entries[items.start * self.rank..items.end * self.rank];
+        kernels.scores(users, rows, entries, &self.biases[items], out);
     }
 
     /// The score of the item at position `item`, bit-identical to that of [`Panels::score`].
@@ -78,7 +80,7 @@ impl Panels {
     pub fn score_of(&self, kernels: Kernels, users: &Matrix, row: u32, item: u32) -> f32 {
         let mut scores = [0.0; PANEL];
         let (at, lane) = (item as usize / PANEL * PANEL, item as usize % PANEL);
-        self.score(kernels, (users, &[row]), (at, PANEL), &mut scores);
+        self.score(kernels, users, &[row], at..at + PANEL, &mut scores);
         scores[lane]
     }
 }
@@ -218,7 +220,7 @@ mod tests {
         assert_eq!((panels.len(), panels.padded()), (40, 64));
         let users = Matrix::from_rows(1, 2, &[1.0, 10.0]);
         let mut out = vec![0.0; 64];
-        panels.score(Kernels::detect(), (&users, &[0]), (0, 64), &mut out);
+        panels.score(Kernels::detect(), &users, &[0], 0..64, &mut out);
         // Item 38 is second: its score is 19 + 76 + 770.
         assert_eq!(out[1], 865.0);
         assert_eq!(panels.score_of(Kernels::detect(), &users, 0, 1), 865.0);

@@ -1,23 +1,24 @@
-//! Some consecutive rows of one input, validated, on their way into the columns.
+//! A block: validated consecutive rows of one input.
 
 use std::collections::HashMap;
 
-/// Ids of a block as the input has them.
+/// The ids of a block as they occur in the input.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum BlockIds {
-    /// All are canonical integers (or the column's type is an integer).
+    /// All ids are canonical integers, or the type of the column is an integer.
     Int(Vec<i64>),
-    /// Anything else.
+    /// At least one id is not an integer.
     Text(TextIds),
 }
 
-/// Text ids of a block, each different one once: made block by block beside the parser, so that only
-/// the different ones are left to be matched between blocks.
+/// The text ids of a block, each distinct id once.
+///
+/// They are made per block, so that only the distinct ids must be matched between blocks.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct TextIds {
-    /// The different ids, by first appearance.
+    /// The distinct ids, in the order of their first occurrence.
     pub unique: Vec<Box<str>>,
-    /// The position in `unique` of every row's id.
+    /// For every row, the position of its id in `unique`.
     pub codes: Vec<u32>,
 }
 
@@ -28,7 +29,7 @@ impl<'t> FromIterator<&'t str> for TextIds {
         let mut code = |cell| {
             *positions.entry(cell).or_insert_with(|| {
                 unique.push(cell.into());
-                // A block is some 32 MB of text.
+                // A block of about 32 MB of text has fewer ids than `u32` can number.
                 (unique.len() - 1) as u32
             })
         };
@@ -38,13 +39,13 @@ impl<'t> FromIterator<&'t str> for TextIds {
 }
 
 impl TextIds {
-    /// Every row's id.
+    /// The id of every row.
     pub(super) fn cells(&self) -> impl Iterator<Item = &str> + Clone {
         self.codes.iter().map(|&code| &*self.unique[code as usize])
     }
 }
 
-/// Validated rows.
+/// Validated rows as columns.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Block {
     pub users: BlockIds,
@@ -59,7 +60,7 @@ impl BlockIds {
     fn retain(&mut self, keep: &[bool]) {
         match self {
             Self::Int(ids) => retain(ids, keep),
-            // Anew, so that ids of dropped rows alone are gone too.
+            // Built anew, so that ids that only dropped rows contain disappear too.
             Self::Text(ids) => {
                 *ids = ids.cells().zip(keep).filter(|(_, keep)| **keep).map(|(id, _)| id).collect();
             }
@@ -67,7 +68,7 @@ impl BlockIds {
     }
 }
 
-/// Keeps the entries whose mask is set.
+/// Keeps the entries whose mask is true.
 fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
     let mut mask = keep.iter();
     values.retain(|_| mask.next().copied().unwrap_or(false));
@@ -78,7 +79,7 @@ impl Block {
         self.values.len()
     }
 
-    /// Keeps the rows whose mask is set.
+    /// Keeps the rows whose mask is true.
     pub(super) fn retain(&mut self, keep: &[bool]) {
         self.users.retain(keep);
         self.items.retain(keep);
@@ -103,7 +104,7 @@ pub(super) fn canonical(text: &[u8]) -> Option<i64> {
         [b'1'..=b'9', ..] if digits.len() <= 19 => {}
         _ => return None,
     }
-    // Nineteen digits fit u64; the sign decides what fits i64.
+    // Nineteen digits fit into u64. Whether the number fits into i64 depends on the sign.
     let mut magnitude = 0_u64;
     for &byte in digits {
         let digit = byte.wrapping_sub(b'0');
@@ -122,7 +123,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn canonical_means_that_printing_gives_the_text_back(text in "-?[0-9]{0,20}|[ +x]?[0-9]{1,3}") {
+        fn canonical_means_that_printing_gives_the_text_back(
+            text in "-?[0-9]{0,20}|[ +x]?[0-9]{1,3}"
+        ) {
             let want = text.parse::<i64>().ok().filter(|v| v.to_string() == text);
             prop_assert_eq!(canonical(text.as_bytes()), want);
         }

@@ -1,4 +1,4 @@
-//! Blocks become columns: counted, filtered, and their ids turned into dense positions.
+//! Turns blocks into columns: counts and filters rows, and replaces ids by dense positions.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 use crate::job::check_stop;
 
-/// Consecutive rows of the input as columns, ids dense.
+/// Consecutive rows of an input as columns, with dense positions in place of ids.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
     /// Positions of the users.
@@ -25,34 +25,34 @@ pub struct Chunk {
     pub items: Vec<u32>,
     /// The ratings.
     pub values: Vec<f32>,
-    /// The weights, if there is such a column.
+    /// The weights, if there is a weight column.
     pub weights: Option<Vec<f32>>,
-    /// Seconds since 1970, if every input has times.
+    /// Times in seconds since 1970, if every training input has times.
     pub times: Option<Vec<i64>>,
     /// Number of the input, from 0.
     pub input: usize,
 }
 
-/// All rows of all inputs that can be used, in file order.
+/// The usable rows of all inputs, in file order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Interactions {
-    /// The users' external ids.
+    /// The external ids of the users.
     pub users: Ids,
-    /// The items' external ids.
+    /// The external ids of the items.
     pub items: Ids,
     /// The rows.
     pub chunks: Vec<Chunk>,
-    /// What was read.
+    /// Reports about the inputs.
     pub inputs: Vec<InputReport>,
     /// Rows that were set aside.
     pub rejects: Vec<Reject>,
-    /// How many of the inputs, the last ones, hold test ratings.
+    /// Number of inputs with test ratings; they come last.
     pub n_test: usize,
-    /// Some inputs have times and others have not, so that none are used.
+    /// Whether times are not used because only some of the training inputs have them.
     pub some_times_unused: bool,
-    /// Rows left out because their weight is 0.
+    /// Number of rows left out because their weight is 0.
     pub zero_weight: u64,
-    /// Rows left out because of `since` and `until`.
+    /// Number of rows left out because of `since` and `until`.
     pub outside_time: u64,
 }
 
@@ -69,7 +69,7 @@ impl Interactions {
         self.len() == 0
     }
 
-    /// Whether rows have times.
+    /// Whether the rows have times.
     #[must_use]
     pub fn has_times(&self) -> bool {
         self.chunks.first().is_some_and(|c| c.times.is_some())
@@ -91,7 +91,7 @@ pub(super) struct Gather<'a> {
     outside_time: u64,
 }
 
-/// The columns of a chunk besides its ids.
+/// The columns of a chunk except its ids.
 struct Rest {
     values: Vec<f32>,
     weights: Option<Vec<f32>>,
@@ -120,7 +120,7 @@ impl<'a> Gather<'a> {
         self.options
     }
 
-    /// A new input begins.
+    /// Begins a new input.
     pub(super) fn begin(&mut self, input: &Input, layout: &Layout) {
         self.path.clone_from(&input.path);
         self.inputs.push(InputReport {
@@ -144,7 +144,10 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// The input has ended.
+    /// Ends the current input.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if it has no rows.
     pub(super) fn end(&mut self, input: &Input) -> Result<()> {
         if let Some(report) = self.inputs.last_mut() {
             if report.rows == 0 {
@@ -159,7 +162,7 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    /// A bad row: an error, or set aside while there is room.
+    /// Rejects a bad row: returns an error, or sets the row aside up to the limit.
     pub(super) fn reject(
         &mut self,
         line: u64,
@@ -167,7 +170,7 @@ impl<'a> Gather<'a> {
         text: &str,
         reason: &str,
     ) -> Result<()> {
-        // A cell may hold anything: what is shown of it is one short printable line.
+        // A cell may contain anything, so its text is shortened and escaped for printing.
         let text: String = text.chars().take(80).flat_map(char::escape_debug).collect();
         let error = |(text, reason): (&str, &str)| Error::BadCell {
             path: self.path.clone(),
@@ -197,7 +200,7 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    /// Good rows, in order.
+    /// Adds good rows, in file order.
     pub(super) fn push(&mut self, mut block: Block) -> Result<()> {
         check_stop(self.stop)?;
         if let Some(report) = self.inputs.last_mut() {
@@ -205,7 +208,7 @@ impl<'a> Gather<'a> {
             let latest = block.times.as_ref().and_then(|t| t.par_iter().copied().max());
             report.max_timestamp = report.max_timestamp.max(latest);
         }
-        // What is filtered out still says whether a column holds integers.
+        // Filtered rows also decide whether a column holds integers.
         self.users.note(&self.path, &block.users)?;
         self.items.note(&self.path, &block.items)?;
         self.filter(&mut block);
@@ -252,7 +255,7 @@ impl<'a> Gather<'a> {
         let (users, user_codes) = self.users.finish()?;
         check_stop(self.stop)?;
         let (items, item_codes) = self.items.finish()?;
-        // Times of some inputs only cannot order the rows of all. Test inputs stand for themselves.
+        // Times of only some inputs cannot order all rows. Only training inputs decide.
         let first_test = self.inputs.len() - self.n_test;
         let training = || self.rest.iter().filter(|r| r.input < first_test);
         let all_times = training().all(|r| r.times.is_some());

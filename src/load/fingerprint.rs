@@ -1,4 +1,4 @@
-//! What a file is known by.
+//! Fingerprints of files.
 
 use std::fs::File;
 use std::io::Read;
@@ -8,21 +8,21 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// Identity of a file's content.
+/// The identity of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// SHA-256 of its bytes, in hexadecimal.
+    /// SHA-256 in hexadecimal.
     pub sha256: String,
-    /// Seconds since 1970 when it was last changed, where the system says so.
+    /// Time of the last change in seconds since 1970, if the system knows it.
     pub mtime: Option<i64>,
-    /// Bytes hashed.
+    /// Number of bytes.
     pub bytes: u64,
 }
 
 /// Hashes a file.
 ///
 /// # Errors
-/// [`Error::Read`] if it cannot be read.
+/// [`Error::Read`] if the file cannot be read.
 pub fn fingerprint(path: &Path) -> Result<Fingerprint> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(unreadable)?;
@@ -40,14 +40,14 @@ pub fn fingerprint(path: &Path) -> Result<Fingerprint> {
     Ok(Fingerprint { sha256: hex(&hasher.finalize()), mtime, bytes })
 }
 
-/// Seconds since 1970 when a file was last changed.
+/// The time of a file's last change, in seconds since 1970.
 pub(super) fn modified(path: &Path) -> Option<i64> {
     let time = std::fs::metadata(path).and_then(|m| m.modified()).ok()?;
     let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
     i64::try_from(since.as_secs()).ok()
 }
 
-/// Bytes in hexadecimal.
+/// Formats bytes in hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('?');

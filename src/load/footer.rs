@@ -1,8 +1,10 @@
-//! Whether a Parquet file can be what its footer says, before Polars trusts it: a list that claims more entries
-//! than the footer has bytes makes its decoder count for minutes. Then, whether its pages can.
+//! Checks the footer of a Parquet file before Polars trusts it, and then its pages.
+//!
+//! A list that claims more entries than the footer has bytes would keep Polars' decoder busy for
+//! minutes.
 //!
 //! The footer is a structure in Thrift's compact protocol (Apache Thrift, "Thrift Compact protocol
-//! encoding"), in which every entry of a list takes a byte at least.
+//! encoding"), in which every entry of a list takes at least one byte.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -11,18 +13,19 @@ use polars::prelude::{PolarsResult, polars_ensure, polars_err};
 use super::guard::decode;
 use super::pages;
 
-/// Structures within structures; the footer's own need six.
+/// Maximum depth of nested structures. A valid footer needs six.
 const DEPTH: u32 = 24;
 
-/// Reads the footer of a Parquet file and the headers of its pages and checks their lengths. The source is at its
-/// beginning then.
+/// Checks the footer of a Parquet file and the headers of its pages.
+///
+/// Afterwards, the source is at its beginning.
 ///
 /// # Errors
-/// What makes no sense.
+/// `ComputeError` for a malformed footer or page header; the errors of reading.
 pub(crate) fn check(source: &mut (impl Read + Seek)) -> PolarsResult<()> {
     let size = source.seek(SeekFrom::End(0))?;
-    let wrong = || polars_err!(ComputeError: "its footer makes no sense");
-    polars_ensure!(size >= 12, ComputeError: "it ends before its footer");
+    let wrong = || polars_err!(ComputeError: "its footer is malformed");
+    polars_ensure!(size >= 12, ComputeError: "it is too short to have a footer");
     source.seek(SeekFrom::End(-8))?;
     let mut end = [0; 8];
     source.read_exact(&mut end)?;
@@ -40,7 +43,7 @@ pub(crate) fn check(source: &mut (impl Read + Seek)) -> PolarsResult<()> {
     Ok(())
 }
 
-/// What is left of the footer.
+/// The unread bytes of the footer.
 struct Bytes<'b>(&'b [u8]);
 
 impl Bytes<'_> {
@@ -67,13 +70,13 @@ impl Bytes<'_> {
         None
     }
 
-    /// A number of entries, none of which can take less than a byte.
+    /// Checks a number of entries. Each of them takes at least one byte.
     fn entries(&self, count: u64) -> Option<u64> {
         (count <= self.0.len() as u64).then_some(count)
     }
 }
 
-/// Passes over the fields of a structure.
+/// Skips the fields of a structure.
 fn structure(bytes: &mut Bytes<'_>, depth: u32) -> Option<()> {
     let depth = depth.checked_sub(1)?;
     loop {
@@ -85,14 +88,14 @@ fn structure(bytes: &mut Bytes<'_>, depth: u32) -> Option<()> {
             bytes.varint()?;
         }
         match header & 0x0f {
-            // A truth value is in the header.
+            // A boolean value is part of the header.
             1 | 2 => {}
             kind => value(bytes, kind, depth)?,
         }
     }
 }
 
-/// Passes over a value of a kind.
+/// Skips a value of the specified type.
 fn value(bytes: &mut Bytes<'_>, kind: u8, depth: u32) -> Option<()> {
     match kind {
         1..=3 => bytes.skip(1),
@@ -157,20 +160,20 @@ mod tests {
 
     #[test]
     fn lists_longer_than_the_footer_are_not() {
-        // A structure with a list of 2³² - 1 structures.
+        // This structure has a list of 2³² - 1 structures.
         let footer = [0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x00, 0x00];
         let mut bytes = b"PAR1".to_vec();
         bytes.extend(footer);
         bytes.extend((footer.len() as u32).to_le_bytes());
         bytes.extend(b"PAR1");
         assert!(check(&mut Cursor::new(bytes)).is_err());
-        // Structures without end, and no bytes at all.
+        // Endlessly nested structures, and a file without any footer.
         let mut bytes = vec![0x1c; 100];
         bytes.extend(100_u32.to_le_bytes());
         bytes.extend(b"PAR1");
         assert!(check(&mut Cursor::new(bytes)).is_err());
         assert!(check(&mut Cursor::new(b"PAR1".to_vec())).is_err());
-        // Any cut of a good file is an error and not a panic.
+        // A good file that is cut anywhere gives an error and no panic.
         let whole = file();
         assert!((0..whole.len()).all(|end| check(&mut Cursor::new(&whole[..end])).is_err()));
     }

@@ -1,4 +1,4 @@
-//! The ids of one side as they come in, block by block, and their dense positions in the end.
+//! Collects the ids of one side block by block and turns them into dense positions.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::options::IdType;
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 
-/// The ids of one side as they come in: integers as long as all of them are, then text.
+/// The ids of one side so far: integers as long as all of them are integers, otherwise text.
 pub(super) struct IdColumn {
     axis: Axis,
     kind: IdType,
@@ -22,7 +22,7 @@ pub(super) struct IdColumn {
     first_text: Option<PathBuf>,
 }
 
-/// Text ids by order of appearance.
+/// Text ids, numbered in the order of their first occurrence.
 #[derive(Default)]
 struct Dictionary {
     codes_of: HashMap<Box<str>, u32>,
@@ -49,7 +49,7 @@ impl Dictionary {
 }
 
 fn too_many(axis: Axis) -> Error {
-    Error::Usage(format!("more than {} different {}s", u32::MAX, axis.name()))
+    Error::Usage(format!("more than {} different {}s are not supported", u32::MAX, axis.name()))
 }
 
 impl IdColumn {
@@ -64,21 +64,21 @@ impl IdColumn {
         }
     }
 
-    /// A typed file begins.
+    /// Begins a typed file.
     pub(super) fn typed(&mut self, path: &Path, integer: bool) {
         if integer {
             self.typed_int.get_or_insert_with(|| path.to_owned());
         }
     }
 
-    /// Looks at a block's ids: text makes text of all that came before.
+    /// Notes the type of a block's ids. Text ids turn all earlier integer ids into text.
     pub(super) fn note(&mut self, path: &Path, ids: &BlockIds) -> Result<()> {
         if matches!(ids, BlockIds::Int(_)) {
             return Ok(());
         }
         self.first_text.get_or_insert_with(|| path.to_owned());
         if self.text.is_none() {
-            // Canonical integers print as they were written, so nothing is lost.
+            // Canonical integers are printed as they were written, so nothing is lost.
             let mut text = Dictionary::default();
             for ints in std::mem::take(&mut self.ints) {
                 text.push_ints(self.axis, &ints)?;
@@ -88,7 +88,7 @@ impl IdColumn {
         Ok(())
     }
 
-    /// Adds ids that were noted.
+    /// Adds ids after a call of [`IdColumn::note`].
     pub(super) fn push(&mut self, ids: BlockIds) -> Result<()> {
         match (ids, &mut self.text) {
             (BlockIds::Int(ids), None) => self.ints.push(ids),
@@ -120,7 +120,7 @@ impl IdColumn {
     }
 }
 
-/// Sorted unique integers, and each row's position among them.
+/// The sorted unique integers, and the position of each row's id among them.
 fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<(Ids, Vec<Vec<u32>>)> {
     let rows: usize = chunks.iter().map(Vec::len).sum();
     let bounds = |chunk: &Vec<i64>| {
@@ -132,14 +132,14 @@ fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<(Ids, Vec<Vec<u32>>)>
         .reduce(|| (i64::MAX, i64::MIN), |a, b| (a.0.min(b.0), a.1.max(b.1)));
     let span =
         hi.checked_sub(lo).and_then(|s| usize::try_from(s).ok()).map_or(usize::MAX, |s| s + 1);
-    // A table over the whole span is fastest while it stays small beside the rows.
+    // A table over the whole span is fastest if it is small relative to the number of rows.
     if span <= (4 * rows).max(1 << 20) {
         let words: Vec<AtomicU64> = (0..span.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         chunks.par_iter().for_each(|chunk| {
             for &id in chunk {
                 let at = (id - lo) as usize;
                 let bit = 1 << (at % 64);
-                // Most ids were seen before: a plain read is much cheaper than an atomic write.
+                // Most ids occurred before, and a plain read is much cheaper than an atomic write.
                 if words[at / 64].load(Ordering::Relaxed) & bit == 0 {
                     words[at / 64].fetch_or(bit, Ordering::Relaxed);
                 }
@@ -174,7 +174,7 @@ fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<(Ids, Vec<Vec<u32>>)>
     Ok((Ids::Int(ids), codes))
 }
 
-/// Text cells as ids: integers if all are and the options allow it.
+/// Turns text cells into ids: integers if all cells are integers and `kind` allows it.
 pub(super) fn block_ids<'t>(
     kind: IdType,
     cells: impl Iterator<Item = &'t str> + Clone,

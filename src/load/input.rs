@@ -12,9 +12,9 @@ use super::fingerprint::hex;
 use super::meter::Meter;
 use crate::error::{Error, Result};
 
-/// An object as a file of this machine, for as long as it is needed.
+/// A fetched object: a temporary file on this machine.
 pub(super) struct Fetched {
-    /// It has no name, so that nothing is left of it however the process ends.
+    /// The file has no name, so it disappears however the process ends.
     pub(super) file: File,
     pub(super) sha256: String,
     pub(super) etag: String,
@@ -22,7 +22,8 @@ pub(super) struct Fetched {
 }
 
 impl Fetched {
-    /// The file, from its beginning. Only one is read at a time.
+    /// The file, positioned at its beginning. Clones share the position, so only one may be read at
+    /// a time.
     pub(super) fn file(&self) -> std::io::Result<File> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
@@ -30,29 +31,29 @@ impl Fetched {
     }
 }
 
-/// An opened input: decompressed bytes, and where they come from.
+/// An opened input: its decompressed bytes and their origin.
 pub(super) struct Input {
-    /// The file, `archive:member` for a member of an archive.
+    /// Path of the file; `archive:member` for a member of an archive.
     pub path: PathBuf,
-    /// The file on disk, none for standard input and objects.
+    /// The file on disk; `None` for standard input and objects.
     pub file: Option<PathBuf>,
-    /// The object that was fetched, where it is one.
+    /// The fetched object, if the input is one.
     pub fetched: Option<Fetched>,
-    /// Size of the file, where known.
+    /// Size of the file, if it is known.
     pub size: Option<u64>,
-    /// What the bytes went through, for people: `gzip`, `zip` ...
+    /// Name of the compression, for people: `gzip`, `zip` ...
     pub compression: Option<&'static str>,
-    /// The bytes read to recognise the layout, then the rest.
+    /// The first bytes, which were read to recognise the layout.
     pub head: Vec<u8>,
     body: Box<dyn Read + Send>,
     meter: Arc<Meter>,
-    /// Bytes given so far, the head included.
+    /// Number of decompressed bytes read so far, including the head.
     given: u64,
-    /// Size and checksum of a stream that was read whole.
+    /// Size and SHA-256 of a stream that was read as a whole.
     pub(super) whole: Option<(u64, String)>,
 }
 
-/// Bytes looked at to recognise a layout.
+/// Number of bytes that are read to recognise a layout.
 const HEAD: usize = 1 << 16;
 
 impl Input {
@@ -87,7 +88,7 @@ impl Input {
         Ok(())
     }
 
-    /// Fills the buffer from the stream (not the head) unless it ends before.
+    /// Fills the buffer from the stream after the head. Returns fewer bytes only at the end.
     pub(super) fn read_full(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut len = 0;
         while len < buffer.len() {
@@ -102,7 +103,7 @@ impl Input {
         Ok(len)
     }
 
-    /// Reads what is left, after the head.
+    /// The head and all remaining bytes.
     pub(super) fn read_rest(&mut self) -> Result<Vec<u8>> {
         let mut all = std::mem::take(&mut self.head);
         let read = self.body.read_to_end(&mut all);
@@ -110,7 +111,7 @@ impl Input {
         Ok(all)
     }
 
-    /// The file on disk, from its beginning, if it is there.
+    /// The file on disk or the fetched object, positioned at its beginning.
     pub(super) fn on_disk(&self) -> Result<File> {
         let file = match &self.fetched {
             Some(fetched) => fetched.file(),
@@ -119,7 +120,7 @@ impl Input {
         file.map_err(|source| Error::Read { path: self.path.clone(), source })
     }
 
-    /// SHA-256 of all bytes so far, for standard input; of the whole of an object.
+    /// SHA-256 of a fetched object, or of the bytes of a stream read so far. `None` for files.
     pub(super) fn sha256(&self) -> Option<String> {
         if let Some(fetched) = &self.fetched {
             return Some(fetched.sha256.clone());
@@ -131,13 +132,13 @@ impl Input {
         Some(hex(&hash.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize()))
     }
 
-    /// Bytes of the file not read yet, where its size is known and it is read as it is.
+    /// Number of bytes not read yet, if the size is known and the file is not compressed.
     pub(super) fn left(&self) -> Option<u64> {
         let size = self.size.filter(|_| self.compression.is_none())?;
         Some(size.saturating_sub(self.given))
     }
 
-    /// Bytes of the file consumed so far (of the compressed form, where it is one).
+    /// Number of bytes of the file read so far, before decompression.
     pub(super) fn consumed(&self) -> u64 {
         self.whole
             .as_ref()

@@ -1,4 +1,4 @@
-//! What the columns of a file are, recognised from its content; flags overrule.
+//! Recognises the layout of a file from its content; flags override it.
 
 use std::path::Path;
 
@@ -11,42 +11,44 @@ use super::roles::{
 };
 use crate::error::{Error, Result};
 
-/// Layout of one input.
+/// The layout of one input.
 #[derive(Debug, Clone)]
 pub(super) enum Layout {
     Text(TextLayout),
     Parquet(ParquetLayout),
 }
 
-/// Layout of a text file.
+/// The layout of a text file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TextLayout {
-    /// The separating byte.
+    /// The byte that separates columns.
     pub separator: u8,
-    /// The separator is that byte twice (`::`): every other column is empty.
+    /// Whether the separator is this byte twice (`::`). A single-byte reader then sees an empty
+    /// column between two columns.
     pub doubled: bool,
     pub header: bool,
-    /// Bytes of a byte order mark at the start.
+    /// Length of the byte order mark at the start, in bytes.
     pub skip: usize,
-    /// Names of all columns, numbers from 1 without header; of a doubled separator only the real ones.
+    /// Names of all columns, or numbers from 1 without header. The empty columns of a doubled
+    /// separator are not included.
     pub names: Vec<String>,
     pub roles: Roles,
-    /// Times are whole numbers, as far as the first rows show.
+    /// Whether times are whole numbers, judging by the first row.
     pub numeric_time: bool,
 }
 
 impl TextLayout {
-    /// Position of a real column among those that a single-byte reader sees.
+    /// Position of a column among those that a single-byte reader sees.
     pub(super) const fn physical(&self, column: usize) -> usize {
         if self.doubled { 2 * column } else { column }
     }
 
-    /// Number of columns that a single-byte reader sees.
+    /// Number of columns for a reader of single-byte separators.
     pub(super) const fn physical_columns(&self) -> usize {
         if self.doubled { 2 * self.names.len() - 1 } else { self.names.len() }
     }
 
-    /// Quotes are part of the data where two bytes separate (as in the MovieLens `.dat` files).
+    /// The quote. With a doubled separator, as in the `.dat` files of MovieLens, quotes are data.
     pub(super) const fn quote(&self) -> Option<u8> {
         if self.doubled { None } else { Some(b'"') }
     }
@@ -71,7 +73,7 @@ impl Layout {
         recognise_text(&input.path, &input.head, options).map(Self::Text)
     }
 
-    /// For people.
+    /// Describes the layout for people.
     pub(super) fn describe(&self, compression: Option<&str>) -> String {
         let layout = match self {
             Self::Text(layout) => layout.describe(),
@@ -92,7 +94,8 @@ fn recognise_text(path: &Path, head: &[u8], options: &LoadOptions) -> Result<Tex
     }
     if head.contains(&0) {
         return Err(wrong(
-            "not a rating file: neither text nor Parquet (text may be gzip, zstd or zip compressed)",
+            "not a rating file: neither text nor Parquet \
+             (text may be gzip, zstd or zip compressed)",
         ));
     }
     let skip = if head.starts_with(&[0xef, 0xbb, 0xbf]) { 3 } else { 0 };
@@ -101,7 +104,7 @@ fn recognise_text(path: &Path, head: &[u8], options: &LoadOptions) -> Result<Tex
     if lines.is_empty() {
         return Err(wrong("the file is empty"));
     }
-    // The last line may be cut off by the end of what was looked at.
+    // The last line may be incomplete, because only the first bytes were read.
     if lines.len() > 1 && lines.len() < 20 && head.len() >= 1 << 16 {
         lines.pop();
     }
@@ -123,7 +126,7 @@ fn recognise_text(path: &Path, head: &[u8], options: &LoadOptions) -> Result<Tex
     Ok(TextLayout { separator, doubled, header, skip, names, roles, numeric_time })
 }
 
-/// The fields of one line, quotes taken off.
+/// The fields of one line, without quotes.
 fn fields(line: &str, separator: u8, doubled: bool) -> Vec<String> {
     if doubled {
         let two = char::from(separator).to_string().repeat(2);
@@ -137,7 +140,8 @@ fn fields(line: &str, separator: u8, doubled: bool) -> Vec<String> {
     record.iter().map(str::to_owned).collect()
 }
 
-/// The separator that flags give, or the first of `::`, tab, comma, semicolon, bar that is there.
+/// The separator that a flag specifies, or the first of `::`, tab, comma, semicolon and bar that
+/// occurs in all lines. Its second value says whether it is doubled.
 fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String> {
     if let Some(given) = &options.separator {
         let text = if given == "\\t" || given == "tab" { "\t" } else { given };
@@ -145,7 +149,7 @@ fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String
             [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() => Ok((byte, false)),
             [a, b] if a == b && a.is_ascii_punctuation() => Ok((a, true)),
             _ => Err(format!(
-                "--separator \"{given}\": one character, or the same one twice, is needed"
+                "--separator \"{given}\": it needs one character, or the same character twice"
             )),
         };
     }
@@ -158,7 +162,7 @@ fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String
             return Ok((byte, false));
         }
     }
-    // A bad line among good ones is for the reader to report.
+    // Otherwise the first line decides, and the reader reports the lines that do not match.
     for byte in [b'\t', b',', b';', b'|'] {
         if lines[0].contains(char::from(byte)) {
             return Ok((byte, false));
@@ -166,13 +170,14 @@ fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String
     }
     Err(format!(
         "no separator found in the first line \"{}\"; \
-         columns are separated by comma, tab, semicolon, bar or ::, or as --separator says",
+         use comma, tab, semicolon, bar or :: between columns, or pass --separator",
         lines[0].chars().take(60).collect::<String>()
     ))
 }
 
-/// A first line is a header if one of its names is known, or nothing in it is a number while the
-/// second line has one.
+/// Whether the first line is a header.
+///
+/// It is one if it contains no number, and either a known name or a second line with a number.
 fn is_header(first: &[String], second: Option<&[String]>) -> bool {
     let numeric = |cells: &[String]| cells.iter().any(|c| c.trim().parse::<f64>().is_ok());
     let all = [USER_NAMES, ITEM_NAMES, RATING_NAMES, COUNT_NAMES, TIME_NAMES];
@@ -234,7 +239,8 @@ mod tests {
         let error = recognise("userId,title,rating\n1,x,3\n", &LoadOptions::default());
         assert_eq!(
             error.unwrap_err(),
-            "f: no item column \"movieid\"; the columns are: userId, title, rating. Use --item-col NAME."
+            "f: no item column \"movieid\"; the columns are: userId, title, rating. \
+             Use --item-col NAME."
         );
         let error = recognise("\u{feff}\n", &LoadOptions::default());
         assert_eq!(error.unwrap_err(), "f: the file is empty");

@@ -1,4 +1,4 @@
-//! Readers that count, hash and watch what passes through.
+//! Readers that count, hash and check the bytes that pass through.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-/// A stream that can be read from any place.
+/// A seekable source.
 pub(super) trait ReadSeek: Read + Seek + Send {}
 impl<T: Read + Seek + Send> ReadSeek for T {}
 
-/// What has passed through a [`Counting`] reader.
+/// The count and hash of the bytes that passed through a [`Counting`] reader.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     pub(super) count: AtomicU64,
-    /// Of standard input, which cannot be read again.
+    /// The hash, for streams only, because they cannot be read again.
     pub(super) hash: Option<Mutex<Sha256>>,
 }
 
-/// Counts what passes through.
+/// A reader that counts its bytes.
 pub(super) struct Counting<R> {
     pub(super) inner: R,
     pub(super) meter: Arc<Meter>,
@@ -41,20 +41,20 @@ impl<R: Seek> Seek for Counting<R> {
     }
 }
 
-/// Unpacked bytes, and as many times the packed ones, from which on a stream is taken for a bomb: no ratings
-/// can be packed so tightly.
+/// A stream is a decompression bomb above this many unpacked bytes, if they are also more than this
+/// multiple of the packed bytes. Ratings never compress so far.
 const BOMB: (u64, u64) = (64 << 20, 100);
 
-/// Whether bytes that unpack to so many are taken for a bomb.
+/// Whether a stream is a decompression bomb by its numbers of packed and unpacked bytes.
 pub(super) const fn is_bomb(packed: u64, unpacked: u64) -> bool {
     unpacked > BOMB.0 && unpacked / BOMB.1 > packed
 }
 
-/// What a decompressor gives, which must not be out of all proportion to what it took.
+/// A reader of decompressed bytes that stops at a decompression bomb.
 pub(super) struct Unpacked<R> {
     pub(super) inner: R,
     pub(super) meter: Arc<Meter>,
-    /// Bytes given so far.
+    /// Decompressed bytes so far.
     pub(super) bytes: u64,
 }
 
@@ -65,7 +65,8 @@ impl<R: Read> Read for Unpacked<R> {
         let packed = self.meter.count.load(Ordering::Relaxed);
         if is_bomb(packed, self.bytes) {
             let message = format!(
-                "{packed} bytes unpack to more than {}: it is not read, for no ratings are packed so tightly",
+                "{packed} bytes unpack to more than {} bytes; \
+                 the file is not read, because ratings never compress so far",
                 self.bytes
             );
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));

@@ -1,13 +1,13 @@
-//! Rating files in, columns with dense ids out.
+//! Reads rating files into columns with dense ids.
 //!
 //! ```text
-//! arguments ─source→ byte streams ─layout→ columns by role ─text | parquet→ blocks ─columns→ Interactions
+//! arguments -source-> streams -layout-> roles -text|parquet-> blocks -columns-> Interactions
 //! ```
 //!
-//! Text is read in blocks that end at a record: Polars parses a block; a block with anything odd in it
-//! is read again by the strict reader, which finds the line and column of every bad cell. So a good
-//! file runs at Polars' speed, a bad one gets exact messages, and memory holds one block of text.
-//! Polars stops here.
+//! Text is read in blocks of whole records. Polars parses a block. If the block contains anything
+//! unusual, the strict reader reads it again and finds the line and column of every bad cell. So a
+//! good file is read at the speed of Polars, a bad file gets exact messages, and memory holds only
+//! a few blocks of text. [`Interactions`] contains no types of Polars.
 
 mod block;
 mod columns;

@@ -1,6 +1,7 @@
-//! Inputs in object stores. An object is fetched into a temporary file and read from there, because every
-//! format is read by place or twice (Parquet, archives, exact messages of bad rows); what is read is what the
-//! checksum is of.
+//! Inputs in object stores.
+//!
+//! An object is fetched into a temporary file and read from there, because readers of Parquet and
+//! zip archives seek. So the bytes that are read are also the bytes that the checksum covers.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::rating_files::is_rating_file;
 use crate::error::{Error, Result};
 use crate::remote::{Location, Object, Remote};
 
-/// An object that is to be read.
+/// An object to read.
 #[derive(Debug, Clone)]
 pub struct ObjectSource {
     url: PathBuf,
@@ -36,28 +37,28 @@ impl ObjectSource {
         Self { url, remote: remote.clone(), object }
     }
 
-    /// Its URL.
+    /// The URL of the object.
     #[must_use]
     pub fn url(&self) -> &Path {
         &self.url
     }
 
-    /// Bytes.
+    /// Size of the object in bytes.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.object.size
     }
 
-    /// What changes when its content does.
+    /// The ETag, which changes when the content changes.
     #[must_use]
     pub fn etag(&self) -> &str {
         &self.object.etag
     }
 
-    /// The checksum of its content, for which it is fetched.
+    /// The SHA-256 of the content. It is computed by fetching the object.
     ///
     /// # Errors
-    /// Those of fetching it.
+    /// The errors of fetching the object.
     pub fn sha256(&self, stop: &AtomicBool) -> Result<String> {
         Ok(self.fetch(stop, &|_| {})?.sha256)
     }
@@ -74,27 +75,28 @@ impl ObjectSource {
     fn fetch(&self, stop: &AtomicBool, progress: &dyn Fn(u64)) -> Result<Fetched> {
         let file = tempfile::tempfile().map_err(temporary)?;
         let named = Path::new(TEMPORARY);
-        let sha256 = hex(&self.remote.fetch(&self.object, (&file, named), (stop, progress))?);
+        let sha256 = hex(&self.remote.fetch(&self.object, &file, named, stop, progress)?);
         let Object { etag, modified, .. } = self.object.clone();
         Ok(Fetched { file, sha256, etag, modified })
     }
 }
 
-/// What temporary files are called in messages.
+/// The name of temporary files in messages.
 const TEMPORARY: &str = "the temporary directory";
 
 fn temporary(source: std::io::Error) -> Error {
     Error::Write { path: TEMPORARY.into(), source }
 }
 
-/// Turns a URL into inputs: an object; the rating files of a directory, by name; those that a pattern fits.
+/// Turns a URL into inputs: an object, the rating files of a directory sorted by name, or all
+/// objects that match a pattern.
 pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<ObjectSource>> {
     let location = Location::parse(url)?;
     let wrong = |message: &str| Error::Format { path: url.into(), message: message.into() };
     let remote = Remote::open(url)?;
     if !location.is_directory() {
         let parent = remote.at(location.parent())?;
-        // A name may hold what a pattern would.
+        // A name may contain the characters of a pattern.
         if let Some(object) = parent.head(location.name(), stop)? {
             return Ok(vec![ObjectSource::new(&parent, object)]);
         }
@@ -108,7 +110,7 @@ pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<ObjectSource>> 
             };
             let options =
                 glob::MatchOptions { require_literal_separator: true, ..Default::default() };
-            // What some tools write for a directory is empty and has objects below it.
+            // Some tools mark a directory by an empty object of that name.
             let marks = |object: &Object| {
                 let below = format!("{}/", object.name);
                 object.size == 0 && found.iter().any(|other| other.name.starts_with(&below))
@@ -131,14 +133,14 @@ pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<ObjectSource>> 
         (false, _) => {
             Ok(objects.into_iter().map(|object| ObjectSource::new(&remote, object)).collect())
         }
-        (true, true) => Err(wrong("no such object, and none in a directory of this name")),
+        (true, true) => Err(wrong("no such object, and no objects in a directory of this name")),
         (true, false) => {
             Err(wrong("no rating files (csv, tsv, dat, data, txt, parquet, zip) in this directory"))
         }
     }
 }
 
-/// The directory before the first wildcard, and the pattern of what is within.
+/// The directory before the first wildcard, and the pattern relative to it.
 fn pattern(location: &Location) -> Option<(Location, String)> {
     let mut base = location.parent();
     let mut rest = location.name().to_owned();

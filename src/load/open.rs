@@ -1,4 +1,4 @@
-//! Opens inputs and looks through their compression: gzip, zstd, zip.
+//! Opens inputs and decompresses them: gzip, zstd, zip.
 
 use std::io::{BufReader, Cursor, Read, SeekFrom};
 use std::path::PathBuf;
@@ -16,7 +16,8 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const ZIP: &[u8] = b"PK\x03\x04";
 
-/// Opens what can be read only once. Formats that need seeking, by their first bytes, are read whole.
+/// Opens a stream that can be read only once. Parquet and zip, which need seeking, are read into
+/// memory as a whole.
 pub(super) fn open_stream(path: PathBuf, mut stream: Box<dyn Read + Send>) -> Result<Input> {
     let unreadable = |source| Error::Read { path: path.clone(), source };
     let mut magic = Vec::new();
@@ -37,7 +38,7 @@ pub(super) fn open_stream(path: PathBuf, mut stream: Box<dyn Read + Send>) -> Re
     decompress(path, None, &magic, Box::new(stream), Arc::new(meter))
 }
 
-/// Opens what can be read from any place.
+/// Opens an input that supports seeking.
 pub(super) fn open_raw(
     path: PathBuf,
     mut raw: Box<dyn ReadSeek>,

@@ -1,33 +1,33 @@
-//! How rating files are read.
+//! Options for reading rating files.
 
 use serde::{Deserialize, Serialize};
 
 use super::time::TimeUnit;
 
-/// Column names by role, as the user gives them; for a file without header, numbers from 1.
+/// The column names that the user specified, by role. In a file without header, numbers from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Columns {
-    /// Of the user ids.
+    /// Column of the user ids.
     pub user: Option<String>,
-    /// Of the item ids.
+    /// Column of the item ids.
     pub item: Option<String>,
-    /// Of the ratings.
+    /// Column of the ratings.
     pub rating: Option<String>,
-    /// Of the times.
+    /// Column of the times.
     pub time: Option<String>,
-    /// Of the weights.
+    /// Column of the weights.
     pub weight: Option<String>,
 }
 
-/// What to do with a row that cannot be used.
+/// How to handle bad rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum BadRows {
-    /// Stop at the first one.
+    /// Stop at the first bad row.
     #[default]
     Error,
-    /// Set it aside, up to a limit.
+    /// Set bad rows aside, up to a limit.
     Quarantine,
 }
 
@@ -36,51 +36,51 @@ pub enum BadRows {
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum IdType {
-    /// Integer if every cell of every file is a canonical 64-bit integer, else text.
+    /// Integers if every id in every file is a canonical 64-bit integer, otherwise text.
     #[default]
     Auto,
-    /// Integer; anything else is a bad cell.
+    /// 64-bit integers. A row with any other id is bad.
     Int,
     /// Text.
     Text,
 }
 
-/// How to read.
+/// Options for reading rating files.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LoadOptions {
-    /// Column names (or numbers from 1 for files without header) by role.
+    /// Column names by role.
     pub columns: Columns,
-    /// Field separator of text files: recognised where absent.
+    /// Field separator of text files; `None` to recognise it.
     pub separator: Option<String>,
-    /// Text files have no header even if it looks as if they had.
+    /// Whether text files have no header, even if the first line looks like one.
     pub no_header: bool,
     /// Unit of numeric times.
     pub time_unit: TimeUnit,
     /// Type of the ids.
     pub id_type: IdType,
-    /// What to do with bad rows.
+    /// How to handle bad rows.
     pub bad_rows: BadRows,
-    /// How many bad rows `Quarantine` takes before it gives up.
+    /// Maximum number of bad rows under [`BadRows::Quarantine`].
     pub max_bad_rows: u64,
     /// Leave out ratings before this time (seconds since 1970).
     pub since: Option<i64>,
     /// Leave out ratings at or after this time.
     pub until: Option<i64>,
-    /// Whether a time column is needed, used where present, or not read.
+    /// Whether a time column is required, read if there is one, or ignored.
     pub time: TimeUse,
-    /// Values are counts of implicit feedback: without a rating column every row counts as 1, and a
-    /// negative value is a bad cell.
+    /// Whether values are counts of implicit feedback. Without a rating column, every row then
+    /// counts as 1. A negative value is a bad cell.
     pub counts: bool,
 }
 
 /// Whether the time column is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimeUse {
-    /// Not read.
+    /// The time column is not read.
     Ignore,
-    /// Read where there is one.
+    /// The time column is read if there is one.
     #[default]
     IfPresent,
-    /// An input without one is an error.
+    /// An input without a time column is an error.
     Required,
 }

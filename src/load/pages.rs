@@ -1,9 +1,10 @@
-//! Whether the pages of a Parquet file can hold what they and the footer claim, before Polars makes room for
-//! it: its decoder takes a count of values, even one below zero, as the memory to ask for, and a program that
-//! is refused memory ends.
+//! Checks whether the pages of a Parquet file can hold the values that they and the footer claim.
 //!
-//! A file is row groups, a row group a chunk per column, a chunk pages one after the other, each behind a
-//! header (Apache Parquet, "Parquet Thrift definition").
+//! The check must come before Polars decodes the file. Its decoder allocates memory for any claimed
+//! number of values, even a negative one, and a failed allocation ends the program.
+//!
+//! A file consists of row groups. A row group has one chunk per column. A chunk is a sequence of
+//! pages, each after a header (Apache Parquet, "Parquet Thrift definition").
 
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
@@ -15,21 +16,25 @@ use polars_parquet_format::thrift::protocol::TCompactInputProtocol;
 
 use super::meter::is_bomb;
 
-/// Bytes read at a time: a header, and not much of the page behind it.
+/// Bytes read at a time: enough for a header, and little of the page after it.
 const BUFFER: usize = 512;
 
-/// Bytes that one value takes in memory.
+/// Bytes of one value in memory.
 const VALUE: u64 = 8;
 
-/// Reads the headers of all pages of a file of so many bytes. What they say is bounded by the bytes they have.
+/// Reads the headers of all pages of a file of `size` bytes, and checks their claims against it.
 pub(super) fn check(source: &mut (impl Read + Seek), size: u64) -> PolarsResult<()> {
     let file = read_metadata(source)?;
     let groups: usize = file.row_groups.iter().map(RowGroupMetadata::num_rows).sum();
-    polars_ensure!(groups == file.num_rows, ComputeError: "its row groups have {groups} rows, not {}", file.num_rows);
+    polars_ensure!(
+        groups == file.num_rows,
+        ComputeError: "the row groups have {groups} rows, but the file claims {}", file.num_rows
+    );
     let fits = |values: u64| {
         polars_ensure!(
             !is_bomb(size, values.saturating_mul(VALUE)),
-            ComputeError: "{size} bytes claim {values} values in a column: it is not read, for no ratings are packed so tightly"
+            ComputeError: "{size} bytes claim {values} values in a column; \
+                           the file is not read, because ratings never compress so far"
         );
         Ok(())
     };
@@ -41,7 +46,7 @@ pub(super) fn check(source: &mut (impl Read + Seek), size: u64) -> PolarsResult<
             let values = non_negative(chunk.num_values())?;
             polars_ensure!(
                 !flat || values == group.num_rows() as u64,
-                ComputeError: "{values} values in a column of {} rows", group.num_rows()
+                ComputeError: "a column of {} rows claims {values} values", group.num_rows()
             );
             fits(values)?;
             pages(&mut source, chunk, values, size)?;
@@ -50,7 +55,7 @@ pub(super) fn check(source: &mut (impl Read + Seek), size: u64) -> PolarsResult<
     Ok(())
 }
 
-/// Walks over the pages of a chunk.
+/// Checks the pages of a chunk one by one.
 fn pages(
     source: &mut BufReader<impl Read + Seek>,
     chunk: &ColumnChunkMetadata,
@@ -61,35 +66,40 @@ fn pages(
     let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
     let start = non_negative(start)?;
     let end = start.checked_add(compressed).filter(|end| *end <= size);
-    let end = end.ok_or_else(|| polars_err!(ComputeError: "a column ends after its file"))?;
+    let end =
+        end.ok_or_else(|| polars_err!(ComputeError: "a column extends past the end of the file"))?;
     let mut at = source.seek(SeekFrom::Start(start))?;
     let mut seen = 0;
     while seen < values {
         polars_ensure!(at < end, ComputeError: "a column of {values} values ends after {seen}");
-        // Thrift's reader counts what it reads: no header can be longer than its chunk.
+        // Thrift's reader limits the bytes it reads, so no header is longer than its chunk.
         let mut protocol = TCompactInputProtocol::new(&mut *source, (end - at) as usize);
         let header = ParquetPageHeader::read_from_in_protocol(&mut protocol);
         let header =
-            header.map_err(|e| polars_err!(ComputeError: "a page without header ({e})"))?;
+            header.map_err(|e| polars_err!(ComputeError: "a page has no valid header ({e})"))?;
         seen += data_values(&header, size)?;
-        polars_ensure!(seen <= values, ComputeError: "pages of {seen} values in a column of {values}");
+        polars_ensure!(
+            seen <= values,
+            ComputeError: "the pages of a column of {values} values claim {seen}"
+        );
         source.seek_relative(i64::from(header.compressed_page_size))?;
         at = source.stream_position()?;
-        polars_ensure!(at <= end, ComputeError: "a page that ends after its column");
+        polars_ensure!(at <= end, ComputeError: "a page extends past the end of its column");
     }
     Ok(())
 }
 
-/// Values of the column in a page, none in a dictionary.
+/// Number of values in a page; 0 for a dictionary.
 fn data_values(header: &ParquetPageHeader, size: u64) -> PolarsResult<u64> {
     let packed = non_negative(header.compressed_page_size.into())?;
     let unpacked = non_negative(header.uncompressed_page_size.into())?;
     polars_ensure!(
         !is_bomb(packed.min(size), unpacked),
-        ComputeError: "a page of {packed} bytes unpacks to {unpacked}: it is not read, for no ratings are packed so tightly"
+        ComputeError: "a page of {packed} bytes unpacks to {unpacked} bytes; \
+                       the file is not read, because ratings never compress so far"
     );
     let kind = PageType::try_from(header.type_)?;
-    let missing = || polars_err!(ComputeError: "a page without the header of its kind");
+    let missing = || polars_err!(ComputeError: "a page lacks the header of its type");
     match kind {
         PageType::DataPage => {
             let header = header.data_page_header.as_ref().ok_or_else(missing)?;
@@ -104,23 +114,26 @@ fn data_values(header: &ParquetPageHeader, size: u64) -> PolarsResult<u64> {
             let nulls = non_negative(header.num_nulls.into())?;
             polars_ensure!(
                 repetitions + definitions <= packed && nulls <= values,
-                ComputeError: "a page whose parts are larger than itself"
+                ComputeError: "the parts of a page are larger than the page"
             );
             Ok(values)
         }
         PageType::DictionaryPage => {
             let header = header.dictionary_page_header.as_ref().ok_or_else(missing)?;
             let entries = non_negative(header.num_values.into())?;
-            // Plain values, of a byte at least.
-            polars_ensure!(entries <= unpacked, ComputeError: "a dictionary of {entries} entries in {unpacked} bytes");
+            // A dictionary holds plain values, each of at least one byte.
+            polars_ensure!(
+                entries <= unpacked,
+                ComputeError: "a dictionary of {unpacked} bytes claims {entries} entries"
+            );
             Ok(0)
         }
     }
 }
 
-/// A length or a count, which Parquet writes as a signed number.
+/// Checks a length or a count, which Parquet stores as a signed number.
 fn non_negative(number: i64) -> PolarsResult<u64> {
-    let wrong = || polars_err!(ComputeError: "a count or length of {number}");
+    let wrong = || polars_err!(ComputeError: "a count or length is negative: {number}");
     u64::try_from(number).map_err(|_| wrong())
 }
 
@@ -133,7 +146,7 @@ mod tests {
     use super::super::footer::check as check_footer;
     use super::super::guard::decode;
 
-    /// A file of one column of whole numbers.
+    /// A file with one column of whole numbers.
     fn file(numbers: Vec<i64>) -> Vec<u8> {
         let column = Series::new("user".into(), numbers).into_column();
         let mut frame = DataFrame::new(column.len(), vec![column]).expect("a table");
@@ -153,11 +166,11 @@ mod tests {
         assert_eq!(read(whole.clone()).map(|frame| frame.height()).ok(), Some(100));
         let (mut good, mut bad) = (0, 0);
         for at in 0..whole.len() {
-            // The largest numbers, those below zero, the next.
+            // The changes lead to large numbers, negative numbers and neighbouring numbers.
             for change in [0xff, 0x80, 0x01] {
                 let mut bytes = whole.clone();
                 bytes[at] ^= change;
-                // Memory for a count below zero would end the program here.
+                // An allocation for a negative count would end the program here.
                 match read(bytes) {
                     Ok(_) => good += 1,
                     Err(_) => bad += 1,

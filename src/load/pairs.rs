@@ -1,4 +1,4 @@
-//! Files of user-item pairs to predict, in their order.
+//! Files of user-item pairs to predict.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::pair::Pair;
 
-/// The pairs as the file has them.
+/// The pairs of a file, in its order.
 #[derive(Debug, Clone)]
 pub struct Pairs {
     users: Column,
@@ -21,11 +21,11 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// Reads a CSV file with header or a Parquet file. Columns are found as for ratings.
+    /// Reads a CSV file with header or a Parquet file. Columns are recognised as in rating files.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::MissingColumn`], [`Error::Format`] for ids that are neither integers
-    /// nor text or are missing.
+    /// [`Error::Read`], [`Error::MissingColumn`], [`Error::Format`] for ids that are missing or
+    /// neither integers nor text.
     pub fn read(path: &Path, user: Option<&str>, item: Option<&str>) -> Result<Self> {
         let file = std::fs::File::open(path);
         let mut file = file.map_err(|source| Error::Read { path: path.to_owned(), source })?;
@@ -43,7 +43,7 @@ impl Pairs {
                 .and_then(SerReader::finish)
         };
         let frame = frame.map_err(|e| wrong(format!("not a readable file of pairs: {e}")))?;
-        // Blank lines.
+        // Blank lines are rows of nulls; they are left out.
         let filled = frame.columns().iter().map(Column::is_not_null).reduce(|a, b| &a | &b);
         let frame = match filled {
             Some(filled) => frame.filter(&filled).map_err(|e| wrong(e.to_string()))?,
@@ -72,13 +72,13 @@ impl Pairs {
         })
     }
 
-    /// Positions of the users and items among a model's ids.
+    /// Positions of the users and items among the ids of a model.
     #[must_use]
     pub fn positions(&self, ids: Pair<&Ids>) -> Pair<Vec<Option<usize>>> {
         Pair::new(positions(&self.users, ids.users), positions(&self.items, ids.items))
     }
 
-    /// The two columns; canonical integers from text files become integers.
+    /// The two columns. Text columns of canonical integers become integer columns.
     pub(crate) fn columns(&self) -> Vec<Column> {
         let typed = |column: &Column| {
             let canonical = column.str().ok().is_some_and(|cells| {
@@ -92,7 +92,7 @@ impl Pairs {
 }
 
 fn positions(column: &Column, ids: &Ids) -> Vec<Option<usize>> {
-    // Both kinds may come in several chunks; none holds nulls (see `Pairs::read`).
+    // Columns may have several chunks. They contain no nulls (see `Pairs::read`).
     match (column.i64(), column.str()) {
         (Ok(cells), _) => {
             let table = Table::new(ids, cells.len());
@@ -109,14 +109,15 @@ fn positions(column: &Column, ids: &Ids) -> Vec<Option<usize>> {
     }
 }
 
-/// Positions of integer ids that lie close together, looked up instead of searched for.
+/// A table of the positions of integer ids that lie close together, for fast lookups.
 struct Table {
     first: i64,
     positions: Vec<u32>,
 }
 
 impl Table {
-    /// None where it would be larger than it is worth: for fewer lookups than a quarter of the span.
+    /// `None` for text ids, and if the span of the ids is more than four times the larger of the
+    /// numbers of lookups and ids.
     fn new(ids: &Ids, lookups: usize) -> Option<Self> {
         let Ids::Int(ids) = ids else { return None };
         let (&first, &last) = (ids.first()?, ids.last()?);

@@ -1,4 +1,4 @@
-//! Parquet files, slice by slice.
+//! Reads Parquet files slice by slice.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use super::roles::Roles;
 use super::time::TimeUnit;
 use crate::error::{Error, Result};
 
-/// Rows read at a time.
+/// Rows per slice.
 const SLICE: usize = 1 << 21;
 
 /// Reads a whole Parquet input.
@@ -46,7 +46,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Some rows of the file, and the cells among them that cannot be used.
+/// A slice of the file, and its bad cells.
 struct Slice<'a> {
     path: &'a Path,
     frame: &'a DataFrame,
@@ -54,7 +54,7 @@ struct Slice<'a> {
     bad: Vec<BadCell>,
 }
 
-/// A cell that cannot be used.
+/// A bad cell.
 struct BadCell {
     row: usize,
     column: usize,
@@ -85,7 +85,7 @@ impl Slice<'_> {
         if self.bad.is_empty() {
             return gather.push(block);
         }
-        // One message per row.
+        // Each row gets one message.
         self.bad.sort_by_key(|b| b.row);
         self.bad.dedup_by_key(|b| b.row);
         let mut keep = vec![true; block.rows()];
@@ -101,7 +101,7 @@ impl Slice<'_> {
         gather.push(block)
     }
 
-    /// The column, its nulls marked as bad.
+    /// Returns a column and marks its nulls as bad.
     fn column(&mut self, at: usize) -> Result<Column> {
         let column = self.frame.column(&self.names[at]).cloned();
         let column = column.map_err(|e| unreadable(self.path, &e))?;
@@ -115,6 +115,7 @@ impl Slice<'_> {
         Ok(column)
     }
 
+    /// Marks the cells that `wrong` finds as bad.
     fn mark<T: ToString>(
         &mut self,
         column: usize,
@@ -132,7 +133,7 @@ impl Slice<'_> {
         Error::Format { path: self.path.to_owned(), message }
     }
 
-    /// A column cast to another type and its cells with a default for nulls (which are marked).
+    /// Takes the cells of a cast column, with a default for nulls, which are marked already.
     fn cells<T: Default>(
         &self,
         cast: PolarsResult<Column>,
@@ -157,7 +158,7 @@ impl Slice<'_> {
         }
         let text = |c: &Column| Ok(c.str()?.iter().map(|t| t.map(Box::<str>::from)).collect());
         let cells: Vec<Box<str>> = self.cells(Ok(column.clone()), text)?;
-        // Nulls are marked already, first, and so keep that reason.
+        // Nulls were marked first, so they keep that reason.
         self.mark(at, &cells, |c| c.is_empty(), "empty");
         if kind == IdType::Int {
             let wrong = |c: &str| !c.is_empty() && c.trim().parse::<i64>().is_err();
@@ -192,7 +193,7 @@ impl Slice<'_> {
         if dtype.is_float() {
             let floats: Vec<f64> =
                 self.cells(column.cast(&DataType::Float64), |c| Ok(c.f64()?.iter().collect()))?;
-            // Beyond this, whole numbers are no longer exact.
+            // Above this bound, doubles no longer represent every whole number.
             self.mark(at, &floats, |t| t.is_nan() || t.abs() >= 9e15, "not a time");
             return Ok(floats.into_iter().map(|t| to_seconds(t.floor() as i64)).collect());
         }
@@ -203,7 +204,7 @@ impl Slice<'_> {
     }
 }
 
-/// Text of which only integers are left.
+/// Converts text ids to integers, once no bad cell is left.
 fn as_ints(ids: BlockIds) -> BlockIds {
     match ids {
         BlockIds::Text(ids) => block_ids(IdType::Int, ids.cells()),

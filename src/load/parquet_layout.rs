@@ -1,4 +1,4 @@
-//! Layout of a Parquet file.
+//! Recognises the layout of a Parquet file.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -15,15 +15,15 @@ use super::roles::{Roles, describe_roles, roles};
 use crate::error::{Error, Result};
 use crate::pair::Pair;
 
-/// Layout of a Parquet file.
+/// The layout of a Parquet file.
 #[derive(Debug, Clone)]
 pub(super) struct ParquetLayout {
     pub names: Vec<String>,
     pub roles: Roles,
-    /// Whether the ids are integers.
+    /// Whether the columns of the ids have integer types.
     pub integers: Pair<bool>,
     pub rows: usize,
-    /// The file's bytes where it is not plainly on disk.
+    /// The bytes of the file, if it is compressed or a stream; `None` for a plain file on disk.
     pub bytes: Option<Arc<[u8]>>,
 }
 
@@ -67,7 +67,7 @@ impl ParquetLayout {
     }
 }
 
-/// A reader of the file; only files on disk are mapped.
+/// Creates a reader of the file. Only files on disk are memory-mapped.
 pub(super) fn reader(input: &Input, bytes: Option<&Arc<[u8]>>) -> Result<AnyReader> {
     let source: Box<dyn MmapBytesReader> = match bytes {
         Some(bytes) => Box::new(Cursor::new(bytes.clone())),

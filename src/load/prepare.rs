@@ -1,11 +1,14 @@
-//! From rows in file order to unique cells sorted by user and item.
+//! Turns rows in file order into unique cells sorted by user and item.
 //!
-//! Order: (bad rows, since and until: while loading) → duplicates → k-core. The split comes after.
+//! Loading has already filtered bad rows, since and until. The steps here are, in this order:
+//! duplicates, the least value, counts of 0, the k-core, cells of test inputs. The split into
+//! training and holdout comes later.
 //!
-//! Rows are first sorted into virtual partitions of consecutive users, each small enough for a
-//! second-level cache, then each partition by user and item; both passes run in parallel and are
-//! stable, so that file order decides between equals.
+//! Rows are first grouped into partitions of consecutive users, each small enough for a
+//! second-level cache. Then each partition is sorted by user and item. Both passes run in parallel
+//! and are stable, so file order decides between equal rows.
 
+use crate::pair::Pair;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -20,71 +23,71 @@ use crate::ids::Ids;
 use crate::job::check_stop;
 use crate::ratings::Cell;
 
-/// What becomes of several ratings of one item by one user.
+/// How several ratings of one item by one user are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Duplicates {
-    /// They are an error.
+    /// Duplicates are an error.
     Error,
-    /// The latest counts: by time where there is one, else by file order.
+    /// Keep the latest: by time if there are times, otherwise by file order.
     #[default]
     Last,
-    /// The earliest counts.
+    /// Keep the earliest.
     First,
-    /// Their weighted mean; the weights add up.
+    /// Take the weighted mean and the sum of the weights.
     Mean,
-    /// Their sum; there must be no weights.
+    /// Take the sum. There must be no weights.
     Sum,
-    /// The largest.
+    /// Keep the largest.
     Max,
 }
 
-/// Cells ready to be split, and what became of the rest.
+/// The cells, ready to be split, and the numbers of left-out rows and cells.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     /// Unique cells, sorted by user, then item.
     pub cells: Vec<Cell>,
-    /// Unique cells of the test inputs, sorted likewise.
+    /// Unique cells of the test inputs, sorted in the same way.
     pub test: Vec<Cell>,
     /// Ids of the users that have cells.
     pub users: Ids,
     /// Ids of the items that have cells.
     pub items: Ids,
-    /// Rows that were merged into or replaced by another.
+    /// Number of training rows that were merged into another row or replaced by it.
     pub duplicates: u64,
-    /// Cells left out because their count is 0.
+    /// Number of cells left out because their count is 0.
     pub zero_counts: u64,
-    /// Cells left out by the k-core.
+    /// Number of cells left out by the k-core.
     pub below_minimum: u64,
-    /// Cells left out because the test inputs hold them too.
+    /// Number of training cells left out because the test inputs contain them too.
     pub in_test: u64,
 }
 
-/// How rows become cells.
+/// The settings of the preparation.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Preparation {
-    /// What becomes of several rows of one cell.
+    /// How several rows of one cell are combined.
     pub duplicates: Duplicates,
-    /// The k-core.
+    /// The minimum counts of the k-core.
     pub minimum: MinimumCounts,
-    /// Rows from this time on are the holdout of a split by time: duplicates are resolved within
-    /// each side, so a cell may then occur once on either.
+    /// Time from which rows belong to the holdout of a split by time. Duplicates are resolved
+    /// separately before and after it, so a cell may occur once on each side.
     pub boundary: Option<i64>,
-    /// Values are counts of implicit feedback: cells of value 0 are left out.
+    /// Whether values are counts of implicit feedback. Cells of count 0 are then left out.
     pub counts: bool,
     /// Cells below this value are left out.
     pub least: Option<f64>,
 }
 
-/// Cells per partition aimed at: 768 KiB of them.
+/// Intended number of cells per partition: 768 KiB.
 const PARTITION_CELLS: usize = 1 << 15;
 
-/// Sorts the rows, resolves duplicates, and leaves out users and items with too few cells.
+/// Sorts the rows, resolves duplicates and leaves out users and items with too few cells.
 ///
 /// # Errors
 /// [`Error::Duplicate`] under [`Duplicates::Error`], [`Error::Usage`] for sums of weighted rows,
-/// [`Error::NothingLeft`] if the minimum counts leave nothing, [`Error::Stopped`].
+/// [`Error::NothingLeft`] if a step leaves no cells, [`Error::Stopped`].
 pub fn prepare(
     interactions: Interactions,
     preparation: &Preparation,
@@ -92,13 +95,14 @@ pub fn prepare(
 ) -> Result<Prepared> {
     let Interactions { users, items, mut chunks, inputs, n_test, .. } = interactions;
     if preparation.duplicates == Duplicates::Sum && chunks.iter().any(|c| c.weights.is_some()) {
-        let message = "--duplicates sum adds values up, so there must be no --weight-col";
+        let message = "--duplicates sum cannot be combined with --weight-col";
         return Err(Error::Usage(message.into()));
     }
     let first_test = inputs.len() - n_test;
     let test_chunks = chunks.split_off(chunks.partition_point(|c| c.input < first_test.max(1)));
-    let (mut cells, duplicates) = unique(chunks, preparation, (&users, &items), stop)?;
-    let (mut test, _) = unique(test_chunks, preparation, (&users, &items), stop)?;
+    let ids = Pair::new(&users, &items);
+    let (mut cells, duplicates) = unique(chunks, preparation, ids, stop)?;
+    let (mut test, _) = unique(test_chunks, preparation, ids, stop)?;
     if cells.is_empty() {
         return Err(Error::NothingLeft { after: "--since and --until".into() });
     }
@@ -135,24 +139,24 @@ pub fn prepare(
     Ok(Prepared { cells, test, users, items, duplicates, zero_counts, below_minimum, in_test })
 }
 
-/// The unique cells of some chunks, sorted, and how many rows were merged into another.
+/// The sorted unique cells of some chunks, and the number of rows merged into another row.
 fn unique(
     chunks: Vec<Chunk>,
     preparation: &Preparation,
-    (users, items): (&Ids, &Ids),
+    ids: Pair<&Ids>,
     stop: &AtomicBool,
 ) -> Result<(Vec<Cell>, u64)> {
-    let partitions = partitions(&chunks, users.len());
+    let partitions = partitions(&chunks, ids.users.len());
     check_stop(stop)?;
     let (mut cells, bounds) = sort(chunks, &partitions, preparation.boundary);
     check_stop(stop)?;
     let rows = cells.len();
-    resolve(&mut cells, &bounds, preparation, (users, items))?;
+    resolve(&mut cells, &bounds, preparation, ids)?;
     let merged = rows - cells.len();
     Ok((cells, merged as u64))
 }
 
-/// Ranges of users with about [`PARTITION_CELLS`] rows each.
+/// Ranges of consecutive users with about [`PARTITION_CELLS`] rows each.
 fn partitions(chunks: &[Chunk], users: usize) -> Vec<Range<u32>> {
     let counts: Vec<AtomicU32> = (0..users).map(|_| AtomicU32::new(0)).collect();
     chunks.par_iter().for_each(|chunk| {
@@ -174,15 +178,15 @@ fn partitions(chunks: &[Chunk], users: usize) -> Vec<Range<u32>> {
     ranges
 }
 
-/// A chunk and its rows in the order of the partitions.
+/// A chunk, and its row numbers ordered by partition.
 struct Grouped {
     chunk: Chunk,
     order: Vec<u32>,
-    /// Where each partition begins in `order`.
+    /// The start of each partition in `order`.
     starts: Vec<usize>,
 }
 
-/// All rows by user and item, equals in file order; and the bounds of the partitions.
+/// All rows sorted by user and item, equal ones in file order, and the bounds of the partitions.
 fn sort(
     chunks: Vec<Chunk>,
     partitions: &[Range<u32>],
@@ -210,7 +214,7 @@ fn sort(
                 *cell = chunk.cell(row as usize);
             }
         }
-        // Stable: of equals the one that comes first in the files stays first.
+        // The sort is stable, so equal cells stay in file order.
         out.sort_by_key(|cell| sided_key(cell, boundary));
     });
     (cells, bounds)
@@ -228,12 +232,12 @@ impl Chunk {
     }
 }
 
-/// The key, and the side of a boundary in time.
+/// The key of a cell, and whether the cell lies on or after a boundary in time.
 fn sided_key(cell: &Cell, boundary: Option<i64>) -> (u64, bool) {
     (key(cell), boundary.is_some_and(|at| cell.time >= at))
 }
 
-/// Sorts a chunk's rows by partition, by counting.
+/// Sorts the rows of a chunk by partition, with a counting sort.
 fn group(chunk: Chunk, partition_of: &[u32], partitions: usize) -> Grouped {
     let mut starts = vec![0; partitions + 1];
     for &user in &chunk.users {
@@ -252,7 +256,7 @@ fn group(chunk: Chunk, partition_of: &[u32], partitions: usize) -> Grouped {
     Grouped { chunk, order, starts }
 }
 
-/// Cuts a slice at the given bounds.
+/// Cuts a slice at bounds.
 fn split_at<'c>(mut cells: &'c mut [Cell], bounds: &[usize]) -> Vec<&'c mut [Cell]> {
     let mut slices = Vec::with_capacity(bounds.len());
     for pair in bounds.windows(2) {
@@ -263,23 +267,23 @@ fn split_at<'c>(mut cells: &'c mut [Cell], bounds: &[usize]) -> Vec<&'c mut [Cel
     slices
 }
 
-/// Makes one cell of each run of equal ones, partition by partition, then closes the gaps.
+/// Merges each run of equal cells into one cell, partition by partition, and then closes the gaps.
 fn resolve(
     cells: &mut Vec<Cell>,
     bounds: &[usize],
     preparation: &Preparation,
-    (users, items): (&Ids, &Ids),
+    ids: Pair<&Ids>,
 ) -> Result<()> {
     let slices = split_at(cells, bounds);
-    // How many cells each partition keeps, and its first repeated cell.
+    // For each partition: the numbers of remaining and of repeated cells, the first repeated cell.
     let kept: Vec<(usize, u64, Option<Cell>)> =
         slices.into_par_iter().map(|slice| resolve_partition(slice, preparation)).collect();
     if preparation.duplicates == Duplicates::Error {
         let count: u64 = kept.iter().map(|k| k.1).sum();
         if let Some(first) = kept.iter().find_map(|k| k.2) {
             return Err(Error::Duplicate {
-                user: users.get(first.user as usize).to_string(),
-                item: items.get(first.item as usize).to_string(),
+                user: ids.users.get(first.user as usize).to_string(),
+                item: ids.items.get(first.item as usize).to_string(),
                 count,
             });
         }
@@ -316,10 +320,10 @@ fn resolve_partition(cells: &mut [Cell], preparation: &Preparation) -> (usize, u
     (kept, repeated, first)
 }
 
-/// One cell of several of the same user and item, in file order.
+/// Merges several cells of the same user and item, which are in file order, into one.
 #[must_use]
 pub fn merge(same: &[Cell], duplicates: Duplicates) -> Cell {
-    // Of equal times the later row is the last one, the earlier row the first one.
+    // Among rows of equal time, the last row in file order is the latest, the first the earliest.
     let last = same.iter().fold(same[0], |best, c| if c.time >= best.time { *c } else { best });
     let first = same.iter().fold(same[0], |best, c| if c.time < best.time { *c } else { best });
     match duplicates {
@@ -339,7 +343,7 @@ pub fn merge(same: &[Cell], duplicates: Duplicates) -> Cell {
     }
 }
 
-/// Drops the ids that have no cells left.
+/// Removes the ids without cells and renumbers the cells.
 fn compact(sets: [&mut Vec<Cell>; 2], users: Ids, items: Ids) -> (Ids, Ids) {
     let (mut user_used, mut item_used) = (vec![false; users.len()], vec![false; items.len()]);
     for cell in sets.iter().flat_map(|cells| cells.iter()) {

@@ -1,7 +1,9 @@
 //! Quotation marks in text files.
 
-/// The end of the last line outside quotes, and whether the text ends inside of them. A quote opens a
-/// cell only where a cell begins, and closes it unless it is doubled, as the strict reader has it.
+/// The end of the last line that ends outside quotes, and whether the text ends inside quotes.
+///
+/// As in the strict reader, a quote opens only at the beginning of a cell and closes unless it is
+/// doubled.
 pub(super) fn scan_quotes(bytes: &[u8], quote: u8, separator: u8) -> (usize, bool) {
     let (mut end, mut inside, mut skip) = (0, false, usize::MAX);
     for at in memchr::memchr2_iter(quote, b'\n', bytes) {

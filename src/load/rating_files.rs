@@ -1,11 +1,11 @@
-//! Which files hold ratings, by their names.
+//! Recognises rating files by their names.
 
 use std::path::Path;
 
-/// Endings of the files that a directory is searched for.
+/// Extensions of rating files.
 const ENDINGS: [&str; 7] = ["csv", "tsv", "dat", "data", "parquet", "txt", "zip"];
 
-/// Whether a file holds ratings, as far as its name tells.
+/// Whether a file holds ratings, by its name. `.gz` and `.zst` may follow the extension.
 pub(super) fn is_rating_file(path: &Path) -> bool {
     let Some(name) = path.file_name().map(|n| n.to_string_lossy().to_lowercase()) else {
         return false;

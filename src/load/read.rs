@@ -10,10 +10,10 @@ use super::source::{Source, expand};
 use super::{parquet, text};
 use crate::error::Result;
 
-/// Reads rating files, and test files behind them (none where `tests` is empty).
+/// Reads rating files, then test files. `tests` may be empty.
 ///
 /// # Errors
-/// Every error names the file and, where there is one, the line, the column and the text.
+/// Every error names the file and, if they are known, the line, the column and the text.
 pub fn load(
     inputs: &[String],
     tests: &[String],
@@ -29,7 +29,7 @@ pub fn load(
     let mut gather = Gather::new(options, n_test, stop);
     let mut done = 0;
     for source in &sources {
-        // An object is fetched, then read.
+        // An object is first fetched and then read.
         let passes = if matches!(source, Source::Object(_)) { 2 } else { 1 };
         let fetched = |bytes: u64| progress(done + bytes / passes, total);
         let size = source.size().unwrap_or(0);

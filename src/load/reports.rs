@@ -1,30 +1,31 @@
-//! What is known about inputs that were read.
+//! Reports about the inputs that were read.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// One input as it was read.
+/// The report about one input.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InputReport {
-    /// The file on disk, none for standard input and objects.
+    /// The file on disk; `None` for standard input and objects.
     pub file: Option<PathBuf>,
-    /// When it was last changed, before it was read.
+    /// Time of the last change in seconds since 1970, taken before the input was read.
     pub mtime: Option<i64>,
-    /// What an object store says of the content of an object.
+    /// ETag of an object, which identifies its content.
     pub etag: Option<String>,
-    /// Path, URL or `-`; a member of an archive as `archive.zip:member`.
+    /// Path, URL or `-`; `archive.zip:member` for a member of an archive.
     pub uri: String,
-    /// Size of the file in bytes (of the archive, where it is one).
+    /// Size of the file or archive in bytes.
     pub bytes: u64,
-    /// Layout as recognised, for people.
+    /// Recognised layout, for people.
     pub layout: String,
-    /// Rows that hold a rating, rejected ones included.
+    /// Number of rows with a rating, including bad rows.
     pub rows: u64,
-    /// Rows rejected, by reason.
+    /// Numbers of bad rows by reason.
     pub rows_rejected: BTreeMap<String, u64>,
-    /// SHA-256 of the file; of standard input when it was read, of files by [`super::fingerprint`].
+    /// SHA-256. It is known after reading for streams and objects; for files,
+    /// [`super::fingerprint`] computes it.
     pub sha256: Option<String>,
-    /// Latest time (seconds since 1970), where times were read.
+    /// Latest time in seconds since 1970, if times were read.
     pub max_timestamp: Option<i64>,
 }
 
@@ -33,11 +34,11 @@ pub struct InputReport {
 pub struct Reject {
     /// The file.
     pub file: PathBuf,
-    /// Line of a text file, row of a Parquet file, from 1.
+    /// Line of a text file or row of a Parquet file, from 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// Why the row is bad.
     pub reason: String,
-    /// The cell's text.
+    /// The text of the bad cell.
     pub text: String,
 }
 
@@ -47,8 +48,8 @@ impl std::fmt::Display for Reject {
     }
 }
 
-/// Why a value cannot be a count of implicit feedback.
+/// The reason for rejecting a negative count of implicit feedback.
 pub(super) const NEGATIVE_COUNT: &str = "negative count";
 
-/// Bytes read so far and in all (where known), for a progress bar.
+/// Receives the number of bytes read so far and the total, if it is known.
 pub type Progress<'p> = dyn Fn(u64, Option<u64>) + 'p;

@@ -1,4 +1,4 @@
-//! Which column of a file plays which role.
+//! Finds the column of a file for each role.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use crate::error::{Error, Result};
 pub(super) struct Roles {
     pub user: usize,
     pub item: usize,
-    /// None only where values are counts.
+    /// `None` only if values are counts.
     pub rating: Option<usize>,
     pub time: Option<usize>,
     pub weight: Option<usize>,
 }
 
-/// Names by which columns are recognised, compared in lower case without `_`, `-` and spaces.
+/// Names by which columns of user ids are recognised, in the form that [`plain`] returns.
 pub(super) const USER_NAMES: &[&str] =
     &["userid", "user", "uid", "memberid", "customerid", "customer", "reviewerid", "visitorid"];
 pub(super) const ITEM_NAMES: &[&str] = &[
@@ -38,7 +38,7 @@ pub(super) const ITEM_NAMES: &[&str] = &[
 ];
 pub(super) const RATING_NAMES: &[&str] =
     &["rating", "ratings", "score", "stars", "value", "overall", "bookrating"];
-/// Further names where values are counts.
+/// Further names of the rating column if values are counts.
 pub(super) const COUNT_NAMES: &[&str] = &[
     "count",
     "counts",
@@ -55,7 +55,7 @@ pub(super) const COUNT_NAMES: &[&str] = &[
 pub(super) const TIME_NAMES: &[&str] =
     &["timestamp", "time", "ts", "unixtime", "unixreviewtime", "date", "datetime"];
 
-/// `user=userId item=movieId rating=rating time=timestamp`.
+/// Describes roles: `user=userId item=movieId rating=rating time=timestamp`.
 pub(super) fn describe_roles(names: &[String], roles: &Roles) -> String {
     let name = |column: usize| names.get(column).map_or("?", String::as_str);
     let mut text = format!("user={} item={}", name(roles.user), name(roles.item));
@@ -68,12 +68,12 @@ pub(super) fn describe_roles(names: &[String], roles: &Roles) -> String {
     text
 }
 
-/// A name as names are compared: lower case, without `_`, `-` and spaces.
+/// The form in which names are compared: lower case, without `_`, `-` and spaces.
 pub(super) fn plain(name: &str) -> String {
     name.trim().to_lowercase().replace(['_', '-', ' '], "")
 }
 
-/// Finds each role's column by the given name, a known name, or (without header) its place.
+/// Finds the column of each role by its specified name, a known name or, without header, its place.
 pub(super) fn roles(
     path: &Path,
     names: &[String],
@@ -116,7 +116,10 @@ pub(super) fn roles(
         None => None,
     };
     if user.is_some() && user == item {
-        return Err(Error::Usage("the user and the item column are the same".into()));
+        return Err(Error::Usage(
+            "the user column and the item column are the same; pass --user-col or --item-col"
+                .into(),
+        ));
     }
     Ok(Roles {
         user: need(user, "user", USER_NAMES, "--user-col")?,
@@ -125,13 +128,13 @@ pub(super) fn roles(
             true => rating,
             false => Some(need(rating, "rating", RATING_NAMES, "--rating-col")?),
         },
-        // Without header the weight may stand where the time would.
+        // Without header, the weight may be at the default place of the time.
         time: time.filter(|t| header || Some(*t) != weight),
         weight,
     })
 }
 
-/// The position of one column among named ones, by the given name or a known one.
+/// Finds the column of one role by its specified name or a known name.
 pub(super) fn find_column(
     path: &Path,
     names: &[String],
@@ -152,7 +155,7 @@ pub(super) fn find_column(
     })
 }
 
-/// A role that a column can play, and the flag that names the column.
+/// A role of a column, and the flag that names the column.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Role {
     pub name: &'static str,

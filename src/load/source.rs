@@ -1,4 +1,4 @@
-//! From arguments to inputs: files, directories, patterns, standard input, objects.
+//! Turns arguments into inputs: files, directories, patterns, standard input and objects.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,25 +13,26 @@ use super::rating_files::is_rating_file;
 use crate::error::{Error, Result};
 use crate::remote::{check_slashes, is_url};
 
-/// One input before it is opened.
+/// An input that is not opened yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
     /// A file and its size.
     File(PathBuf, u64),
-    /// Something that can only be read once: a named pipe, a device.
+    /// A stream that can be read only once: a named pipe or a device.
     Stream(PathBuf),
     /// Standard input.
     Stdin,
-    /// An object of a store.
+    /// An object in an object store.
     Object(Box<ObjectSource>),
 }
 
-/// Turns arguments into inputs: `-`, files, directories (their rating files, by path), globs.
+/// Turns arguments into inputs: `-`, files, URLs, directories (their rating files), patterns.
 ///
 /// # Errors
-/// [`Error::Stopped`]; [`Error::Read`] for a path that does not exist, [`Error::Format`] for a directory or pattern
-/// without rating files, [`Error::Usage`] for `-` beside itself.
+/// [`Error::Read`] for a path that does not exist, [`Error::Format`] for a directory or pattern
+/// without rating files, [`Error::Usage`] for more than one `-` or an invalid URL, the errors of an
+/// object store, [`Error::Stopped`].
 pub fn expand(arguments: &[String], stop: &AtomicBool) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for argument in arguments {
@@ -97,7 +98,7 @@ fn pattern(argument: &str) -> Result<Vec<Source>> {
 }
 
 impl Source {
-    /// Size in bytes, where known beforehand.
+    /// Size in bytes, if it is known before reading.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         match self {
@@ -107,7 +108,7 @@ impl Source {
         }
     }
 
-    /// The path, `-` for standard input, the URL of an object.
+    /// The path; `-` for standard input, the URL for an object.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -117,8 +118,9 @@ impl Source {
         }
     }
 
-    /// Opens the input and looks through its compression. An object is fetched first; `progress` is told the bytes
-    /// of it so far.
+    /// Opens the input and decompresses it.
+    ///
+    /// An object is fetched first. `progress` receives the number of bytes fetched so far.
     pub(super) fn open(&self, stop: &AtomicBool, progress: &dyn Fn(u64)) -> Result<Input> {
         if let Self::Object(object) = self {
             return object.open(stop, progress);
@@ -135,7 +137,7 @@ impl Source {
         let unreadable = |source| Error::Read { path: path.clone(), source };
         let raw: Box<dyn ReadSeek> = match self {
             Self::File(path, _) => Box::new(File::open(path).map_err(unreadable)?),
-            // What cannot be read again is hashed on the way.
+            // A stream cannot be read again, so it is hashed while it is read.
             Self::Stream(path) => {
                 let file = File::open(path).map_err(unreadable)?;
                 return open_stream(path.clone(), Box::new(file));

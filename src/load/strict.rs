@@ -1,7 +1,7 @@
-//! The exact reader: record by record, every cell checked, every bad one located.
+//! The exact reader: checks every cell of every record and locates the bad ones.
 //!
-//! It decides what a good row is; the fast reader only has to agree with it on blocks without a bad
-//! one.
+//! It defines what a good row is. The fast reader must agree with it only on blocks without bad
+//! rows.
 
 use super::block::Block;
 use super::columns::Gather;
@@ -12,12 +12,12 @@ use super::quotes::scan_quotes;
 use super::reports::NEGATIVE_COUNT;
 use crate::error::Result;
 
-/// A block of text and where it stands in its file.
+/// A block of text and its place in the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TextBlock<'t> {
     /// Whole records.
     pub bytes: &'t [u8],
-    /// Line of the first byte, from 1.
+    /// Line number of the first byte, from 1.
     pub line: u64,
 }
 
@@ -31,10 +31,10 @@ struct Rows {
     times: Vec<i64>,
 }
 
-/// What is wrong with a row: the column's name, the cell's text, the reason.
+/// A bad cell: the name of the column, the text of the cell, the reason.
 type Bad<'r> = (&'r str, String, String);
 
-/// Reads one block; bad rows go to `gather`, which stops or sets them aside.
+/// Reads one block. `gather` receives the bad rows and stops or sets them aside.
 pub(super) fn read(
     block: TextBlock<'_>,
     layout: &TextLayout,
@@ -65,7 +65,7 @@ pub(super) fn read(
                     String::from_utf8_lossy(raw.split(|b| *b == b'\n').next().unwrap_or_default());
                 Err(("row", shown.into_owned(), "a quote that is never closed".to_owned()))
             } else {
-                check(&record, layout, (kind, counts), |text| unit.parse(text))
+                check(&record, layout, kind, counts, |text| unit.parse(text))
             };
             match checked {
                 Ok(row) => {
@@ -78,13 +78,13 @@ pub(super) fn read(
                 }
                 Err((column, text, reason)) => {
                     gather.reject(line, column, &text, &reason)?;
-                    // A quote that is never closed takes the rows behind it along: of a bad record of
-                    // several lines only the first line is given up.
+                    // A quote that is never closed swallows the rows after it. So only the first
+                    // line of a bad record of several lines is rejected.
                     if several_lines {
                         lines.advance_to(lines.line_end());
                         continue 'records;
                     }
-                    // Not to the end of the line: a carriage return alone ends a record, too.
+                    // Not to the end of the line: a carriage return alone also ends a record.
                     lines.advance_to(end);
                 }
             }
@@ -103,7 +103,7 @@ pub(super) fn read(
     })
 }
 
-/// A place in a block, and its line.
+/// A position in a block, and its line number.
 struct Lines<'t> {
     bytes: &'t [u8],
     at: usize,
@@ -111,14 +111,14 @@ struct Lines<'t> {
 }
 
 impl Lines<'_> {
-    /// Moves on, counting line breaks.
+    /// Advances to a position and counts the line breaks on the way.
     fn advance_to(&mut self, at: usize) {
         let at = at.clamp(self.at, self.bytes.len());
         self.line += memchr::memchr_iter(b'\n', &self.bytes[self.at..at]).count() as u64;
         self.at = at;
     }
 
-    /// Moves over line breaks to the next record, if there is one.
+    /// Skips line breaks. Returns whether a record follows.
     fn skip_blank(&mut self) -> bool {
         let breaks =
             self.bytes[self.at..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
@@ -126,7 +126,7 @@ impl Lines<'_> {
         self.at < self.bytes.len()
     }
 
-    /// The end of the current line, its break included.
+    /// The end of the current line, including its line break.
     fn line_end(&self) -> usize {
         let rest = &self.bytes[self.at..];
         self.at + memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1)
@@ -145,7 +145,8 @@ struct Row<'r> {
 fn check<'r>(
     record: &'r csv::ByteRecord,
     layout: &'r TextLayout,
-    (kind, counts): (IdType, bool),
+    kind: IdType,
+    counts: bool,
     parse_time: impl Fn(&str) -> Option<i64>,
 ) -> Result<Row<'r>, Bad<'r>> {
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -209,7 +210,7 @@ fn check<'r>(
     Ok(Row { user, item, value, weight, time })
 }
 
-/// A finite number.
+/// Parses a finite number.
 fn number(text: &str) -> Result<f32, &'static str> {
     match text.trim().parse::<f32>() {
         Ok(value) if value.is_finite() => Ok(value),

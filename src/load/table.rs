@@ -1,4 +1,4 @@
-//! Small tables beside the ratings: titles and categories of items, lists of ids.
+//! Small tables in addition to ratings: titles and categories of items, lists of ids.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use super::roles::{ITEM_NAMES, Role, USER_NAMES, find_column, plain};
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 
-/// Names by which columns are recognised, as [`plain`] has them.
+/// Names by which columns are recognised, in the form that [`plain`] returns.
 const TITLE_NAMES: &[&str] = &["title", "name", "itemname", "movietitle", "productname", "label"];
 const CATEGORY_NAMES: &[&str] = &["genres", "genre", "category", "categories", "tags"];
 
-/// What `movies.dat` of MovieLens, which has no header, holds.
+/// The columns of `movies.dat` of MovieLens, which has no header.
 const MOVIES_DAT: [&str; 3] = ["item_id", "title", "genres"];
 
-/// A table as text.
+/// A table of text cells.
 #[derive(Debug, Clone)]
 pub struct Table {
     path: PathBuf,
@@ -27,8 +27,9 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads CSV with header, `::`-separated `movies.dat`, or Parquet. Text that is not UTF-8 is taken for
-    /// Latin-1, as older MovieLens files are.
+    /// Reads CSV or TSV with header, `::`-separated `movies.dat`, or Parquet.
+    ///
+    /// Text that is not UTF-8 is read as Latin-1, which older files of MovieLens use.
     ///
     /// # Errors
     /// [`Error::Read`], [`Error::Format`].
@@ -80,7 +81,7 @@ impl Table {
         let mut names = Vec::new();
         let mut rows = vec![Vec::new(); frame.height()];
         for column in frame.columns() {
-            // What has no form as text, as a list, is no id, title or category.
+            // A column that cannot be cast to text, such as lists, contains no ids or titles.
             let Ok(text) = column.cast(&DataType::String) else { continue };
             let Ok(cells) = text.str() else { continue };
             names.push(column.name().to_string());
@@ -100,7 +101,7 @@ impl Table {
         self.rows.iter().map(move |row| row.get(at).map_or("", |cell| cell.as_str()))
     }
 
-    /// Positions among the items of a model, row by row.
+    /// For each row, the position of its item among the items of a model.
     fn items(
         &self,
         flag: &'static str,
@@ -111,7 +112,7 @@ impl Table {
         Ok(self.cells(at).map(|id| items.find(id)).collect())
     }
 
-    /// The title of every item of a model, where the table has one.
+    /// The title of every item of a model; `None` if the table has none.
     ///
     /// # Errors
     /// [`Error::MissingColumn`].
@@ -132,8 +133,9 @@ impl Table {
         Ok(titles)
     }
 
-    /// The categories of every item of a model, numbered in the order they come. A cell names several
-    /// categories with `|` between them; "(no genres listed)" is none.
+    /// The categories of every item of a model, numbered by first occurrence.
+    ///
+    /// `|` separates several categories in a cell. "(no genres listed)" is not a category.
     ///
     /// # Errors
     /// [`Error::MissingColumn`].
@@ -166,19 +168,22 @@ impl Table {
     }
 }
 
-/// Reads a list of ids: one per line (blanks around it are not part of it), or a table (CSV with header, Parquet) with a column that is named as
-/// users or items are. Blank lines are left out. `integer` says whether ids are integers.
+/// Reads a list of ids: one id per line, or a table with a column of user or item ids.
+///
+/// A table is CSV or TSV with header, or Parquet. Blank lines and blanks around ids are ignored.
+/// `integer` says whether the ids must be integers; it is checked for lists only.
 ///
 /// # Errors
-/// [`Error::Read`], [`Error::Format`] (also for a line that should be an integer and is not); [`Error::MissingColumn`] for a Parquet file without such a column.
+/// [`Error::Read`], [`Error::Format`] (also for a line that is not an integer although it must be),
+/// [`Error::MissingColumn`] for a Parquet file without a column of ids.
 pub fn read_ids(path: &Path, axis: Axis, integer: bool) -> Result<Vec<String>> {
     let known = match axis {
         Axis::User => USER_NAMES,
         Axis::Item => ITEM_NAMES,
     };
     let role = match axis {
-        Axis::User => Role { name: "user id", flag: "the name user_id, not a" },
-        Axis::Item => Role { name: "item id", flag: "the name item_id, not a" },
+        Axis::User => Role { name: "user id", flag: "user_id as the column" },
+        Axis::Item => Role { name: "item id", flag: "item_id as the column" },
     };
     let bytes = read(path)?;
     let parquet = bytes.starts_with(b"PAR1");
@@ -197,7 +202,8 @@ pub fn read_ids(path: &Path, axis: Axis, integer: bool) -> Result<Vec<String>> {
         return Err(Error::Format {
             path: path.to_owned(),
             message: format!(
-                "line {at}: \"{line}\" is no integer, as the {axis} ids of the model are; give one id per line, or a table with a column {axis}_id"
+                "line {at}: \"{line}\" is not an integer, but all {axis} ids of the model are; \
+                 use one id per line, or a table with a column {axis}_id"
             ),
         });
     }
@@ -207,16 +213,16 @@ pub fn read_ids(path: &Path, axis: Axis, integer: bool) -> Result<Vec<String>> {
 fn read(path: &Path) -> Result<Vec<u8>> {
     let bytes = std::fs::read(path);
     let bytes = bytes.map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    // gzip, zip, zstd.
+    // The first bytes of gzip, zip and zstd files.
     let packed: [&[u8]; 3] = [b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"];
     if packed.iter().any(|magic| bytes.starts_with(magic)) {
-        let message = "is compressed; unpack it first".to_owned();
+        let message = "the file is compressed; unpack it first".to_owned();
         return Err(Error::Format { path: path.to_owned(), message });
     }
     Ok(bytes)
 }
 
-/// UTF-8, or else Latin-1, whose bytes are the first 256 characters of Unicode.
+/// Decodes UTF-8, or otherwise Latin-1, whose bytes are the first 256 characters of Unicode.
 fn decoded(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|e| e.into_bytes().iter().map(|&byte| char::from(byte)).collect())
@@ -237,9 +243,12 @@ mod tests {
     fn titles_and_categories_come_from_csv_and_dat() {
         let ids = Ids::Int(vec![1, 2, 11]);
         for content in [
-            "\u{feff}movieId,title,genres\n11,\"American President, The (1995)\",Comedy|Drama\n1,Toy Story,Comedy\n7,x,y\n2,,(no genres listed)\n".as_bytes(),
+            "\u{feff}movieId,title,genres\n11,\"American President, The (1995)\",Comedy|Drama\n\
+             1,Toy Story,Comedy\n7,x,y\n2,,(no genres listed)\n"
+                .as_bytes(),
             b"11::American President, The (1995)::Comedy|Drama\n1::Toy Story::Comedy\n2::::\n",
-            b"name\titem\tgenre\nAmerican President, The (1995)\t11\tComedy | Drama\nToy Story\t1\tComedy\n",
+            b"name\titem\tgenre\nAmerican President, The (1995)\t11\tComedy | Drama\n\
+              Toy Story\t1\tComedy\n",
         ] {
             let (_dir, path) = file(content);
             let table = Table::read(&path).expect("reads");

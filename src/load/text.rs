@@ -1,4 +1,4 @@
-//! Text files, block by block through Polars.
+//! Reads text files block by block with Polars.
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -18,19 +18,21 @@ use super::strict::{self, TextBlock};
 use super::time::TimeUnit;
 use crate::error::{Error, Result};
 
-/// Bytes per block, and the most that a single record may take.
+/// Bytes per block, which is also the maximum length of a record.
 const BLOCK: usize = 32 << 20;
 
-/// Whole records, and where they stand.
+/// A block of whole records and its place in the file.
 struct Piece {
     buffer: Vec<u8>,
     range: Range<usize>,
     line: u64,
-    /// Bytes of the file read up to here.
+    /// Bytes of the file read up to the end of the block.
     consumed: u64,
 }
 
-/// Reads a whole text input: one thread cuts blocks, one has Polars parse them, this one converts.
+/// Reads a whole text input.
+///
+/// One thread cuts blocks, a second parses them with Polars, and this one converts them.
 pub(super) fn read(
     input: &mut Input,
     layout: &TextLayout,
@@ -42,7 +44,7 @@ pub(super) fn read(
     let (parsed, frames) = sync_channel(1);
     let (give_back, empty) = sync_channel(2);
     std::thread::scope(|scope| {
-        // Owned here, so that the other threads end when this side gives up.
+        // This closure owns the channel ends, so the other threads end when it returns early.
         let (frames, give_back, fast) = (frames, give_back, &fast);
         scope.spawn(move || {
             let mut cutter = Cutter::new(input, layout);
@@ -70,7 +72,7 @@ pub(super) fn read(
                 None => strict::read(TextBlock { bytes: &buffer[range], line }, layout, gather)?,
             }
             progress(consumed);
-            // A full channel only means that there are buffers enough.
+            // If the channel is full, there are enough buffers.
             let _ = give_back.try_send(buffer);
         }
         Ok(())
@@ -81,12 +83,12 @@ pub(super) fn read(
 struct Cutter<'i> {
     input: &'i mut Input,
     layout: &'i TextLayout,
-    /// What follows the last whole record.
+    /// The bytes after the last whole record.
     rest: Vec<u8>,
     line: u64,
     header: bool,
     done: bool,
-    /// The file holds more than it did when it was opened.
+    /// The file is larger than when it was opened.
     grown: bool,
 }
 
@@ -97,13 +99,13 @@ impl<'i> Cutter<'i> {
         Self { input, layout, rest, line: 1, header: layout.header, done: false, grown: false }
     }
 
-    /// The next block, in the given buffer if there is one.
+    /// The next block, read into `buffer` if there is one.
     fn next(&mut self, buffer: Option<Vec<u8>>) -> Result<Option<Piece>> {
         if self.done {
             return Ok(None);
         }
         let mut buffer = buffer.unwrap_or_default();
-        // A small file needs no large buffer; one byte more shows that it has ended.
+        // A small file needs no large buffer. One extra byte detects the end of the file.
         let size = match self.input.left() {
             Some(left) if !self.grown => BLOCK.min(self.rest.len() + left as usize + 1),
             _ => BLOCK,
@@ -119,7 +121,7 @@ impl<'i> Cutter<'i> {
             records_end(&buffer[..len], self.layout.quote(), self.layout.separator)
         };
         if end == 0 && self.grown {
-            // The file was written to while it was read: its record may fit a whole block.
+            // The file has grown while it was read. Its record may fit into a whole block.
             self.rest = buffer[..len].to_vec();
             return self.next(Some(buffer));
         }
@@ -129,7 +131,7 @@ impl<'i> Cutter<'i> {
         }
         let mut start = 0;
         if std::mem::take(&mut self.header) {
-            // A header may follow blank lines.
+            // Blank lines may precede a header.
             start = buffer[..end].iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(0);
             start += memchr::memchr(b'\n', &buffer[start..end]).map_or(end - start, |at| at + 1);
         }
@@ -150,15 +152,17 @@ fn records_end(bytes: &[u8], quote: Option<u8>, separator: u8) -> usize {
     let last = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
     match quote {
         Some(quote) if memchr::memchr(quote, bytes).is_some() => {
-            // A quote that is never closed: the strict reader gives its line up and goes on behind it.
+            // If a quote is never closed, the block ends at the last line break. The strict reader
+            // rejects the line with the quote and continues after it.
             Some(scan_quotes(bytes, quote, separator).0).filter(|&end| end > 0).unwrap_or(last)
         }
         _ => last,
     }
 }
 
-/// Whether every line has the right number of separators, and those of a doubled one come in pairs.
-/// Polars does not look where columns are left out.
+/// Whether every line has the right number of separators, in pairs if the separator is doubled.
+///
+/// Polars does not check this if columns are left out.
 fn is_regular(bytes: &[u8], layout: &TextLayout) -> bool {
     let expected = layout.physical_columns() - 1;
     let (mut found, mut start, mut previous) = (0, 0, usize::MAX);
@@ -182,7 +186,7 @@ fn is_regular(bytes: &[u8], layout: &TextLayout) -> bool {
     line_is_good(found, start, bytes.len())
 }
 
-/// Polars on blocks in which nothing is odd.
+/// Parses blocks without bad or unusual cells with Polars.
 struct FastReader<'l> {
     layout: &'l TextLayout,
     options: CsvReadOptions,
@@ -198,7 +202,7 @@ impl<'l> FastReader<'l> {
         let (kind, unit, counts) = (options.id_type, options.time_unit, options.counts);
         let roles = &layout.roles;
         let physical = layout.physical_columns();
-        // Every column is text unless it is read as a number; only the needed ones are parsed.
+        // Columns are text unless they are read as numbers. Only the needed columns are parsed.
         let mut types = vec![DataType::String; physical];
         for column in [roles.rating, roles.weight].into_iter().flatten() {
             types[layout.physical(column)] = DataType::Float32;
@@ -232,10 +236,10 @@ impl<'l> FastReader<'l> {
         Self { layout, options, kind, unit, counts, partial }
     }
 
-    /// The columns of a block, or none if anything in it needs the strict reader.
+    /// The columns of a block; `None` if the block needs the strict reader.
     fn parse(&self, bytes: &[u8]) -> Option<DataFrame> {
-        // The same column in two roles, quotes, blocks without a row, a last line that ends in a
-        // separator: rare, and left to the reader that is exact about them.
+        // The strict reader handles rare cases: a column with two roles, quotes, a block without
+        // rows, and a last line that ends with a separator.
         let quoted =
             self.layout.quote().is_some_and(|quote| memchr::memchr(quote, bytes).is_some());
         let empty = bytes.iter().all(u8::is_ascii_whitespace);
@@ -248,7 +252,7 @@ impl<'l> FastReader<'l> {
         CsvReader::new(Cursor::new(bytes)).with_options(self.options.clone()).finish().ok()
     }
 
-    /// The rows of a parsed block, or none if a cell cannot be used.
+    /// The rows of a parsed block; `None` if a cell is bad.
     fn convert(&self, frame: &DataFrame) -> Option<Block> {
         let roles = &self.layout.roles;
         let column = |at: usize| {
@@ -339,7 +343,7 @@ fn floats(column: &Float32Chunked) -> Vec<f32> {
 /// Cells per task.
 const CELLS: usize = 1 << 15;
 
-/// Maps every cell in parallel; none if any cell maps to none.
+/// Maps every cell in parallel; `None` if any cell maps to `None`.
 fn map_cells<T: Send + Default + Clone>(
     column: &StringChunked,
     map: impl Fn(&str) -> Option<T> + Sync,

@@ -1,11 +1,11 @@
-//! Times: numbers in a unit, or ISO 8601. No zone means UTC.
+//! Times as numbers in a unit, or in ISO 8601. Times without a zone are in UTC.
 
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 
-/// Unit of numeric times since 1970 in UTC.
+/// Unit of numeric times, which count from 1970 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -20,7 +20,7 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
-    /// Whole seconds since 1970, rounded down.
+    /// Converts a time in this unit to whole seconds, rounded down.
     #[must_use]
     pub const fn seconds(self, time: i64) -> i64 {
         match self {
@@ -38,14 +38,14 @@ impl TimeUnit {
             return Some(self.seconds(number));
         }
         if let Ok(number) = text.parse::<f64>() {
-            // Beyond this, whole numbers are no longer exact.
+            // Above this bound, doubles no longer represent every whole number.
             return (number.abs() < 9e15).then(|| self.seconds(number.floor() as i64));
         }
         parse_iso(text)
     }
 }
 
-/// Parses a date or a date and time in ISO 8601 to seconds since 1970 in UTC.
+/// Parses an ISO 8601 date, with or without a time, to seconds since 1970 in UTC.
 #[must_use]
 pub fn parse_iso(text: &str) -> Option<i64> {
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
@@ -67,7 +67,7 @@ pub fn parse_iso(text: &str) -> Option<i64> {
         })
 }
 
-/// A point in time as a person gives it: ISO 8601, or `@SECONDS` since 1970.
+/// A point in time as a person types it: ISO 8601, or `@SECONDS` since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Date(pub i64);
@@ -82,13 +82,13 @@ impl FromStr for Date {
         };
         seconds.map(Self).ok_or_else(|| {
             format!(
-                "\"{text}\" is not a date: give 2019-01-31, 2019-01-31T12:00:00Z or @1548936000"
+                "\"{text}\" is not a date; write 2019-01-31, 2019-01-31T12:00:00Z or @1548936000"
             )
         })
     }
 }
 
-/// A time as ISO 8601 in UTC, to the second.
+/// Formats a time as ISO 8601 in UTC, to the second.
 #[must_use]
 pub fn iso(seconds: i64) -> String {
     DateTime::from_timestamp(seconds, 0)

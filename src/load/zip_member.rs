@@ -1,4 +1,4 @@
-//! The ratings member of a zip archive, read without unpacking anything to disk.
+//! Reads the member of a zip archive that contains ratings, without unpacking to disk.
 
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::meter::{Counting, Meter, ReadSeek, Unpacked};
 use super::rating_files::is_rating_file;
 use crate::error::{Error, Result};
 
-/// Names of the members that hold ratings in the MovieLens archives, then anything that looks so.
+/// Whether a member has a name by which the MovieLens archives hold ratings.
 fn is_ratings_member(name: &str) -> bool {
     let base = name.rsplit('/').next().unwrap_or(name);
     ["ratings.csv", "ratings.dat", "u.data"].contains(&base)
@@ -20,7 +20,7 @@ fn is_zip(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"))
 }
 
-/// Opens the ratings member of an archive; nothing is unpacked to disk.
+/// Opens the ratings member of an archive: the one with a known name, or else the only rating file.
 pub(super) fn open(
     path: &Path,
     raw: Box<dyn ReadSeek>,
@@ -33,7 +33,7 @@ pub(super) fn open(
         .map_err(|e| wrong(format!("not a readable zip archive: {e}")))?;
     if let Some(name) = outside(&archive) {
         return Err(wrong(format!(
-            "its member \"{name}\" points outside the archive; it is not read"
+            "member \"{name}\" points outside the archive; the archive is not read"
         )));
     }
     let names: Vec<String> = archive
@@ -45,14 +45,14 @@ pub(super) fn open(
         found = names.iter().filter(|n| is_rating_file(Path::new(n)) && !is_zip(n)).collect();
     }
     let [name] = found[..] else {
-        let held = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        let held = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         return Err(wrong(format!(
-            "{} rating files in this archive, one is needed; it holds: {held}",
+            "the archive must hold exactly one rating file, not {}; its members: {held}",
             found.len()
         )));
     };
     let name = name.clone();
-    // The member borrows the archive, so a thread owns both and hands the bytes over in pieces.
+    // The member borrows the archive, so a thread owns both and sends the bytes in pieces.
     let (sender, receiver) = std::sync::mpsc::sync_channel(4);
     let member_path = PathBuf::from(format!("{}:{name}", path.display()));
     meter.count.store(0, Ordering::Relaxed);
@@ -82,12 +82,12 @@ pub(super) fn open(
                 let _ = sender.send(Ok(piece));
                 return;
             }
-            // The receiver is gone when reading was given up: then this thread is done too.
+            // If the reader has stopped and dropped the receiver, this thread ends too.
             if sender.send(Ok(piece)).is_err() {
                 return;
             }
             if end {
-                // An empty piece says that this is the end and not a thread that broke down.
+                // An empty piece marks the end. The reader can tell it from a thread that failed.
                 let _ = sender.send(Ok(Vec::new()));
                 return;
             }
@@ -98,7 +98,7 @@ pub(super) fn open(
     Input::new(member_path, size, Some("zip"), Box::new(body), meter)
 }
 
-/// A member whose name leads out of the archive, which none that was made in good faith has.
+/// Finds a member whose name leads out of the archive. An honest archive has none.
 fn outside<R: Read + io::Seek>(archive: &zip::ZipArchive<R>) -> Option<String> {
     let names = archive.file_names().filter_map(Result::ok);
     let leads_out = |name: &str| {
@@ -111,7 +111,7 @@ fn outside<R: Read + io::Seek>(archive: &zip::ZipArchive<R>) -> Option<String> {
         .map(|name| printable(&name))
 }
 
-/// What is shown of a name that may hold anything.
+/// The start of a name with special characters escaped, for messages.
 fn printable(name: &str) -> String {
     name.chars().take(80).flat_map(char::escape_debug).collect()
 }

@@ -16,8 +16,10 @@ pub use ranker::{Ranked, Ranker, Scratch, USERS_PER_BLOCK, Wanted, mean_norm};
 pub use recommender::{Asked, Caps, Recommendation, Recommender, Rules};
 pub use relevance::{RankBy, by_relevance};
 pub use trained::{Model, Trained};
-pub(crate) use uncertainty::variance;
-pub use uncertainty::{Beliefs, Uncertainty, class_count, covariance_class, covariance_share};
+pub use uncertainty::{
+    Beliefs, RatedRow, Uncertainty, class_count, covariance_class, covariance_share,
+};
+pub(crate) use uncertainty::{Gaussian, variance};
 
 use crate::linalg::Matrix;
 use crate::linalg::simd::Kernels;

@@ -215,7 +215,7 @@ impl Ranker {
             let active: Vec<usize> = (0..wanted.len()).filter(reached).collect();
             let rows: Vec<u32> = active.iter().map(|&nth| wanted[nth].row).collect();
             let scores = &mut scores[..active.len() * count];
-            self.panels.score(kernels, (users, &rows), (first, count), scores);
+            self.panels.score(kernels, users, &rows, first..first + count, scores);
             let items = &self.order[first..self.order.len().min(first + count)];
             for (&nth, scores) in active.iter().zip(scores.chunks_exact_mut(count)) {
                 let below = |end: usize| excluded[nth].partition_point(|&at| (at as usize) < end);

@@ -98,6 +98,17 @@ impl Beliefs {
     }
 }
 
+/// A row of fitted factors, and the number of its ratings.
+#[derive(Debug, Clone, Copy)]
+pub struct RatedRow<'a> {
+    /// The vectors and biases of its side.
+    pub side: &'a Embedding,
+    /// Position of the row there.
+    pub row: usize,
+    /// Number of its ratings.
+    pub count: usize,
+}
+
 impl Uncertainty {
     /// Number of entries of a vector.
     #[must_use]
@@ -116,24 +127,30 @@ impl Uncertainty {
     /// `q̃ᵀS q̃ + p̃ᵀT p̃ + tr(S T)` for covariances `S` of the user and `T` of the item.
     ///
     /// The constant 1 that multiplies a bias has no variance. The result is 0 if the user or the
-    /// item has no ratings. A row is passed as its side, its position there and its number of
-    /// ratings.
+    /// item has no ratings.
     #[must_use]
-    pub fn variance(
-        &self,
-        user: (&Embedding, usize, usize),
-        item: (&Embedding, usize, usize),
-    ) -> f64 {
-        let covariances = (self.users.covariance(user.2), self.items.covariance(item.2));
+    pub fn variance(&self, user: RatedRow<'_>, item: RatedRow<'_>) -> f64 {
+        let covariances = (self.users.covariance(user.count), self.items.covariance(item.count));
         let (Some(s), Some(t)) = covariances else { return 0.0 };
-        let (p, q) = (user.0.vectors.row(user.1), item.0.vectors.row(item.1));
-        variance(self.biases, (p, s), (q, t))
+        let (p, q) = (user.side.vectors.row(user.row), item.side.vectors.row(item.row));
+        let user = Gaussian { mean: p, covariance: s };
+        variance(self.biases, user, Gaussian { mean: q, covariance: t })
     }
+}
+
+/// The distribution of one row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gaussian<'a> {
+    /// The vector.
+    pub mean: &'a [f32],
+    /// The covariance of the row's unknowns, row-major.
+    pub covariance: &'a [f64],
 }
 
 /// Computes [`Uncertainty::variance`] from the vector and covariance of a user and of an item.
 #[must_use]
-pub(crate) fn variance(biases: bool, (p, s): (&[f32], &[f64]), (q, t): (&[f32], &[f64])) -> f64 {
+pub(crate) fn variance(biases: bool, user: Gaussian<'_>, item: Gaussian<'_>) -> f64 {
+    let (p, s, q, t) = (user.mean, user.covariance, item.mean, item.covariance);
     let rank = p.len();
     let order = rank + usize::from(biases);
     let entry = |row: &[f32], i: usize| row.get(i).map_or(1.0, |&v| f64::from(v));
@@ -192,16 +209,20 @@ mod tests {
             Embedding { vectors: Matrix::from_rows(2, rank, &values), biases: vec![0.1, 0.2] }
         };
         let (mut users, mut items) = (side(7), side(31));
-        let before = uncertainty.variance((&users, 0, 1), (&items, 1, 2));
+        let variance = |uncertainty: &Uncertainty, users: &Embedding, items: &Embedding| {
+            let user = RatedRow { side: users, row: 0, count: 1 };
+            uncertainty.variance(user, RatedRow { side: items, row: 1, count: 2 })
+        };
+        let before = variance(&uncertainty, &users, &items);
         let shared = [(0, 0), (1, 1)];
         let target = side(99);
         let rotation = Rotation::procrustes(&items.vectors, &target.vectors, &shared);
         let rotation = rotation.expect("finite");
         rotation.turn(&mut users.vectors);
         rotation.turn(&mut items.vectors);
-        let moved = uncertainty.variance((&users, 0, 1), (&items, 1, 2));
+        let moved = variance(&uncertainty, &users, &items);
         uncertainty.turn(&rotation);
-        let after = uncertainty.variance((&users, 0, 1), (&items, 1, 2));
+        let after = variance(&uncertainty, &users, &items);
         assert!((moved - before).abs() > 1e-3, "the rotation does something");
         assert!((after - before).abs() < 1e-5 * before, "{before} {after}");
         // Rows without ratings, and counts beyond the last class.

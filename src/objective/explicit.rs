@@ -48,6 +48,15 @@ impl Regularization {
     }
 }
 
+/// How ratings become the values that are fitted: `(r - mean) / deviation`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standardisation {
+    /// The mean that is subtracted.
+    pub mean: f64,
+    /// The deviation that divides.
+    pub deviation: f64,
+}
+
 /// The explicit objective of one set of training cells.
 #[derive(Debug, Clone)]
 pub struct Explicit {
@@ -59,12 +68,11 @@ pub struct Explicit {
 }
 
 impl Explicit {
-    /// The objective over `ratings`, whose values are standardised by the mean and deviation in
-    /// `standard`.
+    /// The objective over `ratings`, whose values are standardised.
     #[must_use]
     pub fn new(
         ratings: &Ratings,
-        standard: (f64, f64),
+        standard: Standardisation,
         regularization: Regularization,
         biases: bool,
     ) -> Self {
@@ -76,10 +84,11 @@ impl Explicit {
     #[must_use]
     pub fn with_counts(
         mean_counts: Pair<f64>,
-        (mean, deviation): (f64, f64),
+        standard: Standardisation,
         regularization: Regularization,
         biases: bool,
     ) -> Self {
+        let Standardisation { mean, deviation } = standard;
         Self { regularization, biases, mean, inverse_deviation: 1.0 / deviation, mean_counts }
     }
 

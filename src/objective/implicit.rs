@@ -19,8 +19,9 @@
 
 use super::{Objective, Ridge, RowLoss};
 use crate::ids::Axis;
-use crate::linalg::simd::Kernels;
+use crate::linalg::simd::{Kernels, RowList};
 use crate::linalg::{Matrix, NormalEquations};
+use crate::pair::Pair;
 use crate::ratings::{Ratings, Row};
 
 /// The function that turns a value into a confidence.
@@ -69,10 +70,10 @@ pub struct Implicit {
     confidence: Confidence,
     unobserved: f64,
     /// `λ` of the users and of the items.
-    regularization: (f64, f64),
+    regularization: Pair<f64>,
     exponent: f64,
     /// Users and items with cells.
-    rows: (usize, usize),
+    rows: Pair<usize>,
 }
 
 impl Implicit {
@@ -84,10 +85,10 @@ impl Implicit {
         ratings: &Ratings,
         confidence: Confidence,
         unobserved: f64,
-        regularization: (f64, f64),
+        regularization: Pair<f64>,
         exponent: f64,
     ) -> Self {
-        let rows = (ratings.by_user.rows_with_cells(), ratings.by_item.rows_with_cells());
+        let rows = Pair::new(ratings.by_user.rows_with_cells(), ratings.by_item.rows_with_cells());
         Self::with_rows(kernels, rows, confidence, unobserved, regularization, exponent)
     }
 
@@ -95,10 +96,10 @@ impl Implicit {
     #[must_use]
     pub const fn with_rows(
         kernels: Kernels,
-        rows: (usize, usize),
+        rows: Pair<usize>,
         confidence: Confidence,
         unobserved: f64,
-        regularization: (f64, f64),
+        regularization: Pair<f64>,
         exponent: f64,
     ) -> Self {
         Self { kernels, confidence, unobserved, regularization, exponent, rows }
@@ -114,7 +115,7 @@ impl Objective for Implicit {
         let mut system = NormalEquations::new(fixed.cols());
         let rows: Vec<u32> = (0..fixed.rows() as u32).collect();
         let zeros = vec![0.0; rows.len()];
-        system.set_all(self.kernels, fixed, (&rows, &[]), None, &zeros);
+        system.set_all(self.kernels, fixed, RowList::new(&rows), None, &zeros);
         system.scale(self.unobserved);
         system.without_bias();
         Some(system)
@@ -146,8 +147,8 @@ impl Objective for Implicit {
 
     fn ridge(&self, axis: Axis, count: usize) -> Ridge {
         let (lambda, others) = match axis {
-            Axis::User => (self.regularization.0, self.rows.1),
-            Axis::Item => (self.regularization.1, self.rows.0),
+            Axis::User => (self.regularization.users, self.rows.items),
+            Axis::Item => (self.regularization.items, self.rows.users),
         };
         let rho = (count as f64 + self.unobserved * others as f64).powf(self.exponent);
         Ridge { vector: (lambda * rho) as f32, bias: None }

@@ -13,7 +13,7 @@ mod explicit;
 mod implicit;
 mod posterior;
 
-pub use explicit::{Explicit, Regularization};
+pub use explicit::{Explicit, Regularization, Standardisation};
 pub use implicit::{Confidence, Implicit};
 pub use posterior::Posterior;
 

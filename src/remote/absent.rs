@@ -77,8 +77,10 @@ impl Remote {
     pub fn fetch(
         &self,
         _: &Object,
-        _: (&File, &Path),
-        _: (&AtomicBool, &dyn Fn(u64)),
+        _: &File,
+        _: &Path,
+        _: &AtomicBool,
+        _: &dyn Fn(u64),
     ) -> Result<[u8; 32]> {
         match self.0 {}
     }

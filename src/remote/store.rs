@@ -218,8 +218,10 @@ impl Remote {
     pub fn fetch(
         &self,
         object: &Object,
-        (mut file, named): (&File, &FilePath),
-        (stop, progress): (&AtomicBool, &dyn Fn(u64)),
+        mut file: &File,
+        named: &FilePath,
+        stop: &AtomicBool,
+        progress: &dyn Fn(u64),
     ) -> Result<[u8; 32]> {
         let unwritable = |source| Error::Write { path: named.to_owned(), source };
         let path = self.path(&object.name);

@@ -32,7 +32,7 @@ pub fn fetch_model(url: &str, exports: bool, stop: &AtomicBool) -> Result<TempDi
             std::fs::create_dir_all(parent).map_err(failed)?;
         }
         let file = File::create(&path).map_err(failed)?;
-        remote.fetch(&object, (&file, &path), (stop, &|_| {}))?;
+        remote.fetch(&object, &file, &path, stop, &|_| {})?;
         Ok(true)
     };
     for name in [MANIFEST, SUCCESS, REJECTED] {

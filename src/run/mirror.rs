@@ -197,7 +197,7 @@ impl Mirror {
         let part = NamedTempFile::with_prefix_in(OWN, temporary).map_err(failed)?;
         let part = part.into_temp_path();
         let file = File::create(&part).map_err(failed)?;
-        self.remote.fetch(object, (&file, to), (job.stop, &|_| {}))?;
+        self.remote.fetch(object, &file, to, job.stop, &|_| {})?;
         part.persist(to).map_err(|e| failed(e.error))
     }
 

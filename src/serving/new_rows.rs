@@ -103,7 +103,7 @@ impl NewRows {
         job: &Job<'_>,
     ) -> Result<Embedding> {
         let stored = Encoding::recorded(manifest).stored(model, job);
-        let solved = stored.fold_in(algorithm, (self.axis, &self.side));
+        let solved = stored.fold_in(algorithm, self.axis, &self.side);
         let solved = solved.map_err(|error| self.named(error))?;
         match solved.is_finite() {
             true => Ok(solved),
@@ -309,7 +309,7 @@ pub(super) fn write(
     write_model(&out, "", model, &stamp, &mut outputs)?;
     let name = folded_file(axis);
     let integer = |ids: &Ids| matches!(ids, Ids::Int(_));
-    let integer = (integer(&model.users.ids), integer(&model.items.ids));
+    let integer = Pair::new(integer(&model.users.ids), integer(&model.items.ids));
     ratings.write(&out.file(name), &out.final_path(name), integer)?;
     outputs.push(output_entry(
         &out,

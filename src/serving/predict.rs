@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::linalg::simd::Kernels;
 use crate::load::pairs::Pairs;
-use crate::model::Model;
+use crate::model::{Model, RatedRow};
 use crate::pair::Pair;
 use crate::store::{Manifest, Predictions, RowTarget, read_model, read_samples, write_predictions};
 
@@ -67,9 +67,13 @@ impl Intervals {
         let noise = self.noise * self.noise;
         if let (true, Some((model, deviation))) = (self.samples.is_empty(), &self.posterior) {
             let (user, item) = (user?, item?);
-            let users = (&model.factors.users, user, model.users.counts[user] as usize);
-            let items = (&model.factors.items, item, model.items.counts[item] as usize);
-            let variance = model.uncertainty.as_ref()?.variance(users, items);
+            let count = |counts: &[u32], row: usize| counts[row] as usize;
+            let (users, items) = (&model.factors.users, &model.factors.items);
+            let user_count = count(&model.users.counts, user);
+            let user = RatedRow { side: users, row: user, count: user_count };
+            let item_count = count(&model.items.counts, item);
+            let item = RatedRow { side: items, row: item, count: item_count };
+            let variance = model.uncertainty.as_ref()?.variance(user, item);
             return Some((variance * deviation * deviation + noise).sqrt());
         }
         let (user, item) = (Some(user?), Some(item?));

@@ -14,7 +14,7 @@
 use rayon::prelude::*;
 
 use super::{RowProblem, Solver};
-use crate::linalg::simd::Kernels;
+use crate::linalg::simd::{Kernels, Shifted};
 use crate::linalg::{CHUNK, Matrix, NotPositiveDefinite, Solution};
 
 /// The conjugate-gradient solver.
@@ -50,14 +50,14 @@ impl Operands<'_> {
     /// runs these in parallel, and adds them up in order in double precision.
     fn combine(
         &self,
-        x: (&[f32], f32),
+        from: Shifted<'_>,
         targets: Option<&[f32]>,
         dots: &mut [f32],
         out: &mut [f32],
     ) -> f32 {
         let Self { kernels, fixed, indices, weights } = *self;
         if indices.len() <= CHUNK {
-            return kernels.combine(x, fixed, indices, weights, targets, dots, out);
+            return kernels.combine(from, fixed, indices, weights, targets, dots, out);
         }
         let parts: Vec<(Vec<f32>, f32)> = dots[..indices.len()]
             .par_chunks_mut(CHUNK)
@@ -68,7 +68,7 @@ impl Operands<'_> {
                     (weights.map(|w| &w[cells.clone()]), targets.map(|t| &t[cells.clone()]));
                 let mut part = vec![0.0; out.len()];
                 let indices = &indices[cells];
-                let sum = kernels.combine(x, fixed, indices, weights, targets, dots, &mut part);
+                let sum = kernels.combine(from, fixed, indices, weights, targets, dots, &mut part);
                 (part, sum)
             })
             .collect();
@@ -124,7 +124,7 @@ impl Solver for ConjugateGradient {
         residual.fill(0.0);
         let some = Some(targets);
         let operands = Operands { kernels, fixed, indices, weights };
-        let sum = operands.combine((x, bias), some, dots, residual);
+        let sum = operands.combine(Shifted { x, shift: bias }, some, dots, residual);
         let squares = kernels.dot(x, x);
         let mut value = problem.at_zero
             + change(dots, weights, targets)
@@ -149,7 +149,7 @@ impl Solver for ConjugateGradient {
                 break;
             }
             product.fill(0.0);
-            let from = (&direction[..], bias_direction);
+            let from = Shifted { x: direction, shift: bias_direction };
             let sum = operands.combine(from, None, dots, product);
             if let Some(shared) = shared {
                 kernels.dots(direction, &shared.matrix, &shared.rows, common);

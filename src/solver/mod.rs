@@ -16,7 +16,7 @@ pub use shared_covariance::{Classes, Expected, SharedCovariance};
 pub use subspace::Subspace;
 pub use variational::{Layout, Variational};
 
-use crate::linalg::simd::Kernels;
+use crate::linalg::simd::{Kernels, RowList};
 use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution};
 use crate::objective::Ridge;
 
@@ -77,7 +77,7 @@ impl RowProblem<'_> {
     /// Writes the whole system of the row: cells, shared part and ridge. Costs `n k (k + 1)` flops
     /// for `n` cells at rank `k`.
     pub fn assemble(&self, kernels: Kernels, system: &mut NormalEquations) {
-        let rows = (self.indices, self.following);
+        let rows = RowList { indices: self.indices, following: self.following };
         system.set_all(kernels, self.fixed, rows, self.weights, self.targets);
         if let Some(shared) = self.shared {
             system.add_system(&shared.system);

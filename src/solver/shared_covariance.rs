@@ -13,7 +13,7 @@
 use std::sync::OnceLock;
 
 use super::{RowProblem, Solver};
-use crate::linalg::simd::Kernels;
+use crate::linalg::simd::{Kernels, Shifted};
 use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution, invert_symmetric};
 use crate::model::{class_count, covariance_class, covariance_share};
 use crate::ratings::Side;
@@ -135,11 +135,7 @@ impl<'a> Expected<'a> {
     /// Builds the table from the classes of a side and their covariances (`order x order`, the bias
     /// last). Only a share of each covariance counts ([`covariance_share`]).
     #[must_use]
-    pub fn new(
-        classes: &'a Classes,
-        covariances: &[Vec<f64>],
-        (rank, biases): (usize, bool),
-    ) -> Self {
+    pub fn new(classes: &'a Classes, covariances: &[Vec<f64>], rank: usize, biases: bool) -> Self {
         let order = rank + usize::from(biases);
         let width = NormalEquations::new(rank).packed_len();
         // A class without a covariance of its own uses that of the last class.
@@ -257,7 +253,8 @@ impl SharedCovariance<'_> {
         }
         part.fill(0.0);
         // A zero vector and a shift of one make this the weighted sum of the rows.
-        self.kernels.combine((zeros, 1.0), table, present, Some(weights), None, dots, part);
+        let from = Shifted { x: zeros, shift: 1.0 };
+        self.kernels.combine(from, table, present, Some(weights), None, dots, part);
         f64::from(part[table.cols() - 1])
     }
 

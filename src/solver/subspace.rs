@@ -108,7 +108,7 @@ impl Solver for Subspace {
             for (p, error) in errors.iter_mut().enumerate() {
                 *error = targets[p] - weights.map_or(1.0, |w| w[p]) * dots[p];
             }
-            system.set_columns(kernels, (fixed, first), indices, weights, errors);
+            system.set_columns(kernels, fixed, first, indices, weights, errors);
             let (own, step) = (first..first + len, &mut step[..len]);
             for (step, &x) in step.iter_mut().zip(&x[own.clone()]) {
                 *step = -ridge.vector * x;

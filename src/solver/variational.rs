@@ -12,7 +12,7 @@
 //! Each row of a side's matrix holds the mean, followed by the covariance ([`Layout`]).
 
 use super::{RowProblem, Solver};
-use crate::linalg::simd::{Kernels, LANES};
+use crate::linalg::simd::{Kernels, LANES, Shifted};
 use crate::linalg::{CHUNK, NormalEquations, NotPositiveDefinite, Solution, invert_symmetric};
 
 /// The positions of the numbers of a row.
@@ -146,7 +146,7 @@ impl Variational<'_> {
         let Layout { rank, biases } = self.layout;
         let Scratch { system, rows, part, nothing, dots, shares, data, right, .. } = scratch;
         let RowProblem { fixed, indices, weights, targets, .. } = *problem;
-        system.set_columns(self.kernels, (fixed, 0), indices, weights, targets);
+        system.set_columns(self.kernels, fixed, 0, indices, weights, targets);
         system.write_dense(biases, data, right);
         rows.fill(0.0);
         for (nth, chunk) in indices.chunks(CHUNK).enumerate() {
@@ -156,8 +156,8 @@ impl Variational<'_> {
             let share = |(at, &row): (usize, &u32)| weight(at) * self.shares[row as usize];
             shares.extend(chunk.iter().enumerate().map(share));
             // A zero vector and a shift of one make this the weighted sum of the rows.
-            let (zero, kernels) = ((&nothing[..], 1.0), self.kernels);
-            kernels.combine(zero, fixed, chunk, Some(shares), None, dots, part);
+            let (from, kernels) = (Shifted { x: nothing, shift: 1.0 }, self.kernels);
+            kernels.combine(from, fixed, chunk, Some(shares), None, dots, part);
             rows.iter_mut().zip(&*part).for_each(|(sum, &v)| *sum += f64::from(v));
         }
         let order = self.layout.order();

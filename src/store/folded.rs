@@ -2,6 +2,7 @@
 //!
 //! Recommendations, explanations and measurements then need no other file.
 
+use crate::pair::Pair;
 use std::fs::File;
 use std::path::Path;
 
@@ -41,11 +42,11 @@ impl FoldedRatings<'_> {
     ///
     /// # Errors
     /// [`Error::Write`], naming `shown`.
-    pub fn write(&self, path: &Path, shown: &Path, integer: (bool, bool)) -> Result<()> {
+    pub fn write(&self, path: &Path, shown: &Path, integer: Pair<bool>) -> Result<()> {
         let write = || -> std::io::Result<()> {
             let columns = vec![
-                ids("user_id", integer.0, &self.users).into_column(),
-                ids("item_id", integer.1, &self.items).into_column(),
+                ids("user_id", integer.users, &self.users).into_column(),
+                ids("item_id", integer.items, &self.items).into_column(),
                 Series::new("rating".into(), &self.values).into_column(),
                 Series::new("weight".into(), &self.weights).into_column(),
             ];

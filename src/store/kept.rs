@@ -3,6 +3,7 @@
 //! Recommendations, measurements and updates then do not need the rating files, which are different
 //! ones on the next night.
 
+use crate::pair::Pair;
 use std::fs::File;
 use std::path::Path;
 
@@ -32,7 +33,7 @@ pub fn write_ratings(
     path: &Path,
     shown: &Path,
     cells: &[Cell],
-    (users, items): (&Ids, &Ids),
+    ids_of: Pair<&Ids>,
 ) -> Result<String> {
     let weighted = cells.iter().any(|cell| cell.weight != 1.0);
     let column = |name, ids_of: &Ids, row: &dyn Fn(&Cell) -> u32, cells: &[Cell]| {
@@ -42,8 +43,8 @@ pub fn write_ratings(
     let frame = |cells: &[Cell]| {
         let values: Vec<f32> = cells.iter().map(|cell| cell.value).collect();
         let mut columns = vec![
-            column("user_id", users, &|cell| cell.user, cells),
-            column("item_id", items, &|cell| cell.item, cells),
+            column("user_id", ids_of.users, &|cell| cell.user, cells),
+            column("item_id", ids_of.items, &|cell| cell.item, cells),
             Series::new("rating".into(), values).into_column(),
         ];
         if weighted {

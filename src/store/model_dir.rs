@@ -100,7 +100,7 @@ fn read_factor_files(path: &Path, prefix: &str, manifest: &Manifest) -> Result<M
     let (items, q) = read_factors(&item_file, Axis::Item, rank)?;
     let posterior = format!("{prefix}{POSTERIOR}");
     let posterior = manifest.outputs.iter().find(|entry| entry.path == posterior);
-    let read = |entry| read_posterior(&verify(path, entry)?, (rank, manifest.model.biases));
+    let read = |entry| read_posterior(&verify(path, entry)?, rank, manifest.model.biases);
     let uncertainty = posterior.map(read).transpose()?;
     Ok(Model {
         uncertainty,

@@ -61,7 +61,7 @@ pub fn write_posterior(path: &Path, shown: &Path, uncertainty: &Uncertainty) -> 
 ///
 /// # Errors
 /// [`Error::Model`] for a file that is damaged or has other shapes.
-pub fn read_posterior(path: &Path, (rank, biases): (usize, bool)) -> Result<Uncertainty> {
+pub fn read_posterior(path: &Path, rank: usize, biases: bool) -> Result<Uncertainty> {
     let wrong = |message: String| Error::Model { path: path.to_owned(), message };
     let bytes = std::fs::read(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| wrong(e.to_string()))?;
@@ -112,10 +112,10 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join(POSTERIOR);
         write_posterior(&path, &path, &uncertainty).expect("writes");
-        assert_eq!(read_posterior(&path, (2, true)).expect("reads"), uncertainty);
-        let message = |shape| read_posterior(&path, shape).map_err(|e| e.to_string());
-        assert!(message((3, true)).is_err_and(|m| m.contains("shape")));
+        assert_eq!(read_posterior(&path, 2, true).expect("reads"), uncertainty);
+        let message = |rank| read_posterior(&path, rank, true).map_err(|e| e.to_string());
+        assert!(message(3).is_err_and(|m| m.contains("shape")));
         std::fs::write(&path, b"not tensors").expect("writes");
-        assert!(matches!(message((2, true)), Err(m) if m.contains(POSTERIOR)));
+        assert!(matches!(message(2), Err(m) if m.contains(POSTERIOR)));
     }
 }

@@ -74,7 +74,8 @@ impl Trial {
     /// Creates a trial whose settings could not be tried.
     #[must_use]
     pub fn failed(
-        (rung, number): (u32, u32),
+        rung: u32,
+        number: u32,
         settings: &BTreeMap<String, Value>,
         failure: String,
     ) -> Self {

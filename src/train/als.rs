@@ -13,7 +13,7 @@ use super::{Algorithm, Fit, Fitted, Problem, SolverChoice};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::model::{Embedding, Scale};
-use crate::objective::{Explicit, Regularization};
+use crate::objective::{Explicit, Regularization, Standardisation};
 use crate::ratings::Side;
 
 /// The algorithm's settings.
@@ -49,7 +49,7 @@ impl Algorithm for Als {
             return Err(Error::Usage(message.into()));
         }
         let scale = Scale::ratings(problem.moments, self.mean, self.biases);
-        let standard = (scale.mean, scale.deviation);
+        let standard = Standardisation { mean: scale.mean, deviation: scale.deviation };
         let objective = Explicit::new(problem.ratings, standard, self.regularization, self.biases);
         let alternation = Alternation {
             problem,
@@ -63,17 +63,18 @@ impl Algorithm for Als {
         alternation.run(self.solver, factors, observer)
     }
 
-    fn fold_in(&self, fitted: &Fitted<'_>, rows: (Axis, &Side)) -> Result<Embedding> {
-        fitted.solve(&self.objective(fitted), self.solver, rows)
+    fn fold_in(&self, fitted: &Fitted<'_>, axis: Axis, rows: &Side) -> Result<Embedding> {
+        fitted.solve(&self.objective(fitted), self.solver, axis, rows)
     }
 
     fn explain(
         &self,
         fitted: &Fitted<'_>,
         users: &Side,
-        wanted: (&[Vec<u32>], usize),
+        items: &[Vec<u32>],
+        most: usize,
     ) -> Result<Vec<Vec<Vec<Share>>>> {
-        explain(fitted, &self.objective(fitted), self.solver, users, wanted)
+        explain(fitted, &self.objective(fitted), self.solver, users, items, most)
     }
 }
 
@@ -81,7 +82,7 @@ impl Als {
     /// The objective of one row that is solved against fitted factors.
     fn objective(&self, fitted: &Fitted<'_>) -> Explicit {
         let Fitted { published, scale, .. } = *fitted;
-        let standard = (scale.mean, scale.deviation / published);
+        let standard = Standardisation { mean: scale.mean, deviation: scale.deviation / published };
         let regularization = Regularization {
             users: self.regularization.users * published,
             items: self.regularization.items * published,

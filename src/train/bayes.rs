@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::{NormalEquations, ProductSum};
 use crate::model::{Embedding, Factors, Scale, Scorer};
-use crate::objective::{Explicit, Posterior, Regularization, RowLoss};
+use crate::objective::{Explicit, Posterior, Regularization, RowLoss, Standardisation};
 use crate::ratings::Side;
 use crate::rng::{Stream, generator};
 use crate::solver::Gibbs;
@@ -129,7 +129,12 @@ impl<'a> Chain<'a> {
         // `Posterior` ignores this regularisation: the prior replaces it.
         let none =
             Regularization { users: 0.0, items: 0.0, biases: 0.0, damping: 0.0, exponent: 0.0 };
-        let explicit = Explicit::new(ratings, (scale.mean, scale.deviation), none, scale.biases);
+        let explicit = Explicit::new(
+            ratings,
+            Standardisation { mean: scale.mean, deviation: scale.deviation },
+            none,
+            scale.biases,
+        );
         let partitions = (
             Partitions::new(&ratings.by_user, settings.rank),
             Partitions::new(&ratings.by_item, settings.rank),
@@ -239,10 +244,10 @@ impl Average {
         let shape = problem.shape();
         // No sum of products has more singular values than the shorter side has rows.
         let rank = settings.rank;
-        let kept = (KEPT * rank).min(shape.0.min(shape.1).max(1));
+        let kept = (KEPT * rank).min(shape.users.min(shape.items).max(1));
         let mut new = Self {
-            products: ProductSum::new(problem.kernels, shape, rank, kept),
-            biases: [vec![0.0; shape.0], vec![0.0; shape.1]],
+            products: ProductSum::new(problem.kernels, shape.users, shape.items, rank, kept),
+            biases: [vec![0.0; shape.users], vec![0.0; shape.items]],
             noise: 0.0,
             count: 0,
             keep: settings.keep.min(settings.samples),
@@ -260,8 +265,8 @@ impl Average {
             sums.copy_from_slice(saved);
         }
         let used = used as usize;
-        let left = state.matrix(PRODUCTS[0], shape.0, used)?;
-        let right = state.matrix(PRODUCTS[1], shape.1, used)?;
+        let left = state.matrix(PRODUCTS[0], shape.users, used)?;
+        let right = state.matrix(PRODUCTS[1], shape.items, used)?;
         if !new.products.restore(&left, &right) {
             return Err(Error::Checkpoint("it is of another fit: the sums of its samples".into()));
         }

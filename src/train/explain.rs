@@ -30,7 +30,8 @@ pub(super) fn explain(
     objective: &impl Objective,
     solver: SolverChoice,
     users: &Side,
-    (items, most): (&[Vec<u32>], usize),
+    items: &[Vec<u32>],
+    most: usize,
 ) -> Result<Vec<Vec<Vec<Share>>>> {
     if solver == SolverChoice::Nonnegative {
         let message =
@@ -46,7 +47,7 @@ pub(super) fn explain(
     );
     let explain = |(row, items): (usize, &Vec<u32>)| {
         check_stop(fitted.stop)?;
-        let shares = row_shares(fitted, objective, &shared, users.row(row), (items, most));
+        let shares = row_shares(fitted, objective, &shared, users.row(row), items, most);
         let message = "the system of its ratings is not positive definite";
         shares.ok_or_else(|| Error::numeric(Axis::User, row, message))
     };
@@ -58,7 +59,8 @@ fn row_shares(
     objective: &impl Objective,
     shared: &DMatrix<f64>,
     row: Row<'_>,
-    (items, most): (&[u32], usize),
+    items: &[u32],
+    most: usize,
 ) -> Option<Vec<Vec<Share>>> {
     let (mut weights, mut targets) = (Vec::new(), Vec::new());
     objective.terms(row, &fitted.factors.items.biases, &mut weights, &mut targets);

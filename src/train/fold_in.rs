@@ -40,7 +40,7 @@
 //! // A fourth user has rated two of the items.
 //! let new = Ratings::from_sorted(1, 3, &[cell(0, 0, 1.0), cell(0, 1, 5.0)]).by_user;
 //! let stored = Stored::fitted_to(&model, fit.scale.deviation, &ratings, &stop);
-//! let folded = stored.fold_in(&als, (Axis::User, &new))?;
+//! let folded = stored.fold_in(&als, Axis::User, &new)?;
 //! assert_eq!(folded.vectors.rows(), 1);
 //! // How much does each of the two ratings contribute to the score of item 2?
 //! let shares = stored.explain(&als, &new, &[vec![2]], 5)?;
@@ -78,9 +78,9 @@ pub struct Fitted<'a> {
     /// Mean number of training ratings per user and per item, over those that have any.
     pub mean_counts: Pair<f64>,
     /// Numbers of users and of items with training ratings.
-    pub rows: (usize, usize),
+    pub rows: Pair<usize>,
     /// Number of training ratings of every user and of every item.
-    pub counts: (Cow<'a, [u32]>, Cow<'a, [u32]>),
+    pub counts: Pair<Cow<'a, [u32]>>,
     /// The priors and covariances of the rows, from variational inference.
     pub uncertainty: Option<&'a Uncertainty>,
     /// The instruction set to use.
@@ -106,8 +106,8 @@ impl<'a> Fitted<'a> {
             published: 1.0,
             scale,
             mean_counts: Pair::new(by_user.mean_count(), by_item.mean_count()),
-            rows: (by_user.rows_with_cells(), by_item.rows_with_cells()),
-            counts: (Cow::Owned(counts(by_user)), Cow::Owned(counts(by_item))),
+            rows: Pair::new(by_user.rows_with_cells(), by_item.rows_with_cells()),
+            counts: Pair::new(Cow::Owned(counts(by_user)), Cow::Owned(counts(by_item))),
             uncertainty: None,
             kernels,
             stop,
@@ -127,7 +127,8 @@ impl<'a> Fitted<'a> {
         &self,
         objective: &impl Objective,
         choice: SolverChoice,
-        (axis, side): (Axis, &Side),
+        axis: Axis,
+        side: &Side,
     ) -> Result<Embedding> {
         let fixed = match axis {
             Axis::User => &self.factors.items,
@@ -138,9 +139,9 @@ impl<'a> Fitted<'a> {
         }
         match choice {
             SolverChoice::Nonnegative => {
-                self.half(objective, &Nonnegative::new(self.kernels), (axis, side), fixed)
+                self.half(objective, &Nonnegative::new(self.kernels), axis, side, fixed)
             }
-            _ => self.half(objective, &Cholesky::new(self.kernels), (axis, side), fixed),
+            _ => self.half(objective, &Cholesky::new(self.kernels), axis, side, fixed),
         }
     }
 
@@ -148,7 +149,8 @@ impl<'a> Fitted<'a> {
         &self,
         objective: &impl Objective,
         solver: &impl Solver,
-        (axis, side): (Axis, &Side),
+        axis: Axis,
+        side: &Side,
         fixed: &Embedding,
     ) -> Result<Embedding> {
         let rank = self.factors.rank();
@@ -198,12 +200,8 @@ impl<'a> Stored<'a> {
     /// # Errors
     /// [`Error::Usage`] for algorithms without such a solve, [`Error::Numeric`],
     /// [`Error::Stopped`].
-    pub fn fold_in(
-        &self,
-        algorithm: &dyn Algorithm,
-        (axis, side): (Axis, &Side),
-    ) -> Result<Embedding> {
-        algorithm.fold_in(&self.fitted(), (axis, side))
+    pub fn fold_in(&self, algorithm: &dyn Algorithm, axis: Axis, side: &Side) -> Result<Embedding> {
+        algorithm.fold_in(&self.fitted(), axis, side)
     }
 
     /// How much each user's ratings contribute to the scores of the items listed for that user.
@@ -222,7 +220,7 @@ impl<'a> Stored<'a> {
         items: &[Vec<u32>],
         most: usize,
     ) -> Result<Vec<Vec<Vec<Share>>>> {
-        algorithm.explain(&self.fitted(), users, (items, most))
+        algorithm.explain(&self.fitted(), users, items, most)
     }
 
     fn fitted(&self) -> Fitted<'_> {
@@ -231,8 +229,8 @@ impl<'a> Stored<'a> {
             published: self.deviation,
             scale: Scale { deviation: self.deviation, ..self.model.scale },
             mean_counts: self.mean_counts,
-            rows: (self.model.users.ids.len(), self.model.items.ids.len()),
-            counts: (
+            rows: Pair::new(self.model.users.ids.len(), self.model.items.ids.len()),
+            counts: Pair::new(
                 Cow::Borrowed(&self.model.users.counts),
                 Cow::Borrowed(&self.model.items.counts),
             ),

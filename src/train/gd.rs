@@ -18,7 +18,7 @@ use super::{Algorithm, Fit, Observer, Problem, Start, State, StopReason, check_s
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::Matrix;
-use crate::linalg::simd::Kernels;
+use crate::linalg::simd::{Kernels, Shifted};
 use crate::model::{Embedding, Factors, Scale, Scorer};
 use crate::ratings::Side;
 use crate::rng::{Stream, generator};
@@ -178,7 +178,7 @@ impl Gd {
                     }
                     gradient.fill(0.0);
                     x.copy_from_slice(vector);
-                    let (from, all) = ((&x[..], 0.0), &fixed.vectors);
+                    let (from, all) = (Shifted { x: &x, shift: 0.0 }, &fixed.vectors);
                     let some = Some(&targets[..]);
                     kernels.combine(
                         from,

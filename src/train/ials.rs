@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::model::{Embedding, Scale};
 use crate::objective::{Confidence, Implicit};
+use crate::pair::Pair;
 use crate::ratings::Side;
 
 /// The algorithm's settings.
@@ -26,7 +27,7 @@ pub struct Ials {
     /// Relative improvement of the objective below which the fit ends; 0 disables this.
     pub tolerance: f64,
     /// `λ` of the users and of the items.
-    pub regularization: (f64, f64),
+    pub regularization: Pair<f64>,
     /// `ν`, the exponent of the regularisation's frequency scaling.
     pub exponent: f64,
     /// How values become confidences.
@@ -73,17 +74,18 @@ impl Algorithm for Ials {
         alternation.run(self.solver, factors, observer)
     }
 
-    fn fold_in(&self, fitted: &Fitted<'_>, rows: (Axis, &Side)) -> Result<Embedding> {
-        fitted.solve(&self.objective(fitted), self.solver, rows)
+    fn fold_in(&self, fitted: &Fitted<'_>, axis: Axis, rows: &Side) -> Result<Embedding> {
+        fitted.solve(&self.objective(fitted), self.solver, axis, rows)
     }
 
     fn explain(
         &self,
         fitted: &Fitted<'_>,
         users: &Side,
-        wanted: (&[Vec<u32>], usize),
+        items: &[Vec<u32>],
+        most: usize,
     ) -> Result<Vec<Vec<Vec<Share>>>> {
-        explain(fitted, &self.objective(fitted), self.solver, users, wanted)
+        explain(fitted, &self.objective(fitted), self.solver, users, items, most)
     }
 }
 

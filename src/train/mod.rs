@@ -85,6 +85,7 @@ mod sums;
 mod sweep;
 mod variational;
 
+use crate::pair::Pair;
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
@@ -103,7 +104,7 @@ pub use variational::{Covariances, Spread, Variational};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
-use crate::model::{Embedding, Factors, Scale, Scorer, Uncertainty};
+use crate::model::{Embedding, Factors, RatedRow, Scale, Scorer, Uncertainty};
 use crate::ratings::{Moments, Ratings, Side};
 
 /// The input of a fit.
@@ -127,8 +128,8 @@ pub struct Problem<'a> {
 
 impl Problem<'_> {
     /// The numbers of users and items.
-    fn shape(&self) -> (usize, usize) {
-        (self.ratings.users(), self.ratings.items())
+    fn shape(&self) -> Pair<usize> {
+        Pair::new(self.ratings.users(), self.ratings.items())
     }
 }
 
@@ -213,15 +214,17 @@ impl Averaged {
         &self,
         factors: &Factors,
         ratings: &Ratings,
-        (user, item): (usize, usize),
+        user: usize,
+        item: usize,
     ) -> Option<f64> {
         if let Some(spread) = &self.spread {
             return Some(spread.variance(user, item));
         }
         let (users, items) = (&ratings.by_user, &ratings.by_item);
         let of = |u: &Uncertainty| {
-            let user = (&factors.users, user, users.count(user));
-            u.variance(user, (&factors.items, item, items.count(item)))
+            let user = RatedRow { side: &factors.users, row: user, count: users.count(user) };
+            let item = RatedRow { side: &factors.items, row: item, count: items.count(item) };
+            u.variance(user, item)
         };
         self.uncertainty.as_ref().map(of)
     }
@@ -288,7 +291,7 @@ pub trait Algorithm: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Usage`] for algorithms without such a solve, otherwise as for [`Algorithm::fit`].
-    fn fold_in(&self, _fitted: &Fitted<'_>, _rows: (Axis, &Side)) -> Result<Embedding> {
+    fn fold_in(&self, _fitted: &Fitted<'_>, _axis: Axis, _rows: &Side) -> Result<Embedding> {
         Err(Error::Usage(format!(
             "new users and items are folded in exactly by als and ials; {} has no such solve",
             self.name()
@@ -307,7 +310,8 @@ pub trait Algorithm: Send + Sync {
         &self,
         _fitted: &Fitted<'_>,
         _users: &Side,
-        _wanted: (&[Vec<u32>], usize),
+        _items: &[Vec<u32>],
+        _most: usize,
     ) -> Result<Vec<Vec<Vec<Share>>>> {
         Err(Error::Usage(format!(
             "scores of als and ials are sums over the user's ratings and can be explained; those of {} are not",

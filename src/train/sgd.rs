@@ -26,10 +26,10 @@ use super::course::{self, Limits, Process, Step};
 use super::{Algorithm, Fit, Observer, Problem, Start, State, check_stop, start};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
-use crate::linalg::simd::{Descent, DescentSide, Kernels};
+use crate::linalg::simd::{Descent, DescentCells, DescentSide};
 use crate::linalg::{Matrix, sum};
 use crate::model::{Embedding, Factors, Scale, Scorer};
-use crate::objective::{Explicit, Objective, Regularization};
+use crate::objective::{Explicit, Objective, Regularization, Standardisation};
 use crate::ratings::{Ratings, Side};
 use crate::rng::{Stream, generator};
 
@@ -85,7 +85,7 @@ impl Algorithm for Sgd {
     fn fit(&self, problem: &Problem<'_>, observer: &mut Observer<'_>) -> Result<Fit> {
         let Problem { ratings, moments, .. } = *problem;
         let scale = Scale::ratings(moments, self.mean, self.biases);
-        let standard = (scale.mean, scale.deviation);
+        let standard = Standardisation { mean: scale.mean, deviation: scale.deviation };
         let explicit = Explicit::new(ratings, standard, self.regularization, self.biases);
         // Weights are divided by their mean, so that their scale does not change the length of the
         // steps. The minimum stays the same, because the regularisation is divided too.
@@ -133,8 +133,8 @@ struct Epochs<'a> {
 impl Process for Epochs<'_> {
     fn step(&mut self, number: u32) -> Result<Step> {
         let Self { settings, problem, grid, factors, sides, .. } = self;
-        let (step, seed) = (settings.step(number), (settings.seed, number));
-        let squares = grid.epoch(problem.kernels, &step, seed, factors, sides, problem)?;
+        let step = settings.step(number);
+        let squares = grid.epoch(&step, settings.seed, number, factors, sides, problem)?;
         let penalty = sides[0].penalty(&factors.users) + sides[1].penalty(&factors.items);
         let total = (squares + penalty) * self.unit;
         if !total.is_finite() {
@@ -295,9 +295,9 @@ impl Grid {
     /// Returns the weighted sum of squared errors, each measured when its cell was visited.
     fn epoch(
         &self,
-        kernels: Kernels,
         step: &Descent,
-        (seed, epoch): (u64, u32),
+        seed: u64,
+        epoch: u32,
         factors: &mut Factors,
         sides: &mut [Rows; 2],
         problem: &Problem<'_>,
@@ -330,8 +330,9 @@ impl Grid {
                 .with_max_len(1)
                 .map(|(block, user, item)| {
                     let weights = self.weighted.then_some(&block.weights[..]);
-                    let cells = (&block.users[..], &block.items[..]);
-                    kernels.descend(step, stride, cells, (&block.targets, weights), user, item)
+                    let Block { users, items, targets, .. } = block;
+                    let cells = DescentCells { users, items, targets, weights };
+                    problem.kernels.descend(step, stride, cells, user, item)
                 })
                 .collect();
             squares += parts.iter().sum::<f64>();

@@ -1,5 +1,6 @@
 //! The state from which an interrupted fit resumes as if it had never ended.
 
+use crate::pair::Pair;
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
@@ -159,14 +160,9 @@ impl State {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if the state has no factors of that name and shape.
-    pub fn factors(
-        &self,
-        name: &str,
-        (users, items): (usize, usize),
-        cols: usize,
-    ) -> Result<Factors> {
-        let users = self.embedding(&format!("{name}.users"), users, cols)?;
-        Ok(Factors { users, items: self.embedding(&format!("{name}.items"), items, cols)? })
+    pub fn factors(&self, name: &str, rows: Pair<usize>, cols: usize) -> Result<Factors> {
+        let users = self.embedding(&format!("{name}.users"), rows.users, cols)?;
+        Ok(Factors { users, items: self.embedding(&format!("{name}.items"), rows.items, cols)? })
     }
 }
 

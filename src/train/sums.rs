@@ -29,7 +29,7 @@ impl Sums {
         let mut system = NormalEquations::new(rank);
         let all: Vec<u32> = (0..side.vectors.rows() as u32).collect();
         // The normal equations of rows whose targets are the biases hold Σ x xᵀ and Σ b x.
-        system.set_columns(kernels, (&side.vectors, 0), &all, None, &side.biases);
+        system.set_columns(kernels, &side.vectors, 0, &all, None, &side.biases);
         let order = rank + usize::from(biases);
         let mut first: Vec<f64> = system.sums().iter().map(|&v| f64::from(v)).collect();
         let mut second = vec![0.0; order * order];

@@ -120,7 +120,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         let results: Vec<Result<RowLoss>> = self
             .tasks(own)
             .into_par_iter()
-            .map_init(scratch, |scratch, task| self.solve((fixed, shared.as_ref()), scratch, task))
+            .map_init(scratch, |scratch, task| self.solve(fixed, shared.as_ref(), scratch, task))
             .collect();
         results.into_iter().try_fold(RowLoss::default(), |mut total, part| {
             total.add(&part?);
@@ -131,7 +131,8 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// Solves the rows of one task.
     fn solve(
         &self,
-        (fixed, shared): (&Embedding, Option<&Shared>),
+        fixed: &Embedding,
+        shared: Option<&Shared>,
         scratch: &mut Scratch<S::Scratch>,
         mut task: Task<'_>,
     ) -> Result<RowLoss> {
@@ -164,22 +165,23 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
             match solved.map_err(|source| self.failed(row, &source))? {
                 Some(solution) => {
                     let dots = &mut scratch.dots;
-                    losses.add(&self.settle((fixed, shared), &mut task, taken, &solution, dots)?);
+                    losses.add(&self.settle(fixed, shared, &mut task, taken, &solution, dots)?);
                 }
                 None => scratch.waiting.push(taken),
             }
             if self.solver.is_full(&scratch.solver) {
-                self.finish((fixed, shared), scratch, &mut task, &mut losses)?;
+                self.finish(fixed, shared, scratch, &mut task, &mut losses)?;
             }
         }
-        self.finish((fixed, shared), scratch, &mut task, &mut losses)?;
+        self.finish(fixed, shared, scratch, &mut task, &mut losses)?;
         Ok(losses)
     }
 
     /// Solves the rows that the solver has taken and not yet solved.
     fn finish(
         &self,
-        given: (&Embedding, Option<&Shared>),
+        fixed: &Embedding,
+        shared: Option<&Shared>,
         scratch: &mut Scratch<S::Scratch>,
         task: &mut Task<'_>,
         losses: &mut RowLoss,
@@ -188,7 +190,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         let mut settled = Ok(());
         let done = &mut |nth: usize, x: &[f32], solution: Solution| {
             task.vector(waiting[nth].at).copy_from_slice(x);
-            match self.settle(given, task, waiting[nth], &solution, dots) {
+            match self.settle(fixed, shared, task, waiting[nth], &solution, dots) {
                 Ok(loss) => losses.add(&loss),
                 Err(error) if settled.is_ok() => settled = Err(error),
                 Err(_) => {}
@@ -206,7 +208,8 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
     /// Stores the bias of a row whose vector is in place and returns the row's losses.
     fn settle(
         &self,
-        (fixed, shared): (&Embedding, Option<&Shared>),
+        fixed: &Embedding,
+        shared: Option<&Shared>,
         task: &mut Task<'_>,
         taken: Taken,
         solution: &Solution,

@@ -21,7 +21,7 @@ pub(super) fn averaged(
     if let Some(averaged) = fit.averaged.as_ref().filter(|a| a.uncertainty.is_some()) {
         let scale = fit.scale.deviation * fit.scale.deviation;
         let variance = |user, item| {
-            averaged.variance(&fit.factors, ratings, (user, item)).map_or(0.0, |v| scale * v)
+            averaged.variance(&fit.factors, ratings, user, item).map_or(0.0, |v| scale * v)
         };
         let scorer = Scorer { factors: &fit.factors, scale: fit.scale };
         posterior.thin(MOST_INTERVALS);

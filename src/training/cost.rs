@@ -1,5 +1,6 @@
 //! Estimates the time and memory that a training needs.
 
+use crate::linalg::simd::RowList;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -62,7 +63,7 @@ fn kernel_rate(rank: usize) -> f64 {
     let (start, mut done) = (Instant::now(), 0.0);
     while start.elapsed().as_millis() < 20 {
         system.reset();
-        system.accumulate(kernels, &fixed, (&indices, &[]), None, &targets);
+        system.accumulate(kernels, &fixed, RowList::new(&indices), None, &targets);
         system.add_ridge(1.0, 1.0);
         // The right-hand side is zero and the ridge positive: this cannot fail.
         let _ = system.solve(kernels, true, &mut x);

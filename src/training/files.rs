@@ -1,5 +1,6 @@
 //! The files of a model directory and their entries in its manifest.
 
+use crate::pair::Pair;
 use std::io::BufWriter;
 
 use super::dataset::{Dataset, Inputs};
@@ -71,7 +72,7 @@ pub(crate) fn keep_ratings(plan: &Plan, out: &OutDir, data: &Dataset) -> Result<
         if cells.is_empty() {
             continue;
         }
-        let ids = (&data.ids.users, &data.ids.items);
+        let ids = Pair::new(&data.ids.users, &data.ids.items);
         let schema = write_ratings(&out.file(name), &out.final_path(name), cells, ids)?;
         entries.push(output_entry(out, name, cells.len(), &schema)?);
     }

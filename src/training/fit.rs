@@ -1,5 +1,6 @@
 //! One fit, measured while it runs.
 
+use crate::pair::Pair;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -189,8 +190,8 @@ fn restore(
         return Err(Error::Checkpoint("it belongs to another holdout".into()));
     }
     let Some((value, iteration)) = measured.best else { return Ok(None) };
-    let shape = (sets.ratings.users(), sets.ratings.items());
-    let factors = state.factors(BEST, shape, plan.facts().rank as usize)?;
+    let rows = Pair::new(sets.ratings.users(), sets.ratings.items());
+    let factors = state.factors(BEST, rows, plan.facts().rank as usize)?;
     Ok(Some(Best { value, iteration, factors }))
 }
 

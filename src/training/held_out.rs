@@ -57,7 +57,7 @@ impl<'a> HeldOut<'a> {
         let Estimates { factors, scale, uncertainty } = *fitted;
         let fitted = Fitted::new(factors, scale, self.ratings, job.kernels, job.stop);
         let fitted = fitted.with_uncertainty(uncertainty);
-        let users = algorithm.fold_in(&fitted, (Axis::User, side))?;
+        let users = algorithm.fold_in(&fitted, Axis::User, side)?;
         Ok(Some(Factors { users, items: factors.items.clone() }))
     }
 

@@ -142,7 +142,7 @@ impl Search<'_> {
                     break;
                 }
                 let trial = with_threads(Threads::new(threads as u32).ok(), || {
-                    self.trial((rung, *number), point, iterations)
+                    self.trial(rung, *number, point, iterations)
                 });
                 let written = trial.and_then(|t| self.directory.add(&t).map(|()| t));
                 let Ok(mut found) = found.lock() else { break };
@@ -182,7 +182,8 @@ impl Search<'_> {
     /// it is an error.
     fn trial(
         &self,
-        (rung, number): (u32, u32),
+        rung: u32,
+        number: u32,
         point: &Point,
         iterations: Option<u32>,
     ) -> Result<Trial> {
@@ -192,7 +193,7 @@ impl Search<'_> {
             Ok(plan) => plan,
             // Settings that cannot be combined cost this point alone.
             Err(error) if number > 0 => {
-                return Ok(Trial::failed((rung, number), point, error.to_string()));
+                return Ok(Trial::failed(rung, number, point, error.to_string()));
             }
             Err(error) => return Err(error),
         };

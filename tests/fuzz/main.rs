@@ -1,4 +1,4 @@
-//! One program for all targets: `FUZZ_TARGET` says which.
+//! The fuzzing program for all targets. `FUZZ_TARGET` names the target.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 mod readers;
 
-/// The target, and a directory of this process.
+/// The target and a temporary directory of this process.
 fn setting() -> &'static (String, PathBuf) {
     static SETTING: OnceLock<(String, PathBuf)> = OnceLock::new();
     SETTING.get_or_init(|| {
@@ -15,7 +15,7 @@ fn setting() -> &'static (String, PathBuf) {
         assert!(readers::TARGETS.contains(&target.as_str()), "no target {target}");
         let directory = std::env::temp_dir().join(format!("lacuna-fuzz-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory for inputs");
-        // Panics that become errors are none; what leaves the reader still ends the fuzzing.
+        // A panic inside a decoder becomes an error. Any other panic still ends the fuzzing.
         let abort = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if !lacuna::load::is_decoding() {

@@ -1,5 +1,6 @@
-//! The readers of bytes that others write: what is fuzzed, and what tests replay the corpora through. Any
-//! bytes must give an outcome or an error, never a panic.
+//! The readers of untrusted bytes. The fuzzing program fuzzes them, and a test replays the corpora.
+//!
+//! Any input must give a result or an error, never a panic.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -8,11 +9,12 @@ use lacuna::load::prepare::{Preparation, prepare};
 use lacuna::load::{BadRows, LoadOptions, load};
 use lacuna::store::{Manifest, parse_checkpoint};
 
-/// What is fuzzed.
+/// The names of the fuzz targets.
 pub const TARGETS: [&str; 7] = ["csv", "dat", "zip", "parquet", "manifest", "checkpoint", "config"];
 
-/// Reads bytes as the target's reader does; `directory` is for the files that readers want. Whether they
-/// were good.
+/// Reads `bytes` with the reader of `target` and returns whether they were valid.
+///
+/// `directory` holds the files that the readers open.
 pub fn read(target: &str, bytes: &[u8], directory: &Path) -> bool {
     let file = |ending: &str| {
         let path = directory.join(format!("input.{ending}"));
@@ -22,14 +24,14 @@ pub fn read(target: &str, bytes: &[u8], directory: &Path) -> bool {
     match target {
         "csv" | "dat" | "zip" | "parquet" => {
             let path = file(target);
-            // As train reads, and as a quarantine does.
+            // Bad rows are an error by default. A quarantine sets them aside.
             let good = ratings(&path, BadRows::Error);
             ratings(&path, BadRows::Quarantine);
             good
         }
         "manifest" => {
             let path = file("json");
-            // Directories of models are read by these two.
+            // These two functions read model directories.
             let whole = Manifest::read(&path).is_ok();
             std::fs::rename(&path, directory.join("manifest.json")).expect("renames");
             lacuna::serving::verify_files(directory, None).is_ok() || whole

@@ -1,4 +1,4 @@
-//! What every algorithm promises.
+//! The properties that every algorithm guarantees.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
@@ -17,7 +17,7 @@ use lacuna::train::{
 
 use crate::support::{bits, cell, fit, fit_with_keys};
 
-/// Settings that the variants begin with.
+/// The base settings of the ALS variants.
 fn als() -> Als {
     Als {
         rank: 12,
@@ -37,13 +37,13 @@ fn als() -> Als {
     }
 }
 
-/// See [`als`].
+/// The base settings of the iALS variants.
 fn ials() -> Ials {
     Ials {
         rank: 12,
         iterations: 3,
         tolerance: 0.0,
-        regularization: (0.05, 0.05),
+        regularization: lacuna::pair::Pair::new(0.05, 0.05),
         exponent: 0.8,
         confidence: Confidence::Linear { alpha: 2.0 },
         unobserved: 0.5,
@@ -53,7 +53,8 @@ fn ials() -> Ials {
 }
 
 fn variational(rank: usize, covariances: Covariances, biases: bool) -> Variational {
-    // Beyond the iterations of a cold start.
+    // The first iterations of a cold start treat the other side's vectors as exact. Run more than
+    // these.
     Variational { rank, iterations: 5, keep: 2, biases, covariances, tolerance: 0.0, seed: 5 }
 }
 
@@ -101,7 +102,9 @@ fn algorithms() -> Vec<Box<dyn Algorithm>> {
     ]
 }
 
-/// Some thousand cells; user 0 rates everything (a row of many chunks), user 3 and item 4 nothing.
+/// Some thousand cells. User 0 rates every item except item 4 (a row of many chunks).
+///
+/// User 3 and item 4 have no ratings.
 fn ratings(items: u32) -> Ratings {
     let mut cells = Vec::new();
     for user in (0..40_u32).filter(|&u| u != 3) {
@@ -120,7 +123,7 @@ fn ratings(items: u32) -> Ratings {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    // More items than are summed in one chunk.
+    // There are more items than one chunk sums.
     let ratings = ratings(9_000);
     for (number, algorithm) in algorithms().into_iter().enumerate() {
         let run = |threads| {
@@ -200,13 +203,14 @@ fn permuting_rows_permutes_factors() {
     for item in 0..n {
         moved_keys[moved(item) as usize] = item_keys[item as usize];
     }
-    // Stochastic descent meets the ratings in an order that goes with the rows'.
+    // Stochastic gradient descent is left out: the order in which it visits the ratings depends on
+    // the order of the rows.
     for algorithm in algorithms().into_iter().filter(|a| a.name() != "sgd") {
         let go = &mut |_: &lacuna::train::Iteration<'_>| ControlFlow::Continue(());
         let a = fit_with_keys(&*algorithm, &ratings, None, (&user_keys, &item_keys), go).unwrap();
         let b = fit_with_keys(&*algorithm, &permuted, None, (&user_keys, &moved_keys), go).unwrap();
-        // Scores, and their mean difference: sums run in another order, and where factors are nearly
-        // exchangeable (nonnegative ones) rounding may exchange a few.
+        // Compare the scores by their root mean square difference. Sums run in another order, and
+        // rounding may exchange factors that are nearly exchangeable (nonnegative ones).
         let score =
             |fit: &Fit, user, item| fit.scorer().score(Kernels::detect(), Some(user), Some(item));
         let mut squares = 0.0;
@@ -238,8 +242,8 @@ fn a_stop_request_ends_the_fit() {
     }
 }
 
-/// From the state after any iteration on, a fit ends as it would have ended without interruption, bit for
-/// bit; the iteration of the state is shown first.
+/// A fit that resumes from the state after any iteration ends as it would have ended without an
+/// interruption, bit for bit. It reports the iteration of the state first.
 #[test]
 fn a_fit_goes_on_where_it_was() {
     let ratings = ratings(300);
@@ -287,10 +291,11 @@ fn a_fit_goes_on_where_it_was() {
             assert_eq!(kept(&resumed), kept(&whole), "{name} from {at}");
         }
     }
-    // It ended by its tolerance, which counts the improvement over the iteration before the state's.
+    // The last fit ended by its tolerance, which measures the improvement over the iteration before
+    // the state's.
     let last = all.pop().unwrap().fit(&fresh, &mut |_| ControlFlow::Continue(()));
     assert_eq!(last.unwrap().stop_reason, StopReason::Tolerance);
-    // What belongs to another fit is refused.
+    // A state of another fit is refused.
     let mut states = Vec::new();
     let other = Als { rank: 5, ..als() };
     other
@@ -352,8 +357,8 @@ fn the_rating_scale_does_not_matter() {
     }
 }
 
-/// The items were solved last, against the users as they are: folding them in gives them again, bit for
-/// bit, however the rows are solved exactly.
+/// An iteration solves the items last, against the final users. Folding the items in therefore
+/// gives them again, bit for bit, with every exact solver.
 #[test]
 fn folding_in_is_a_half_sweep() {
     let ratings = ratings(40);
@@ -361,9 +366,9 @@ fn folding_in_is_a_half_sweep() {
         let fitted = fit(algorithm, &ratings, None, &mut |_| ControlFlow::Continue(())).unwrap();
         let stop = AtomicBool::new(false);
         let basis = Fitted::new(&fitted.factors, fitted.scale, &ratings, Kernels::detect(), &stop);
-        let items = algorithm.fold_in(&basis, (Axis::Item, &ratings.by_item))?;
+        let items = algorithm.fold_in(&basis, Axis::Item, &ratings.by_item)?;
         assert!(fitted.factors.items == items, "{}", algorithm.name());
-        algorithm.fold_in(&basis, (Axis::User, &ratings.by_user))
+        algorithm.fold_in(&basis, Axis::User, &ratings.by_user)
     };
     let (als, ials) = (als(), ials());
     let nonnegative = SolverChoice::Nonnegative;
@@ -375,7 +380,7 @@ fn folding_in_is_a_half_sweep() {
     exact(&Als { solver: nonnegative, ..bare }).unwrap();
     exact(&ials).unwrap();
     exact(&Ials { solver: nonnegative, ..ials }).unwrap();
-    // Others say that they cannot.
+    // The other algorithms report that they cannot fold in.
     let solves = ["als", "ials", "variational"];
     let refused: Vec<Box<dyn Algorithm>> =
         algorithms().into_iter().filter(|a| !solves.contains(&a.name())).collect();
@@ -386,8 +391,8 @@ fn folding_in_is_a_half_sweep() {
     }
 }
 
-/// The next iteration begins with the users' posterior given the items' distributions, the prior and the noise
-/// as they stand: which is what is folded in, bit for bit.
+/// The next iteration starts with the users' posterior under the current item distributions, prior
+/// and noise. A fold-in gives the same posterior means, bit for bit.
 #[test]
 fn bayes_folds_in_what_the_next_iteration_gives() {
     let ratings = ratings(300);
@@ -402,16 +407,17 @@ fn bayes_folds_in_what_the_next_iteration_gives() {
         let averaged = fitted.averaged.as_ref().unwrap();
         let basis = Fitted::new(&fitted.factors, fitted.scale, &ratings, Kernels::detect(), &stop)
             .with_uncertainty(averaged.uncertainty.as_ref());
-        let users = settings.fold_in(&basis, (Axis::User, &ratings.by_user)).unwrap();
-        // No ratings, no fold-in: the prior's mean there, zero after training.
+        let users = settings.fold_in(&basis, Axis::User, &ratings.by_user).unwrap();
+        // Users without ratings are left out: fold-in gives them the prior's mean, training zero.
         let known = |user: &usize| ratings.by_user.count(*user) > 0;
         for user in (0..ratings.users()).filter(known) {
             assert_eq!(users.vectors.row(user), next.factors.users.vectors.row(user));
             assert_eq!(users.biases[user], next.factors.users.biases[user]);
         }
         assert!(users != fitted.factors.users, "an iteration changes something");
-        // A score is what the ratings carry, and a part of the prior that depends on which items were rated
-        // alone: with other values of the same ratings, it moves as the shares' sum does.
+        // A score is the sum of the ratings' shares and a part of the prior. That part depends only
+        // on which items are rated. If their values change, the score changes as the sum of the
+        // shares does.
         let row = ratings.by_user.row(0);
         let cells: Vec<Cell> = (0..row.len())
             .map(|n| cell(0, row.indices[n], row.values[n] + 0.5 * (n % 3) as f32))
@@ -419,14 +425,14 @@ fn bayes_folds_in_what_the_next_iteration_gives() {
         let (old, new) = (&ratings.by_user, &Ratings::from_sorted(1, 300, &cells).by_user);
         let of = |side: &Side, users: &Embedding, item: usize| {
             let wanted: Vec<Vec<u32>> = (0..side.rows()).map(|_| vec![item as u32]).collect();
-            let shares = settings.explain(&basis, side, (&wanted, usize::MAX)).unwrap();
+            let shares = settings.explain(&basis, side, &wanted, usize::MAX).unwrap();
             assert_eq!(shares[0][0].len(), row.len());
             let (p, q) = (users.vectors.row(0), fitted.factors.items.vectors.row(item));
             let dot: f64 = p.iter().zip(q).map(|(a, b)| f64::from(a * b)).sum();
             let sum: f64 = shares[0][0].iter().map(|share| share.share).sum();
             (dot + f64::from(users.biases[0]), sum)
         };
-        let moved = settings.fold_in(&basis, (Axis::User, new)).unwrap();
+        let moved = settings.fold_in(&basis, Axis::User, new).unwrap();
         for item in [0, 1, 299] {
             let (before, after) = (of(old, &users, item), of(new, &moved, item));
             let (score, shares) = (after.0 - before.0, after.1 - before.1);

@@ -1,4 +1,4 @@
-//! Every mistake has one message, its exit code, and leaves nothing behind.
+//! Every mistake gives one message and its exit code, and leaves nothing behind.
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::run;
 
-/// A directory with one input, and what training on it says.
+/// A directory with one input file.
 struct Case {
     dir: TempDir,
 }
@@ -24,7 +24,7 @@ impl Case {
         self.dir.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// Trains, expects the exit code and the message, and that nothing was written.
+    /// Trains and expects the exit code and the message. Nothing may be written.
     fn fails(&self, input: &str, extra: &[&str], code: i32, message: &str) {
         let model = self.path("model");
         let before = fs::read_dir(self.dir.path()).unwrap().count();
@@ -81,26 +81,30 @@ fn missing_columns_are_named_with_those_that_are_there() {
         "r.csv",
         &[],
         3,
-        "r.csv: no item column \"movieid\"; the columns are: userId, title, rating. Use --item-col NAME.",
+        "r.csv: no item column \"movieid\"; the columns are: userId, title, rating. \
+         Use --item-col NAME.",
     );
     case.fails(
         "r.csv",
         &["--item-col", "film"],
         3,
-        "r.csv: no item column \"film\"; the columns are: userId, title, rating. Use --item-col NAME.",
+        "r.csv: no item column \"film\"; the columns are: userId, title, rating. \
+         Use --item-col NAME.",
     );
     case.fails(
         "r.csv",
         &["--item-col", "title", "--holdout", "last"],
         3,
-        "r.csv: no time column \"timestamp\"; the columns are: userId, title, rating. Use --time-col NAME.",
+        "r.csv: no time column \"timestamp\"; the columns are: userId, title, rating. \
+         Use --time-col NAME.",
     );
     let case = Case::new("movies.csv", b"movieId,title,genres\n1,Toy Story (1995),Animation\n");
     case.fails(
         "movies.csv",
         &[],
         3,
-        "movies.csv: no user column \"userid\"; the columns are: movieId, title, genres. Use --user-col NAME.",
+        "movies.csv: no user column \"userid\"; the columns are: movieId, title, genres. \
+         Use --user-col NAME.",
     );
 }
 
@@ -150,7 +154,8 @@ fn odd_bytes_are_recognised() {
         "r.csv",
         &[],
         3,
-        "r.csv: not a rating file: neither text nor Parquet (text may be gzip, zstd or zip compressed)",
+        "r.csv: not a rating file: neither text nor Parquet \
+         (text may be gzip, zstd or zip compressed)",
     );
     let case = Case::new("r.csv", b"userId,movieId,rating\nab\xff,2,3\n");
     case.fails("r.csv", &[], 3, "r.csv:2: column \"userId\": not valid UTF-8: \"ab\u{fffd}\"");
@@ -159,8 +164,8 @@ fn odd_bytes_are_recognised() {
         "r.txt",
         &[],
         3,
-        "r.txt: no separator found in the first line \"hello\"; columns are separated by comma, tab, \
-         semicolon, bar or ::, or as --separator says",
+        "r.txt: no separator found in the first line \"hello\"; \
+         columns are separated by comma, tab, semicolon, bar or ::, or as --separator says",
     );
     let case = Case::new("r.csv.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3]);
     let (code, _, err) = run(&["inspect", &case.path("r.csv.gz")]);
@@ -197,8 +202,8 @@ fn duplicates_can_be_an_error() {
         "r.csv",
         &["--duplicates", "error"],
         3,
-        "user 0 rated item 0 more than once (1 such cells in all); choose --duplicates last, first, mean, \
-         sum or max",
+        "user 0 rated item 0 more than once (1 such cells in all); \
+         choose --duplicates last, first, mean, sum or max",
     );
 }
 
@@ -210,7 +215,8 @@ fn bad_rows_can_be_set_aside_up_to_a_limit() {
         "r.csv",
         &["--bad-rows", "quarantine", "--max-bad-rows", "2"],
         3,
-        "3 bad rows, more than --max-bad-rows 2 allows; the first: r.csv:3: column \"rating\": not a number: \"x\"",
+        "3 bad rows, more than --max-bad-rows 2 allows; the first: \
+         r.csv:3: column \"rating\": not a number: \"x\"",
     );
     let model = case.path("model");
     let (code, out, err) = run(&[
@@ -288,7 +294,7 @@ fn an_archive_needs_one_rating_file() {
     let (code, _, err) = run(&["inspect", path.to_str().unwrap()]);
     assert_eq!(code, 3);
     assert!(
-        err.contains("2 rating files in this archive, one is needed; it holds: a.csv, b.csv"),
+        err.contains("must hold exactly one rating file, not 2; its members: a.csv, b.csv"),
         "{err}"
     );
 }
@@ -312,14 +318,14 @@ fn archives_that_mean_harm_are_refused() {
         zip.finish().unwrap();
         refused(name, "points outside the archive");
     }
-    // A hundred megabytes of the same line, and of zeros, in few bytes.
+    // Few bytes expand to 100 MB of the same line, or to 40 MiB of zeros.
     let line = b"1,2,3\n".repeat(1 << 16);
     let mut zip = ::zip::ZipWriter::new(fs::File::create(dir.path().join("bomb.zip")).unwrap());
     zip.start_file("ratings.csv", ::zip::write::SimpleFileOptions::default()).unwrap();
     zip.write_all(b"user,item,rating\n").unwrap();
     (0..260).for_each(|_| zip.write_all(&line).unwrap());
     zip.finish().unwrap();
-    refused("bomb.zip", "no ratings are packed so tightly");
+    refused("bomb.zip", "ratings never compress so far");
     let gz = fs::File::create(dir.path().join("zeros.csv.gz")).unwrap();
     let mut gz = flate2::write::GzEncoder::new(gz, flate2::Compression::fast());
     gz.write_all(b"user,item,rating\n").unwrap();
@@ -331,7 +337,7 @@ fn archives_that_mean_harm_are_refused() {
     zst.write_all(b"user,item,rating\n").unwrap();
     (0..260).for_each(|_| zst.write_all(&line).unwrap());
     zst.finish().unwrap();
-    refused("bomb.csv.zst", "no ratings are packed so tightly");
+    refused("bomb.csv.zst", "ratings never compress so far");
 }
 
 #[test]
@@ -345,19 +351,19 @@ fn a_model_that_is_there_is_never_harmed() {
     let before = fs::read(format!("{model}/manifest.json")).unwrap();
     let (code, _, err) = train(&[]);
     assert!(
-        code == 2 && err.contains("exists; give another --output, or --force to replace it"),
+        code == 2 && err.contains("exists; pass another --output, or --force to replace it"),
         "{err}"
     );
     let (code, ..) = train(&["--force", "--item-col", "nope"]);
     assert_eq!(code, 3);
     assert_eq!(fs::read(format!("{model}/manifest.json")).unwrap(), before);
     assert_eq!(train(&["--force"]).0, 0);
-    // A directory that is no model is not replaced, whatever is said.
+    // A directory that is not a model is not replaced, even with --force.
     let (code, _, err) = run(&["train", &case.path("r.csv"), "-o", &case.path(""), "--force"]);
     assert!(code == 2 && err.contains("is not a lacuna model"), "{err}");
 }
 
-/// What inspect finds: ratings, bad rows, the first of them.
+/// The results of inspect: the numbers of ratings and of bad rows, and the first bad row.
 fn inspected(name: &str, content: &[u8]) -> (u64, u64, String) {
     let case = Case::new(name, content);
     let (code, out, err) = run(&["inspect", &case.path(name), "--json", "--quiet"]);
@@ -383,7 +389,7 @@ fn a_stray_quote_takes_no_other_row_along() {
         inspected("r.csv", rows("1,99,4,\"one, \"\"two\"\"\nthree\"").as_bytes()),
         (50, 0, String::new())
     );
-    // A quote that is never closed spoils its own line alone.
+    // A quote that is never closed spoils only its own line.
     let (ratings, bad, first) = inspected("r.csv", rows("1,99,4,\"open").as_bytes());
     assert_eq!((ratings, bad), (49, 1));
     assert_eq!(

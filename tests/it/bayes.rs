@@ -26,7 +26,7 @@ fn samples_give_deviations() {
     let [half, most] = shares.map(|share| share.as_f64().unwrap());
     assert!(half > 0.2 && half < most && most <= 1.0, "{half} {most}");
     assert!(manifest["model"]["noise"].as_f64().unwrap() > 0.0);
-    // The last iterations of the curve are errors of the running mean.
+    // The last iterations of the curve measure the running mean of the samples.
     let curve = manifest["metrics"]["curve"].as_array().unwrap();
     assert_eq!(curve[16]["holdout_rmse"], posterior["holdout_rmse"]);
 
@@ -47,10 +47,10 @@ fn samples_give_deviations() {
     let known: Vec<&str> = lines.next().unwrap().split(',').collect();
     assert!((known[3].parse::<f64>().unwrap() - deviation).abs() < 1e-9);
 
-    // Nothing is known of an unknown item.
+    // An unknown item has no deviation.
     assert_eq!(lines.next().unwrap().split(',').nth(3), Some(""));
 
-    // A sample that was changed is noticed.
+    // A changed sample is detected.
     let file = format!("{model}/sample_002_user_factors.parquet");
     let mut bytes = fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
@@ -89,7 +89,7 @@ fn variational_inference_publishes_its_means_and_keeps_samples() {
     let dir = TempDir::new().unwrap();
     let model = dir.path().join("m");
     let m = model.to_str().unwrap();
-    // What bayes does unless samples are asked for.
+    // Variational inference is the default unless samples are requested.
     let flags = ["-a", "bayes", "-k", "6", "-i", "8", "--keep-samples", "15"];
     let line = json(&[&["train", &sample(), "-o", m], &flags[..]].concat());
     let gibbs = dir.path().join("g");
@@ -97,7 +97,7 @@ fn variational_inference_publishes_its_means_and_keeps_samples() {
     let short = ["-a", "bayes", "-k", "6", "--burn-in", "20", "--samples", "40"];
     let sampled = json(&[&["train", &sample(), "-o", g], &short[..]].concat());
     let rmse = |line: &Value| line["holdout_rmse"].as_f64().unwrap();
-    // The same model, approximated in two ways.
+    // Both approximate the same model.
     assert!((rmse(&line) / rmse(&sampled) - 1.0).abs() < 0.01, "{line} {sampled}");
     assert_eq!(line["iterations"], 8);
     let metrics: Value =

@@ -42,7 +42,7 @@ fn typing_mistakes_are_met_with_a_suggestion() {
     }
 }
 
-/// Rank and seed as the manifest has them.
+/// Trains and returns the rank and the seed in the manifest.
 fn trained(dir: &TempDir, args: &[&str], env: &[(&str, &str)]) -> (u64, u64) {
     let model = dir.path().join("m");
     let output = lacuna()
@@ -88,7 +88,7 @@ fn configuration_mistakes_are_located() {
         ("holdout-salt = \"x\"", "unknown key \"holdout-salt\"; did you mean \"holdout_salt\"?"),
         ("factors = -3", "a whole number from 0 to 4096"),
         ("holdout = \"hsh\"", "invalid value 'hsh'"),
-        ("refit = 3", "key \"refit\": true or false is needed"),
+        ("refit = 3", "key \"refit\" needs true or false"),
         ("factors = [1]", "key \"factors\": array is not allowed here"),
         ("factors = ", "line 1, column 11: string values must be quoted"),
     ] {
@@ -227,7 +227,8 @@ fn signals_end_cleanly_and_leave_nothing() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // From its first file on it is to stop cleanly; by itself it would not end for hours.
+        // Once the program has written its first file, it must stop cleanly. The training itself
+        // would take hours.
         while fs::read_dir(dir.path()).unwrap().count() == 0 {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -249,7 +250,7 @@ fn what_is_not_ours_is_never_replaced() {
     assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
     let (code, _, err) = run(&["generate", &path("pipe"), "--force"]);
     assert!(code == 2 && err.contains("is not a regular file, so it is not replaced"), "{err}");
-    // A file beside the model's own keeps the directory from being replaced.
+    // A foreign file in the model directory prevents its replacement.
     let model = path("m");
     let train = || run(&["train", &sample(), "-o", &model, "-k", "1", "-i", "1", "-q", "--force"]);
     assert_eq!(train().0, 0);

@@ -1,4 +1,4 @@
-//! What a newcomer gets without a setting.
+//! The behaviour without settings, as a newcomer sees it.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ impl Place {
     }
 }
 
-/// Clicks of 300 users, each of whom keeps to one of six groups of forty items, most of the time.
+/// Clicks of 300 users. Each user mostly clicks on one of six groups of forty items.
 fn clicks() -> String {
     let mut rows = String::from("user,item\n");
     let mix = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
@@ -56,19 +56,19 @@ fn without_a_rating_column_rows_are_events() {
     );
     let manifest = place.read("m/manifest.json");
     assert_eq!(manifest["model"]["algorithm"], "ials");
-    // Its own choice of regularisation, in the manifest and better than popularity.
+    // The chosen regularisation is in the manifest, and the model beats popularity.
     assert!(manifest["model"]["lambda"].as_f64().unwrap() > 0.0);
     assert!(manifest["model"]["unobserved_weight"].as_f64().unwrap() > 0.0);
     let value = |path: &str| line.pointer(path).and_then(Value::as_f64).unwrap();
     assert!(value("/ranking/ndcg@10") > 1.5 * value("/baselines/popularity/ndcg@10"), "{line}");
-    // Its scores are relevance: there is nothing to rank by instead.
+    // Its scores are relevance, so there is no other score to rank by.
     for command in ["recommend", "evaluate"] {
         let (code, _, err) = run(&[command, &place.path("m"), "--rank-by", "rating"]);
         assert!(code == 2 && err.contains("--rank-by goes with"), "{command}: {err}");
     }
     let (code, text, _) = run(&["inspect", &events]);
-    assert!(code == 0 && text.contains("train takes ials"), "{text}");
-    // Whoever asks for ratings is told of the other way.
+    assert!(code == 0 && text.contains("train uses ials"), "{text}");
+    // If an algorithm for ratings is requested, the error names ials.
     let (code, _, err) = run(&["train", &events, "-o", &place.path("x"), "-a", "als"]);
     assert!(code == 3 && err.contains("-a ials"), "{err}");
 }
@@ -122,13 +122,14 @@ fn a_regularisation_that_is_too_strong_is_told() {
     let line = json(&[&["train", &events, "-o", &place.path("m")], &strong[..]].concat());
     let warnings = line["warnings"].to_string();
     assert!(warnings.contains("vectors have vanished"), "{warnings}");
-    // A run stops there, and says why.
+    // A nightly run is rejected and says why.
     let (code, out, _) =
         run(&[&["run", &events, "-o", &place.path("runs"), "--json"], &strong[..]].concat());
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &report["result"]), (5, &"rejected".into()), "{report}");
     assert!(report["reason"].as_str().unwrap().contains("collapsed"), "{report}");
-    // Without it the same run is published, with its ranking beside popularity's everywhere.
+    // Without this regularisation, the run is published. All reports show its ranking alongside
+    // that of popularity.
     let runs = place.path("runs");
     let good =
         json(&["run", &events, "-o", &runs, "-a", "ials", "--metrics-file", &place.path("m.prom")]);
@@ -145,7 +146,7 @@ fn a_regularisation_that_is_too_strong_is_told() {
     assert!(measured["ranking"]["ndcg@10"].is_f64() && measured["popularity"]["ndcg@10"].is_f64());
     let (_, text, _) = run(&["runs", "show", &runs, "latest"]);
     assert!(text.contains("ndcg@10") && text.contains("popularity"), "{text}");
-    // Nothing new: the figures stay.
+    // A run without new input keeps the figures.
     let again =
         json(&["run", &events, "-o", &runs, "-a", "ials", "--metrics-file", &place.path("m.prom")]);
     assert_eq!(again["result"], "noop");
@@ -173,7 +174,7 @@ fn values_that_are_no_ratings_are_told() {
     assert!(!none.contains("ials"), "{none}");
 }
 
-/// Without a flag, lists of a model of ratings hold what people choose.
+/// By default, the lists of a model of ratings hold items that people choose, hardly any rare ones.
 #[test]
 fn lists_of_ratings_hold_few_rare_items() {
     let Some(ratings) = movielens() else { return };
@@ -207,7 +208,7 @@ fn a_model_stands_alone() {
     json(&[&["train", &input, "-o", &model], &flags[..]].concat());
     let listed = |model: &str| json(&["recommend", model, "--user", "17"])["lists"].clone();
     let (before, measured) = (listed(&model), json(&["evaluate", &model])["rating"].clone());
-    // The file grows, then goes.
+    // The file grows, then disappears.
     let grown = fs::read_to_string(&input).unwrap() + "17,95,1.0,1\n";
     fs::write(&input, grown).unwrap();
     assert_eq!(listed(&model), before);
@@ -217,7 +218,7 @@ fn a_model_stands_alone() {
     let new = place.file("new.csv", "userId,movieId,rating,timestamp\n17,95,1.0,1\n");
     json(&["update", &model, &new, "--add", "-o", &place.path("next")]);
     assert!(!listed(&place.path("next")).to_string().contains("\"item_id\":95,"));
-    // Unless it is told not to keep them.
+    // With --drop-ratings, the model does not keep the ratings.
     fs::copy(sample(), &input).unwrap();
     let bare = place.path("bare");
     json(&[&["train", &input, "-o", &bare, "--drop-ratings"], &flags[..]].concat());
@@ -240,14 +241,14 @@ fn bayes_folds_in_updates_explains_and_has_intervals() {
     let score = |model: &str, user: &str| {
         json(&["predict", &place.path(model), "--user", user, "--item", "129", "--interval"])
     };
-    // A user with two ratings is known less well than one with many.
+    // A prediction for a user with two ratings is less certain than for a user with many.
     let deviation = |found: &Value| found["deviation"].as_f64().unwrap();
     assert!(deviation(&score("f", "9001")) > deviation(&score("f", "17")));
     let (code, text, err) = run(&["recommend", &model, "--user", "17", "--explain"]);
     assert!(code == 0 && text.contains(", rated "), "{err}");
     json(&["update", &model, &new, "--add", "-o", &place.path("u")]);
     assert_eq!(score("u", "9001")["known_user"], true);
-    // Without its posterior a model says so.
+    // A model without its posterior refuses a fold-in and says why.
     let gibbs = place.path("s");
     json(&["train", &sample(), "-o", &gibbs, "-k", "4", "--burn-in", "1", "--samples", "2"]);
     let (code, _, err) = run(&["fold-in", &gibbs, &new, "-o", &place.path("x")]);
@@ -288,20 +289,21 @@ fn the_rank_follows_the_density_and_stays_over_nights() {
         manifest["model"]["k"].as_u64().unwrap()
     };
     let full = all.lines().count() - 1;
-    // Sparse ratings first. A rank that was chosen is no new setting.
+    // Start with sparse ratings. The automatically chosen rank does not count as a new setting.
     assert_eq!(night(full / 16, &[], false), 16);
     let again = json(&["run", &ratings, "-o", &runs]);
     assert_eq!(again["result"], "noop", "{again}");
-    // Sixteen times as many the next night, in an index of the same width.
+    // The next night has sixteen times as many ratings, and the vectors keep their width.
     assert_eq!(night(full, &[], true), 16);
     assert_eq!(night(full, &["-k", "24"], false), 24);
-    // A directory that begins with all of them.
+    // A directory of runs that starts with all ratings gets a higher rank.
     json(&["run", &ratings, "-o", &place.path("others")]);
     assert_eq!(place.read("others/latest/manifest.json")["model"]["k"], 32);
 }
 
-/// Nights of the default algorithm go on where the one before ended, distributions and all: from its means
-/// alone they would be worse every night.
+/// A nightly run of the default algorithm starts from the distributions of the previous run.
+///
+/// From the means alone, the runs would become worse every night.
 #[test]
 fn warm_nights_of_bayes_stay_as_good() {
     let place = Place::new();
@@ -321,13 +323,15 @@ fn warm_nights_of_bayes_stay_as_good() {
         let cosine = gates.iter().find(|gate| gate["name"] == "item-cosine").unwrap();
         assert!(cosine["observed"].as_f64().unwrap() > 0.99, "{cosine}");
     }
-    // Distributions of every row its own are not kept: such a night begins anew, and says so.
+    // A fit with one covariance per row always starts cold and says so.
     let own = json(&["run", ratings, "-o", &runs, "--covariance", "own", "--allow-gate-failure"]);
     assert!(own["lineage"]["warm_start_from"].is_null(), "{own}");
     assert!(own["lineage"].to_string().contains("--covariance own"), "{own}");
 }
 
-/// An update solves rows from all their ratings but the held-out ones, which stay test ratings and stay known.
+/// An update solves rows from all their ratings except the holdout.
+///
+/// The holdout stays the test set, and its ratings stay known.
 #[test]
 fn an_update_keeps_the_holdout() {
     let place = Place::new();
@@ -347,7 +351,7 @@ fn an_update_keeps_the_holdout() {
     json(&["update", &model, &added, "--add", "-o", &updated]);
     let after = json(&["evaluate", &updated, "--metrics", "ndcg@10"]);
     assert_eq!(before["n_ratings"], after["n_ratings"], "{before} {after}");
-    // The new item is rated by the user, and no other becomes a candidate.
+    // The user has rated the new item, and no other item becomes a candidate.
     assert_eq!(lists(&updated), known);
 }
 

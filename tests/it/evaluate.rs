@@ -1,4 +1,4 @@
-//! `lacuna evaluate`, and the splits that only evaluation makes sense of.
+//! `lacuna evaluate`, and the splits that serve evaluation only.
 
 use std::fs;
 use std::path::Path;
@@ -12,14 +12,14 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// An evaluation without its times.
+/// An evaluation without its durations.
 fn evaluation(arguments: &[&str]) -> Value {
     let mut found = json(&[&["evaluate"], arguments].concat());
     assert!(found.as_object_mut().unwrap().remove("durations_s").is_some());
     found
 }
 
-/// Equal to single precision, or both null.
+/// Whether two numbers are equal within single precision, or both null.
 fn close(a: &Value, b: &Value) -> bool {
     match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => (a - b).abs() < 1e-6,
@@ -64,7 +64,7 @@ fn the_own_holdout_gives_what_training_reported() {
             let (own, again) = (&line["baselines"][baseline], &found["baselines"][baseline]);
             assert!(close(&own["rmse"], &again["rmse"]), "{name} {baseline}: {own} {again}");
         }
-        // Every test rating is in one segment of either kind, and squared errors add up.
+        // Every test rating is in one segment of each kind, and the squared errors add up.
         for segments in ["by_user_activity", "by_item_popularity"] {
             let (mut count, mut squares) = (0, 0.0);
             for segment in found[segments].as_array().unwrap() {
@@ -103,7 +103,7 @@ fn other_test_ratings_leave_out_what_was_trained_on() {
     let files = ["--test-file", path(&test)];
     write(&test, &second);
     let line = json(&[&["train", path(&train), "-o", path(&model)], &flags[..], &files].concat());
-    // Some training ratings, an unknown user and an unknown item besides.
+    // Add some training ratings, an unknown user and an unknown item.
     let test = dir.path().join("more.csv");
     second.extend(first.iter().take(25).cloned());
     second.push("987654,1,4.0,1".into());
@@ -113,7 +113,7 @@ fn other_test_ratings_leave_out_what_was_trained_on() {
     assert_eq!(found["in_training"], 25);
     assert_eq!(found["ranking"]["unknown_users"], 1);
     assert_eq!(found["n_ratings"].as_u64().unwrap(), second.len() as u64 - 25);
-    // The same by naming the training ratings.
+    // Naming the training ratings gives the same result.
     let seen = ["--seen", path(&train)];
     let again =
         evaluation(&[&[path(&model), path(&test), "--metrics", "recall@20"], &seen[..]].concat());
@@ -122,12 +122,12 @@ fn other_test_ratings_leave_out_what_was_trained_on() {
         (found["rating"]["rmse"].as_f64().unwrap() - line["holdout_rmse"].as_f64().unwrap()).abs()
             < 0.001
     );
-    // A changed training file is noticed.
+    // A changed training file is detected.
     write(&train, &first[1..]);
     let (code, _, err) = run(&["evaluate", path(&model), path(&test)]);
     assert_eq!(code, 3, "{err}");
     assert!(err.contains("train.csv") && err.contains("--seen"), "{err}");
-    // So are training ratings that are not all there.
+    // Incomplete training ratings are detected as well.
     let (code, _, err) = run(&["evaluate", path(&model), path(&test), "--seen", path(&train)]);
     assert!(code == 2 && err.contains("was trained on 90000"), "{err}");
 }
@@ -146,19 +146,19 @@ fn training_files_are_found_where_they_went() {
     there(&["train", ".", "-o", "../whole", "-k", "4", "-i", "3", "-q", "--drop-ratings"]);
     let model = of("d/m");
     let wanted = evaluation(&[path(&model)]);
-    // The files moved: the same by their new name, not found by their old one.
+    // The file moved. Its new name gives the same result, and its old name is not found.
     fs::rename(of("d/r.csv"), of("d/s.csv")).unwrap();
     let (code, _, err) = run(&["evaluate", path(&model)]);
     assert!(code == 3 && err.contains("r.csv") && err.contains("--seen"), "{err}");
     assert_eq!(evaluation(&[path(&model), "--seen", path(&of("d/s.csv"))]), wanted);
-    // A file that came into the directory is noticed.
+    // A new file in the directory is detected.
     fs::rename(of("d/s.csv"), of("d/r.csv")).unwrap();
     fs::remove_dir_all(of("d/m")).unwrap();
     evaluation(&[path(&of("whole"))]);
     fs::copy(sample(), of("d/s.csv")).unwrap();
     let (code, _, err) = run(&["evaluate", path(&of("whole"))]);
     assert!(code == 3 && err.contains("s.csv"), "{err}");
-    // Standard input is known by its content.
+    // Standard input is identified by its content.
     let file = fs::File::open(sample()).unwrap();
     let model = of("piped");
     let output = lacuna()
@@ -199,7 +199,8 @@ fn folded_in_users_are_those_of_the_files() {
     let counted = found["ranking"]["users"].as_u64().unwrap()
         + found["ranking"]["unknown_users"].as_u64().unwrap();
     assert_eq!(counted as usize, users.len());
-    // What users are folded in from is no test rating, nor are users that are not folded in.
+    // The ratings from which users are folded in are not test ratings, and neither are the ratings
+    // of users who are not folded in.
     write(&of("more.csv"), &[half(1), half(0), known[..500].to_vec()].concat());
     let more = of("more.csv");
     let again = evaluation(&[path(&model), path(&more), "--fold-in", path(&given)]);
@@ -212,19 +213,19 @@ fn folded_in_users_are_those_of_the_files() {
     assert_eq!(not_folded_in - found["not_folded_in"].as_u64().unwrap(), 500);
     let rmse = found["rating"]["rmse"].as_f64().unwrap();
     assert!(rmse < found["baselines"]["bias_only"]["rmse"].as_f64().unwrap());
-    // Without folding in, nobody is known.
+    // Without a fold-in, no user is known.
     let found = evaluation(&[path(&model), path(&test)]);
     assert_eq!(found["ranking"]["users"], 0);
     assert_eq!(found["ranking"]["unknown_users"].as_u64().unwrap() as usize, users.len());
     assert!(found["ranking"]["recall@10"].is_null());
-    // "007" is not the user 7.
+    // The id "007" is not user 7.
     let rows: Vec<String> = [1, 2, 3, 4, 5].map(|i| format!("007,{i},3.0,1")).to_vec();
     write(&of("zeros.csv"), &rows);
     let zeros = of("zeros.csv");
     let found = evaluation(&[path(&model), path(&zeros)]);
     assert_eq!(found["ranking"]["unknown_users"], 1);
     assert!(found["warnings"][0].as_str().unwrap().contains("nothing to rank"));
-    // Only where a row is solved exactly.
+    // A Gibbs model keeps no posterior to solve rows with, so it refuses a fold-in.
     let gibbs = of("gibbs");
     json(&[
         "train",
@@ -291,7 +292,7 @@ fn iterations_are_measured_as_often_as_asked() {
         .collect();
     assert_eq!(measured, [false, false, true, false, false, true, false]);
     assert!(metrics["holdout_rmse"].is_number());
-    // Ranking decides for implicit feedback; the best measured iteration is kept.
+    // For implicit feedback, a ranking metric decides. The best measured iteration is kept.
     let model = dir.path().join("i");
     let flags =
         ["-a", "ials", "-k", "16", "-i", "20", "--tol", "0", "-r", "0.0001", "--patience", "2"];
@@ -315,7 +316,7 @@ fn what_cannot_be_evaluated_says_why() {
     json(&["train", &sample(), "-o", path(&model), "-k", "2", "-i", "1"]);
     let m = path(&model);
     let s = sample();
-    // Were one of them to train, then not into the working directory.
+    // If one of the commands trained, it would not write to the working directory.
     let x = dir.path().join("x");
     let x = path(&x);
     let none = dir.path().join("none");
@@ -349,14 +350,14 @@ fn what_cannot_be_evaluated_says_why() {
     }
     let (code, _, err) = run(&["evaluate", "no-such-model"]);
     assert!(code == 3 && err.contains("no such model directory"), "{err}");
-    // A sample of users is the same one each time, and smaller.
+    // A sample of users is smaller and the same each time.
     let all = evaluation(&[m]);
     let some = evaluation(&[m, "--sample-users", "50"]);
     assert_eq!(some["ranking"]["users"], 50);
     assert!(all["ranking"]["users"].as_u64().unwrap() > 50);
     assert_eq!(some["rating"], all["rating"]);
     assert_eq!(some, evaluation(&[m, "--sample-users", "50", "-j", "1"]));
-    // For people: 80 columns.
+    // The text for people fits into 80 columns.
     let (_, text, _) = run(&["evaluate", m]);
     assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
     assert!(text.contains("popularity") && text.contains("held-out ratings are of any time"));
@@ -379,7 +380,7 @@ fn the_last_iteration_is_always_compared() {
     assert_eq!(values.iter().map(|v| v.0).collect::<Vec<_>>(), [3, 5]);
     let best = if values[1].1 < values[0].1 { 5 } else { 3 };
     assert_eq!(line["iterations"], best);
-    // Validation ratings were looked at: they are no test ratings.
+    // Validation ratings chose the iteration, so they are not test ratings.
     let split: Value =
         serde_json::from_slice(&fs::read(model.join("manifest.json")).unwrap()).unwrap();
     let count = |name: &str| split["split"][name].as_u64().unwrap();

@@ -1,4 +1,4 @@
-//! The same ratings in every form give the same numbers.
+//! The same ratings give the same numbers in every file format.
 
 use std::fs;
 use std::io::Write;
@@ -15,7 +15,7 @@ fn rows(csv: &str) -> Vec<Vec<&str>> {
     csv.lines().skip(1).map(|l| l.split(',').collect()).collect()
 }
 
-/// Metrics and identity of the factors after a short training.
+/// The report of a short training, without the entries that differ between runs.
 fn numbers(inputs: &[&str], extra: &[&str]) -> Value {
     let dir = TempDir::new().unwrap();
     let model = dir.path().join("model");
@@ -103,7 +103,7 @@ fn every_form(csv: &str) {
     ] {
         assert_eq!(numbers(&[path(name).to_str().unwrap()], &[]), want, "{name}");
     }
-    // The first half from one file, the second from another; then both through a pattern.
+    // Two halves as two files, as a directory and through a pattern.
     let half = rows.len() / 2;
     let part = |rows: &[Vec<&str>]| rows.iter().map(|r| r.join(",") + "\n").collect::<String>();
     let split = dir.path().join("split");

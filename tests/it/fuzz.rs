@@ -1,4 +1,4 @@
-//! Every input that fuzzing kept, read again: an outcome or an error, never a panic.
+//! Replays every kept fuzzing input. Each must give a result or an error, never a panic.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn the_corpora_are_read_without_a_panic() {
             all += 1;
             good += usize::from(readers::read(target, &bytes, directory.path()));
         }
-        // Each has good inputs and bad ones, so that both ends are reached.
+        // Every corpus has valid and invalid inputs, so both outcomes are tested.
         assert!(good > 0 && all > good, "{target}: {good} of {all} are good");
     }
 }

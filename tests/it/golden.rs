@@ -1,4 +1,4 @@
-//! Against the closed form of scripts/reference.py.
+//! Compares ALS fits with the closed form in scripts/reference.py.
 
 use std::ops::ControlFlow;
 
@@ -78,7 +78,7 @@ fn small_fits_follow_the_reference_iteration_by_iteration() {
         let mut points = case["curve"].as_array().unwrap().iter();
         fit(&als, &ratings, Some(&start(30, &ids, als.rank)), &mut |it| {
             let want = points.next().unwrap();
-            // Single precision against double over a few hundred cells.
+            // Single precision is compared with double precision over a few hundred cells.
             close(Some(it.objective), &want["objective"], 2e-5, "objective");
             close(it.train_rmse_raw, &want["train_rmse_raw"], 1e-4, "raw RMSE");
             let errors = training_errors(&it.scorer, &ratings);
@@ -122,7 +122,7 @@ fn movielens_follows_the_reference() {
         fit(&als, &ratings, Some(&start(ratings.users(), &ids, als.rank)), &mut |it| {
             let want = points.next().unwrap();
             let held_out = rmse(&holdout_errors(&it.scorer, ratings.known(), &holdout).clipped);
-            // What the project promises: 1e-4 of the objective, 2e-4 of an RMSE.
+            // The project promises relative errors of at most 1e-4 (objective) and 2e-4 (RMSE).
             close(Some(it.objective), &want["objective"], 1e-4, "objective");
             close(it.train_rmse_raw, &want["train_rmse_raw"], 2e-4, "raw training RMSE");
             let errors = training_errors(&it.scorer, &ratings);

@@ -51,7 +51,7 @@ fn events_without_ratings_are_counted() {
     let (a, b) = (manifest(&a), manifest(&b));
     assert_eq!(a["outputs"][0]["rows"], b["outputs"][0]["rows"]);
     assert_eq!(a["data"]["duplicates_policy"], "sum");
-    // Every third count is 0; events have none.
+    // Every third count is 0. The events have no zero counts.
     assert!(b["data"]["zero_counts"].as_u64().unwrap() > 0 && a["data"]["zero_counts"] == 0);
     assert_eq!(
         (&a["model"]["algorithm"], &a["model"]["scores"]),
@@ -60,7 +60,7 @@ fn events_without_ratings_are_counted() {
     assert!(a["model"]["objective"].as_str().unwrap().contains("ln(1 + r / epsilon)"));
     assert_eq!(a["model"]["unobserved_weight"], 1.0);
     assert_eq!(a["metrics"]["curve"].as_array().unwrap().len(), 3);
-    // The same counts, the same vectors.
+    // The same counts give the same objective.
     let vectors = |m: &Value| m["metrics"]["curve"][2]["objective"].as_f64().unwrap();
     assert!((vectors(&a) / vectors(&b) - 1.0).abs() < 1e-6);
 }
@@ -73,7 +73,7 @@ fn scores_are_preferences() {
     let score = |user: &str, item: &str| {
         json(&["predict", &model, "--user", user, "--item", item])["prediction"].as_f64().unwrap()
     };
-    // Nothing is known: no preference.
+    // An unknown user has no preference.
     assert_eq!(score("-1", "1"), 0.0);
     let (code, _, err) = run(&["predict", &model, "--user", "1", "--item", "1", "--clip"]);
     assert!(code == 2 && err.contains("preferences"), "{err}");

@@ -1,4 +1,4 @@
-//! Models on disk: what they hold, what is done with them, how damage is met.
+//! Models on disk: their contents, their uses and the detection of damage.
 
 use std::fs;
 use std::path::Path;
@@ -47,7 +47,7 @@ fn threads_change_nothing_in_the_files() {
             if f != "metrics.json" {
                 return bytes;
             }
-            // Metrics hold seconds; all else must agree.
+            // The metrics contain seconds. Everything else must agree.
             let mut value: Value = serde_json::from_slice(&bytes).unwrap();
             for point in value["curve"].as_array_mut().unwrap() {
                 point.as_object_mut().unwrap().remove("seconds");
@@ -86,7 +86,7 @@ fn the_manifest_says_what_was_done() {
         let path = model.join(output["path"].as_str().unwrap());
         assert_eq!(output["bytes"], fs::metadata(path).unwrap().len());
     }
-    // The same inputs and settings are the same model; another λ is another.
+    // The same inputs and settings give the same version. Another λ gives another version.
     let again = train(&dir.path().join("again"), &["-j", "1"]);
     assert_eq!(again["model_version"], line["model_version"]);
     let other = train(&dir.path().join("other"), &["-r", "0.2"]);
@@ -121,7 +121,7 @@ fn refit_uses_all_ratings_and_keeps_what_was_measured() {
 fn patience_keeps_the_best_iteration_of_the_validation_part() {
     let dir = TempDir::new().unwrap();
     let model = dir.path().join("m");
-    // Hardly regularised: it overfits after a few iterations.
+    // With so little regularisation, the fit overfits after a few iterations.
     train(&model, &["-r", "0.001", "-i", "30", "--tol", "0", "--patience", "2"]);
     let metrics = read(&model.join("metrics.json"));
     let curve = metrics["curve"].as_array().unwrap();
@@ -259,7 +259,7 @@ fn damaged_models_are_refused() {
     assert!(code == 3 && err.contains("no such model directory"), "{err}");
 }
 
-/// At default settings, factors are worth at least 2 % of what biases alone reach at the same λ.
+/// At default settings, factors reduce the RMSE of biases alone at the same λ by more than 2 %.
 #[test]
 fn factors_beat_biases_on_movielens() {
     let Some(path) = crate::support::movielens() else { return };
@@ -275,7 +275,7 @@ fn factors_beat_biases_on_movielens() {
 fn weights_count_and_rows_of_weight_zero_are_left_out() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("w.csv");
-    // User 1's second rating has no weight; user 2's first counts three times as much.
+    // User 1's second rating has weight 0. User 2's first rating has weight 3.
     fs::write(&file, "user,item,rating,w\n1,1,2,1\n1,2,5,0\n2,1,4,3\n2,3,4,1\n").unwrap();
     let model = dir.path().join("m");
     let line = json(&[
@@ -295,7 +295,7 @@ fn weights_count_and_rows_of_weight_zero_are_left_out() {
     assert_eq!(manifest["data"]["zero_weight"], 1);
     let mean = (2.0 + 3.0 * 4.0 + 4.0) / 5.0;
     assert!((manifest["model"]["global_mean"].as_f64().unwrap() - mean).abs() < 1e-6);
-    // The mean number of ratings per row counts rows, not weights.
+    // The mean number of ratings per user counts ratings, not weights.
     assert_eq!(manifest["model"]["mean_user_ratings"], 1.5);
 }
 
@@ -349,7 +349,8 @@ fn odd_but_valid_data_trains_without_a_wrong_number() {
                 "none",
             ];
             let (code, _, err) = run(&[&base[..], &["-k", "3"], extra].concat());
-            // Squares of 1e30 leave single precision; without regularisation a row with fewer ratings than unknowns has no unique solution.
+            // Squares of 1e30 overflow single precision. Without regularisation, a row with fewer
+            // ratings than unknowns has no unique solution.
             let hard = extra.contains(&"0") || (name == "huge" && extra.contains(&"--no-mean"));
             assert!(code == 0 || (code == 6 && hard), "{name} {extra:?}: {err}");
             if code == 0 {

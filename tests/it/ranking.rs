@@ -12,7 +12,8 @@ fn numbers(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as u32).collect()
 }
 
-/// Users whose vectors are unit vectors: the items' vectors are columns of the scores, exactly.
+/// The users' vectors are unit vectors and the items' vectors are the columns of the score matrix.
+/// The dot products are therefore exactly the scores.
 fn problem(case: &Value) -> (Matrix, Ranker, Judgements) {
     let scores = case["scores"].as_array().unwrap();
     let (users, items) = (scores.len(), scores[0].as_array().unwrap().len());
@@ -51,7 +52,7 @@ fn metrics_equal_those_of_other_packages() {
         assert_eq!(judgements.rows.len() as u64, case["users"].as_u64().unwrap());
         let expected = case["expected"].as_object().unwrap();
         let metrics: Vec<RankingMetric> = expected.keys().map(|k| k.parse().unwrap()).collect();
-        // Every registered metric is there.
+        // The reference covers every registered metric.
         for name in RankingMetric::names() {
             let name = name.trim_end_matches('K');
             assert!(expected.keys().any(|k| k == name || k.starts_with(name)), "{name}");

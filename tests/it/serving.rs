@@ -1,4 +1,4 @@
-//! Folding in and explaining, against half-sweeps and finite differences.
+//! Tests fold-in against half-sweeps and explanations against finite differences.
 
 use std::sync::atomic::AtomicBool;
 
@@ -47,7 +47,7 @@ fn ials(iterations: u32, confidence: Confidence) -> Ials {
         rank: 5,
         iterations,
         tolerance: 0.0,
-        regularization: (0.05, 0.02),
+        regularization: lacuna::pair::Pair::new(0.05, 0.02),
         exponent: 1.0,
         confidence,
         unobserved: 0.3,
@@ -63,7 +63,7 @@ fn model(fit: &Fit, ratings: &Ratings) -> Model {
     Model::new(&factors, &ids(ratings.users()), &ids(ratings.items()), ratings, &fit.scale)
 }
 
-/// The users of one more iteration are solved against the items of this one.
+/// One more iteration solves the users against the current items. Fold-in gives the same users.
 #[test]
 fn folding_in_is_a_half_sweep() {
     let ratings = Ratings::from_sorted(40, 30, &cells(40, 30));
@@ -84,21 +84,21 @@ fn folding_in_is_a_half_sweep() {
         expected.rescale(next.scale.deviation);
         let model = model(&trained, &ratings);
         let stored = Stored::fitted_to(&model, trained.scale.deviation, &ratings, &stop);
-        let folded = stored.fold_in(&*once, (Axis::User, &ratings.by_user)).unwrap();
+        let folded = stored.fold_in(&*once, Axis::User, &ratings.by_user).unwrap();
         for user in 0..40 {
-            // The rating scale and back: one rounding of every number.
+            // The conversion to the rating scale and back rounds every number once.
             let close = |a: f32, b: f32| (a - b).abs() < 2e-5;
             let (a, b) = (folded.vectors.row(user), expected.vectors.row(user));
             assert!(a.iter().zip(b).all(|(a, b)| close(*a, *b)), "{a:?} {b:?}");
             assert!(close(folded.biases[user], expected.biases[user]));
         }
-        // Items, too; and rows alone as among others.
-        let items = stored.fold_in(&*once, (Axis::Item, &ratings.by_item)).unwrap();
+        // Items fold in as well. A row alone gives the same vector as among others.
+        let items = stored.fold_in(&*once, Axis::Item, &ratings.by_item).unwrap();
         assert_eq!(items.vectors.rows(), 30);
         let own: Vec<Cell> = cells(40, 30).into_iter().filter(|c| c.user == 3).collect();
         let own: Vec<Cell> = own.into_iter().map(|c| Cell { user: 0, ..c }).collect();
         let alone = Ratings::from_sorted(1, 30, &own).by_user;
-        let alone = stored.fold_in(&*once, (Axis::User, &alone)).unwrap();
+        let alone = stored.fold_in(&*once, Axis::User, &alone).unwrap();
         assert_eq!(alone.vectors.row(0), folded.vectors.row(3));
     }
 }
@@ -122,7 +122,7 @@ fn shares_add_up_to_the_score_and_follow_their_rating() {
         let wanted: Vec<Vec<u32>> = (0..40).map(|u| vec![u % 30, 29]).collect();
         let shares = stored.explain(&**algorithm, &ratings.by_user, &wanted, usize::MAX).unwrap();
         let score = |side: &Ratings, user: usize, item: u32| {
-            let folded = stored.fold_in(&**algorithm, (Axis::User, &side.by_user)).unwrap();
+            let folded = stored.fold_in(&**algorithm, Axis::User, &side.by_user).unwrap();
             let q = model.factors.items.vectors.row(item as usize);
             let p = folded.vectors.row(user);
             let dot: f64 = p.iter().zip(q).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
@@ -138,7 +138,7 @@ fn shares_add_up_to_the_score_and_follow_their_rating() {
             if nth > 0 {
                 continue;
             }
-            // One rating up by 0.5: of a linear function the difference is the derivative.
+            // Raise one rating by 0.5. The score is linear, so the difference gives the derivative.
             let rated = ratings.by_user.row(user).indices[1];
             let changed = |c: &Cell| {
                 let hit = c.user as usize == user && c.item == rated;

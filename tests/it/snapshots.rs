@@ -1,7 +1,7 @@
-//! What a person sees, and what runs go by: texts that change on purpose only.
+//! Snapshots of the texts that users see, the settings' checksums and the manifest's keys.
 //!
-//! `INSTA_UPDATE=always cargo test --release snapshots` writes them anew; look at the difference before it is
-//! committed.
+//! They change on purpose only. `INSTA_UPDATE=always cargo test --release snapshots` rewrites them.
+//! Review the difference before you commit it.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ fn commands() -> Vec<String> {
     list.lines().map(name).collect()
 }
 
-/// Numbers, ids and checksums depend on the machine and the time, their places do not.
+/// Replaces numbers, ids, checksums and times by 9: they depend on the machine and the time.
 fn without_numbers(text: &str) -> String {
     let mut shown = String::new();
     for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
@@ -32,7 +32,7 @@ fn without_numbers(text: &str) -> String {
             _ => shown += word,
         }
     }
-    // Thousands.
+    // Thousands separators.
     while shown.contains("9,9") {
         shown = shown.replace("9,9", "9");
     }
@@ -66,10 +66,10 @@ fn summaries() {
     let seen = |arguments: &[&str]| {
         let (code, out, err) = run(arguments);
         assert_eq!(code, 0, "{err}");
-        // The log of a run has other lines on other machines.
+        // The lines in the log of a run depend on the machine.
         let err = if arguments[0] == "run" { "" } else { &err };
         let text = format!("{out}{err}").replace(dir.path().to_str().unwrap(), "DIR");
-        // How fast an iteration was decides the unit.
+        // The speed of an iteration decides the unit in its line.
         let lines = text.lines().filter(|line| !line.starts_with("iteration "));
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();
         without_numbers(&text.replace(&sample(), "sample.csv"))
@@ -122,8 +122,10 @@ fn errors() {
     assert_snapshot!("errors", texts);
 }
 
-/// A night with nothing new, a warm start and a resumed fit go by the settings' checksum: it changes where the
-/// meaning of a setting changes, and nowhere else. With it, the keys of the manifest.
+/// A run compares the checksum of its settings to decide whether it has anything new to do.
+///
+/// The checksum may change only when the meaning of a setting changes. The test also pins the keys
+/// of the manifest.
 #[test]
 fn settings_keep_their_checksums_and_manifests_their_keys() {
     let dir = TempDir::new().unwrap();
@@ -161,7 +163,7 @@ fn settings_keep_their_checksums_and_manifests_their_keys() {
     assert_snapshot!("config-sha256", checksums);
 }
 
-/// The keys below a value with the types of what they lead to; lists by their first element.
+/// Lists the keys below a value with the types of their values. A list counts by its first element.
 fn schema(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {

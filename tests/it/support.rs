@@ -1,4 +1,4 @@
-//! What several subjects need.
+//! Helpers that several test modules share.
 
 #[cfg(feature = "files")]
 use std::io::Write;
@@ -14,7 +14,7 @@ use lacuna::model::Factors;
 use lacuna::ratings::{Cell, Ratings};
 use lacuna::train::{Algorithm, Fit, Iteration, Problem, Start};
 
-/// Fits with keys 0, 1, 2 ... for the rows.
+/// Fits with the keys of the ids 0, 1, 2, ... for the rows.
 pub(crate) fn fit(
     algorithm: &dyn Algorithm,
     ratings: &Ratings,
@@ -31,7 +31,7 @@ pub(crate) fn fit(
     )
 }
 
-/// Fits with the given keys.
+/// Fits with the specified keys for the rows.
 pub(crate) fn fit_with_keys(
     algorithm: &dyn Algorithm,
     ratings: &Ratings,
@@ -58,7 +58,9 @@ pub(crate) fn cell(user: u32, item: u32, value: f32) -> Cell {
 }
 
 #[cfg(feature = "files")]
-/// `ratings.csv` of ml-latest-small, if it is somewhere; otherwise says that the test is skipped.
+/// The path of `ratings.csv` of ml-latest-small.
+///
+/// If the file is missing, reports that the test is skipped.
 pub(crate) fn movielens() -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let places = [
@@ -72,21 +74,22 @@ pub(crate) fn movielens() -> Option<PathBuf> {
         .map(|p| p.join("ml-latest-small/ratings.csv"))
         .find(|p| p.is_file());
     if found.is_none() {
-        // Written past the test harness, which keeps what a passing test prints to itself.
-        let why = "skipped: ml-latest-small/ratings.csv is not here (scripts/fetch-movielens latest-small)";
+        // Write to standard error directly: the test harness hides what a passing test prints.
+        let why = "skipped: ml-latest-small/ratings.csv is not here \
+                   (scripts/fetch-movielens latest-small)";
         let _ = writeln!(std::io::stderr(), "{why}");
     }
     found
 }
 
-/// Bits of all factors.
+/// The bits of all vectors and biases.
 pub(crate) fn bits(factors: &Factors) -> Vec<u32> {
     let sides = [&factors.users, &factors.items];
     let all = sides.iter().flat_map(|s| s.vectors.padded().iter().chain(&s.biases));
     all.map(|v| v.to_bits()).collect()
 }
 
-/// Path of the program.
+/// The path of the program.
 #[cfg(feature = "cli")]
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_lacuna");
 
@@ -102,7 +105,7 @@ pub(crate) fn lacuna() -> std::process::Command {
     command
 }
 
-/// Runs the program and returns exit code, standard output and standard error.
+/// Runs the program and returns its exit code, standard output and standard error.
 #[cfg(feature = "cli")]
 pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
     let output = lacuna().args(arguments).output().unwrap();
@@ -110,7 +113,7 @@ pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-/// The JSON line of a run that must succeed.
+/// Runs a command that must succeed and returns its JSON line.
 #[cfg(feature = "cli")]
 pub(crate) fn json(arguments: &[&str]) -> serde_json::Value {
     let (code, out, err) = run(&[arguments, &["--json", "--quiet"]].concat());
@@ -119,7 +122,7 @@ pub(crate) fn json(arguments: &[&str]) -> serde_json::Value {
     serde_json::from_str(&out).unwrap()
 }
 
-/// The sample of the repository.
+/// The path of the repository's sample ratings.
 #[cfg(feature = "cli")]
 pub(crate) fn sample() -> String {
     format!("{}/datasets/sample.csv", env!("CARGO_MANIFEST_DIR"))

@@ -22,7 +22,7 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The trials of a report, times taken out.
+/// The trials of a report without their durations.
 fn ranked(report: &Value) -> Vec<Value> {
     let mut trials = report["ranked"].as_array().unwrap().clone();
     for trial in &mut trials {
@@ -42,10 +42,10 @@ fn a_search_ranks_its_trials_and_writes_the_best_settings() {
     let values: Vec<f64> = trials.iter().map(|t| t["validation"].as_f64().unwrap()).collect();
     assert!(values.is_sorted() && values[0] < values[5]);
     assert_eq!(report["best"]["number"], trials[0]["number"]);
-    // The settings as given are trial 0.
+    // Trial 0 has the settings as passed.
     let given = trials.iter().find(|t| t["number"] == 0).unwrap();
     assert!(given["settings"].as_object().unwrap().is_empty());
-    // The best settings, trained, give what the report says of the holdout.
+    // Training with the best settings gives the holdout error of the report.
     let (best, model) = (out.join("best.toml"), dir.path().join("m"));
     let line = json(&["train", &sample(), "--config", path(&best), "-o", path(&model)]);
     assert_eq!(line["holdout_rmse"], report["chosen"]["metrics"]["holdout_rmse"]);
@@ -54,7 +54,7 @@ fn a_search_ranks_its_trials_and_writes_the_best_settings() {
     let frame = ParquetReader::new(file).finish().unwrap();
     assert_eq!(frame.shape(), (6, 9));
     assert!(frame.column("regularization").unwrap().f64().is_ok());
-    // On any number of threads, the same.
+    // Any number of threads gives the same trials.
     let other = dir.path().join("one");
     let again = json(
         &[
@@ -64,7 +64,7 @@ fn a_search_ranks_its_trials_and_writes_the_best_settings() {
         .concat(),
     );
     assert_eq!(trials, ranked(&again));
-    // The text is for people: 80 columns.
+    // The text for people fits into 80 columns.
     let (_, text, _) = run(&arguments);
     assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
 }
@@ -82,7 +82,7 @@ fn an_interrupted_search_goes_on_where_it_was() {
             d.flatten().filter(|f| f.path().extension().is_some_and(|e| e == "json")).count()
         })
     };
-    // Killed when some trials are done: wherever that is, the rest follows.
+    // Kill the search when some trials are done. It resumes from there, wherever that is.
     while finished() < 3 && child.try_wait().unwrap().is_none() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -105,11 +105,11 @@ fn an_interrupted_search_goes_on_where_it_was() {
     let report = json(&arguments[..arguments.len() - 1]);
     assert_eq!(ranked(&report).len(), 41);
     assert_eq!(times(before), kept);
-    // The same as a search that was left alone.
+    // An uninterrupted search gives the same trials.
     let other = dir.path().join("other");
     let alone = json(&["tune", &sample(), "--space", path(&space), "-o", path(&other)]);
     assert_eq!(ranked(&report), ranked(&alone));
-    // Other settings do not mix with it; --force starts anew.
+    // A search cannot resume with other settings. --force starts it anew.
     let changed = [&arguments[..], &["--bias-reg", "0.3"]].concat();
     let (code, _, err) = run(&changed);
     assert!(code == 2 && err.contains("--force"), "{err}");
@@ -138,14 +138,16 @@ fn halving_grids_folds_and_implicit_feedback_are_searched_too() {
         "--tol",
         "0",
     ]);
-    // Nine points for 4 iterations, three for 12, one for 36 beside the settings as given.
+    // Nine points run for 4 iterations, three for 12, and one for 36. The settings as passed also
+    // run for 36.
     assert_eq!(report["trials"], 9 + 3 + 2);
     assert_eq!(ranked(&report).len(), 2);
     assert!(ranked(&report).iter().all(|t| t["rung"] == 2 && t["iterations"] == 36));
     let grid = write(
         &dir,
         "grid.toml",
-        "method = \"grid\"\n[space]\nfactors = [2, 3]\nreg_exponent = { low = 0.0, high = 1.0, steps = 2 }\n",
+        "method = \"grid\"\n[space]\nfactors = [2, 3]\n\
+         reg_exponent = { low = 0.0, high = 1.0, steps = 2 }\n",
     );
     let report = json(&[
         "tune",
@@ -182,7 +184,7 @@ fn halving_grids_folds_and_implicit_feedback_are_searched_too() {
         "ials",
     ]);
     assert_eq!(report["criterion"], "ndcg@10");
-    // Another criterion than training would watch is none of its settings.
+    // Without --patience, only tune uses --criterion, so best.toml leaves it out.
     let other = json(&[
         "tune",
         &sample(),
@@ -247,25 +249,26 @@ fn what_cannot_be_searched_says_why() {
 #[test]
 fn settings_that_do_not_go_together_lose_their_trial_alone() {
     let dir = TempDir::new().unwrap();
-    let text = "method = \"grid\"\n[space]\nno_biases = [true, false]\nfactors = [0, 2]\niterations = [2, 3]\n";
+    let text = "method = \"grid\"\n[space]\nno_biases = [true, false]\nfactors = [0, 2]\n\
+                iterations = [2, 3]\n";
     let (space, out) = (write(&dir, "space.toml", text), dir.path().join("t"));
     let report = json(&["tune", &sample(), "--space", path(&space), "-o", path(&out)]);
-    // Two of eight fit nothing at all.
+    // Two of the eight combinations have neither biases nor factors.
     assert_eq!((&report["trials"], &report["failed"]), (&Value::from(9), &Value::from(2)));
     let file = fs::File::open(out.join("trials.parquet")).unwrap();
     let frame = ParquetReader::new(file).finish().unwrap();
     assert!(frame.column("iterations").is_ok() && frame.column("iterations_run").is_ok());
-    // Trial 0 stands with the values that it ran with.
+    // Trial 0 is listed with the values that it ran with.
     let iterations = frame.column("iterations").unwrap();
     assert_eq!(iterations.i64().unwrap().get(0), Some(20));
-    // Out of time at once: what is there counts, and the report says so.
+    // A complete search says so. A removed trial is run again.
     let space = write(&dir, "more.toml", SPACE);
     let out = dir.path().join("u");
     let short = ["tune", &sample(), "--space", path(&space), "-o", path(&out), "-i", "4"];
     let whole = json(&short);
     assert_eq!(whole["complete"], true);
     fs::remove_file(out.join("trials/0-00003.json")).unwrap();
-    // A file of other settings is not taken for this trial's.
+    // A file with the settings of another trial is not accepted for this one.
     let other = fs::read_to_string(out.join("trials/0-00004.json")).unwrap();
     fs::write(out.join("trials/0-00005.json"), other.replace("\"number\":4", "\"number\":5"))
         .unwrap();

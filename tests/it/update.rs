@@ -12,15 +12,16 @@ use crate::support::{json, run, sample};
 
 struct Case {
     dir: TempDir,
-    /// Lines of the sample by time; the model knows the first of them.
+    /// The earlier lines of the sample, sorted by time. The model is trained on them.
     old: Vec<String>,
+    /// The later lines of the sample, sorted by time.
     new: Vec<String>,
 }
 
 const HEADER: &str = "userId,movieId,rating,timestamp\n";
 
 impl Case {
-    /// A model of all but the last `percent` of the ratings.
+    /// Trains a model on all but the last `percent` percent of the ratings.
     fn new(percent: usize, extra: &[&str]) -> Self {
         let text = fs::read_to_string(sample()).unwrap();
         let mut lines: Vec<String> = text.lines().skip(1).map(str::to_owned).collect();
@@ -62,7 +63,7 @@ fn field(line: &str, at: usize) -> &str {
     line.split(',').nth(at).unwrap()
 }
 
-/// Ids and vectors with their biases, bit for bit.
+/// The bits of every vector and its bias, by id.
 fn rows(ids: &lacuna::ids::Ids, side: &Embedding) -> BTreeMap<String, Vec<u32>> {
     let row = |at: usize| {
         let values = side.vectors.row(at).iter().chain([&side.biases[at]]);
@@ -71,8 +72,8 @@ fn rows(ids: &lacuna::ids::Ids, side: &Embedding) -> BTreeMap<String, Vec<u32>> 
     (0..ids.len()).map(row).collect()
 }
 
-/// An update is three half-sweeps over the touched rows: what fold-in gives when it is handed their complete
-/// histories, users, items, users.
+/// An update is three half-sweeps over the touched rows: users, items, users. Fold-ins of their
+/// complete histories in this order give the same model.
 #[test]
 fn touched_rows_are_solved_from_their_full_history_and_others_stay() {
     for algorithm in [&["-a", "als"][..], &["-a", "ials", "--confidence", "linear"]] {
@@ -87,7 +88,7 @@ fn touched_rows_are_solved_from_their_full_history_and_others_stay() {
         let all = || case.old.iter().chain(&case.new);
         case.write("users.csv", all().filter(|line| users.contains(field(line, 0))));
         case.write("items.csv", all().filter(|line| items.contains(field(line, 1))));
-        // The complete histories say the same.
+        // An update with the users' complete histories gives the same model.
         case.update(&[&case.path("users.csv")], "complete");
         assert!(case.model("complete") == case.model("updated"), "{algorithm:?}");
         let fold = |from: &str, side: &str, file: &str, to: &str| {
@@ -128,10 +129,11 @@ fn updates_follow_each_other_and_say_when_to_train_again() {
     let share = report["changed_share"].as_f64().unwrap();
     assert!((share - 6.0 / 94.0).abs() < 0.002, "{report}");
     assert!(report["retrain"].as_str().unwrap().contains("a full training is due"), "{report}");
-    // Both at once touch the same rows; the vectors differ, for the first ones were solved once more.
+    // One update with both files touches the same rows. The vectors differ, because the rows of the
+    // first file were solved once more.
     case.update(&[&case.path("new.csv"), "--add"], "both");
     assert!(case.model("both").users == case.model("two").users);
-    // New ratings are known of, and are not recommended; the model is better on what it had not seen.
+    // Items with new ratings are not recommended. The updated model predicts unseen ratings better.
     let user = field(&case.new[middle + 5], 0);
     let rated = |lines: &[String]| -> BTreeSet<String> {
         lines.iter().filter(|l| field(l, 0) == user).map(|l| field(l, 1).to_owned()).collect()
@@ -167,7 +169,7 @@ fn updates_follow_each_other_and_say_when_to_train_again() {
 #[test]
 fn what_was_known_and_what_is_new_meet_as_duplicates_do() {
     let case = Case::new(1, &["-a", "ials", "--confidence", "linear", "--holdout", "none"]);
-    // One more event for a pair that is there: counts add up.
+    // One more event for a known pair adds to its count.
     let line = case.old.iter().find(|line| field(line, 2) == "3.0").unwrap();
     case.write("more.csv", [line]);
     let report = case.update(&[&case.path("more.csv"), "--add"], "updated");
@@ -179,7 +181,7 @@ fn what_was_known_and_what_is_new_meet_as_duplicates_do() {
     case.write("whole.csv", &whole);
     let other = case.update(&[&case.path("whole.csv")], "whole");
     assert!(case.model("whole") == case.model("updated"));
-    // A file without times is later than what was known, whose times it does not have.
+    // Ratings from a file without times count as later than the known ratings.
     let case = Case::new(1, &["--holdout", "none"]);
     let line = &case.old[7];
     let rating = if field(line, 2) == "5.0" { "1.0" } else { "5.0" };
@@ -187,7 +189,7 @@ fn what_was_known_and_what_is_new_meet_as_duplicates_do() {
     fs::write(case.path("bare.csv"), bare).unwrap();
     let report = case.update(&[&case.path("bare.csv"), "--add"], "later");
     assert_eq!(report["changed_ratings"], 1, "{report}");
-    // Another operation, another identity; and nothing new is no mistake.
+    // Another operation gives another version. An update with nothing new is not an error.
     assert_ne!(report["model_version"], other["model_version"]);
     let case = Case::new(1, &["--holdout", "none"]);
     case.write("known.csv", [&case.old[5]]);
@@ -201,7 +203,7 @@ fn what_is_held_out_stays_held_out() {
     let case = Case::new(3, &[]);
     let report = case.update(&[&case.path("new.csv"), "--add"], "updated");
     let held_out = report["held_out"].as_f64().unwrap();
-    // A tenth of the new ratings, by the same hash.
+    // The same hash holds out a tenth of the new ratings.
     assert!((held_out / case.new.len() as f64 - 0.1).abs() < 0.02, "{report}");
     let evaluated = json(&["evaluate", &case.path("updated")]);
     assert!(evaluated["n_ratings"].as_u64().is_some_and(|n| n > 0), "{evaluated}");
@@ -221,7 +223,7 @@ fn updates_that_cannot_be_are_refused() {
     let bayes = case.path("bayes");
     json(&["train", &case.path("old.csv"), "-o", &bayes, "-a", "sgd", "-k", "4", "-i", "2"]);
     refused(&["update", &bayes, &new, "--add", "-o", &case.path("x")], 2, "sgd has none");
-    // The ratings of the training have changed, or moved.
+    // The training ratings have moved or changed.
     fs::rename(case.path("old.csv"), case.path("moved.csv")).unwrap();
     refused(&["update", &model, &new, "--add", "-o", &case.path("x")], 3, "old.csv");
     let moved = case.path("moved.csv");

@@ -11,7 +11,7 @@ use lacuna::train::{Algorithm, Als, Bayes, Schedule, Sgd, SolverChoice};
 
 use crate::support::{cell, fit};
 
-/// [[5, 3, ?], [4, ?, 1], [?, 2, 5]]
+/// The ratings `[[5, 3, ?], [4, ?, 1], [?, 2, 5]]`.
 fn ratings() -> Ratings {
     let cells = [(0, 0, 5.0), (0, 1, 3.0), (1, 0, 4.0), (1, 2, 1.0), (2, 1, 2.0), (2, 2, 5.0)];
     Ratings::from_sorted(3, 3, &cells.map(|(u, i, r)| cell(u, i, r)))
@@ -39,8 +39,8 @@ fn predictions_and_reconstruction_of_given_vectors() {
     }
 }
 
-/// Every algorithm for explicit ratings fits the six observed cells, and predicts the others within the
-/// range, or near it.
+/// Every algorithm for explicit ratings fits the six rated cells and predicts the unrated cells
+/// within the rating range or near it.
 #[test]
 fn three_by_three_with_missing_cells() {
     let weak =
@@ -67,8 +67,8 @@ fn three_by_three_with_missing_cells() {
         seed: 42,
     };
     let bayes = Bayes { rank: 2, burn_in: 500, samples: 4000, keep: 0, biases: true, seed: 42 };
-    // Least squares fits all six cells; the mean over the posterior of so little data stays near the
-    // mean of the ratings, between it and the data.
+    // Least squares fits all six cells. With so little data, the posterior mean stays near the mean
+    // of the ratings, between it and the data.
     for (algorithm, within) in [(&als as &dyn Algorithm, 0.05), (&sgd, 0.05), (&bayes, 1.6)] {
         let ratings = ratings();
         let fit = fit(algorithm, &ratings, None, &mut |_| ControlFlow::Continue(())).unwrap();

@@ -1,6 +1,6 @@
-//! Kernels by rank, in useful flops per second: criterion's throughput is elements, here flops.
+//! Speed of the kernels by rank. Criterion's elements per second are useful flops per second here.
 //!
-//! `cargo bench -p lacuna-kernels --bench kernels`; under `-- --test` each runs once on tiny data.
+//! Run `cargo bench -p lacuna-kernels --bench kernels`. With `-- --test`, each benchmark runs once.
 
 use criterion::measurement::WallTime;
 use criterion::{
@@ -12,11 +12,11 @@ use faer::linalg::cholesky::llt::factor::{
 };
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Auto, Mat, Par, Spec};
-use lacuna::linalg::simd::{Kernels, Level};
+use lacuna::linalg::simd::{Kernels, Level, RowList};
 use lacuna::linalg::{Matrix, NormalEquations};
 use lacuna::split::mix;
 
-/// Rows of the fixed side: 60,000 vectors, more than a cache holds at rank 64.
+/// Rows of the fixed side. At rank 64, a cache does not hold 60,000 vectors.
 const ROWS: usize = 60_000;
 
 /// Cells of one solved row, about the mean of MovieLens 25M.
@@ -32,7 +32,7 @@ fn fixed(rows: usize, rank: usize) -> Matrix {
     matrix
 }
 
-/// Sorted positions, popular ones more often, as a user's items are.
+/// Sorted row numbers. Popular rows occur more often, as among a user's items.
 fn indices(seed: u64, rows: usize, cells: usize) -> Vec<u32> {
     let draw = |n: u64| {
         let u = (mix(seed << 32 | n) >> 11) as f64 / (1_u64 << 53) as f64;
@@ -47,14 +47,16 @@ fn levels() -> impl Iterator<Item = Kernels> {
     Level::available().into_iter().rev().filter_map(Kernels::with_level)
 }
 
-/// Rows gathered from all over a large matrix, as training does; faer's product as the measure.
+/// Measures Gram sums of rows from all over a large matrix, as in training.
+///
+/// faer's matrix product is the reference.
 fn gram(c: &mut Criterion) {
     let mut group = c.benchmark_group("gram");
     let lists: Vec<Vec<u32>> = (0..256).map(|seed| indices(seed, ROWS, CELLS)).collect();
     for rank in [16, 32, 64, 100, 128, 256] {
         sums(&mut group, rank, &fixed(ROWS, rank), &lists, &rank.to_string());
     }
-    // The same unit: 2 flops per multiply-add.
+    // The unit is the same: 2 flops per multiply-add.
     let order = 1024;
     let made = |i: usize, j: usize| (mix((i * order + j) as u64) >> 40) as f32 * 1e-7 - 0.8;
     let (a, b) = (Mat::from_fn(order, order, made), Mat::from_fn(order, order, made));
@@ -65,7 +67,7 @@ fn gram(c: &mut Criterion) {
     });
 }
 
-/// Rows that stay in the second-level cache, by their number.
+/// Measures Gram sums of rows that stay in the second-level cache, by the number of rows.
 fn panel(c: &mut Criterion) {
     let mut group = c.benchmark_group("panel");
     for rank in [64, 128] {
@@ -94,23 +96,36 @@ fn sums(
             b.iter(|| {
                 at = (at + 1) % lists.len();
                 let following = &lists[(at + 1) % lists.len()][..];
-                system.set(kernels, fixed, (&lists[at], following), None, &targets);
+                system.set(
+                    kernels,
+                    fixed,
+                    RowList { indices: &lists[at], following },
+                    None,
+                    &targets,
+                );
             });
         });
     }
 }
 
-/// A positive definite matrix as rows of 152 cells give it, only the upper triangle filled.
+/// The positive definite matrix of a row with 152 cells. Only its upper triangle is filled.
 fn positive_definite(rank: usize) -> (usize, Vec<f32>) {
     let mut system = NormalEquations::new(rank);
     let (fixed, targets) = (fixed(ROWS, rank), vec![0.5; CELLS]);
-    system.accumulate(Kernels::detect(), &fixed, (&indices(1, ROWS, CELLS), &[]), None, &targets);
+    system.accumulate(
+        Kernels::detect(),
+        &fixed,
+        RowList::new(&indices(1, ROWS, CELLS)),
+        None,
+        &targets,
+    );
     system.add_ridge(100.0, 1.0);
     (system.stride(), system.gram().to_vec())
 }
 
-/// Factorisation, forward substitution of two right-hand sides, back substitution of one; the copy
-/// of the matrix included. faer: its factorisation alone.
+/// Measures the factorisation, the forward substitution of two right-hand sides and the back
+/// substitution of one, including the copy of the matrix. Of faer, only the copy and the
+/// factorisation are measured.
 fn solve(c: &mut Criterion) {
     let mut group = c.benchmark_group("solve");
     for rank in [8, 16, 32, 64, 100, 128, 256, 512] {

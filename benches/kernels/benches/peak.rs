@@ -1,13 +1,15 @@
-//! What the kernels reach undisturbed: the best of many short runs on one core, in GFLOP/s, beside
-//! faer's SGEMM in the same terms. On a shared machine the best says more about the code than the mean.
+//! Peak speed of the kernels on one core alongside that of faer's SGEMM, in GFLOP/s.
 //!
-//! `cargo bench -p lacuna-kernels --bench peak`; under `-- --test` it runs once.
+//! Each number is the best of many short runs. On a shared machine, the best says more about the
+//! code than the mean.
+//!
+//! Run `cargo bench -p lacuna-kernels --bench peak`. With `-- --test`, it makes one round.
 
 use std::time::Instant;
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
-use lacuna::linalg::simd::{Kernels, Level};
+use lacuna::linalg::simd::{Kernels, Level, RowList};
 use lacuna::linalg::{Group, Matrix, NormalEquations};
 use lacuna::split::mix;
 
@@ -66,7 +68,7 @@ fn fixed(rows: usize, rank: usize) -> Matrix {
     matrix
 }
 
-/// GFLOP/s of Gram sums over `cells` rows at a time out of `rows`.
+/// GFLOP/s of Gram sums, each over `cells` of the `rows` rows.
 fn gram(kernels: Kernels, rows: usize, rank: usize, cells: usize, rounds: usize) -> f64 {
     let fixed = fixed(rows, rank);
     let lists = if rows * rank < 1 << 20 { 1 } else { 500 };
@@ -82,14 +84,14 @@ fn gram(kernels: Kernels, rows: usize, rank: usize, cells: usize, rounds: usize)
     let run = || {
         for (at, list) in lists.iter().enumerate() {
             let following = lists.get(at + 1).map_or(&[][..], |next| next);
-            system.set(kernels, &fixed, (list, following), None, &targets);
+            system.set(kernels, &fixed, RowList { indices: list, following }, None, &targets);
         }
     };
     let rounds = if lists.len() > 1 { rounds / 20 + 1 } else { rounds };
     (lists.len() * cells * rank * (rank + 1)) as f64 / best(rounds, run) / 1e9
 }
 
-/// A system as a row gives it.
+/// Fills a system as a row does.
 fn fill(system: &mut NormalEquations, original: &NormalEquations) {
     system.reset();
     system.add_system(original);
@@ -99,11 +101,11 @@ fn fill(system: &mut NormalEquations, original: &NormalEquations) {
 fn made(kernels: Kernels, rank: usize) -> NormalEquations {
     let mut system = NormalEquations::new(rank);
     let list: Vec<u32> = (0..152).collect();
-    system.set(kernels, &fixed(152, rank), (&list, &[]), None, &vec![0.5; 152]);
+    system.set(kernels, &fixed(152, rank), RowList::new(&list), None, &vec![0.5; 152]);
     system
 }
 
-/// Seconds of one solve, filling the system included.
+/// Seconds of one solve, including the time to fill the system.
 fn solve(kernels: Kernels, rank: usize, rounds: usize) -> f64 {
     let original = made(kernels, rank);
     let (mut system, mut x) = (original.clone(), vec![0.0; rank]);
@@ -115,7 +117,7 @@ fn solve(kernels: Kernels, rank: usize, rounds: usize) -> f64 {
     }) / 16.0
 }
 
-/// Seconds of one solve out of 16 together, filling the systems included.
+/// Seconds per system when 16 are solved together, including the time to fill the systems.
 fn group(kernels: Kernels, rank: usize, rounds: usize) -> f64 {
     let original = made(kernels, rank);
     let mut group = Group::new(rank);

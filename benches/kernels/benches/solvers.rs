@@ -1,11 +1,13 @@
-//! Sweeps of every solver on the same data: seconds, and the objective reached after the same number of
-//! sweeps beside the exact solver's. With als also sweeps of Gibbs sampling, in burn-in and (mean
-//! seconds) where samples are averaged and compressed.
+//! Compares sweeps of every solver on the same data.
 //!
-//! `cargo bench -p lacuna-kernels --bench solvers`. `BENCH_RATINGS` (1,000,000), `BENCH_RANKS`
-//! (64,128,256), `BENCH_ROUNDS` (10), `BENCH_ALGORITHMS` (als,ials), `BENCH_SOLVERS` (all; a list such as
-//! `cholesky,gibbs`) change what runs. Under `-- --test`
-//! it runs once on tiny data.
+//! For each solver it prints the seconds per sweep and the objective after the same number of
+//! sweeps, relative to those of the exact solver. With als, it also measures sweeps of Gibbs
+//! sampling: the median in burn-in, and the mean while samples are averaged and compressed.
+//!
+//! Run `cargo bench -p lacuna-kernels --bench solvers`. These variables change what runs:
+//! `BENCH_RATINGS` (1,000,000), `BENCH_RANKS` (64,128,256), `BENCH_ROUNDS` (10), `BENCH_ALGORITHMS`
+//! (als,ials) and `BENCH_SOLVERS` (all, or a list such as `cholesky,gibbs`). With `-- --test`, it
+//! runs two sweeps on tiny data.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
@@ -75,7 +77,7 @@ fn main() {
     }
 }
 
-/// Median seconds of a sweep after the first, and the last objective.
+/// The median seconds of the sweeps after the first, and the last objective.
 fn run(
     ratings: &Ratings,
     name: &str,
@@ -116,8 +118,8 @@ fn run(
     (median(&times), objective)
 }
 
-/// Seconds of a sweep of Gibbs sampling: the median in burn-in, the mean over sampled ones, of which only
-/// some compress.
+/// Seconds of a sweep of Gibbs sampling: the median in burn-in, or the mean over sampled sweeps, of
+/// which only some compress samples.
 fn sample(ratings: &Ratings, rank: usize, rounds: u32, burn_in: u32) -> f64 {
     let samples = rounds - burn_in;
     let bayes = Bayes { rank, burn_in, samples, keep: 0, biases: true, seed: 42 };
@@ -125,7 +127,7 @@ fn sample(ratings: &Ratings, rank: usize, rounds: u32, burn_in: u32) -> f64 {
     if burn_in > 0 { median(&times) } else { times.iter().sum::<f64>() / times.len() as f64 }
 }
 
-/// Seconds of every sweep after the first, and the last objective.
+/// The seconds of every sweep after the first, and the last objective.
 fn time(ratings: &Ratings, algorithm: &dyn Algorithm) -> (Vec<f64>, f64) {
     let keys = |n: usize| (0..n as u64).map(mix).collect::<Vec<u64>>();
     let problem = Problem {

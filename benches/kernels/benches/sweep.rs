@@ -1,10 +1,11 @@
-//! Whole exact sweeps (both sides, factorisations and training errors included) beside the machine's
-//! SGEMM rate.
+//! Speed of whole exact sweeps relative to the machine's SGEMM rate.
 //!
-//! `cargo bench -p lacuna-kernels --bench sweep`. `BENCH_RATINGS` (25,000,000), `BENCH_RANKS` (64,128),
-//! `BENCH_LEVELS` (the fastest; or a list such as `avx512,portable`), `BENCH_ROUNDS` (5) and
-//! `BENCH_PYTHON` (a Python with numpy, whose OpenBLAS is timed too) change what runs. Under
-//! `-- --test` it runs once on tiny data.
+//! A sweep covers both sides, including the factorisations and the training errors.
+//!
+//! Run `cargo bench -p lacuna-kernels --bench sweep`. These variables change what runs:
+//! `BENCH_RATINGS` (25,000,000), `BENCH_RANKS` (64,128), `BENCH_LEVELS` (the fastest, or a list
+//! such as `avx512,portable`), `BENCH_ROUNDS` (5) and `BENCH_PYTHON` (a Python with numpy, whose
+//! OpenBLAS is timed as well). With `-- --test`, it measures one sweep on tiny data.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
@@ -89,7 +90,8 @@ fn sweep(ratings: &Ratings, rank: usize, level: Level, rounds: usize, threads: u
     let rate = useful_flops(ratings, rank) / seconds / 1e9;
     let (faer, numpy) = (median(&faer), (!numpy.is_empty()).then(|| median(&numpy)));
     println!(
-        "{rank:>4}  {:<8}  {seconds:>7.3}  {best:>7.3}  {rate:>7.1}  {:>11.1}  {faer:>10.1}  {:>5}  {:>4.0}%",
+        "{rank:>4}  {:<8}  {seconds:>7.3}  {best:>7.3}  {rate:>7.1}  {:>11.1}  {faer:>10.1}  \
+         {:>5}  {:>4.0}%",
         level.name(),
         ratings.len() as f64 / seconds / 1e6,
         numpy.map_or("-".into(), |n| format!("{n:.0}")),

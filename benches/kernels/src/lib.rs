@@ -1,4 +1,4 @@
-//! What the benches share: made-up data, the machine's SGEMM rate, useful flops.
+//! Helpers of the benches: synthetic data, the machine's SGEMM rate and useful flops.
 
 use std::process::Command;
 use std::time::Instant;
@@ -9,17 +9,17 @@ use lacuna::ratings::{Cell, Ratings};
 use lacuna::split::mix;
 use lacuna::synthetic::{Generator, Synthetic};
 
-/// Order of the matrices whose product stands for the machine's SGEMM rate.
+/// Order of the matrices whose product gives the machine's SGEMM rate.
 const SGEMM_ORDER: usize = 2048;
 
-/// Seconds that some work takes.
+/// The seconds that `work` takes.
 pub fn seconds(work: impl FnOnce()) -> f64 {
     let since = Instant::now();
     work();
     since.elapsed().as_secs_f64()
 }
 
-/// The middle one.
+/// The median: the upper middle value of an even number of values, NaN for none.
 #[must_use]
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
@@ -27,13 +27,13 @@ pub fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// faer's single-precision matrix product on `threads` threads in GFLOP/s.
+/// The rate of faer's single-precision matrix product on `threads` threads in GFLOP/s.
 ///
-/// On threads of its own: it leaves the upper halves of the vector registers in use, and code of the
-/// baseline instruction set then runs at less than half its speed on the same thread.
+/// The product runs on its own threads: it leaves the upper halves of the vector registers in use.
+/// Code for the baseline instruction set then runs at less than half its speed on the same thread.
 ///
 /// # Panics
-/// If no threads can be had.
+/// If the threads cannot be started.
 #[must_use]
 pub fn sgemm(threads: usize) -> f64 {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -54,7 +54,9 @@ fn sgemm_here(threads: usize) -> f64 {
     2.0 * (order as f64).powi(3) / best / 1e9
 }
 
-/// numpy's matrix product in GFLOP/s on `threads` threads, by the Python named in `BENCH_PYTHON`.
+/// The rate of numpy's matrix product on `threads` threads in GFLOP/s.
+///
+/// `BENCH_PYTHON` names the Python. `None` if it is not set or fails.
 #[must_use]
 pub fn numpy_sgemm(threads: usize) -> Option<f64> {
     let python = std::env::var_os("BENCH_PYTHON")?;
@@ -73,8 +75,10 @@ pub fn numpy_sgemm(threads: usize) -> Option<f64> {
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()
 }
 
-/// Useful flops of one exact sweep over both sides: the upper triangles of the Gram matrices, and
-/// for every row with cells a factorisation and two solves.
+/// The useful flops of one exact sweep over both sides.
+///
+/// They comprise the upper triangles of the Gram matrices and, for every row with cells, a
+/// factorisation and two solves.
 #[must_use]
 pub fn useful_flops(ratings: &Ratings, rank: usize) -> f64 {
     let k = rank as f64;
@@ -84,10 +88,10 @@ pub fn useful_flops(ratings: &Ratings, rank: usize) -> f64 {
     2.0 * ratings.len() as f64 * k * (k + 1.0) + rows * (k.powi(3) / 3.0 + 2.0 * k * k)
 }
 
-/// Ratings of the shape of MovieLens 25M (162,541 users, 59,047 items at 25 million), any number.
+/// `number` ratings in the shape of MovieLens 25M (162,541 users and 59,047 items at 25 million).
 ///
 /// # Panics
-/// If the number is too small for its users.
+/// If `number` is too small for the users.
 #[must_use]
 pub fn ratings(number: u64) -> Ratings {
     let scale = number as f64 / 25e6;
@@ -124,7 +128,7 @@ pub fn ratings(number: u64) -> Ratings {
     Ratings::from_sorted(users as usize, items as usize, &cells)
 }
 
-/// A number from the environment.
+/// A number from the environment variable `name`, or the default.
 #[must_use]
 pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)

@@ -4,17 +4,17 @@ use super::text::{count, number, wrap};
 use crate::serving::Evaluation;
 use crate::training::Segment;
 
-/// Tables of at most 80 columns.
+/// The evaluation as tables of at most 80 columns.
 #[must_use]
 pub(crate) fn evaluation(e: &Evaluation) -> String {
     let mut lines = Vec::new();
     let trained_on = match e.in_training {
         0 => String::new(),
-        n => format!("; {} left out, the model has seen them", count(n as u64)),
+        n => format!("; {} left out because the model was trained on them", count(n as u64)),
     };
     let others = match e.not_folded_in {
         0 => String::new(),
-        n => format!("; {} of users not folded in", count(n as u64)),
+        n => format!("; {} left out (user not folded in)", count(n as u64)),
     };
     lines.push(format!("test       {} ratings{trained_on}{others}", count(e.n_ratings as u64)));
     if let Some(leaks) = &e.leaks {
@@ -61,7 +61,7 @@ pub(crate) fn evaluation(e: &Evaluation) -> String {
     lines.join("\n") + "\n"
 }
 
-/// One line per decile; the first ranking metric beside the errors.
+/// One line per decile, with the errors and one ranking metric (ndcg if there is one).
 fn segments(what: &str, segments: &[Segment]) -> Vec<String> {
     if segments.is_empty() {
         return Vec::new();

@@ -1,10 +1,10 @@
-//! The table of `lacuna inspect`.
+//! The summary of an inspection.
 
 use super::text::{bytes, count, fit};
 use crate::metric::Bin;
 use crate::serving::Inspection;
 
-/// Lines of at most 80 columns.
+/// The contents of rating files and the cost of training, in lines of at most 80 columns.
 #[must_use]
 pub(crate) fn inspection(found: &Inspection) -> String {
     let mut lines = Vec::new();
@@ -29,7 +29,7 @@ pub(crate) fn inspection(found: &Inspection) -> String {
         lines.push(format!("time        {from} to {to}"));
     }
     if found.events {
-        lines.push("no ratings: every row is an event or a count, and train takes ials".to_owned());
+        lines.push("no ratings: every row is an event or a count, and train uses ials".to_owned());
     }
     lines.push(format!("values      mean {:.4}, standard deviation {:.4}", found.mean, found.std));
     lines.push(String::new());
@@ -69,7 +69,7 @@ fn histogram(bins: &[Bin]) -> Vec<String> {
             } else {
                 format!("{:.3} to {:.3}", bin.from, bin.to)
             };
-            // Rounded up: what is there is seen.
+            // Rounding up keeps every value that occurs visible.
             let bar = "█".repeat((bin.count * 30).div_ceil(most) as usize);
             let share = bin.count as f64 / total as f64 * 100.0;
             format!("  {:<18}{:>13} {share:>5.1} % {bar}", fit(&name, 18), count(bin.count))

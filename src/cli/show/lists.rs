@@ -1,9 +1,9 @@
-//! Lists of recommended or similar items, for people.
+//! Tables of recommended or similar items.
 
 use super::text::fit;
 use crate::serving::{List, Listed};
 
-/// One table per list, of at most 80 columns; `head` says what a list is for.
+/// One table of at most 80 columns per list. `head` begins the title of each table.
 #[must_use]
 pub(crate) fn lists(lists: &[List], head: &str) -> String {
     lists.iter().map(|list| table(list, head)).collect::<Vec<_>>().join("\n")
@@ -13,7 +13,7 @@ fn text(id: &serde_json::Value) -> String {
     id.as_str().map_or_else(|| id.to_string(), clean)
 }
 
-/// Without line breaks and other control characters, which a terminal would obey.
+/// Replaces control characters by spaces, because a terminal would obey them.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -23,7 +23,7 @@ fn table(list: &List, head: &str) -> String {
     let mut out = fit(&format!("{head} {}{title}", text(&list.id)), 80);
     out.push('\n');
     if list.fallback == Some(true) {
-        out += "  the model does not know this user: the most rated items\n";
+        out += "  unknown user; these are the most rated items\n";
     }
     if list.items.is_empty() {
         return out + "  none\n";
@@ -41,7 +41,7 @@ fn table(list: &List, head: &str) -> String {
             false => format!("  {rank:>4}  {id}{score:>10}\n"),
         }
     };
-    // Of items, or of users.
+    // Lists of recommend contain items; those of similar may contain users.
     let what = if titled || list.fallback.is_some() { "item" } else { "id" };
     out += &row("rank", what, "title", "score");
     for (rank, (item, id)) in (1..).zip(list.items.iter().zip(&ids)) {
@@ -52,7 +52,7 @@ fn table(list: &List, head: &str) -> String {
     out
 }
 
-/// Under an item: the ratings that carried its score.
+/// The lines below an item: the ratings that contributed most to its score.
 fn because(item: &Listed) -> String {
     let Some(because) = &item.because else { return String::new() };
     let line = |reason: &crate::serving::Because| {

@@ -1,6 +1,6 @@
-//! A dense matrix as a table.
+//! A table of a dense matrix.
 
-/// Rows and columns under their names, two decimals.
+/// A table with row and column names, and values to two decimals.
 #[must_use]
 pub(crate) fn matrix(rows: &[String], cols: &[String], values: &[Vec<f64>]) -> String {
     let cell = |v: &f64| format!("{v:.2}");

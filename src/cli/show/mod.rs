@@ -1,4 +1,4 @@
-//! What a person looks at: summaries for a terminal of 80 columns.
+//! Summaries for people, for a terminal of 80 columns.
 
 mod evaluate;
 mod inspection;

@@ -1,4 +1,4 @@
-//! One run, and the runs of other nights.
+//! Summaries of one run and of several runs.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::text::{bytes, count, number, wrap};
 use crate::run::{Difference, Mode, Record, RunReport, RunResult};
 use crate::store::{GateEntry, Severity};
 
-/// What came of a run, for a terminal.
+/// The outcome of a run.
 #[must_use]
 pub(crate) fn run_summary(report: &RunReport, mode: Mode) -> String {
     let mut text = format!("{}\n", report.summary());
@@ -50,7 +50,7 @@ pub(crate) fn run_summary(report: &RunReport, mode: Mode) -> String {
         row(name, format!("{own} (popularity {popular})"));
     }
     if let (Some(own), Some(before)) = (rmse.beside_previous, rmse.previous_model) {
-        row("run before", format!("{before:.4}, this one {own:.4}, on ratings that both know"));
+        row("earlier run", format!("{before:.4}, this run {own:.4}, on ratings that both know"));
     }
     let moved = report.lineage.alignment;
     if let Some(cosine) = moved.and_then(|moved| moved.median_cosine_after) {
@@ -83,7 +83,7 @@ fn state(gate: &GateEntry) -> &'static str {
     }
 }
 
-/// The runs, one line each.
+/// A list of runs, one line each.
 #[must_use]
 pub(crate) fn runs_list(records: &[Record]) -> String {
     if records.is_empty() {
@@ -91,14 +91,14 @@ pub(crate) fn runs_list(records: &[Record]) -> String {
     }
     let mut text = format!(
         "  {:<23} {:<9} {:>11} {:>8} {:>8} {:>4}  {}\n",
-        "run", "status", "ratings", "RMSE", "ndcg@10", "its", "start"
+        "run", "status", "ratings", "RMSE", "ndcg@10", "iter", "start"
     );
     for record in records {
         let mark = if record.served { '*' } else { ' ' };
         let status = match (&record.damaged, record.is_rejected()) {
             (Some(_), _) => "damaged",
             (None, true) => "rejected",
-            (None, false) => "promoted",
+            (None, false) => "published",
         };
         let whole = |path: &[&str]| record.number(path).map_or("-".into(), |n| count(n as u64));
         let lineage = record.run.as_ref().map(|run| &run.lineage);
@@ -116,14 +116,14 @@ pub(crate) fn runs_list(records: &[Record]) -> String {
             whole(&["model", "sweeps"]),
         );
     }
-    text + "(* is served)\n"
+    text + "(* the run that latest leads to)\n"
 }
 
-/// One run.
+/// The summary of one run.
 #[must_use]
 pub(crate) fn runs_show(record: &Record) -> String {
     let Some(run) = &record.run else {
-        let why = record.damaged.as_deref().unwrap_or("its manifest is of no run");
+        let why = record.damaged.as_deref().unwrap_or("its manifest does not describe a run");
         return format!("run            {}\n{why}\n", record.id());
     };
     let text = |path: &[&str]| -> String {
@@ -141,8 +141,8 @@ pub(crate) fn runs_show(record: &Record) -> String {
         format!("run            {}", run.run_id),
         format!(
             "status         {}{}",
-            if record.is_rejected() { "rejected" } else { "promoted" },
-            if record.served { ", served" } else { "" }
+            if record.is_rejected() { "rejected" } else { "published" },
+            if record.served { ", latest leads to it" } else { "" }
         ),
         format!("path           {}", record.path.display()),
         format!("time           {} to {}", text(&["started_at"]), text(&["finished_at"])),
@@ -192,7 +192,7 @@ pub(crate) fn runs_show(record: &Record) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What is different between two runs.
+/// The differences between two runs.
 #[must_use]
 pub(crate) fn runs_diff(first: &Record, second: &Record, found: &[Difference]) -> String {
     let mut text = format!("{} -> {}\n", first.id(), second.id());

@@ -3,7 +3,7 @@
 use super::text::{bytes, count};
 use crate::serving::{Exported, FoldedIn, Updated, Verified};
 
-/// What was exported, file by file.
+/// The files of an export.
 #[must_use]
 pub(crate) fn exported(outcome: &Exported, size: u64) -> String {
     let flavor = &outcome.flavor;
@@ -16,7 +16,7 @@ pub(crate) fn exported(outcome: &Exported, size: u64) -> String {
         bytes(size)
     );
     for file in &outcome.outputs {
-        // Within the directory of the export.
+        // The path within the directory of the export.
         let name = file.path.strip_prefix("exports/").and_then(|path| path.split_once('/'));
         let name = name.map_or(file.path.as_str(), |(_, name)| name);
         let rows =
@@ -26,7 +26,7 @@ pub(crate) fn exported(outcome: &Exported, size: u64) -> String {
     text + &format!("wrote      {}\n", outcome.output.display())
 }
 
-/// That all is well.
+/// The summary of a verification without damaged files.
 #[must_use]
 pub(crate) fn verified(outcome: &Verified) -> String {
     let files = count(outcome.files as u64);
@@ -37,7 +37,7 @@ pub(crate) fn verified(outcome: &Verified) -> String {
     )
 }
 
-/// Rows by what became of them.
+/// The numbers of rows added and replaced by a fold-in, and its durations.
 #[must_use]
 pub(crate) fn folded_in(outcome: &FoldedIn) -> String {
     let side = outcome.side.name();
@@ -63,7 +63,7 @@ pub(crate) fn folded_in(outcome: &FoldedIn) -> String {
     )
 }
 
-/// Rows by what became of them, and how far the model is from its training.
+/// The numbers of rows solved by an update, and the share of ratings changed since the training.
 #[must_use]
 pub(crate) fn updated(outcome: &Updated) -> String {
     let number = |n: usize| count(n as u64);
@@ -74,7 +74,7 @@ pub(crate) fn updated(outcome: &Updated) -> String {
     };
     format!(
         "updated    {} users ({} new) and {} items ({} new)\n\
-         ratings    {} changed{held_out}; {:.2} % since the training\n\
+         ratings    {} changed{held_out}; {:.2} % changed since the training\n\
          read       {:.2} s; solve {:.2} s; write {:.2} s\n\
          wrote      {} (version {})\n",
         number(outcome.users),

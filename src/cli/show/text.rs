@@ -1,13 +1,13 @@
-//! Pieces of text that all summaries are made of.
+//! Formatting that all summaries share.
 
-/// An outcome as one line of JSON.
+/// Formats an outcome as one line of JSON.
 #[must_use]
 pub(crate) fn json(outcome: &impl serde::Serialize) -> String {
-    // Of plain fields: this cannot fail.
+    // Outcomes have plain fields, so this cannot fail.
     serde_json::to_string(outcome).unwrap_or_default()
 }
 
-/// A count with commas between thousands.
+/// Formats a count with commas between thousands.
 pub(super) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -20,12 +20,12 @@ pub(super) fn count(n: u64) -> String {
     text
 }
 
-/// A number to four decimals, or a dash.
+/// A number to four decimals, or a dash if there is none.
 pub(super) fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"))
 }
 
-/// Bytes in the unit that fits.
+/// A number of bytes in kB, MB or GB.
 pub(super) fn bytes(n: u64) -> String {
     match n {
         0..1_000_000 => format!("{:.0} kB", n as f64 / 1e3),
@@ -34,7 +34,7 @@ pub(super) fn bytes(n: u64) -> String {
     }
 }
 
-/// Broken between words into lines of at most so many columns (longer words stay whole).
+/// Wraps text between words into lines of at most so many columns. Longer words stay whole.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -49,7 +49,7 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Cut to a number of columns, with an ellipsis where something is missing.
+/// Cuts text to a number of columns; an ellipsis marks the cut.
 pub(super) fn fit(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();

@@ -6,7 +6,7 @@ use super::text::{count, fit, number, wrap};
 use crate::train::StopReason;
 use crate::training::{Errors, RankingMetrics, Report};
 
-/// At most 15 lines of 80 columns; with `verbose` a line per input.
+/// At most 15 lines of 80 columns. With `verbose`, all inputs and the leaks of the holdout follow.
 #[must_use]
 pub(crate) fn train_summary(report: &Report, verbose: bool) -> String {
     let Report { manifest, metrics, durations, .. } = report;
@@ -33,8 +33,8 @@ pub(crate) fn train_summary(report: &Report, verbose: bool) -> String {
         (data.zero_counts, "counts of 0"),
         (data.zero_weight, "of weight 0"),
         (data.outside_time, "outside the time range"),
-        (data.below_minimum, "below the minimum counts"),
-        (split.removed_from_training as u64, "in the test files too"),
+        (data.below_minimum, "below the minimum numbers of ratings"),
+        (split.removed_from_training as u64, "also in the test files"),
     ]
     .into_iter()
     .filter(|(n, _)| *n > 0)
@@ -74,13 +74,13 @@ pub(crate) fn train_summary(report: &Report, verbose: bool) -> String {
     let earlier = run > u64::from(model.sweeps);
     let of = if earlier { format!(" of {run}") } else { String::new() };
     let why = match model.stop_reason {
-        _ if earlier => "the best of validation",
+        _ if earlier => "best on validation",
         StopReason::Iterations => "all done",
-        StopReason::Tolerance => "objective settled",
-        StopReason::Observer => "best of validation",
+        StopReason::Tolerance => "converged",
+        StopReason::Observer => "best on validation",
     };
     lines.push(format!(
-        "iterations {}{of} ({why}); read {:.1} s, train {:.1} s, in all {:.1} s",
+        "iterations {}{of} ({why}); read {:.1} s, train {:.1} s, total {:.1} s",
         model.sweeps, durations.parse, durations.train, durations.total
     ));
     let refit = if model.refit { ", refitted on all ratings" } else { "" };
@@ -93,7 +93,7 @@ pub(crate) fn train_summary(report: &Report, verbose: bool) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The errors beside the baselines'.
+/// The errors of the model and of the baselines.
 fn errors(report: &Report) -> Vec<String> {
     let Report { manifest, metrics, .. } = report;
     let (model, mut lines) = (&manifest.model, Vec::new());
@@ -116,9 +116,9 @@ fn errors(report: &Report) -> Vec<String> {
     if let Some(posterior) = &metrics.posterior {
         let own = Errors { rmse: posterior.holdout_rmse, mae: posterior.holdout_mae };
         let note = posterior.coverage.map_or_else(String::new, |c| {
-            format!("90 % interval holds {:.1} %", c.nine_tenths * 100.0)
+            format!("90 % intervals cover {:.1} %", c.nine_tenths * 100.0)
         });
-        // Variational inference has nothing to compress.
+        // Variational inference has no samples to compress.
         let name = if posterior.samples > 0 { "  before compression" } else { "  intervals" };
         if posterior.samples > 0 || !note.is_empty() {
             lines.push(row(name, own, note));
@@ -132,7 +132,7 @@ fn errors(report: &Report) -> Vec<String> {
     lines
 }
 
-/// Cross-validation.
+/// The line of a cross-validation.
 fn folds(report: &Report) -> Option<String> {
     let folds = report.metrics.folds.as_ref()?;
     let shown = |name: &str| {
@@ -152,7 +152,7 @@ fn folds(report: &Report) -> Option<String> {
     Some(format!("{:<10} {text}", format!("{} folds", folds.folds)))
 }
 
-/// Ranking metrics beside those of popularity.
+/// The ranking metrics of the model and of the ranking by popularity.
 fn ranking(report: &Report) -> Vec<String> {
     let (Some(own), Some(popular)) =
         (&report.metrics.ranking, &report.metrics.baselines.popularity)
@@ -178,7 +178,7 @@ fn ranking(report: &Report) -> Vec<String> {
     lines
 }
 
-/// One line for programs.
+/// The summary as one line of JSON.
 #[must_use]
 pub(crate) fn train_json(report: &Report) -> String {
     let Report { manifest, metrics, durations, warnings, output } = report;

@@ -4,10 +4,10 @@ use super::text::{count, fit, number};
 use crate::store::Trial;
 use crate::tuning::Tuning;
 
-/// Trials that are shown.
+/// Number of trials that are shown.
 const SHOWN: usize = 10;
 
-/// A ranked table of at most 80 columns, the best settings, and what they are worth.
+/// A ranked table of the trials, of at most 80 columns, and the holdout metrics of the best.
 #[must_use]
 pub(crate) fn tuning(t: &Tuning) -> String {
     let mut lines = Vec::new();
@@ -19,7 +19,7 @@ pub(crate) fn tuning(t: &Tuning) -> String {
     lines.push(format!("trials     {}{failed}{early}; the best:", count(t.trials as u64)));
     lines.push(format!("{:>6} {:>10} {:>7}  settings", "trial", t.criterion.to_string(), "s"));
     let mut shown: Vec<&Trial> = t.ranked.iter().take(SHOWN).collect();
-    // The settings as given, wherever they come.
+    // The untuned settings are always shown.
     if let Some(given) = t.ranked.iter().skip(SHOWN).find(|trial| trial.number == 0) {
         shown.push(given);
     }
@@ -30,7 +30,7 @@ pub(crate) fn tuning(t: &Tuning) -> String {
             .map(|(key, value)| format!("{key} {}", value.to_string().trim_matches('"')))
             .collect();
         let settings = match trial.number {
-            0 => "as given".to_owned(),
+            0 => "untuned settings".to_owned(),
             _ => settings.join(", "),
         };
         let line = format!(
@@ -45,7 +45,7 @@ pub(crate) fn tuning(t: &Tuning) -> String {
     let metrics = &t.chosen.metrics;
     match metrics.holdout_rmse {
         Some(rmse) => lines.push(format!(
-            "holdout    RMSE {rmse:.4} (bias-only {}); {} iterations, all training ratings",
+            "holdout    RMSE {rmse:.4} (bias-only {}); {} iterations on all training ratings",
             number(metrics.baselines.bias_only.rmse),
             t.chosen.iterations
         )),

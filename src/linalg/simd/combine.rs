@@ -1,5 +1,6 @@
 //! Products with the Gram matrix of one row's normal equations, without forming it.
 
+use super::operands::Shifted;
 use super::vector::Vector;
 
 /// Number of rows between the one being read and the one being prefetched.
@@ -15,7 +16,7 @@ const AHEAD: usize = 8;
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "one row's operands and its results")]
 pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bool>(
-    (x, shift): (&[f32], f32),
+    from: Shifted<'_>,
     base: &[f32],
     stride: usize,
     indices: &[u32],
@@ -31,14 +32,7 @@ pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bo
                 // `$c` vectors.
                 unsafe {
                     return held::<V, WEIGHTED, RESIDUAL, $c>(
-                        (x, shift),
-                        base,
-                        stride,
-                        indices,
-                        weights,
-                        targets,
-                        dots,
-                        out,
+                        from, base, stride, indices, weights, targets, dots, out,
                     );
                 }
             };
@@ -51,6 +45,7 @@ pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bo
             _ => {}
         }
     }
+    let Shifted { x, shift } = from;
     let (base, out) = (base.as_ptr(), out.as_mut_ptr());
     let mut total = 0.0;
     // SAFETY: the caller guarantees the rows and lengths.
@@ -118,7 +113,7 @@ pub(super) unsafe fn combine<V: Vector, const WEIGHTED: bool, const RESIDUAL: bo
 #[inline(always)]
 #[expect(clippy::too_many_arguments, reason = "one row's operands and its results")]
 unsafe fn held<V: Vector, const WEIGHTED: bool, const RESIDUAL: bool, const C: usize>(
-    (x, shift): (&[f32], f32),
+    from: Shifted<'_>,
     base: &[f32],
     stride: usize,
     indices: &[u32],
@@ -127,6 +122,7 @@ unsafe fn held<V: Vector, const WEIGHTED: bool, const RESIDUAL: bool, const C: u
     dots: &mut [f32],
     out: &mut [f32],
 ) -> f32 {
+    let Shifted { x, shift } = from;
     let base = base.as_ptr();
     let mut total = 0.0;
     // SAFETY: the caller guarantees the rows and lengths.

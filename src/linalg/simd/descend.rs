@@ -1,5 +1,6 @@
 //! Steps of stochastic gradient descent on pairs of vectors.
 
+use super::operands::DescentCells;
 use super::vector::Vector;
 
 /// Settings of [`super::Kernels::descend`].
@@ -44,18 +45,19 @@ impl DescentSide<'_> {
 ///
 /// # Safety
 /// Every cell's rows lie in the sides' vectors (rows of `stride` numbers, a multiple of 16),
-/// biases, sums and regularisations. `users`, `items`, `targets` and, unless it is empty, `weights`
+/// biases, sums and regularisations. `users`, `items`, `targets` and, if there are any, `weights`
 /// have the same length.
 #[inline(always)]
 #[expect(clippy::needless_pass_by_value, reason = "a side's rows are handed over")]
 pub(super) unsafe fn descend<V: Vector>(
     step: &Descent,
     stride: usize,
-    (users, items): (&[u32], &[u32]),
-    (targets, weights): (&[f32], &[f32]),
+    cells: DescentCells<'_>,
     user: DescentSide<'_>,
     item: DescentSide<'_>,
 ) -> f64 {
+    let DescentCells { users, items, targets, weights } = cells;
+    let weights = weights.unwrap_or_default();
     let mut squares = 0.0;
     let (p, q) = (user.vectors.as_mut_ptr(), item.vectors.as_mut_ptr());
     // SAFETY: the caller guarantees the positions and lengths.

@@ -1,5 +1,6 @@
 //! The Gram matrix of gathered rows and its right-hand side, computed in register tiles.
 
+use super::operands::RowList;
 use super::sizes::BLOCK;
 use super::vector::Vector;
 
@@ -138,7 +139,7 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
     base: &[f32],
     stride: usize,
     n: usize,
-    (indices, following): (&[u32], &[u32]),
+    rows: RowList<'_>,
     weights: &[f32],
     targets: &[f32],
     gram: &mut [f32],
@@ -146,6 +147,7 @@ pub(super) unsafe fn accumulate<V: Vector, const WEIGHTED: bool>(
     sums: &mut [f32],
     overwrite: bool,
 ) {
+    let RowList { indices, following } = rows;
     if overwrite && indices.is_empty() {
         gram.fill(0.0);
     }
@@ -226,8 +228,10 @@ unsafe fn vectors<V: Vector, const WEIGHTED: bool>(
         row: impl Fn(usize) -> *const f32,
         depth: usize,
         j: usize,
-        (weights, targets): (*const f32, *const f32),
-        (rhs, sums): (*mut f32, *mut f32),
+        weights: *const f32,
+        targets: *const f32,
+        rhs: *mut f32,
+        sums: *mut f32,
     ) {
         // SAFETY: as for `tile`.
         unsafe {
@@ -260,15 +264,15 @@ unsafe fn vectors<V: Vector, const WEIGHTED: bool>(
     unsafe {
         let mut j = 0;
         while j + 4 * V::N <= n {
-            strip::<V, 4, WEIGHTED>(row, depth, j, (weights, targets), (rhs, sums));
+            strip::<V, 4, WEIGHTED>(row, depth, j, weights, targets, rhs, sums);
             j += 4 * V::N;
         }
         while j + V::N <= n {
-            strip::<V, 1, WEIGHTED>(row, depth, j, (weights, targets), (rhs, sums));
+            strip::<V, 1, WEIGHTED>(row, depth, j, weights, targets, rhs, sums);
             j += V::N;
         }
         if j < n {
-            strip::<V::Half, 1, WEIGHTED>(row, depth, j, (weights, targets), (rhs, sums));
+            strip::<V::Half, 1, WEIGHTED>(row, depth, j, weights, targets, rhs, sums);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::checks::{check_rows, holds_square};
 use super::descend::{Descent, DescentSide};
 use super::dispatch::dispatch;
 use super::level::Level;
+use super::operands::{DescentCells, RowList, RowSums, Shifted};
 use super::sizes::{BLOCK, LANES};
 
 /// The kernels of one instruction set, which this processor is known to have.
@@ -41,8 +42,7 @@ impl Kernels {
     /// triangle of `gram`, `Σⱼ tⱼ yⱼ` to `rhs` and `Σⱼ wⱼ yⱼ` to `sums`. With
     /// `overwrite` it replaces them instead. Without `weights` every `wⱼ` is 1.
     ///
-    /// `rows` is `(indices, following)`; the rows `following` are only prefetched. The last three
-    /// operands are `(gram, rhs, sums)`. With `n = cols` rounded up to a multiple of 8, `gram` is
+    /// With `n = cols` rounded up to a multiple of 8, `gram` is
     /// `n x n` row-major, and `rhs` and `sums` hold `n` numbers. Entries below the diagonal blocks
     /// are left unchanged, except that overwriting with no cells sets all of `gram` to zero. The
     /// padding receives zeros. The cost is `k (k + 1)` useful flops per cell for the Gram matrix
@@ -53,10 +53,10 @@ impl Kernels {
     pub fn accumulate(
         self,
         fixed: &Matrix,
-        rows: (&[u32], &[u32]),
+        rows: RowList<'_>,
         weights: Option<&[f32]>,
         targets: &[f32],
-        sums: (&mut [f32], &mut [f32], &mut [f32]),
+        sums: RowSums<'_>,
         overwrite: bool,
     ) {
         self.accumulate_columns(fixed, 0..fixed.cols(), rows, weights, targets, sums, overwrite);
@@ -74,13 +74,14 @@ impl Kernels {
         self,
         fixed: &Matrix,
         columns: Range<usize>,
-        (indices, following): (&[u32], &[u32]),
+        rows: RowList<'_>,
         weights: Option<&[f32]>,
         targets: &[f32],
-        (gram, rhs, sums): (&mut [f32], &mut [f32], &mut [f32]),
+        results: RowSums<'_>,
         overwrite: bool,
     ) {
         let n = columns.len().next_multiple_of(BLOCK);
+        let (indices, RowSums { gram, rhs, sums }) = (rows.indices, results);
         check_rows(fixed, indices);
         // Up to 7 numbers after the last row are read; they lie in the vector of zeros there.
         assert!(columns.start <= columns.end && columns.end <= fixed.cols(), "columns of `fixed`");
@@ -98,7 +99,7 @@ impl Kernels {
                     base,
                     fixed.stride(),
                     n,
-                    (indices, following),
+                    rows,
                     targets,
                     targets,
                     gram,
@@ -113,7 +114,7 @@ impl Kernels {
                     base,
                     fixed.stride(),
                     n,
-                    (indices, following),
+                    rows,
                     weights,
                     targets,
                     gram,
@@ -149,7 +150,7 @@ impl Kernels {
     #[expect(clippy::too_many_arguments, reason = "one row's operands and its results")]
     pub fn combine(
         self,
-        (x, shift): (&[f32], f32),
+        from: Shifted<'_>,
         fixed: &Matrix,
         indices: &[u32],
         weights: Option<&[f32]>,
@@ -159,36 +160,35 @@ impl Kernels {
     ) -> f32 {
         check_rows(fixed, indices);
         let (stride, base) = (fixed.stride(), fixed.padded());
-        assert!(x.len() == stride && out.len() == stride, "vectors of {stride} numbers");
+        assert!(from.x.len() == stride && out.len() == stride, "vectors of {stride} numbers");
         let len = indices.len();
         assert!(dots.len() >= len && weights.is_none_or(|w| w.len() >= len), "one per cell");
         assert!(targets.is_none_or(|t| t.len() >= len), "one target per cell");
         let dots = &mut dots[..len];
         let (w, t) = (weights.unwrap_or_default(), targets.unwrap_or_default());
-        let x = (x, shift);
         match (weights.is_some(), targets.is_some()) {
             (false, false) => {
                 dispatch!(
                     self.level,
-                    combine::<false, false>(x, base, stride, indices, w, t, dots, out)
+                    combine::<false, false>(from, base, stride, indices, w, t, dots, out)
                 )
             }
             (false, true) => {
                 dispatch!(
                     self.level,
-                    combine::<false, true>(x, base, stride, indices, w, t, dots, out)
+                    combine::<false, true>(from, base, stride, indices, w, t, dots, out)
                 )
             }
             (true, false) => {
                 dispatch!(
                     self.level,
-                    combine::<true, false>(x, base, stride, indices, w, t, dots, out)
+                    combine::<true, false>(from, base, stride, indices, w, t, dots, out)
                 )
             }
             (true, true) => {
                 dispatch!(
                     self.level,
-                    combine::<true, true>(x, base, stride, indices, w, t, dots, out)
+                    combine::<true, true>(from, base, stride, indices, w, t, dots, out)
                 )
             }
         }
@@ -209,17 +209,16 @@ impl Kernels {
         self,
         step: &Descent,
         stride: usize,
-        (users, items): (&[u32], &[u32]),
-        (targets, weights): (&[f32], Option<&[f32]>),
+        cells: DescentCells<'_>,
         user: DescentSide<'_>,
         item: DescentSide<'_>,
     ) -> f64 {
+        let DescentCells { users, items, targets, weights } = cells;
         let len = users.len();
         assert!(items.len() == len && targets.len() == len, "one of each per cell");
         assert!(weights.is_none_or(|w| w.len() == len), "one weight per cell");
         assert!(stride.is_multiple_of(LANES), "padded rows");
         assert!(user.holds(stride, users) && item.holds(stride, items), "positions of the sides");
-        let values = (targets, weights.unwrap_or_default());
-        dispatch!(self.level, descend(step, stride, (users, items), values, user, item))
+        dispatch!(self.level, descend(step, stride, cells, user, item))
     }
 }

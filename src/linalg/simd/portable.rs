@@ -1,7 +1,10 @@
 //! Four lanes in plain Rust, which compilers turn into vector instructions of the baseline.
 
 use super::vector::{Vector, instantiate};
-use super::{Descent, DescentSide, combine, descend, dots, gram, lanes, scores, triangular};
+use super::{
+    Descent, DescentCells, DescentSide, RowList, Shifted, combine, descend, dots, gram, lanes,
+    scores, triangular,
+};
 
 /// Four lanes. Multiplication and addition round separately, because fused ones are slow without
 /// hardware support.

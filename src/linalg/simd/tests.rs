@@ -48,19 +48,19 @@ fn check_accumulate(rank: usize, cells: usize) {
             let w = weighted.then_some(&weights[..]);
             kernels.accumulate(
                 &fixed,
-                (&indices, &[1, 0]),
+                RowList { indices: &indices, following: &[1, 0] },
                 w,
                 &targets,
-                (&mut gram, &mut rhs, &mut sums),
+                RowSums { gram: &mut gram, rhs: &mut rhs, sums: &mut sums },
                 false,
             );
             let mut again = (vec![f32::NAN; n * n], vec![f32::NAN; n], vec![f32::NAN; n]);
             kernels.accumulate(
                 &fixed,
-                (&indices, &[]),
+                RowList::new(&indices),
                 w,
                 &targets,
-                (&mut again.0, &mut again.1, &mut again.2),
+                RowSums { gram: &mut again.0, rhs: &mut again.1, sums: &mut again.2 },
                 true,
             );
             // Sums reach 2.5 x cells; their rounding errors add up like a random walk.
@@ -187,8 +187,8 @@ fn combine_equals_the_naive_product() {
                     let (mut dots, mut out) = (vec![f32::NAN; cells], vec![0.5; fixed.stride()]);
                     let (w, t) =
                         (weighted.then_some(&weights[..]), residual.then_some(&targets[..]));
-                    let total =
-                        kernels.combine((&x, 0.25), &fixed, &indices, w, t, &mut dots, &mut out);
+                    let from = Shifted { x: &x, shift: 0.25 };
+                    let total = kernels.combine(from, &fixed, &indices, w, t, &mut dots, &mut out);
                     let y = |p: usize| fixed.row(indices[p] as usize).iter().map(|&v| f64::from(v));
                     let dot =
                         |p: usize| y(p).zip(&x).map(|(y, &x)| y * f64::from(x)).sum::<f64>() + 0.25;
@@ -229,11 +229,11 @@ fn columns_alone_come_out_as_within_all() {
         for kernels in levels() {
             let run = |matrix: &Matrix, columns: Range<usize>| {
                 let mut sums = (vec![0.0; n * n], vec![0.0; n], vec![0.0; n]);
-                let all = (&mut sums.0[..], &mut sums.1[..], &mut sums.2[..]);
+                let all = RowSums { gram: &mut sums.0, rhs: &mut sums.1, sums: &mut sums.2 };
                 kernels.accumulate_columns(
                     matrix,
                     columns,
-                    (&indices, &[]),
+                    RowList::new(&indices),
                     None,
                     &targets,
                     all,
@@ -280,8 +280,12 @@ fn descend_equals_the_naive_steps() {
                     kernels.descend(
                         &step,
                         stride,
-                        (&users, &items),
-                        (&targets, w),
+                        DescentCells {
+                            users: &users,
+                            items: &items,
+                            targets: &targets,
+                            weights: w,
+                        },
                         DescentSide {
                             vectors: p.padded_rows_mut(),
                             biases: pb,

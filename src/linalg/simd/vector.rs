@@ -42,8 +42,9 @@ macro_rules! instantiate {
         $(#[$attribute])*
         #[expect(clippy::too_many_arguments, reason = "as the kernel")]
         pub(in crate::linalg::simd) unsafe fn accumulate<const WEIGHTED: bool>(
-            base: &[f32], stride: usize, n: usize, rows: (&[u32], &[u32]), weights: &[f32], targets: &[f32],
-            gram: &mut [f32], rhs: &mut [f32], sums: &mut [f32], overwrite: bool,
+            base: &[f32], stride: usize, n: usize, rows: RowList<'_>, weights: &[f32],
+            targets: &[f32], gram: &mut [f32], rhs: &mut [f32], sums: &mut [f32],
+            overwrite: bool,
         ) {
             // SAFETY: the caller meets the kernel's requirements.
             unsafe {
@@ -54,19 +55,25 @@ macro_rules! instantiate {
         }
 
         $(#[$attribute])*
-        pub(in crate::linalg::simd) unsafe fn cholesky<const B: usize>(a: &mut [f32], n: usize, order: usize, b: [&mut [f32]; B]) -> Option<usize> {
+        pub(in crate::linalg::simd) unsafe fn cholesky<const B: usize>(
+            a: &mut [f32], n: usize, order: usize, b: [&mut [f32]; B],
+        ) -> Option<usize> {
             // SAFETY: the caller meets the kernel's requirements.
             unsafe { triangular::cholesky::<$vector, B>(a, n, order, b) }
         }
 
         $(#[$attribute])*
-        pub(in crate::linalg::simd) unsafe fn solve(u: &[f32], n: usize, order: usize, b: &mut [f32]) {
+        pub(in crate::linalg::simd) unsafe fn solve(
+            u: &[f32], n: usize, order: usize, b: &mut [f32],
+        ) {
             // SAFETY: the caller meets the kernel's requirements.
             unsafe { triangular::solve::<$vector>(u, n, order, b) }
         }
 
         $(#[$attribute])*
-        pub(in crate::linalg::simd) unsafe fn cholesky_lanes<const B: usize>(a: &mut [f32], rank: usize, b: [&mut [f32]; B]) {
+        pub(in crate::linalg::simd) unsafe fn cholesky_lanes<const B: usize>(
+            a: &mut [f32], rank: usize, b: [&mut [f32]; B],
+        ) {
             // SAFETY: the caller meets the kernel's requirements.
             unsafe { lanes::cholesky::<$vector, B>(a, rank, b) }
         }
@@ -88,36 +95,39 @@ macro_rules! instantiate {
         $(#[$attribute])*
         #[expect(clippy::too_many_arguments, reason = "as the kernel")]
         pub(in crate::linalg::simd) unsafe fn combine<const WEIGHTED: bool, const RESIDUAL: bool>(
-            x: (&[f32], f32), base: &[f32], stride: usize, indices: &[u32], weights: &[f32], targets: &[f32],
-            dots: &mut [f32], out: &mut [f32],
+            from: Shifted<'_>, base: &[f32], stride: usize, indices: &[u32], weights: &[f32],
+            targets: &[f32], dots: &mut [f32], out: &mut [f32],
         ) -> f32 {
             // SAFETY: the caller meets the kernel's requirements.
             unsafe {
                 combine::combine::<$vector, WEIGHTED, RESIDUAL>(
-                    x, base, stride, indices, weights, targets, dots, out,
+                    from, base, stride, indices, weights, targets, dots, out,
                 )
             }
         }
 
         $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn descend(
-            step: &Descent, stride: usize, cells: (&[u32], &[u32]), values: (&[f32], &[f32]),
-            user: DescentSide<'_>, item: DescentSide<'_>,
+            step: &Descent, stride: usize, cells: DescentCells<'_>, user: DescentSide<'_>,
+            item: DescentSide<'_>,
         ) -> f64 {
             // SAFETY: the caller meets the kernel's requirements.
-            unsafe { descend::descend::<$vector>(step, stride, cells, values, user, item) }
+            unsafe { descend::descend::<$vector>(step, stride, cells, user, item) }
         }
 
         $(#[$attribute])*
         pub(in crate::linalg::simd) unsafe fn scores(
-            base: &[f32], stride: usize, cols: usize, rows: &[u32], panels: &[f32], biases: &[f32], out: &mut [f32],
+            base: &[f32], stride: usize, cols: usize, rows: &[u32], panels: &[f32],
+            biases: &[f32], out: &mut [f32],
         ) {
             // SAFETY: the caller meets the kernel's requirements.
             unsafe { scores::scores::<$vector>(base, stride, cols, rows, panels, biases, out) }
         }
 
         $(#[$attribute])*
-        pub(in crate::linalg::simd) unsafe fn at_least(scores: &[f32], threshold: f32, found: &mut Vec<u32>) {
+        pub(in crate::linalg::simd) unsafe fn at_least(
+            scores: &[f32], threshold: f32, found: &mut Vec<u32>,
+        ) {
             // SAFETY: the caller meets the kernel's requirements.
             unsafe { scores::at_least::<$vector>(scores, threshold, found) }
         }

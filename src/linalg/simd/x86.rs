@@ -13,7 +13,10 @@ use std::arch::x86_64::{
 };
 
 use super::vector::{Vector, instantiate};
-use super::{Descent, DescentSide, combine, descend, dots, gram, lanes, scores, triangular};
+use super::{
+    Descent, DescentCells, DescentSide, RowList, Shifted, combine, descend, dots, gram, lanes,
+    scores, triangular,
+};
 
 macro_rules! vector {
     ($(#[$doc:meta])* $name:ident($register:ty), $n:literal of $registers:literal, half $half:ty, $zero:ident, $splat:ident,
@@ -163,8 +166,8 @@ vector!(
 
 pub(super) mod avx2 {
     use super::{
-        Descent, DescentSide, Lanes8, Vector, combine, descend, dots, gram, instantiate, lanes,
-        scores, triangular,
+        Descent, DescentCells, DescentSide, Lanes8, RowList, Shifted, Vector, combine, descend,
+        dots, gram, instantiate, lanes, scores, triangular,
     };
 
     instantiate!(Lanes8, #[target_feature(enable = "avx2,fma")]);
@@ -172,8 +175,8 @@ pub(super) mod avx2 {
 
 pub(super) mod avx512 {
     use super::{
-        Descent, DescentSide, Lanes16, Vector, combine, descend, dots, gram, instantiate, lanes,
-        scores, triangular,
+        Descent, DescentCells, DescentSide, Lanes16, RowList, Shifted, Vector, combine, descend,
+        dots, gram, instantiate, lanes, scores, triangular,
     };
 
     instantiate!(Lanes16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")]);

@@ -1,25 +1,26 @@
-//! Users and items with enough ratings of each other.
+//! The k-core: users and items with enough ratings of each other.
 
 use crate::ratings::Cell;
 
-/// Fewest cells that a user and an item must have to stay.
+/// Minimum numbers of cells of users and items in the k-core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MinimumCounts {
-    /// Of a user.
+    /// Minimum number of cells of a user.
     pub user: u32,
-    /// Of an item.
+    /// Minimum number of cells of an item.
     pub item: u32,
 }
 
-/// User and item of a cell in one number that sorts by user, then item.
+/// User and item of a cell as one number, which sorts by user, then item.
 pub(super) const fn key(cell: &Cell) -> u64 {
     (cell.user as u64) << 32 | cell.item as u64
 }
 
-/// Rounds of [`k_core`] that look at all cells; a chain of users and items can need as many as it is long.
+/// Maximum number of rounds of [`k_core`] over all cells, before [`peel`] takes over. A chain of
+/// users and items can need as many rounds as its length.
 const ROUNDS: usize = 8;
 
-/// Leaves out users and items with too few cells until none is left that has.
+/// Removes users and items with too few cells until all remaining ones have enough.
 pub(super) fn k_core(cells: &mut Vec<Cell>, minimum: MinimumCounts, users: usize, items: usize) {
     if minimum.user <= 1 && minimum.item <= 1 {
         return;
@@ -41,23 +42,25 @@ pub(super) fn k_core(cells: &mut Vec<Cell>, minimum: MinimumCounts, users: usize
     peel(cells, minimum, users, items);
 }
 
-/// The user and item of every cell; a cell on both sides of a boundary in time counts once.
+/// The user and item of every cell. A cell on both sides of a boundary in time counts once.
 fn pairs(cells: &[Cell]) -> impl Iterator<Item = (usize, usize)> {
     let mut previous = None;
     let new = move |cell: &&Cell| previous.replace(key(cell)) != Some(key(cell));
     cells.iter().filter(new).map(|cell| (cell.user as usize, cell.item as usize))
 }
 
-/// The same result, by removing one row after the other. It looks at every cell twice and takes 8 bytes for each.
+/// Computes the same core by removing one user or item after the other.
+///
+/// It looks at every cell a constant number of times and needs 8 bytes per cell.
 fn peel(cells: &mut Vec<Cell>, minimum: MinimumCounts, users: usize, items: usize) {
-    // Users, then items.
+    // Rows are numbered users first, then items.
     let least = |row: usize| if row < users { minimum.user } else { minimum.item };
     let mut counts = vec![0_usize; users + items];
     for (user, item) in pairs(cells) {
         counts[user] += 1;
         counts[users + item] += 1;
     }
-    // Where the neighbours of each row begin; the next loop moves it to where they end.
+    // Starts of the neighbours of each row. The next loop advances them to the ends.
     let mut ends: Vec<usize> =
         counts.iter().scan(0, |end, count| Some(std::mem::replace(end, *end + count))).collect();
     let mut neighbours = vec![0_u32; counts.iter().sum()];
@@ -93,7 +96,7 @@ mod tests {
         pairs.iter().map(cell).collect()
     }
 
-    /// The definition, round by round.
+    /// The definition of the core, applied round by round.
     fn naive(cells: &mut Vec<Cell>, minimum: MinimumCounts) {
         loop {
             let before = cells.clone();
@@ -127,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_chain_is_taken_apart_in_one_go() {
-        // User n has the items n and n + 1: without the last item, one after the other goes.
+        // User n has the items n and n + 1. Without the last item, users are removed one by one.
         let length = 200_000;
         let mut pairs: Vec<(u32, u32)> = (0..length).flat_map(|n| [(n, n), (n, n + 1)]).collect();
         pairs.pop();

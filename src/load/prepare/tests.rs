@@ -63,7 +63,8 @@ fn each_policy_resolves_duplicates_as_documented() {
 
 #[test]
 fn the_k_core_is_stable_and_can_be_empty() {
-    // User 0 has items 1 2 3, user 1 items 1 2, user 2 item 3: without user 2, item 3 goes too.
+    // User 0 has items 1, 2, 3; user 1 has items 1, 2; user 2 has item 3. When user 2 is removed,
+    // item 3 is removed too.
     let cell = |u, i| (u, i, 1.0, 1.0, 0);
     let rows = [cell(0, 1), cell(0, 2), cell(0, 3), cell(1, 1), cell(1, 2), cell(2, 3)];
     let core = run(&rows, Duplicates::Last, MinimumCounts { user: 2, item: 2 }).expect("prepares");
@@ -102,7 +103,10 @@ fn test_inputs_are_prepared_apart_and_taken_out_of_training() {
 proptest! {
     #[test]
     fn cells_do_not_depend_on_how_rows_are_cut_into_chunks(
-        rows in proptest::collection::vec((0_u32..50, 0_u32..50, 0.0_f32..5.0, 0.5_f32..2.0, 0_i64..4), 1..400),
+        rows in proptest::collection::vec(
+            (0_u32..50, 0_u32..50, 0.0_f32..5.0, 0.5_f32..2.0, 0_i64..4),
+            1..400
+        ),
         cut in 0_usize..400,
     ) {
         let cut = cut.min(rows.len());

@@ -47,12 +47,12 @@ fn large_files_go_and_come_in_parts() {
     assert_eq!(object.size, content.len() as u64);
     let copy = tempfile::NamedTempFile::new().expect("a file");
     let sha256 =
-        remote.fetch(&object, (copy.as_file(), copy.path()), (&stop, &|_| {})).expect("fetched");
+        remote.fetch(&object, copy.as_file(), copy.path(), &stop, &|_| {}).expect("fetched");
     assert_eq!(sha256, <[u8; 32]>::from(Sha256::digest(&content)));
     assert_eq!(std::fs::read(copy.path()).expect("read"), content);
     // Parts of another object under the same name are not mixed into the first.
     remote.put("deep/file", &content[1..], Put::Always, &stop).expect("put");
-    let changed = remote.fetch(&object, (copy.as_file(), copy.path()), (&stop, &|_| {}));
+    let changed = remote.fetch(&object, copy.as_file(), copy.path(), &stop, &|_| {});
     assert!(changed.is_err_and(|e| e.to_string().contains("changed while it was read")));
     stop.store(true, Ordering::Relaxed);
     let stopped = remote.upload("other", file.path(), &stop);

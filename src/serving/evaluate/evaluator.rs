@@ -345,7 +345,7 @@ impl<'a> Evaluator<'a> {
     fn folded(&self, algorithm: &dyn Algorithm) -> Result<Option<Factors>> {
         let Some(side) = &self.fold_in else { return Ok(None) };
         let stored = self.encoding.stored(&self.model, &self.job);
-        let users = stored.fold_in(algorithm, (Axis::User, side))?;
+        let users = stored.fold_in(algorithm, Axis::User, side)?;
         Ok(Some(Factors { users, items: self.model.factors.items.clone() }))
     }
 

@@ -9,6 +9,7 @@ use super::method::{self, Decision, Facts, Fit, Method, Sought};
 use super::{ridge, solver};
 use crate::error::{Error, Result};
 use crate::objective::{Confidence, Regularization};
+use crate::pair::Pair;
 use crate::param::{Count, Exponent, NonNegative, Rank};
 use crate::ratings::Ratings;
 use crate::train::{Algorithm, Ials};
@@ -72,7 +73,7 @@ impl Method for IalsMethod {
             rank: said.factors.unwrap_or(RANK).get() as usize,
             iterations: said.iterations.unwrap_or(SWEEPS).get(),
             tolerance: said.tol.unwrap_or(TOLERANCE).get(),
-            regularization: (0.0, 0.0),
+            regularization: Pair::new(0.0, 0.0),
             exponent: said.reg_exponent.unwrap_or(EXPONENT).get(),
             confidence: confidence(said),
             unobserved: 0.0,
@@ -285,7 +286,7 @@ impl Fit for IalsFit {
     fn algorithm(&self) -> Box<dyn Algorithm> {
         let Regularization { users, items, .. } = self.regularization();
         Box::new(Ials {
-            regularization: (users, items),
+            regularization: Pair::new(users, items),
             unobserved: self.unobserved.known().map_or(0.0, NonNegative::get),
             ..self.ials.clone()
         })

@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 
 use super::*;
 use crate::ids::Ids;
-use crate::linalg::simd::Kernels;
+use crate::linalg::simd::{Kernels, RowList};
 use crate::metric::{holdout_errors, rmse};
 use crate::ratings::{Cell, Ratings};
 use crate::split::mix;
@@ -112,7 +112,7 @@ fn the_truth_is_recovered_and_survives_compression() {
 fn draws_have_the_covariance_of_the_inverse() {
     let fixed = crate::linalg::Matrix::from_rows(4, 2, &[1., 0., 0., 1., 1., 1., 2., -1.]);
     let mut system = NormalEquations::new(2);
-    system.set(Kernels::detect(), &fixed, (&[0, 1, 2, 3], &[]), None, &[1., 2., 3., 4.]);
+    system.set(Kernels::detect(), &fixed, RowList::new(&[0, 1, 2, 3]), None, &[1., 2., 3., 4.]);
     system.add_ridge(0.5, 0.7);
     let (matrix, rhs) = system.to_dense(true);
     let inverse = nalgebra::DMatrix::from_row_slice(3, 3, &matrix).try_inverse().expect("regular");

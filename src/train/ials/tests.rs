@@ -29,7 +29,7 @@ fn ials(confidence: Confidence, unobserved: f64) -> Ials {
         rank: 20,
         iterations: 4,
         tolerance: 0.0,
-        regularization: (0.02, 0.02),
+        regularization: Pair::new(0.02, 0.02),
         exponent: 0.7,
         confidence,
         unobserved,
@@ -112,11 +112,11 @@ fn objective(ials: &Ials, ratings: &Ratings, factors: &Factors) -> f64 {
             let s = score(factors, user, item);
             sum += zero * s * s + one * (1.0 - s) * (1.0 - s);
         }
-        sum += ridge(ials, ials.regularization.0, row.len(), n)
+        sum += ridge(ials, ials.regularization.users, row.len(), n)
             * factors.users.vectors.row_norm_squared(user);
     }
     for item in 0..ratings.items() {
-        sum += ridge(ials, ials.regularization.1, ratings.by_item.count(item), m)
+        sum += ridge(ials, ials.regularization.items, ratings.by_item.count(item), m)
             * factors.items.vectors.row_norm_squared(item);
     }
     sum
@@ -125,7 +125,7 @@ fn objective(ials: &Ials, ratings: &Ratings, factors: &Factors) -> f64 {
 /// The gradient of half the objective with respect to one item's vector.
 fn gradient(ials: &Ials, ratings: &Ratings, factors: &Factors, item: usize) -> Vec<f64> {
     let users = ratings.by_user.rows_with_cells();
-    let rho = ridge(ials, ials.regularization.1, ratings.by_item.count(item), users);
+    let rho = ridge(ials, ials.regularization.items, ratings.by_item.count(item), users);
     let q = factors.items.vectors.row(item);
     let mut gradient: Vec<f64> = q.iter().map(|&v| rho * f64::from(v)).collect();
     for user in 0..ratings.users() {

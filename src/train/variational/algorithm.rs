@@ -33,17 +33,18 @@ impl Algorithm for Variational {
         Ok(Fit { factors, scale, iterations, stop_reason, averaged: Some(averaged) })
     }
 
-    fn fold_in(&self, fitted: &Fitted<'_>, rows: (Axis, &Side)) -> Result<Embedding> {
-        Self::fold_in_rows(fitted, rows)
+    fn fold_in(&self, fitted: &Fitted<'_>, axis: Axis, rows: &Side) -> Result<Embedding> {
+        Self::fold_in_rows(fitted, axis, rows)
     }
 
     fn explain(
         &self,
         fitted: &Fitted<'_>,
         users: &Side,
-        wanted: (&[Vec<u32>], usize),
+        items: &[Vec<u32>],
+        most: usize,
     ) -> Result<Vec<Vec<Vec<Share>>>> {
-        Self::explain_rows(fitted, users, wanted)
+        Self::explain_rows(fitted, users, items, most)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::linalg::NormalEquations;
 use crate::model::{
     Beliefs, Embedding, Uncertainty, class_count, covariance_class, covariance_share,
 };
-use crate::objective::{Explicit, Objective, Posterior, Regularization};
+use crate::objective::{Explicit, Objective, Posterior, Regularization, Standardisation};
 use crate::ratings::{Row, Side};
 use crate::solver::{Classes, Expected, SharedCovariance};
 use crate::train::check_stop;
@@ -45,13 +45,13 @@ impl<'a> Fixed<'a> {
         let (mut embedding, counts, beliefs, own) = match solved {
             Axis::User => (
                 fitted.factors.items.clone(),
-                fitted.counts.1.to_vec(),
+                fitted.counts.items.to_vec(),
                 &uncertainty.items,
                 &uncertainty.users,
             ),
             Axis::Item => (
                 fitted.factors.users.clone(),
-                fitted.counts.0.to_vec(),
+                fitted.counts.users.to_vec(),
                 &uncertainty.users,
                 &uncertainty.items,
             ),
@@ -63,7 +63,8 @@ impl<'a> Fixed<'a> {
         }
         let none =
             Regularization { users: 0.0, items: 0.0, biases: 0.0, damping: 0.0, exponent: 0.0 };
-        let standard = (fitted.scale.mean, fitted.scale.deviation);
+        let standard =
+            Standardisation { mean: fitted.scale.mean, deviation: fitted.scale.deviation };
         let explicit =
             Explicit::with_counts(fitted.mean_counts, standard, none, uncertainty.biases);
         Ok(Self { uncertainty, embedding, counts, beliefs, own, explicit })
@@ -75,17 +76,14 @@ impl<'a> Fixed<'a> {
 }
 
 impl Variational {
-    pub(super) fn fold_in_rows(
-        fitted: &Fitted<'_>,
-        (axis, side): (Axis, &Side),
-    ) -> Result<Embedding> {
+    pub(super) fn fold_in_rows(fitted: &Fitted<'_>, axis: Axis, side: &Side) -> Result<Embedding> {
         let fixed = Fixed::new(fitted, axis)?;
         if side.values.cols() != fixed.embedding.vectors.rows() {
             return Err(Error::Internal("fold-in of cells that belong to other factors".into()));
         }
         let (rank, biases) = (fixed.uncertainty.rank(), fixed.uncertainty.biases);
         let classes = Classes::by_counts(fixed.counts.iter().map(|&count| count.max(1) as usize));
-        let expected = Expected::new(&classes, &fixed.beliefs.covariances, (rank, biases));
+        let expected = Expected::new(&classes, &fixed.beliefs.covariances, rank, biases);
         let (matrix, rhs) = fixed.prior();
         let mut own = Embedding::zeros(side.rows(), rank);
         let half = HalfSweep {
@@ -118,14 +116,15 @@ impl Variational {
     pub(super) fn explain_rows(
         fitted: &Fitted<'_>,
         users: &Side,
-        (items, most): (&[Vec<u32>], usize),
+        items: &[Vec<u32>],
+        most: usize,
     ) -> Result<Vec<Vec<Vec<Share>>>> {
         let fixed = Fixed::new(fitted, Axis::User)?;
         let order = fixed.own.mean.len();
         let prior = DMatrix::from_row_slice(order, order, &fixed.prior().0);
         let explain = |(row, items): (usize, &Vec<u32>)| {
             check_stop(fitted.stop)?;
-            let shares = fixed.shares(&prior, users.row(row), (items, most), fitted.published);
+            let shares = fixed.shares(&prior, users.row(row), items, most, fitted.published);
             let message = "the system of its ratings is not positive definite";
             shares.ok_or_else(|| Error::numeric(Axis::User, row, message))
         };
@@ -138,7 +137,8 @@ impl Fixed<'_> {
         &self,
         prior: &DMatrix<f64>,
         row: Row<'_>,
-        (items, most): (&[u32], usize),
+        items: &[u32],
+        most: usize,
         published: f64,
     ) -> Option<Vec<Vec<Share>>> {
         let (mut weights, mut targets) = (Vec::new(), Vec::new());

@@ -7,7 +7,7 @@ use super::settings::{Progress, Variational, counted, start_prior, unregularised
 use crate::error::Result;
 use crate::ids::Axis;
 use crate::linalg::{Matrix, NormalEquations};
-use crate::model::{Beliefs, Embedding, Factors, Scale, Scorer, Uncertainty, variance};
+use crate::model::{Beliefs, Embedding, Factors, Gaussian, Scale, Scorer, Uncertainty, variance};
 use crate::objective::{Explicit, Posterior, RowLoss};
 use crate::ratings::{Ratings, Side};
 use crate::rng::{Stream, generator};
@@ -39,7 +39,8 @@ impl Spread {
         let wide = |row: &[f32]| -> Vec<f64> { row.iter().map(|&v| f64::from(v)).collect() };
         let (p, q) = (self.factors.users.vectors.row(user), self.factors.items.vectors.row(item));
         let (s, t) = (symmetric(self.layout, &wide(p)), symmetric(self.layout, &wide(q)));
-        variance(self.layout.biases, (&p[..rank], &s), (&q[..rank], &t))
+        let user = Gaussian { mean: &p[..rank], covariance: &s };
+        variance(self.layout.biases, user, Gaussian { mean: &q[..rank], covariance: &t })
     }
 }
 
@@ -82,7 +83,7 @@ impl<'a> Rows<'a> {
         };
         let prior = |name, side, own| match problem.start {
             Start::State(state) => Prior::restored(state, name, layout.order()),
-            _ => Ok(start_prior(problem, (side, own), settings)),
+            _ => Ok(start_prior(problem, side, own, settings)),
         };
         let priors = (
             prior("prior.users", &ratings.by_user, &factors.users)?,
@@ -205,13 +206,7 @@ impl<'a> Rows<'a> {
                         generator(self.settings.seed, Stream::Row(axis, number, keys[row]));
                     let noise = (0..self.layout.order()).map(|_| StandardNormal.sample(&mut rng));
                     let noise: Vec<f64> = noise.collect();
-                    draw_row(
-                        self.layout,
-                        (side.vectors.row(row), side.biases[row]),
-                        &noise,
-                        x,
-                        bias,
-                    );
+                    draw_row(self.layout, side.vectors.row(row), side.biases[row], &noise, x, bias);
                 },
             );
             drawn
@@ -281,7 +276,8 @@ pub(super) fn symmetric(layout: Layout, row: &[f64]) -> Vec<f64> {
 /// Writes m + L z, where m is the row's mean and S = L Lᵀ its covariance.
 fn draw_row(
     layout: Layout,
-    (row, mean_bias): (&[f32], f32),
+    row: &[f32],
+    mean_bias: f32,
     noise: &[f64],
     x: &mut [f32],
     bias: &mut f32,

@@ -5,7 +5,7 @@ use super::super::sums::Sums;
 use super::super::{Problem, Start, State};
 use crate::error::Result;
 use crate::model::{Embedding, Scale};
-use crate::objective::{Explicit, Regularization};
+use crate::objective::{Explicit, Regularization, Standardisation};
 use crate::ratings::{Ratings, Side};
 
 /// Which rows share a covariance.
@@ -95,13 +95,15 @@ pub struct Variational {
 /// The explicit objective without regularisation; the prior replaces it.
 pub(super) fn unregularised(ratings: &Ratings, scale: &Scale) -> Explicit {
     let none = Regularization { users: 0.0, items: 0.0, biases: 0.0, damping: 0.0, exponent: 0.0 };
-    Explicit::new(ratings, (scale.mean, scale.deviation), none, scale.biases)
+    let standard = Standardisation { mean: scale.mean, deviation: scale.deviation };
+    Explicit::new(ratings, standard, none, scale.biases)
 }
 
 /// The prior of a side before its first solve: fitted to the vectors of a warm start, else wide.
 pub(super) fn start_prior(
     problem: &Problem<'_>,
-    (side, own): (&Side, &Embedding),
+    side: &Side,
+    own: &Embedding,
     settings: &Variational,
 ) -> Prior {
     let order = settings.rank + usize::from(settings.biases);

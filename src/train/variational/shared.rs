@@ -74,7 +74,7 @@ impl<'a> SharedRows<'a> {
                     let prior = Prior::from_numbers(&beliefs.precision, &beliefs.mean);
                     (prior, beliefs.covariances.clone())
                 }
-                _ => (start_prior(problem, (side, own), settings), Vec::new()),
+                _ => (start_prior(problem, side, own, settings), Vec::new()),
             };
             let partitions = Partitions::new(side, settings.rank);
             Ok(OneSide { partitions, classes: Classes::new(side), prior, covariances })
@@ -110,7 +110,7 @@ impl<'a> SharedRows<'a> {
         let (matrix, rhs) = own.prior.over(*precision);
         let constant = own.prior.constant() / *precision;
         let expected = (!other.covariances.is_empty() && counted(progress.cold, iteration))
-            .then(|| Expected::new(&other.classes, &other.covariances, (rank, biases)));
+            .then(|| Expected::new(&other.classes, &other.covariances, rank, biases));
         let sample = own.classes.sample();
         let half = HalfSweep {
             axis,
@@ -163,7 +163,7 @@ impl<'a> SharedRows<'a> {
     pub(super) fn draw(&self, number: u32) -> Factors {
         let Problem { ratings, user_keys, item_keys, .. } = *self.problem;
         let draw = |axis, side: &Side, own: &OneSide, mean: &Embedding, keys: &[u64]| {
-            self.draw_side((axis, number), (side, own), mean, keys)
+            self.draw_side(axis, number, side, own, mean, keys)
         };
         let Factors { users, items } = &self.factors;
         Factors {
@@ -174,8 +174,10 @@ impl<'a> SharedRows<'a> {
 
     fn draw_side(
         &self,
-        (axis, number): (Axis, u32),
-        (side, own): (&Side, &OneSide),
+        axis: Axis,
+        number: u32,
+        side: &Side,
+        own: &OneSide,
         mean: &Embedding,
         keys: &[u64],
     ) -> Embedding {

@@ -200,7 +200,7 @@ fn a_row_with_shared_covariances_equals_the_formulas() {
         let diagonal = |at: usize| if at.is_multiple_of(order + 1) { 0.8 } else { 0.0 };
         let matrix: Vec<f64> = (0..order * order).map(diagonal).collect();
         let rhs: Vec<f64> = (0..order).map(|i| 0.1 * noise(i)).collect();
-        let expected = Expected::new(&classes, &covariances, (rank, biases));
+        let expected = Expected::new(&classes, &covariances, rank, biases);
         let own = Classes::by_counts([cells].into_iter());
         let sample = own.sample();
         let kernels = Kernels::detect();
@@ -337,7 +337,7 @@ fn noise_is_found(covariances: Covariances) {
             f64::from(f.users.biases[user] + f.items.biases[item] + dot)
         };
         let scores: Vec<f64> = averaged.kept.iter().map(score).collect();
-        let found = averaged.variance(&fit.factors, &ratings, (user, item)).expect("known");
+        let found = averaged.variance(&fit.factors, &ratings, user, item).expect("known");
         let want = spread(&scores).1.powi(2);
         assert!((found / want - 1.0).abs() < 0.3, "{found} {want}");
     }

@@ -1,4 +1,4 @@
-//! Inputs and models in an object store, and what can fail.
+//! Inputs and models in an object store, and their failures.
 
 use std::fs;
 use std::net::TcpListener;
@@ -21,7 +21,8 @@ fn inputs_and_models_of_an_object_store() {
     let half = server.nights.text("half.csv");
     server.nights.night(50);
     fs::rename(&csv, &half).unwrap();
-    // In parts: a stranger's file beside them, compressed, below a directory.
+    // The ratings are in parts: a plain one and a compressed one in a subdirectory. A foreign file
+    // lies alongside them.
     let text = fs::read_to_string(&half).unwrap();
     server.put("parts/a.csv", text.as_bytes());
     server.put("parts/readme.md", b"no ratings");
@@ -38,7 +39,7 @@ fn inputs_and_models_of_an_object_store() {
     {
         assert_eq!(count(&rows(url)), files, "{url}");
     }
-    // A model of this machine from ratings that are not, and back.
+    // A local model from remote ratings, then the same model in the store.
     let model = server.nights.text("model");
     let train = ["train", "s3://bucket/parts/a.csv", "-k", "8", "-o", &model];
     assert_eq!(server.say(&train).0, 0);
@@ -56,7 +57,7 @@ fn inputs_and_models_of_an_object_store() {
     let (code, out, err) = server.say(&["evaluate", "s3://bucket/served", "--json"]);
     assert_eq!(code, 0, "{err}");
     assert!(serde_json::from_str::<Value>(&out).unwrap()["rating"]["rmse"].is_number(), "{out}");
-    // A damaged one is seen.
+    // A damaged model is detected.
     server.put("served/user_factors.parquet", b"PAR1");
     let (code, _, err) = server.say(&["verify", "s3://bucket/served"]);
     assert!(code == 3 && err.contains("error: s3://bucket/served: 1 of "), "{code} {err}");
@@ -144,7 +145,7 @@ fn what_happens_to_the_work_directory_the_store_or_the_network() {
     server.night(50);
     server.good("models", &[]);
     let served = server.served("models");
-    // A place where other runs are worked at.
+    // A work directory of other runs is refused.
     let work = server.nights.text("work");
     server.good("others", &["--work-dir", &work]);
     server.night(60);
@@ -157,7 +158,7 @@ fn what_happens_to_the_work_directory_the_store_or_the_network() {
     let csv = server.nights.text("ratings.csv");
     let (code, _, err) = server.say(&["run", &csv, "-o", &work, "--log-format", "text"]);
     assert!(code == 2 && err.contains("is the work directory of s3://bucket/others"), "{err}");
-    // A file of others by the name of the lock.
+    // A foreign file with the name of the lock stays.
     server.put("theirs/lock.json", b"{\"packages\": {}}");
     let (code, report, _) = ended(&mut server.command("theirs", &[]));
     assert!(
@@ -165,7 +166,7 @@ fn what_happens_to_the_work_directory_the_store_or_the_network() {
         "{report}"
     );
     assert_eq!(server.get("theirs/lock.json").unwrap(), b"{\"packages\": {}}");
-    // A server whose name is none, and one that accepts and says nothing.
+    // An endpoint that is not a URL, and a server that accepts a connection but never answers.
     let inspect = |endpoint: &str| {
         let mut command = server.lacuna(&["inspect", "s3://bucket/in/ratings.csv"]);
         command.env("AWS_ENDPOINT_URL", endpoint).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -184,7 +185,7 @@ fn what_happens_to_the_work_directory_the_store_or_the_network() {
     let since = Instant::now();
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
     assert!(since.elapsed() < Duration::from_secs(20), "a stop is asked for");
-    // A copy that was damaged is fetched again.
+    // A damaged local copy is downloaded again.
     let copies = server.nights.path("cache/lacuna");
     let copies: Vec<_> = fs::read_dir(copies).unwrap().map(|entry| entry.unwrap().path()).collect();
     let factors =
@@ -198,7 +199,7 @@ fn what_happens_to_the_work_directory_the_store_or_the_network() {
     assert_eq!(report["lineage"]["warm_start_from"], *served);
     let served = server.served("models");
     server.night(70);
-    // A pointer that says nothing: nothing is known of what is served, until it is written anew.
+    // With an invalid pointer, the served run is unknown until a rollback rewrites the pointer.
     let pointer = server.get("models/latest.json").unwrap();
     server.put("models/latest.json", b"{");
     let (code, report, _) = ended(&mut server.command("models", &[]));
@@ -207,13 +208,13 @@ fn what_happens_to_the_work_directory_the_store_or_the_network() {
     assert_eq!(code, 0, "{err}");
     assert_eq!(server.served("models"), served);
     server.put("models/latest.json", &pointer);
-    // Stopped while files are written.
+    // Stop a run while it writes files.
     let (child, log) = started(server.command("models", &["--export", "npy"]), "exported");
     signal(&child, "-TERM");
     let (code, report, _) = end(child, log);
     assert!([0, 143].contains(&code), "{report}");
     assert!(code == 0 || server.served("models") == served);
-    // The server goes away: the training is kept.
+    // The server goes away. The checkpoint of the training stays.
     let long = ["-i", "300", "--tol", "0", "--allow-gate-failure", "--work-dir"];
     let work = server.nights.text("more-work");
     let (child, log) = started(server.command("more", &[&long[..], &[&work]].concat()), "sweep");

@@ -1,5 +1,7 @@
-//! Object stores, with a server that speaks the language of S3: moto (`pip install moto[server]`), found by
-//! `MOTO_SERVER` or on the path. Without one these tests say that they are skipped.
+//! Object stores, tested with moto (`pip install moto[server]`), a server for the S3 protocol.
+//!
+//! The tests find it by `MOTO_SERVER` or on the path. Without it, they report that they are
+//! skipped.
 
 mod inputs;
 mod nights;
@@ -15,7 +17,7 @@ use serde_json::Value;
 use crate::nights::{Nights, end, ended};
 use crate::support::{lacuna, sample};
 
-/// A server of its own for each test, and a directory of this machine.
+/// The server of one test and a local directory.
 pub(super) struct Server {
     pub(super) child: Child,
     pub(super) port: u16,
@@ -36,7 +38,8 @@ impl Server {
         let mut command = Command::new(&program);
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
-            let why = "skipped: moto_server is not here (pip install 'moto[server]'; MOTO_SERVER is its path)";
+            let why = "skipped: moto_server is not here \
+                       (pip install 'moto[server]'; MOTO_SERVER is its path)";
             let _ = writeln!(std::io::stderr(), "{why}");
             return None;
         };
@@ -50,11 +53,12 @@ impl Server {
         Some(server)
     }
 
-    /// One request with a signature that moto does not look at; status and content.
+    /// Sends a request with a dummy signature, which moto ignores. Returns the status and content.
     pub(super) fn ask(&self, method: &str, key: &str, content: &[u8]) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let head = format!(
-            "{method} /bucket/{key} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Length: {}\r\nConnection: close\r\n\
+            "{method} /bucket/{key} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\
              Authorization: AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/s3/aws4_request, \
              SignedHeaders=host, Signature=none\r\n\r\n",
             self.port,
@@ -78,7 +82,7 @@ impl Server {
         (status == 200).then_some(content)
     }
 
-    /// The keys that begin with a text.
+    /// The keys that begin with `prefix`.
     pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
         let (_, xml) = self.ask("GET", &format!("?list-type=2&prefix={prefix}"), b"");
         let xml = String::from_utf8(xml).unwrap();
@@ -86,7 +90,7 @@ impl Server {
         keys.map(str::to_owned).collect()
     }
 
-    /// The ratings until so many percent of them were there, as the object that is read.
+    /// Uploads the earliest `percent` percent of the ratings as the input object.
     pub(super) fn night(&self, percent: usize) {
         self.corrupt(percent, |_, line| line.to_owned());
     }
@@ -96,7 +100,7 @@ impl Server {
         self.put("in/ratings.csv", &fs::read(self.nights.path("ratings.csv")).unwrap());
     }
 
-    /// The program, with this server for Amazon's.
+    /// The program, with this server in place of Amazon's.
     pub(super) fn lacuna(&self, arguments: &[&str]) -> Command {
         let mut command = lacuna();
         command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port));
@@ -121,14 +125,14 @@ impl Server {
         report
     }
 
-    /// Exit code and both outputs.
+    /// Runs the program and returns its exit code, standard output and standard error.
     pub(super) fn say(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = self.lacuna(arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 
-    /// The run that is served, complete by its checksums.
+    /// The id of the served run, after its checksums are verified.
     pub(super) fn served(&self, models: &str) -> String {
         let pointer = self.get(&format!("{models}/latest.json")).unwrap();
         let pointer: Value = serde_json::from_slice(&pointer).unwrap();
@@ -137,7 +141,7 @@ impl Server {
         pointer["run_id"].as_str().unwrap().to_owned()
     }
 
-    /// What the served model predicts, to the last digit that is printed.
+    /// The recommendations of the served model for two users, with all printed digits.
     pub(super) fn predictions(&self, models: &str) -> String {
         let extra = ["--user", "1", "--user", "17"];
         self.recommended(&format!("s3://bucket/{models}"), &extra)

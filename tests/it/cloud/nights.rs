@@ -1,4 +1,4 @@
-//! Nights in an object store.
+//! Nightly runs in an object store.
 
 use std::fs;
 use std::process::Stdio;
@@ -19,7 +19,7 @@ fn nights_in_an_object_store() {
     assert_eq!(first["path"], format!("s3://bucket/models/runs/{id}"));
     assert_eq!(server.served("models"), id);
     assert!(server.keys("models/lock.json").is_empty());
-    // The same as from files to files.
+    // A run from local files to local files gives the same errors.
     let local = server.nights.command(&["--export", "npy"]).output().unwrap();
     let local: Value = serde_json::from_slice(&local.stdout).unwrap();
     assert_eq!(local["rmse"], first["rmse"]);
@@ -28,10 +28,10 @@ fn nights_in_an_object_store() {
     let input = &manifest["inputs"][0];
     assert_eq!(input["uri"], "s3://bucket/in/ratings.csv");
     assert!(input["etag"].is_string() && input["sha256"].as_str().unwrap().len() == 64);
-    // Nothing new: nothing is read.
+    // A run without new input does nothing.
     let (code, report, _) = ended(&mut server.command("models", &["--export", "npy"]));
     assert_eq!((code, &report["result"]), (0, &"noop".into()));
-    // On another machine, which has nothing yet.
+    // Another machine has no local copies yet.
     fs::remove_dir_all(server.nights.path("cache")).unwrap();
     server.night(60);
     let second = server.good("models", &["--export", "npy"]);
@@ -39,7 +39,7 @@ fn nights_in_an_object_store() {
     assert!(second["lineage"]["alignment"]["median_cosine_after"].as_f64().unwrap() > 0.9);
     let served = server.served("models");
     assert_eq!(second["run_id"], *served);
-    // Corrupted: rejected, and what was served still is.
+    // Corrupt ratings are rejected, and the served run stays.
     server.corrupt(70, |number, line| match number % 2 {
         0 => line.replacen(".0,", "0.0,", 1),
         _ => line.to_owned(),
@@ -57,14 +57,15 @@ fn nights_in_an_object_store() {
     assert!(list.contains(&format!("* {served}")), "{list}");
     let (_, shown, _) = server.say(&["runs", "show", "s3://bucket/models"]);
     assert!(shown.contains(&format!("s3://bucket/models/runs/{served}")), "{shown}");
-    // The first one again, which the next night does not run over.
+    // Roll back to the first run. The next run with the same ratings does not replace it.
     let (code, _, err) = server.say(&["runs", "rollback", "s3://bucket/models"]);
     assert_eq!((code, server.served("models").as_str()), (0, id), "{err}");
     server.night(60);
     let (code, report, _) = ended(&mut server.command("models", &["--export", "npy"]));
     assert_eq!((code, &report["result"]), (0, &"noop".into()), "{report}");
     assert!(report["reason"].as_str().unwrap().contains("rolled back"), "{report}");
-    // What is served stays, and what is removed is removed whole. In the year 2100 all of it is old.
+    // Pruning keeps the served run and removes the other runs completely. In the year 2100, all
+    // runs are old.
     let keep = ["--keep-last", "0", "--keep-within", "0s"];
     let mut prune = server.lacuna(&[&["runs", "prune", "s3://bucket/models"], &keep[..]].concat());
     let pruned = prune.env("SOURCE_DATE_EPOCH", "4102444800").output().unwrap();
@@ -81,8 +82,10 @@ fn another_run_at_the_same_time() {
     server.good("models", &[]);
     let served = server.served("models");
     server.night(60);
-    // One that is at work elsewhere.
-    let other = serde_json::json!({ "run_id": "other", "pid": 1, "host": "elsewhere", "started_at": "now" });
+    // Another run holds the lock on another machine.
+    let other = serde_json::json!({
+        "run_id": "other", "pid": 1, "host": "elsewhere", "started_at": "now"
+    });
     server.put("models/lock.json", other.to_string().as_bytes());
     let (code, report, log) = ended(&mut server.command("models", &[]));
     assert_eq!(code, 11, "{report} {log}");
@@ -94,7 +97,7 @@ fn another_run_at_the_same_time() {
     );
     assert!(server.get("models/lock.json").is_some());
     assert_eq!(server.ask("DELETE", "models/lock.json", b"").0, 204);
-    // One that publishes meanwhile, without asking for the lock.
+    // Another run publishes in the meantime without taking the lock.
     let long = ["-i", "300", "--tol", "0", "--allow-gate-failure"];
     let (child, log) = started(server.command("models", &long), "sweep");
     let mut pointer: Value =
@@ -105,7 +108,7 @@ fn another_run_at_the_same_time() {
     assert_eq!(code, 11, "{report} {log}");
     assert!(report["reason"].as_str().unwrap().contains("was changed by another run"), "{report}");
     assert_eq!(server.served("models"), served);
-    // One that takes the lock meanwhile.
+    // Another run takes the lock in the meantime.
     let (child, log) = started(server.command("models", &long), "sweep");
     server.put("models/lock.json", other.to_string().as_bytes());
     let (code, report, log) = end(child, log);
@@ -114,7 +117,8 @@ fn another_run_at_the_same_time() {
     assert_eq!(server.get("models/lock.json").unwrap(), other.to_string().as_bytes());
 }
 
-/// Killed at any moment, also while objects are written. `KILLS` says how often.
+/// Kills runs at any moment, also while objects are written. `KILLS` sets the number of kills
+/// (default 4).
 #[test]
 fn kill_at_any_moment_leaves_a_complete_run_served() {
     let Some(server) = Server::start() else { return };
@@ -143,10 +147,10 @@ fn kill_at_any_moment_leaves_a_complete_run_served() {
         let killed = !child.wait().unwrap().success();
         interrupted += u32::from(killed);
         if !killed {
-            // The machine has become faster, or less busy.
+            // The machine has become faster or less busy.
             whole = whole.mul_f64(0.8);
         }
-        // Complete by its checksums, and one of the two.
+        // The served run is complete by its checksums. It is the old run or the new one.
         if server.served(&models) == before.0 {
             assert_eq!(server.predictions(&models), before.1);
         }
@@ -155,7 +159,7 @@ fn kill_at_any_moment_leaves_a_complete_run_served() {
         assert_eq!(server.predictions(&models), *undisturbed, "kill {number}");
         server.served(&models);
         assert!(server.keys(&format!("{models}/lock.json")).is_empty());
-        // Of what was left half-done nothing is there.
+        // No incomplete run is left.
         let keys = server.keys(&format!("{models}/runs/"));
         let of = |key: &String| key.split('/').nth(2).unwrap().to_owned();
         for id in keys.iter().map(of) {

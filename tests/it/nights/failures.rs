@@ -1,4 +1,4 @@
-//! Nights on which something is wrong with the machine or its files.
+//! Nightly runs on a machine where something is wrong with the disk, the clock or the files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn what_is_wrong_is_said_and_nothing_is_lost() {
         assert_eq!(nights.served().0, before);
         assert!(nights.names("runs/.tmp").is_empty());
     };
-    // A vanished input, an empty one, half a file.
+    // A missing input, an empty one, a truncated one.
     fs::rename(nights.path("ratings.csv"), nights.path("away.csv")).unwrap();
     fails(3, &[], "ratings.csv");
     fs::write(nights.path("ratings.csv"), "userId,movieId,rating,timestamp\n").unwrap();
@@ -36,7 +36,7 @@ fn what_is_wrong_is_said_and_nothing_is_lost() {
     });
     fails(3, &[], "ratings.csv:");
     fails(4, &["--bad-rows", "quarantine"], "rejected: 300 of");
-    // Settings that make no sense, and a directory that is none.
+    // Settings that make no sense, among them standard input as an input.
     fails(2, &["--gate", "rows=fatal"], "rows=fatal");
     fails(2, &["--min-rows", "2"], "--min-rows is above --max-rows");
     let other = nights.text("x.txt");
@@ -53,7 +53,8 @@ fn what_is_wrong_is_said_and_nothing_is_lost() {
     fails(4, &["--gate", "new-items=error"], "items are new");
     nights.night(60);
     fails(5, &["--gate", "bias-only=error", "--min-gain", "0.9", "-i", "3"], "bias-only: ");
-    // What is served is damaged: the night goes on without it, and says so.
+    // The served model is damaged. A run stops, because it has nothing to compare with. With
+    // --allow-gate-failure, it starts cold and publishes.
     let file = nights.path("runs/latest/item_factors.parquet");
     let mut bytes = fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
@@ -67,7 +68,7 @@ fn what_is_wrong_is_said_and_nothing_is_lost() {
     let report = nights.good(&["-i", "3", "--allow-gate-failure"]);
     assert_eq!(report["lineage"]["cold_because"], "no earlier run can be read");
     assert_ne!(nights.served().0, before);
-    // With another one to compare with, that one stands in, and gates are what they were.
+    // If an earlier run can be read, it stands in for the served one, and the gates apply as usual.
     let served = nights.served().0;
     nights.night(62);
     nights.good(&["-i", "3"]);
@@ -80,7 +81,7 @@ fn what_is_wrong_is_said_and_nothing_is_lost() {
     let report = nights.good(&["-i", "3", "--force"]);
     assert!(report["warnings"][0].as_str().unwrap().contains("stands in"), "{report}");
     assert_eq!(report["lineage"]["warm_start_from"], *served);
-    // Published runs stay as they are.
+    // Published runs cannot be changed.
     let latest = nights.text("runs/latest");
     let (code, _, err) =
         run(&["fold-in", &latest, &nights.text("ratings.csv"), "-o", &latest, "--force"]);
@@ -97,7 +98,7 @@ fn what_is_wrong_is_said_and_nothing_is_lost() {
     assert!(code == 2 && err.contains("is a model, not a directory of runs"), "{err}");
 }
 
-/// A small file system of its own, where the system lets us have one.
+/// Mounts a small file system if the system permits it. Returns whether it is mounted.
 fn small_disk(at: &Path, kib: u32) -> bool {
     fs::create_dir_all(at).unwrap();
     let size = format!("size={kib}k");
@@ -129,7 +130,7 @@ fn a_full_disk_and_a_read_only_one() {
     let _mounted = Mounted(runs.clone());
     nights.good(&["-i", "3"]);
     let before = nights.served();
-    // There is room for one run of this size, and not for another with exports.
+    // The remaining space is too small for a run of rank 64 and for its checkpoints.
     fs::write(runs.join("filler"), vec![0; 300 << 10]).unwrap();
     nights.night(55);
     let large = ["-i", "3", "-k", "64", "--checkpoint-every", "0", "--allow-gate-failure"];
@@ -139,14 +140,14 @@ fn a_full_disk_and_a_read_only_one() {
     assert!(log.contains("no checkpoint: "), "{log}");
     assert!(nights.served().0 == before.0 && same(&nights.served().1, &before.1));
     assert!(nights.names("runs/.tmp").is_empty());
-    // Read-only from here on.
+    // The file system is read-only from here on.
     let remount = Command::new("mount").args(["-o", "remount,ro"]).arg(&runs).status();
     assert!(remount.unwrap().success());
     let (code, report, _) = nights.run(&["-i", "3"]);
     assert_eq!(code, 7, "{report}");
     assert!(report["reason"].as_str().unwrap().contains("Read-only"), "{report}");
     assert_eq!(nights.served().0, before.0);
-    // Looking needs no place to write.
+    // A dry run writes nothing.
     let (code, report, _) = nights.run(&["-i", "3", "--dry-run"]);
     assert_eq!((code, &report["result"]), (0, &"valid".into()), "{report}");
 }
@@ -167,7 +168,7 @@ fn a_clock_that_was_set_back_does_no_harm() {
     assert!(report["warnings"][0].as_str().unwrap().contains("set back"), "{report}");
     let second = nights.served().0;
     assert!(second < first);
-    // The one that seems newer is not what is served, and is not removed as long as it is needed.
+    // The first run seems newer but is no longer served. It stays as long as it is needed.
     assert_eq!(report["lineage"]["warm_start_from"], *first);
     assert_eq!(nights.names("runs/runs"), [second.clone(), first.clone()]);
     assert_eq!(at(noon + 3 * 86_400, 54).0, 0);
@@ -175,7 +176,7 @@ fn a_clock_that_was_set_back_does_no_harm() {
     assert_eq!(nights.names("runs/runs"), [second, third]);
 }
 
-/// The rating files of one night are those of the next: what a run needs later it has kept.
+/// The next night may replace the rating files, so a run keeps the ratings that it needs later.
 #[test]
 fn a_run_is_used_when_its_files_are_gone() {
     let nights = Nights::of_sample();
@@ -195,13 +196,13 @@ fn a_run_is_used_when_its_files_are_gone() {
     };
     let before = ask();
     let metrics = nights.manifest("runs/latest")["metrics"].clone();
-    // The vectors were turned after they were measured: the last digits move.
+    // The vectors were rescaled after they were measured, so the last digits differ.
     let rmse =
         [&before[1]["rating"]["rmse"], &metrics["holdout_rmse"]].map(|v| v.as_f64().unwrap());
     assert!((rmse[0] / rmse[1] - 1.0).abs() < 1e-6, "{rmse:?}");
     fs::remove_file(nights.path("ratings.csv")).unwrap();
     assert_eq!(ask(), before);
-    // The manifest has the errors by deciles that evaluate has.
+    // The manifest has the same deciles with the same counts as evaluate.
     for (own, evaluated) in
         [("by_activity_decile", "by_user_activity"), ("by_popularity_decile", "by_item_popularity")]
     {
@@ -217,14 +218,14 @@ fn a_run_is_used_when_its_files_are_gone() {
     let (code, _, err) = run(&["update", &latest, &new, "-o", &out, "--quiet"]);
     assert_eq!(code, 0, "{err}");
     assert!(nights.manifest("updated")["run_id"].is_null());
-    // Unless it was told not to.
+    // With --drop-ratings, a run keeps no ratings.
     nights.good(&["-i", "3", "--drop-ratings"]);
     fs::remove_file(nights.path("ratings.csv")).unwrap();
     let (code, _, err) = run(&["recommend", &latest, "--user", &user]);
     assert!(code == 3 && err.contains("ratings.csv"), "{err}");
 }
 
-/// What a killed run, or somebody, left half is mended by the next run, and what is not lacuna's stays.
+/// The next run repairs what a killed run or somebody else left incomplete. Foreign files stay.
 #[test]
 fn what_is_served_is_mended_and_what_is_others_stays() {
     let nights = Nights::of_sample();
@@ -247,11 +248,11 @@ fn what_is_served_is_mended_and_what_is_others_stays() {
     fs::remove_file(nights.path("runs/latest")).unwrap();
     noop("now they do");
     noop("");
-    // A served run that is not whole is no reason to do nothing.
+    // An incomplete served run does not count, so the next run publishes a new one.
     fs::remove_file(nights.path("runs/latest/metrics.json")).unwrap();
     nights.good(&["-i", "2"]);
     assert_ne!(nights.served().0, served);
-    // A manifest that was edited is seen.
+    // An edited manifest is detected.
     let manifest = nights.path("runs/latest/manifest.json");
     let text = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, text.replacen("\"seed\": 42", "\"seed\": 43", 1)).unwrap();
@@ -264,7 +265,7 @@ fn what_is_served_is_mended_and_what_is_others_stays() {
     assert!(code == 0 && out.contains("damaged"), "{out}");
     assert_eq!(nights.runs(&["rollback", &first]).0, 0);
     assert_eq!(nights.served().0, first);
-    // Somebody's directory.
+    // A foreign directory is refused and stays.
     fs::create_dir_all(nights.path("project/.tmp/mine")).unwrap();
     let (code, _, err) = run(&["run", &nights.text("ratings.csv"), "-o", &nights.text("project")]);
     assert!(code == 2 && err.contains("is neither empty nor a directory of runs"), "{err}");

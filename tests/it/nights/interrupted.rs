@@ -1,4 +1,4 @@
-//! Nights that are stopped, killed or late.
+//! Nightly runs that are stopped, killed or late.
 
 use std::fs;
 use std::process::Stdio;
@@ -27,10 +27,10 @@ fn a_stopped_training_goes_on_where_it_was() {
         signal(&child, "-TERM");
         let (code, report, log) = end(child, log);
         assert_eq!((code, &report["exit_code"]), (143, &143.into()), "{extra:?} {report} {log}");
-        assert!(report["reason"].as_str().unwrap().contains("run again to go on"), "{report}");
+        assert!(report["reason"].as_str().unwrap().contains("run again to resume"), "{report}");
         assert!(!nights.path("runs/latest").exists());
         assert_eq!(nights.names("runs/.tmp"), Vec::<String>::new());
-        // Of other settings it is refused, and kept.
+        // A run with other settings refuses the checkpoint and keeps it.
         let (code, report, _) =
             nights.run(&[&long[..], &["--seed", "9", "--resume", "require"]].concat());
         assert_eq!(code, 2, "{report}");
@@ -50,7 +50,7 @@ fn a_stopped_training_goes_on_where_it_was() {
 fn the_time_limit_is_a_checkpoint_and_memory_is_known_before() {
     let nights = Nights::of_sample();
     nights.night(40);
-    // No machine gets to the end of it.
+    // No machine completes this many iterations.
     let long = ["-i", "1000000000", "--tol", "0"];
     let (code, report, _) = nights.run(&[&long[..], &["--time-limit", "500ms"]].concat());
     assert_eq!(code, 75, "{report}");
@@ -60,7 +60,7 @@ fn the_time_limit_is_a_checkpoint_and_memory_is_known_before() {
     assert_eq!(code, 2, "{report}");
     let reason = report["reason"].as_str().unwrap();
     assert!(reason.contains("above --memory-limit 20MB") && !log.contains("\"sweep\""), "{reason}");
-    // The checkpoint is there, unless the limit came before the first iteration.
+    // The checkpoint exists, unless the limit came before the first iteration.
     let again = ["--resume", "require", "--time-limit", "500ms"];
     let (code, report, _) = nights.run(&[&long[..], &again].concat());
     assert!(code == 75 || report["reason"].as_str().unwrap().contains("there is none"), "{report}");
@@ -81,7 +81,7 @@ fn two_runs_do_not_meet() {
     assert_eq!(code, 11, "{report}");
     let (code, _, err) = nights.runs(&["prune"]);
     assert!(code == 11, "{err}");
-    // One that waits begins when the first one is gone, even if that was killed.
+    // A waiting run starts when the first one is gone, even if that one was killed.
     let waiting = nights.command(&["-i", "3", "--lock-wait", "60s"]);
     let (waiting, waiting_log) = started(waiting, "waiting");
     signal(&first, "-KILL");
@@ -90,8 +90,10 @@ fn two_runs_do_not_meet() {
     assert_eq!((code, &report["result"]), (0, &"promoted".into()), "{report}");
 }
 
-/// SIGTERM when an event is seen: the answer is 143, or 0 where the run was complete by then; what is served
-/// is complete, and the next run ends as if nothing had been.
+/// Sends SIGTERM to a run at an event in its log.
+///
+/// The run exits with 143, or with 0 if it was already complete. The served model is complete, and
+/// the next run ends as if there had been no interruption.
 #[test]
 fn sigterm_in_any_phase_loses_nothing() {
     let nights = Nights::of_sample();
@@ -133,18 +135,19 @@ fn a_run_that_was_killed_before_it_was_served_is_no_answer() {
     nights.night(60);
     nights.good(&[]);
     let (second, undisturbed) = nights.served();
-    // As it is between the two steps of publishing.
+    // Restore the state between the two steps of publishing: the second run is in place, but the
+    // pointers still name the first one.
     fs::write(nights.path("runs/latest.json"), pointer).unwrap();
     fs::remove_file(nights.path("runs/latest")).unwrap();
     std::os::unix::fs::symlink(first, nights.path("runs/latest")).unwrap();
     let report = nights.good(&[]);
     assert_ne!(report["run_id"], *second);
     assert!(same(&nights.served().1, &undisturbed));
-    // One that was rolled back is: it was served, and somebody did not want it.
+    // A run that was rolled back counts: it was served, and somebody did not want it.
     assert_eq!(nights.runs(&["rollback"]).0, 0);
     let (code, report, _) = nights.run(&[]);
     assert_eq!((code, &report["result"]), (0, &"noop".into()), "{report}");
-    // Also if more than one was, and until there is no earlier one.
+    // The same holds after several rollbacks, until there is no earlier run.
     assert_eq!(nights.runs(&["rollback"]).0, 0);
     let (_, report, _) = nights.run(&[]);
     assert_eq!(report["result"], "noop", "{report}");
@@ -152,7 +155,9 @@ fn a_run_that_was_killed_before_it_was_served_is_no_answer() {
     assert!(code == 2 && err.contains("there is no earlier run"), "{code} {err}");
 }
 
-/// Killed at any moment. `KILLS` says how often; scripts/check-all asks for 50.
+/// Kills runs at any moment. `KILLS` sets the number of kills (default 6).
+///
+/// scripts/check-all uses 50.
 #[test]
 fn kill_at_any_moment_loses_nothing() {
     let kills: u64 = std::env::var("KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(6);
@@ -170,7 +175,7 @@ fn kill_at_any_moment_loses_nothing() {
     for number in 0..kills {
         nights.copy("base", "runs");
         let before = nights.served();
-        // Evenly spread over the run, and a little beyond.
+        // The kills are evenly spread over the run and a little beyond its end.
         let mut child =
             nights.command(&settings).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(whole.mul_f64((number as f64 + 0.5) / kills as f64 * 1.05));
@@ -178,10 +183,10 @@ fn kill_at_any_moment_loses_nothing() {
         let status = child.wait().unwrap();
         interrupted += u64::from(!status.success());
         if status.success() {
-            // The machine has become faster, or less busy.
+            // The machine has become faster or less busy.
             whole = whole.mul_f64(0.8);
         }
-        // The link is swapped first: for a moment latest.json still names the run before.
+        // The link is swapped first. For a moment, latest.json still names the previous run.
         for served in [nights.path("runs/latest"), nights.path("runs/runs").join(nights.pointed())]
         {
             let (served, _) = read_model(&served).unwrap();
@@ -196,6 +201,7 @@ fn kill_at_any_moment_loses_nothing() {
     }
     assert!(interrupted > 0, "{interrupted} of {kills} were interrupted");
     println!(
-        "{interrupted} of {kills} runs were interrupted, {resumed} of the next went on from a checkpoint"
+        "{interrupted} of {kills} runs were interrupted, {resumed} of the next went on from a \
+         checkpoint"
     );
 }

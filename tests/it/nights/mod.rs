@@ -1,4 +1,4 @@
-//! Runs of many nights: what is served, what is rejected, what is gone on with.
+//! Nightly runs: which are published, which are rejected and which resume.
 
 mod failures;
 mod interrupted;
@@ -17,10 +17,10 @@ use tempfile::TempDir;
 
 use crate::support::{bits, lacuna, run, sample};
 
-/// A directory of runs, and the ratings of several nights.
+/// A directory of runs and the ratings of several nights.
 pub(crate) struct Nights {
     pub(super) dir: TempDir,
-    /// Lines of the ratings, by time, and the header.
+    /// The lines of the ratings with their times, sorted by time, without the header.
     pub(super) lines: Vec<(i64, String)>,
     pub(super) header: String,
 }
@@ -48,7 +48,7 @@ impl Nights {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// The ratings until so many percent of them were there, each line changed by `edit`.
+    /// Writes the earliest `percent` percent of the ratings, with each line changed by `edit`.
     pub(crate) fn ratings(&self, percent: usize, edit: impl Fn(usize, &str) -> String) {
         let until = self.lines.len() * percent / 100;
         let lines = self.lines[..until].iter().enumerate();
@@ -64,7 +64,7 @@ impl Nights {
         self.ratings(percent, |_, line| line.to_owned());
     }
 
-    /// A run of these ratings: small and quick, JSON on standard output.
+    /// A small, quick run on these ratings that prints JSON to standard output.
     pub(crate) fn command(&self, extra: &[&str]) -> Command {
         let mut command = lacuna();
         command.args(["run", &self.text("ratings.csv"), "-o", &self.text("runs"), "--json"]);
@@ -80,7 +80,7 @@ impl Nights {
         ended(&mut self.command(extra))
     }
 
-    /// A run that must be published.
+    /// Makes a run that must be published and returns its report.
     pub(super) fn good(&self, extra: &[&str]) -> Value {
         let (code, report, log) = self.run(extra);
         assert_eq!((code, &report["result"]), (0, &"promoted".into()), "{report} {log}");
@@ -91,11 +91,11 @@ impl Nights {
         let id = fs::read_link(self.path("runs/latest")).unwrap();
         let id = id.file_name().unwrap().to_str().unwrap().to_owned();
         assert_eq!(self.pointed(), id);
-        // Reads and compares every checksum.
+        // This reads the model and compares every checksum.
         (id, read_model(&self.path("runs/latest")).unwrap().0)
     }
 
-    /// The run that latest.json names.
+    /// The id of the run that latest.json names.
     pub(super) fn pointed(&self) -> String {
         let pointer = fs::read(self.path("runs/latest.json")).unwrap();
         let pointer: Value = serde_json::from_slice(&pointer).unwrap();
@@ -114,7 +114,7 @@ impl Nights {
         names
     }
 
-    /// A copy of the runs, to begin from the same place again.
+    /// Copies the runs, so that a test can start from the same state again.
     pub(super) fn copy(&self, from: &str, to: &str) {
         let _ = fs::remove_dir_all(self.path(to));
         let copied = Command::new("cp").arg("-a").arg(self.path(from)).arg(self.path(to)).status();
@@ -127,7 +127,7 @@ impl Nights {
     }
 }
 
-/// Exit code, report and log.
+/// Runs a command and returns its exit code, report and log.
 pub(crate) fn ended(command: &mut Command) -> (i32, Value, String) {
     let output = command.output().unwrap();
     let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
@@ -139,13 +139,13 @@ pub(super) fn same(a: &Model, b: &Model) -> bool {
     bits(&a.factors) == bits(&b.factors) && a.users == b.users && a.items == b.items
 }
 
-/// The gate of a report.
+/// The entry of a gate in a report, or null.
 pub(super) fn gate<'r>(report: &'r Value, name: &str) -> &'r Value {
     let gates = report["gates"].as_array().unwrap();
     gates.iter().find(|gate| gate["name"] == name).unwrap_or(&Value::Null)
 }
 
-/// Starts a run and waits for an event of its log.
+/// Starts a run and waits for an event in its log.
 pub(crate) fn started(
     mut command: Command,
     event: &str,
@@ -165,7 +165,9 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(sent.unwrap().success());
 }
 
-/// Waits for the end; exit code (128 + signal), report, the rest of the log.
+/// Waits for the end of a run. Returns its exit code, report and the rest of the log.
+///
+/// The exit code is -1 if a signal killed the run.
 pub(crate) fn end(
     child: Child,
     mut log: BufReader<std::process::ChildStderr>,

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::{Nights, gate, same};
 use crate::support::{movielens, run, sample};
 
-/// Night one publishes, night two begins at its factors, is turned to it and publishes; night three has
-/// other ratings than it should and is rejected, before the training or after it.
+/// Night one publishes. Night two starts from its factors, is aligned to them and publishes. Later
+/// nights have corrupt ratings and are rejected, before the training or after it.
 fn three_nights(nights: &Nights) {
     nights.night(70);
     let first = nights.good(&["-i", "20"]);
@@ -28,7 +28,7 @@ fn three_nights(nights: &Nights) {
     assert_eq!(gate(&second, "previous-model")["passed"], true);
     assert!(gate(&second, "previous-model")["observed"].is_f64());
 
-    // Half of the ratings on another scale.
+    // Half of the ratings are on another scale.
     nights.ratings(90, |number, line| match number % 2 {
         0 => line.to_owned(),
         _ => {
@@ -52,7 +52,8 @@ fn three_nights(nights: &Nights) {
         word(name);
     }
 
-    // The right distribution, but every rating is somebody else's: only the model tells.
+    // The distribution is right, but every rating belongs to somebody else. Only the model's gates
+    // detect this.
     let values: Vec<String> =
         nights.lines.iter().map(|(_, line)| line.split(',').nth(2).unwrap().to_owned()).collect();
     nights.ratings(85, |number, line| {
@@ -64,13 +65,13 @@ fn three_nights(nights: &Nights) {
     assert_eq!((code, &fourth["result"]), (5, &"rejected".into()), "{fourth}");
     assert!(fourth["reason"].as_str().unwrap().contains("bias-only"), "{fourth}");
     let rejected = format!("runs/rejected/{}", fourth["run_id"].as_str().unwrap());
-    // It is there, whole, to be looked at, and is not served.
+    // The rejected run is complete and can be inspected, but it is not served.
     read_model(&nights.path(&rejected)).unwrap();
     assert_eq!(nights.manifest(&rejected)["status"], "rejected");
     let last = nights.served();
     assert!(last.0 == two.0 && same(&last.1, &two.1));
 
-    // Good ratings and a setting that makes a worse model; then an operator who knows better.
+    // Good ratings with a setting that makes a worse model. Then an operator overrides the gate.
     nights.night(85);
     let worse = ["-i", "20", "--regularization", "50"];
     let (code, fifth, _) = nights.run(&worse);
@@ -108,7 +109,7 @@ fn a_warm_night_takes_a_third_of_the_iterations() {
         assert!((rmse(&warm) / rmse(&cold) - 1.0).abs() < 1e-3, "{cold} {warm}");
         let moved = &warm["lineage"]["alignment"];
         assert!(moved["median_cosine_after"].as_f64().unwrap() > 0.9, "{moved}");
-        // Vectors of another start are nowhere near, until they are turned.
+        // Vectors from another start point elsewhere until they are aligned.
         let other = nights.good(&["-i", "60", "-k", "32", "--warm-start", "off", "--seed", "7"]);
         let moved = &other["lineage"]["alignment"];
         let cosine = |key: &str| moved[key].as_f64().unwrap();
@@ -128,7 +129,7 @@ fn nothing_new_is_nothing_to_do() {
     let (code, report, _) = nights.run(&["-i", "3", "--noop-exit-code", "99"]);
     assert_eq!((code, &report["result"], &report["exit_code"]), (99, &"noop".into(), &99.into()));
     assert_eq!(nights.names("runs/runs"), before);
-    // Another setting of the training or of what is published is something new, another gate is not.
+    // Another setting of the training or of the exports counts as new. Another gate does not.
     let (_, report, _) = nights.run(&["-i", "3", "--gate", "rows=off"]);
     assert_eq!(report["result"], "noop");
     for extra in [["-i", "4", "--export", "npy"], ["-i", "3", "--export", "npy:dot"]] {
@@ -139,7 +140,7 @@ fn nothing_new_is_nothing_to_do() {
     assert!(flavors["npy-dot"]["files"].as_array().is_some_and(|f| !f.is_empty()), "{flavors}");
     let (code, _, err) = run(&["verify", &nights.text("runs/latest")]);
     assert!(code == 0 && err.is_empty(), "{err}");
-    // The settings that were used are a configuration file.
+    // The recorded settings are a valid configuration file.
     let settings = nights.text("runs/latest/config.resolved.toml");
     let (code, out, err) = run(&["run", "--config", &settings, "--json"]);
     assert!(code == 0 && out.contains("\"noop\""), "{out} {err}");
@@ -157,7 +158,7 @@ fn every_algorithm_has_its_nights() {
         ("gd", &["--learning-rate", "0.02"]),
     ] {
         let nights = Nights::of_sample();
-        // Gradient descent of few steps need not be better than biases.
+        // A few steps of gradient descent need not beat the biases.
         let settings = [&["-a", algorithm, "-i", "6", "--gate", "bias-only=off"], extra].concat();
         nights.night(60);
         nights.good(&settings);
@@ -188,7 +189,7 @@ fn another_kind_of_model_starts_cold_and_says_why() {
         assert_eq!(code, 0, "{report}");
         let because = report["lineage"]["cold_because"].as_str().unwrap_or_default();
         assert!(because.contains(words) && log.contains(words), "{extra:?}: {because}");
-        // So that the next one compares with the first again.
+        // Roll back, so that the next run compares with the first one again.
         nights.runs(&["rollback", &nights.names("runs/runs")[0]]);
     };
     why(&["-i", "3", "-k", "9"], "the rank is 9 and was 8");
@@ -199,7 +200,7 @@ fn another_kind_of_model_starts_cold_and_says_why() {
     why(&["-i", "3", "--no-mean"], "raw ratings");
     why(&["-i", "4", "--warm-start", "off"], "--warm-start off");
     why(&["-i", "5", "--cold-every", "1"], "one run in 1 starts cold");
-    // A holdout that is another one every night is never warm.
+    // A holdout that changes every night prevents a warm start.
     for _ in 0..2 {
         nights.good(&["-i", "3", "--holdout", "last", "--force", "--allow-gate-failure"]);
     }
@@ -210,11 +211,12 @@ fn another_kind_of_model_starts_cold_and_says_why() {
     assert!(code == 2 && log.contains("--align procrustes"), "{log}");
 }
 
-/// A run is compared with the factors that were measured under their own mean, not under that of all ratings.
+/// A run is compared with the factors that were measured, under their own mean of the training
+/// ratings, not under the mean of all ratings.
 #[test]
 fn a_refitted_model_is_compared_as_it_was_measured() {
     let nights = Nights::of_sample();
-    // Late ratings are higher, and are held out by their time.
+    // Late ratings are higher, and the time split holds them out.
     let boundary = nights.lines[nights.lines.len() / 2].0;
     nights.ratings(100, |number, line| {
         let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
@@ -231,7 +233,7 @@ fn a_refitted_model_is_compared_as_it_was_measured() {
     let observed = |name: &str| gate(&report, name)["observed"].as_f64().unwrap();
     assert!(observed("previous-model").abs() < 1e-6, "{report}");
     assert!(observed("mean-shift").abs() < 1e-6, "{report}");
-    // Its settings, dates among them, can be given again.
+    // The recorded settings, including dates, can be passed again.
     let file = nights.text("runs/latest/config.resolved.toml");
     let (code, _, err) = run(&["run", "--config", &file, "--json", "-q"]);
     assert!(code != 2, "{err}");
@@ -247,7 +249,8 @@ fn a_cold_start_that_is_rejected_is_not_tried_every_night() {
         let (code, report, _) = nights.run(&settings);
         starts.push((code, report["lineage"]["warm_start_from"].is_string()));
     }
-    // Cold, two warm ones, a cold one that is worse after three iterations, and warm ones again.
+    // One cold start, two warm ones, a cold one that is worse after three iterations and therefore
+    // rejected, then warm ones again.
     let wanted = [(0, false), (0, true), (0, true), (5, false), (0, true), (0, true)];
     assert_eq!(starts, wanted);
 }

@@ -1,4 +1,4 @@
-//! What is kept and said about nights.
+//! Records of nightly runs: lists, retention, logs, metrics and configuration files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,19 +35,19 @@ fn old_runs_go_and_earlier_ones_can_be_served_again() {
     assert!(code == 2 && err.contains("4 runs begin with 2023"), "{err}");
     let (code, _, err) = nights.runs(&["show", "x"]);
     assert!(code == 2 && err.contains("no run x"), "{err}");
-    // Back one night, and to the first one.
+    // Roll back one night, then to the first night.
     assert_eq!(nights.runs(&["rollback"]).0, 0);
     assert_eq!(nights.served().0, all[2]);
     assert_eq!(nights.runs(&["rollback", &all[0]]).0, 0);
     assert_eq!(nights.served().0, all[0]);
     let (code, _, err) = nights.runs(&["rollback"]);
     assert!(code == 2 && err.contains("there is no earlier run"), "{err}");
-    // A damaged one is not served.
+    // A rollback to a damaged run is refused.
     fs::write(nights.path("runs/runs").join(&all[1]).join("metrics.json"), "{}").unwrap();
     let (code, _, err) = nights.runs(&["rollback", &all[1]]);
     assert!(code == 3 && err.contains("metrics.json"), "{err}");
     assert_eq!(nights.served().0, all[0]);
-    // The one that is served stays, however old.
+    // The served run stays, however old it is.
     let prune = ["prune", "--keep-last", "1", "--keep-within", "0s"];
     let (code, out, _) = nights.runs(&[&prune[..], &["--dry-run"]].concat());
     assert!(
@@ -109,13 +109,13 @@ fn the_log_has_stable_names_and_the_metrics_can_be_read() {
     assert!(success > 1.7e9 && metric("lacuna_last_run_exit_code") == 0.0);
     assert_eq!(metric("lacuna_rmse{split=\"holdout\"}"), report["rmse"]["holdout"]);
     assert_eq!(metric("lacuna_gate_passed{gate=\"finite\"}"), 1.0);
-    // A failure is told, with the time of the success before it.
+    // The metrics report a failure along with the time of the last success.
     nights.night(10);
     assert_eq!(nights.run(&settings).0, 4);
     assert_eq!(metric("lacuna_last_run_exit_code"), 4.0);
     assert_eq!(metric("lacuna_last_success_timestamp_seconds"), success);
     assert_eq!(metric("lacuna_gate_passed{gate=\"rows\"}"), 0.0);
-    // For people, where they ask for it.
+    // The log for people, on request.
     let (code, _, text) =
         nights.run(&["--log-format", "text", "--force", "--allow-gate-failure", "-q"]);
     assert!(code == 0 && text.lines().all(|line| line.starts_with("warning: ")), "{text}");
@@ -157,7 +157,7 @@ fn one_file_serves_all_commands_and_says_where_values_come_from() {
     assert_eq!(code, 0);
     let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/nightly/nightly.toml");
     assert_eq!(fs::read_to_string(kept).unwrap(), example, "made by lacuna config example");
-    // With every line that has a value, it is a configuration file that changes nothing.
+    // With every value uncommented, the example is a configuration file that changes nothing.
     let key = |line: &str| line.split(' ').next().unwrap().to_owned();
     let is_key = |word: &str| word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let mut all = String::new();
@@ -172,7 +172,7 @@ fn one_file_serves_all_commands_and_says_where_values_come_from() {
     assert_eq!(code, 0, "{err}");
     fs::write(&path, "input = [\"ratings.csv\"]\noutput = \"runs\"\n").unwrap();
     assert_eq!(run(&["config", "show", "--config", file]).1, shown);
-    // Flags, the environment, the file, defaults.
+    // The order of precedence is flags, environment, file, defaults.
     let text =
         "input = [\"a.csv\"]\noutput = \"runs\"\nfactors = 16\nseed = 3\nkeep_within = \"7days\"\n";
     fs::write(&path, text).unwrap();
@@ -191,7 +191,7 @@ fn one_file_serves_all_commands_and_says_where_values_come_from() {
     assert_eq!(line("seed"), "seed = 5 # command line");
     assert_eq!(line("keep_within"), format!("keep_within = \"7days\" # {file}"));
     assert_eq!(line("test_ratio"), "test_ratio = 0.1 # default");
-    // What only run knows is no mistake in a file that train reads, and a mistake is one everywhere.
+    // train accepts a file with keys that only run knows. Every command refuses unknown keys.
     fs::write(
         &path,
         format!(

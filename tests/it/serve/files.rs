@@ -1,4 +1,4 @@
-//! Fold-in, exports, verification: what is written to a model.
+//! Fold-in, export and verification: the commands that write or check model files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::{Served, predictions, rated};
 use crate::support::{PROGRAM, json, lacuna, sample};
 
-/// A version with rows folded in: others are untouched, identity and record are new.
+/// A fold-in gives a new model version with its own record and leaves the other rows unchanged.
 #[test]
 fn users_and_items_are_folded_in() {
     let served = Served::new(&["--holdout", "none"]);
     let (model, next) = (served.path("m"), served.path("next"));
-    // User 17 again under another id, and unchanged; an item that the model does not know.
+    // User 17's ratings under the same id and under a new one, and an item unknown to the model.
     let text = fs::read_to_string(sample()).unwrap();
     let own: Vec<&str> = text.lines().filter(|l| l.starts_with("17,")).collect();
     let mut new = vec!["userId,movieId,rating,timestamp".to_owned()];
@@ -35,23 +35,23 @@ fn users_and_items_are_folded_in() {
     assert_eq!(after["folded"][0]["model_version"], before["model_version"]);
     assert_eq!(after["inputs"], before["inputs"]);
     let items: Vec<i64> = (1..=40).collect();
-    // The same ratings, the same vector; other users as they were.
+    // The same ratings give the same vector. Other users keep their vectors.
     assert_eq!(
         predictions(&served, "next", 17, &items),
         predictions(&served, "next", 70017, &items)
     );
     assert_eq!(predictions(&served, "next", 18, &items), predictions(&served, "m", 18, &items));
-    // The half-sweep of one more iteration would give nearly what training ended with.
+    // A fold-in is the half-sweep of one more iteration, so the predictions hardly change.
     let (new17, old17) =
         (predictions(&served, "next", 17, &items), predictions(&served, "m", 17, &items));
     assert!(new17.iter().zip(&old17).all(|(a, b)| (a - b).abs() < 0.3));
     assert_ne!(new17, old17);
-    // What a folded-in user has rated is not recommended.
+    // Items that a folded-in user has rated are not recommended.
     let listed = json(&["recommend", &next, "--user", "70017", "-n", "500"]);
     let rated = &rated(&sample())[&17];
     let ids = listed["lists"][0]["items"].as_array().unwrap();
     assert!(ids.iter().all(|i| !rated.contains(&i["id"].as_i64().unwrap())) && !ids.is_empty());
-    // Again onto itself; items, too; and text is no integer.
+    // A fold-in can replace its own model. Items fold in as well. Text ids are refused here.
     json(&["fold-in", &next, &new, "-o", &next, "--force"]);
     assert_eq!(served.manifest("next")["folded"].as_array().unwrap().len(), 2);
     let items = served.file("items.csv", "userId,movieId,rating\n1,4242,5\n2,4242,1\n");
@@ -65,7 +65,7 @@ fn users_and_items_are_folded_in() {
     served.fails(&["fold-in", &model, &new, "-o", &next], 2, &["--force"]);
     served.train("s", &sample(), &["-a", "sgd"]);
     served.fails(&["fold-in", &served.path("s"), &new, "-o", &out], 2, &["sgd"]);
-    // The next night has other users in the same file: what was folded in before is kept in the model.
+    // The next night, the same file holds other users. The model keeps the earlier ratings.
     fs::write(&new, "userId,movieId,rating\n70019,2,3\n").unwrap();
     json(&["fold-in", &next, &new, "-o", &next, "--force"]);
     let listed = json(&["recommend", &next, "--user", "70017", "--user", "70019", "-n", "500"]);
@@ -75,7 +75,7 @@ fn users_and_items_are_folded_in() {
     assert!(served.manifest("next")["folded"].as_array().unwrap().len() == 3);
 }
 
-/// Rows that were folded in have seen their own holdout: it does not count.
+/// A folded-in row has seen its own holdout, so an evaluation leaves that holdout out.
 #[test]
 fn the_holdout_of_folded_rows_is_left_out() {
     let served = Served::new(&[]);
@@ -109,7 +109,7 @@ fn exports_are_listed_with_their_checksums() {
     };
     let own = "exports/npy-mips/item_embeddings.npy";
     assert!(listed(&manifest).contains(own));
-    // Twice only by force; others stay.
+    // Only --force repeats an export. Other exports stay.
     served.fails(&["export", &model, "--format", "npy", "--layout", "mips"], 2, &["--force"]);
     json(&["export", &model, "--format", "csv"]);
     json(&["export", &model, "--format", "npy", "--layout", "mips", "--force", "--side", "item"]);
@@ -125,7 +125,7 @@ fn exports_are_listed_with_their_checksums() {
         on_disk.keys().filter(|p| p.starts_with(served.dir.path().join("m"))).count(),
         manifest["outputs"].as_array().unwrap().len() + 1
     );
-    // A directory of its own, with a manifest.
+    // An export to its own directory has its own manifest.
     let apart = served.path("apart");
     json(&[
         "export", &model, "--format", "fbin", "--layout", "dot", "--dtype", "f16", "-o", &apart,
@@ -136,13 +136,13 @@ fn exports_are_listed_with_their_checksums() {
         (&"fbin".into(), &"dot".into(), &"f16".into())
     );
     assert!(served.dir.path().join("apart/item_embeddings.hbin").is_file());
-    // Through a link, and a new training over a model with exports.
+    // Export through a symbolic link, then replace a model with exports by a new training.
     std::os::unix::fs::symlink(&model, served.dir.path().join("latest")).unwrap();
     json(&["export", &served.path("latest"), "--format", "resp"]);
     assert!(served.dir.path().join("latest").is_symlink());
     served.train("m", &sample(), &["--force"]);
     assert!(!served.dir.path().join("m/exports").exists());
-    // What would mislead is refused before anything is read.
+    // Misleading combinations are refused before anything is read.
     for (format, layout, dtype, word) in [
         ("word2vec", "dot", "f32", "mips"),
         ("vespa", "mips", "f32", "--layout dot"),
@@ -154,7 +154,7 @@ fn exports_are_listed_with_their_checksums() {
         served.fails(&arguments, 2, &[word]);
     }
     served.fails(&["export", &model, "--format", "npx"], 2, &["no such format", "safetensors"]);
-    // A file of somebody else's keeps the directory as it is.
+    // A foreign file in the directory prevents an export.
     fs::write(served.dir.path().join("m/notes.txt"), "mine").unwrap();
     served.fails(&["export", &model, "--format", "npy"], 2, &["notes.txt"]);
 }
@@ -214,7 +214,7 @@ fn damage_and_wrong_tables_are_said_once_and_change_nothing() {
     }
 }
 
-/// Files that may not grow beyond some blocks stand for a full disk.
+/// A limit on the size of files simulates a full disk.
 #[test]
 fn a_full_disk_leaves_what_was_there() {
     let served = Served::new(&[]);
@@ -242,7 +242,7 @@ fn a_full_disk_leaves_what_was_there() {
         assert!(err.contains("cannot write"), "{err}");
         assert!(before == served.content(), "{arguments:?} changed files");
     }
-    // A reader that has gone away is no failure.
+    // A closed reader of standard output is not a failure.
     let mut child = lacuna()
         .args(["recommend", &model, "-n", "400", "--quiet"])
         .stdout(std::process::Stdio::piped())
@@ -269,7 +269,7 @@ fn what_a_manifest_lists_lies_in_its_directory() {
     }
 }
 
-/// An export does not replace a model, nor a model an export.
+/// An export does not replace a model, and a model does not replace an export.
 #[test]
 fn one_kind_of_directory_does_not_replace_another() {
     let served = Served::new(&[]);
@@ -282,7 +282,7 @@ fn one_kind_of_directory_does_not_replace_another() {
     served.fails(&["recommend", &apart, "--user", "1"], 3, &["manifest.json"]);
 }
 
-/// Both are listed, whichever comes first.
+/// Concurrent exports are all listed, whichever finishes first.
 #[test]
 fn exports_at_the_same_time_wait_for_each_other() {
     let served = Served::new(&[]);
@@ -298,18 +298,18 @@ fn exports_at_the_same_time_wait_for_each_other() {
         flavors.keys().collect::<Vec<_>>(),
         ["csv-raw", "ndjson-raw", "npy-raw", "resp-raw"]
     );
-    // One that somebody deleted is forgotten, and can be made again.
+    // A deleted export is dropped from the manifest and can be written again.
     fs::remove_dir_all(Path::new(&model).join("exports/csv-raw")).unwrap();
     json(&["export", &model, "--format", "csv", "--layout", "dot"]);
     json(&["export", &model, "--format", "csv"]);
     assert_eq!(served.manifest("m")["flavors"].as_object().unwrap().len(), 5);
-    // From within the directory.
+    // Export from within the model directory.
     let inside =
         lacuna().current_dir(&model).args(["export", ".", "-f", "fbin", "-q"]).status().unwrap();
     assert!(inside.success() && Path::new(&model).join("exports/fbin-raw").is_dir());
 }
 
-/// Measured are the factors fitted without the holdout, to which nothing was folded in.
+/// An evaluation uses the factors fitted without the holdout, which a fold-in does not change.
 #[test]
 fn a_refitted_model_is_measured_as_before_after_a_fold_in() {
     let served = Served::new(&["--refit"]);
@@ -319,7 +319,7 @@ fn a_refitted_model_is_measured_as_before_after_a_fold_in() {
     assert_eq!((&done["replaced"], &done["left_out"]), (&1.into(), &1.into()));
     let of = |model: &str| json(&["evaluate", model])["rating"]["rmse"].clone();
     assert_eq!(of(&model), of(&next));
-    // User 2 was left out: what the user has rated is still known.
+    // The fold-in left user 2 out. The model still knows the items that this user has rated.
     let rated = &rated(&sample())[&2];
     let listed = json(&["recommend", &next, "--user", "2", "-n", "500"]);
     let ids = listed["lists"][0]["items"].as_array().unwrap();

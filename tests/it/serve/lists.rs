@@ -13,7 +13,7 @@ use crate::support::{json, movielens, run, sample};
 fn lists_hold_the_best_of_what_a_user_has_not_rated() {
     let served = Served::new(&[]);
     let (model, out) = (served.path("m"), served.path("all.csv"));
-    // By predicted ratings, which `predict` gives, too.
+    // Rank by predicted rating, because `predict` gives the same scores.
     let report = json(&["recommend", &model, "-n", "15", "-o", &out, "--rank-by", "rating"]);
     let rated = rated(&sample());
     let all: BTreeSet<i64> = rated.values().flatten().copied().collect();
@@ -25,18 +25,18 @@ fn lists_hold_the_best_of_what_a_user_has_not_rated() {
     for user in [1, 17, 500, 1000] {
         let own: Vec<_> = found.iter().filter(|r| r.0 == user).collect();
         assert_eq!(own.iter().map(|r| r.2).collect::<Vec<_>>(), (1..=15).collect::<Vec<_>>());
-        // What `predict` says of every item the user has not rated, best first.
+        // The predictions for every item that the user has not rated, best first.
         let items: Vec<i64> = all.difference(&rated[&user]).copied().collect();
         let scores = predictions(&served, "m", user, &items);
         let mut order: Vec<(f64, i64)> = scores.into_iter().zip(items).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         for (row, (score, item)) in own.iter().zip(order) {
-            // Both in single precision, summed in different orders.
+            // Both are sums in single precision, in different orders.
             assert!((row.3 - score).abs() < 1e-5, "{row:?} {item} {score}");
         }
         assert!(own.iter().all(|r| !rated[&user].contains(&r.1)));
     }
-    // The same rows in the other forms, and for users who are listed.
+    // The other formats and a single requested user give the same rows.
     let parquet = served.path("all.parquet");
     json(&["recommend", &model, "-n", "15", "-o", &parquet, "-j", "1", "--rank-by", "rating"]);
     assert!(fs::read(&parquet).unwrap().starts_with(b"PAR1"));
@@ -66,7 +66,7 @@ fn lists_hold_the_best_of_what_a_user_has_not_rated() {
     for (listed, row) in listed.iter().zip(own) {
         assert_eq!(listed["id"], row.1);
     }
-    // With rated items, too.
+    // Include rated items.
     let seen = json(&["recommend", &model, "--user", "17", "-n", "500", "--include-seen"]);
     assert_eq!(seen["lists"][0]["items"].as_array().unwrap().len(), all.len());
     assert_eq!(seen["short_users"], u64::from(all.len() < 500));
@@ -76,7 +76,8 @@ fn lists_hold_the_best_of_what_a_user_has_not_rated() {
 fn rules_hold_and_short_lists_and_unknown_users_are_counted() {
     let served = Served::new(&[]);
     let model = served.path("m");
-    let items = "movieId,title,genres\n1,One,A|B\n2,Two,A\n3,Three,B\n4,Four,(no genres listed)\n5,Five,A\n";
+    let items = "movieId,title,genres\n1,One,A|B\n2,Two,A\n3,Three,B\n\
+                 4,Four,(no genres listed)\n5,Five,A\n";
     let items = served.file("items.csv", items);
     let allow = served.file("allow.txt", "1\n2\n3\n4\n5\n99999\n");
     let deny = served.file("deny.csv", "item_id,why\n3,old\n");
@@ -96,7 +97,7 @@ fn rules_hold_and_short_lists_and_unknown_users_are_counted() {
     assert!(!titles(0, &found).contains(&"Three".to_owned()));
     assert_eq!(found["lists"][0]["fallback"], false);
     assert_eq!(found["lists"][1]["fallback"], true);
-    // An unknown user gets the most rated items, best first.
+    // An unknown user gets the items with the most ratings, in descending order.
     let rated = rated(&sample());
     let count = |item: i64| rated.values().filter(|own| own.contains(&item)).count();
     let ids: Vec<i64> = found["lists"][1]["items"]
@@ -106,9 +107,9 @@ fn rules_hold_and_short_lists_and_unknown_users_are_counted() {
         .map(|i| i["id"].as_i64().unwrap())
         .collect();
     let counts: Vec<usize> = ids.iter().map(|&i| count(i)).collect();
-    // Counts of training ratings follow those of all but for what is held out.
+    // The order counts training ratings only, while `count` includes the holdout.
     assert!(counts.windows(2).all(|w| w[0] + 30 > w[1]), "{counts:?}");
-    // One item of each category, and the item without any.
+    // At most one item of each category, and the item without a category.
     let capped = listed(&["--user", "1", "--max-per-category", "1"]);
     let capped = titles(0, &capped);
     let of = |title: &str| match title {
@@ -120,7 +121,7 @@ fn rules_hold_and_short_lists_and_unknown_users_are_counted() {
     let all: Vec<&str> = capped.iter().flat_map(|t| of(t)).collect();
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{capped:?}");
     assert!(capped.contains(&"Four".to_owned()));
-    // Users from a file, each once, and minimum support.
+    // Users come from a file, each counts once, and items have the minimum support.
     let out = served.path("some.csv");
     let report = json(&[
         "recommend",
@@ -139,7 +140,7 @@ fn rules_hold_and_short_lists_and_unknown_users_are_counted() {
     assert!(text.starts_with("user_id,item_id,rank,score,fallback\n"), "{text}");
     assert_eq!(text.lines().filter(|l| l.ends_with(",true")).count(), 3);
     assert!(rows(&out).iter().all(|r| count(r.1) >= 150));
-    // A table that a person understands.
+    // The table for people.
     let (code, text, _) = run(&[&base[..], &["--user", "1", "-q"]].concat());
     assert_eq!(code, 0);
     assert!(text.starts_with("items for user 1\n") && text.contains("title"), "{text}");
@@ -176,7 +177,7 @@ fn neighbours_are_found_or_refused() {
     assert_eq!(all["rows"], 2000);
     assert!(fs::read_to_string(&out).unwrap().starts_with("user_id,similar_user_id,rank,score\n"));
     served.fails(&["similar", &model, "--item", "abc"], 2, &["unknown item \"abc\""]);
-    // Without vectors there is no direction.
+    // A model of rank 0 has no vectors to compare.
     json(&["train", &sample(), "-o", &served.path("k0"), "-k", "0"]);
     served.fails(&["similar", &served.path("k0"), "--item", "1"], 2, &["no vectors"]);
     served.fails(&["export", &served.path("k0"), "--format", "npy"], 2, &["no vectors"]);
@@ -184,7 +185,7 @@ fn neighbours_are_found_or_refused() {
     assert_eq!(json(&["recommend", &served.path("k0"), "--user", "1", "-n", "2"])["rows"], 2);
 }
 
-/// Titles of real films.
+/// A MovieLens list shows the titles of real films.
 #[test]
 fn movielens_is_recommended_with_titles() {
     let Some(ratings) = movielens() else { return };
@@ -201,12 +202,12 @@ fn movielens_is_recommended_with_titles() {
     ]);
     assert_eq!(code, 0, "{err}");
     assert_eq!(out.lines().count(), 12, "{out}");
-    // A long title is cut before its year.
+    // A long title is truncated before its year.
     let titled = |line: &str| line.contains("(1") || line.contains("(2") || line.contains('…');
     assert!(out.lines().skip(2).all(titled), "{out}");
 }
 
-/// Rows of the output are ordered by the score as it is written, then by id.
+/// The output rows are sorted by the score as written, then by id.
 #[test]
 fn written_rows_are_in_order() {
     let served = Served::new(&[]);
@@ -219,7 +220,7 @@ fn written_rows_are_in_order() {
     }
 }
 
-/// A rating that training left out is a rating all the same.
+/// A user's rated items are not recommended, even if training left out their ratings.
 #[test]
 fn ratings_that_training_left_out_are_not_recommended() {
     let served = Served::new(&["--since", "2010-01-01", "--min-user-ratings", "50"]);

@@ -44,7 +44,7 @@ impl Served {
         serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
     }
 
-    /// Everything below the directory with its content.
+    /// All files below the directory with their contents.
     pub(super) fn content(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         fn walk(at: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
             for entry in fs::read_dir(at).unwrap() {
@@ -60,7 +60,9 @@ impl Served {
         found
     }
 
-    /// Runs a command that must fail with this exit code and a message with these words, and change nothing.
+    /// Runs a command that must fail with this exit code and these words in its message.
+    ///
+    /// The command must not change any file.
     pub(super) fn fails(&self, arguments: &[&str], code: i32, words: &[&str]) {
         let before = self.content();
         let (found, out, err) = run(arguments);
@@ -73,7 +75,7 @@ impl Served {
     }
 }
 
-/// Rated items of each user of a ratings file.
+/// The rated items of each user in a ratings file.
 pub(super) fn rated(path: &str) -> BTreeMap<i64, BTreeSet<i64>> {
     let text = fs::read_to_string(path).unwrap();
     let mut rated: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();
@@ -84,7 +86,7 @@ pub(super) fn rated(path: &str) -> BTreeMap<i64, BTreeSet<i64>> {
     rated
 }
 
-/// Rows of a CSV file: user, item, rank, score.
+/// The rows of a CSV file: user, item, rank, score.
 pub(super) fn rows(path: &str) -> Vec<(i64, i64, usize, f64)> {
     let text = fs::read_to_string(path).unwrap();
     let row = |line: &str| {
@@ -94,7 +96,7 @@ pub(super) fn rows(path: &str) -> Vec<(i64, i64, usize, f64)> {
     text.lines().skip(1).map(row).collect()
 }
 
-/// What `predict` says of all pairs of a user.
+/// The predictions of `predict` for a user and some items.
 pub(super) fn predictions(served: &Served, model: &str, user: i64, items: &[i64]) -> Vec<f64> {
     let mut pairs = "user_id,item_id\n".to_owned();
     for item in items {
