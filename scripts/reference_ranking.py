@@ -6,8 +6,8 @@
 Needs ranx, scikit-learn and scipy. The cases are random and full of ties. They have users without test
 items, test items that are not candidates, and more relevant items than places in a list. ranx gets the
 order that lacuna documents (higher scores first, equal scores by item) as unique scores. scikit-learn
-computes AUC on the scores themselves. This script computes the metrics that do not depend on hits
-(coverage, popularity, Gini), each by another formula than lacuna.
+computes AUC on the scores themselves. This script computes recall-min and the metrics that do not depend
+on hits (coverage, popularity, Gini), the latter by other formulas than lacuna's.
 """
 
 import json

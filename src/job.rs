@@ -99,7 +99,7 @@ impl std::fmt::Debug for Job<'_> {
     }
 }
 
-/// Runs `work` on a pool of so many threads, or as many as there are cores for `None`.
+/// Runs `work` on a pool of `threads` threads; `None` means one thread per core.
 ///
 /// # Errors
 /// Those of `work`; [`Error::Internal`] if no thread can be started.

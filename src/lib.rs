@@ -1,14 +1,57 @@
 //! Factorises large sparse rating data and publishes the factors.
 //!
-//! Given ratings `r_ui` of items `i` by users `u`, lacuna finds vectors `p_u`, `q_i` of `rank` numbers
-//! and biases `b_u`, `b_i` that minimise, on standardised ratings `z = (r − μ) / s`,
+//! # Where to start
 //!
-//! ```text
-//! Σ w (z_ui − b_u − b_i − p_u·q_i)² + λ Σ ρ(n) |vector|² + Σ (d + λ_b ρ(n)) bias²,   ρ(n) = n̄ (n / n̄)^e
+//! Every command of the program is a function. Its settings are a struct with the same names as the
+//! flags, and a [`Job`](job::Job) carries a stop flag and an observer of its progress.
+//!
+//! | to | call |
+//! |---|---|
+//! | train a model on rating files | [`training::train`] |
+//! | search for good settings | [`tuning::tune`] |
+//! | measure errors and rankings of a model | [`serving::evaluate`] |
+//! | predict ratings | [`serving::predict`], [`serving::predict_pairs`], [`serving::reconstruct`] |
+//! | recommend items, find similar ones | [`serving::recommend`], [`serving::similar`] |
+//! | add rows or ratings to a model | [`serving::fold_in`], [`serving::update`] |
+//! | write vectors for another system | [`serving::export`] |
+//! | look at rating files, check a model's files | [`serving::inspect`], [`serving::verify_files`] |
+//! | train, check and publish every night | [`run::run`], [`run::list`], [`run::rollback`] |
+//! | load a model's factors | [`store::read_model`] |
+//! | read rating files only | [`load::load`], [`load::prepare`] |
+//! | fit factors to ratings in memory | [`train::Algorithm::fit`] |
+//! | rank, explain and fold in in memory | [`model::Recommender`], [`train::Stored`] |
+//!
+//! ```no_run
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use lacuna::job::Job;
+//! use lacuna::settings::TrainConfig;
+//! use lacuna::training::train;
+//!
+//! let config = TrainConfig {
+//!     input: vec!["ratings.csv".into()],
+//!     output: Some("model".into()),
+//!     ..TrainConfig::default()
+//! };
+//! let stop = AtomicBool::new(false);
+//! let report = train(&config, &Job::new(&stop, &|event| eprintln!("{event:?}")))?;
+//! println!("{:?}", report.metrics);
+//! # Ok::<(), lacuna::error::Error>(())
 //! ```
 //!
-//! over the observed cells (or, for implicit feedback and by sampling, what [`train`] lists), and predicts `r̂_ui = μ + b_u + b_i + p_u·q_i` (on the rating scale) for
-//! every cell. Shapes: users `m x rank`, items `n x rank`.
+//! # What is fitted
+//!
+//! The ratings `r_ui` of items `i` by users `u` are standardised: `z = (r − μ) / s`. lacuna finds
+//! vectors `p_u`, `q_i` of `rank` numbers and biases `b_u`, `b_i` that minimise
+//!
+//! ```text
+//! Σ w (z_ui − b_u − b_i − p_u·q_i)² + λ Σ ρ(n) |vector|² + Σ (d + λ_b ρ(n)) bias²
+//! ρ(n) = n̄ (n / n̄)^e
+//! ```
+//!
+//! over the observed cells. [`train`] lists the objectives of the other algorithms. The prediction
+//! of every cell is `r̂_ui = μ + b_u + b_i + p_u·q_i`, on the rating scale. Shapes: users
+//! `m x rank`, items `n x rank`.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -25,9 +68,10 @@
 //!     .map(|(user, item, value)| Cell { user, item, value, weight: 1.0, time: 0 });
 //! let ratings = Ratings::from_sorted(3, 3, &cells);
 //! let (user_keys, item_keys) = (Ids::range(3).keys("user"), Ids::range(3).keys("item"));
-//! let regularization = Regularization { users: 1e-3, items: 1e-3, biases: 1e-3, damping: 0.0, exponent: 0.5 };
+//! let (users, items, biases) = (1e-3, 1e-3, 1e-3);
 //! let als = Als {
-//!     rank: 2, iterations: 200, tolerance: 0.0, regularization, biases: true, mean: true,
+//!     rank: 2, iterations: 200, tolerance: 0.0, biases: true, mean: true,
+//!     regularization: Regularization { users, items, biases, damping: 0.0, exponent: 0.5 },
 //!     solver: SolverChoice::Cholesky, seed: 42,
 //! };
 //! let fit = als.fit(
@@ -50,14 +94,19 @@
 //! # The way of the data
 //!
 //! ```text
-//! files ─load→ Interactions ─prepare→ unique cells, Ids ─split→ training and holdout cells
-//!       ─Ratings→ CSR by user and by item ─Algorithm::fit→ Factors ─metric→ errors beside baselines
-//!       ─Model─store→ model directory ─evaluate→ errors and rankings
+//! rating files
+//!   → load      rows with dense ids, unique cells
+//!   → split     training, validation and holdout cells
+//!   → ratings   the CSR matrix by user and by item
+//!   → train     factors, iteration by iteration
+//!   → metric    errors and rankings beside baselines
+//!   → store     the model directory: Parquet files, manifest, metrics
+//!   → serving   recommendations, predictions, exports
 //! ```
 //!
 //! # Architecture
 //!
-//! Modules in reading order; each names only modules above its line (a test holds that):
+//! Modules in reading order. Each one uses only modules above its line:
 //!
 //! ```text
 //! pair
@@ -79,10 +128,23 @@
 //! cli
 //! ```
 //!
-//! What never happens: Polars outside `load` and `store`; external ids below `load`; a clock, the
-//! environment or printing below `settings`, `system` apart; an allocation in a kernel; a floating-point
-//! sum whose order depends on the number of threads; a panic on user data; unsafe code outside
-//! `linalg::simd`.
+//! # What never happens
+//!
+//! A test holds each of these:
+//!
+//! - A module uses a module on its own floor or above (`modules_name_only_lower_floors`)
+//! - Two files use each other, directly or in a circle (`no_files_lead_to_each_other`)
+//! - Polars outside `load` and `store`, or a terminal library outside `cli`
+//!   (`libraries_stay_in_their_rooms`)
+//! - A floor below `load` reads a clock or the environment, or a floor below `cli` prints;
+//!   `system` and `remote` may do so for the floors above (`libraries_stay_in_their_rooms`)
+//! - Unsafe code outside `linalg::simd`, or without its reason (`every_unsafe_block_says_why`)
+//! - A panic on user data (`no_panics_on_user_data`, and `tests/fuzz` for the readers)
+//! - Results that depend on the number of threads (`any_number_of_threads_gives_the_same_bits`)
+//! - A kernel that differs from its plain double-precision twin
+//!   (`accumulate_equals_the_naive_sums`)
+//! - A killed run that changes the published model (`kill_at_any_moment_loses_nothing`)
+//! - A resumed fit with other bits (`a_stopped_training_goes_on_where_it_was`)
 
 pub mod error;
 pub mod pair;
@@ -102,14 +164,14 @@ pub mod objective;
 pub mod rng;
 
 pub mod metric;
-pub mod solver;
+mod solver;
 pub mod split;
 
 pub mod synthetic;
 pub mod train;
 
 #[cfg(feature = "files")]
-pub mod remote;
+mod remote;
 
 #[cfg(feature = "files")]
 pub mod load;

@@ -1,4 +1,4 @@
-//! The two sides of the matrix, and values that belong to one each.
+//! The two sides of the matrix, and pairs with one value per side.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ impl Axis {
 
 /// The error for a name that is neither `user` nor `item`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there are the sides user and item")]
+#[error("a side is user or item")]
 pub struct UnknownSide;
 
 impl std::str::FromStr for Axis {
@@ -71,7 +71,7 @@ impl<T> Pair<T> {
         }
     }
 
-    /// The value of one side, to be changed.
+    /// The value of one side, for changes.
     pub const fn of_mut(&mut self, axis: Axis) -> &mut T {
         match axis {
             Axis::User => &mut self.users,
@@ -79,7 +79,7 @@ impl<T> Pair<T> {
         }
     }
 
-    /// The pair of what a function makes of both values.
+    /// Applies a function to both values.
     pub fn map<U>(self, mut each: impl FnMut(T) -> U) -> Pair<U> {
         Pair { users: each(self.users), items: each(self.items) }
     }
@@ -89,7 +89,7 @@ impl<T> Pair<T> {
         Pair { users: &self.users, items: &self.items }
     }
 
-    /// Both values with those of another pair, side by side.
+    /// Combines the values of two pairs, side by side.
     pub fn zip<U>(self, other: Pair<U>) -> Pair<(T, U)> {
         Pair { users: (self.users, other.users), items: (self.items, other.items) }
     }

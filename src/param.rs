@@ -56,7 +56,9 @@ macro_rules! parameter {
 
             fn from_str(text: &str) -> Result<Self, OutOfRange> {
                 let wrong = || OutOfRange { text: format!("\"{text}\""), expected: $expected };
-                text.parse::<$inner>().map_err(|_| wrong()).and_then(|v| Self::new(v).map_err(|_| wrong()))
+                text.parse::<$inner>()
+                    .map_err(|_| wrong())
+                    .and_then(|v| Self::new(v).map_err(|_| wrong()))
             }
         }
 

@@ -98,18 +98,19 @@ impl Split {
     pub const fn leaks(&self) -> &'static str {
         match self {
             Self::Hash { .. } | Self::Random { .. } | Self::Fold { .. } => {
-                "held-out ratings are of any time: training sees later ratings of the same users and items"
+                "held-out ratings are of any time: training sees later ratings of the same users \
+                 and items"
             }
             Self::Last(_) => {
-                "a user's held-out ratings are later than its training ratings; training sees other \
-                 users' later ratings"
+                "a user's held-out ratings are later than its training ratings; training sees \
+                 other users' later ratings"
             }
             Self::Time { .. } => {
                 "nothing of the time from the split on is in training; users and items may be new"
             }
             Self::User { .. } => {
-                "held-out users are in no training rating; what they are folded in from may be later \
-                 than what is predicted"
+                "held-out users are in no training rating; what they are folded in from may be \
+                 later than what is predicted"
             }
             Self::None => "nothing is held out",
         }
@@ -294,7 +295,8 @@ mod tests {
             }
             let by_user = matches!(split, Split::User { .. });
             prop_assert!(fold_in.is_empty() || by_user);
-            let mut all: Vec<_> = training.iter().chain(&fold_in).chain(&holdout).map(key).collect();
+            let mut all: Vec<_> =
+                training.iter().chain(&fold_in).chain(&holdout).map(key).collect();
             all.sort_unstable();
             prop_assert_eq!(all, grid(users, items).iter().map(key).collect::<Vec<_>>());
         }

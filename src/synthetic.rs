@@ -92,12 +92,13 @@ impl Generator {
         if users == 0 || items == 0 || ratings < u64::from(users) || ratings > room {
             return Err(Error::Usage(format!(
                 "{ratings} ratings do not fit {users} users and {items} items: \
-                 from {users} (one each) to {room} (each user half of the items)"
+                 ask for {users} (one per user) to {room} (half of the items per user)"
             )));
         }
         if !(min < max && min.is_finite() && max.is_finite() && step >= 0.0 && noise >= 0.0) {
             return Err(Error::Usage(format!(
-                "no ratings from {min} to {max} in steps of {step} with noise {noise}"
+                "cannot generate ratings from {min} to {max} in steps of {step} with noise \
+                 {noise}: the range must be finite and not empty, and step and noise at least 0"
             )));
         }
         let counts = activity(&spec, cap);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Trains one peer on one split and prints seconds per sweep, seconds of the whole fit and RMSE as JSON.
+"""Trains one peer on one split. Prints seconds per sweep, seconds of the whole fit and RMSE as JSON.
 
     peers.py NAME TRAIN.parquet TEST.parquet --rank K --sweeps N --lambda L --threads T
 
-A sweep solves both sides once (LIBMF: one epoch). It is timed by the package's own callback where it
-has one (the median without the first), else by the difference of two fits. Holdout predictions are
-clipped to the range of the training ratings. Reading the files is not timed.
+A sweep solves both sides once (LIBMF: one epoch). If the package has a callback or a loop over epochs, the
+time of a sweep is the median without the first sweep. Otherwise it comes from the difference of two fits.
+Holdout predictions are clipped to the range of the training ratings. Reading the files is not timed.
 """
 
 import argparse
@@ -36,9 +36,9 @@ def timed(work):
 
 
 def from_two_fits(fit, sweeps):
-    """`fit(n)` trains for n sweeps; the cost of one is the difference of two fits."""
+    """`fit(n)` trains for n sweeps. The time per sweep comes from the difference of two fits."""
     few = max(1, sweeps // 3)
-    fit(1)  # What the first fit of a process costs besides (pages, thread pools, compilers).
+    fit(1)  # Pay for the start-up costs of the first fit of a process (pages, thread pools, compilers).
     _, short = timed(lambda: fit(few))
     model, whole = timed(lambda: fit(sweeps))
     return model, (whole - short) / (sweeps - few), whole
@@ -64,8 +64,8 @@ def implicit_als(train, test, a, use_cg):
 
 
 def cmfrec(train, test, a, use_cg):
-    """With --lambda times the number of ratings of a row, or with --unscaled the same for all rows:
-    --lambda times their mean number."""
+    """The regularisation of a row is --lambda times its number of ratings, or with --unscaled
+    --lambda times the mean number for all rows."""
     from cmfrec import CMF
     from scipy.sparse import coo_matrix
 
@@ -131,7 +131,7 @@ def libmf(train, test, a):
     with contextlib.redirect_stdout(io.StringIO()):
         from libmf import mf
 
-    # The package takes ids as single-precision numbers.
+    # The package expects ids as single-precision numbers.
     data = np.column_stack([c.astype(np.float32) for c in train])
 
     def fit(sweeps):
@@ -143,7 +143,7 @@ def libmf(train, test, a):
         return model
 
     model, sweep, whole = from_two_fits(fit, a.sweeps)
-    # Not by the package's predict: its predictions are unrelated to the pairs it is given.
+    # The package's predict returns values unrelated to its pairs, so compute the dot products here.
     factors = model.model
     p = np.ctypeslib.as_array(factors.P, (factors.m, factors.k))
     q = np.ctypeslib.as_array(factors.Q, (factors.n, factors.k))
@@ -203,7 +203,7 @@ def main():
     parser.add_argument("--sweeps", type=int, default=6)
     parser.add_argument("--lambda", dest="regularization", type=float, default=0.1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--unscaled", action="store_true", help="cmfrec: lambda does not grow with a row's ratings")
+    parser.add_argument("--unscaled", action="store_true", help="cmfrec: lambda does not grow with the ratings of a row")
     a = parser.parse_args()
     sweep, whole, error = PEERS[a.peer](columns(a.train), columns(a.test), a)
     print(json.dumps({"sweep": sweep, "fit": whole, "rmse": error}))

@@ -65,9 +65,10 @@ struct Common {
 }
 
 const EXAMPLES: &str = "\
-Reads the ratings, checks their gates, trains from the factors of the latest run,
-measures the model, checks its gates and publishes it. DIR/latest leads to the
-published run. If anything fails, the published run does not change. Start with
+Reads the ratings, checks their gates, trains from the factors of the latest
+run, measures the model, checks its gates and publishes it. DIR/latest leads to
+the published run. If anything fails, the published run does not change. Start
+with
   lacuna config example > nightly.toml
 
 Examples:

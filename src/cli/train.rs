@@ -30,7 +30,7 @@ Examples:
   lacuna train ml-25m.zip -o model -k 128 -i 20 --regularization 0.1
   lacuna train 'logs/*.csv.gz' -o model --user-col visitor --item-col sku
   lacuna train ratings.csv -o model --positive-from 4
-  lacuna train clicks.csv -o model --algorithm ials --confidence linear --alpha 20
+  lacuna train clicks.csv -o model -a ials --confidence linear --alpha 20
   lacuna train ua.base -o model --test-file ua.test
   lacuna train r.parquet -o model --holdout time --split-time 2019-01-01 --refit
   lacuna train --config nightly.toml --force --json

@@ -51,7 +51,8 @@ impl Dtype {
         match found {
             None => Ok(()),
             Some(row) => Err(Error::Usage(format!(
-                "--dtype f16: a number in the vector of {} {} is above {largest}, the largest of half precision",
+                "--dtype f16: a number in the vector of {} {} is above {largest}, the largest \
+                 number of half precision; use --dtype f32",
                 side.axis.name(),
                 side.ids.get(row)
             ))),

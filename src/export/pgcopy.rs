@@ -34,7 +34,8 @@ impl Exporter for PgCopy {
                 && let Some(id) = ids.iter().find(|id| id.contains('\0'))
             {
                 return Err(Error::Usage(format!(
-                    "--format pgcopy: the {} id {id:?} holds a zero byte, which PostgreSQL cannot store",
+                    "--format pgcopy: the {} id {id:?} contains a zero byte, which PostgreSQL \
+                     cannot store",
                     side.axis.name()
                 )));
             }
@@ -149,7 +150,8 @@ fn sql(export: &Export) -> String {
         };
         text += &format!(
             "-- With pgvector (HNSW up to 2000 dimensions; <#> is the negative inner product):\n\
-             -- ALTER TABLE {name}_embeddings ALTER embedding TYPE vector({width}) USING embedding::vector({width});\n\
+             -- ALTER TABLE {name}_embeddings ALTER embedding TYPE vector({width}) \
+             USING embedding::vector({width});\n\
              -- CREATE INDEX ON {name}_embeddings USING hnsw (embedding {operators});\n"
         );
     }

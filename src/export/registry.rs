@@ -123,7 +123,10 @@ impl Eq for Format {}
 
 /// A name that no format has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no such format; there are {}", Format::all().map(Format::name).collect::<Vec<_>>().join(", "))]
+#[error(
+    "no such format; the formats are {}",
+    Format::all().map(Format::name).collect::<Vec<_>>().join(", ")
+)]
 pub struct UnknownFormat;
 
 impl FromStr for Format {

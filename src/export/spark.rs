@@ -67,7 +67,8 @@ impl Exporter for SparkAls {
 fn ids(side: &ExportSide) -> Result<Vec<i32>> {
     let wrong = |id: &dyn std::fmt::Display| {
         Error::Usage(format!(
-            "--format spark-als: the {} id {id} is no 32-bit integer, and Spark's ALS knows no others",
+            "--format spark-als: the {} id {id} is not a 32-bit integer, and Spark's ALS supports \
+             no other ids",
             side.axis.name()
         ))
     };

@@ -22,7 +22,8 @@ impl Exporter for Word2Vec {
     fn refuses(&self, layout: Layout) -> Option<&'static str> {
         match layout {
             Layout::Dot => Some(
-                "its readers search by cosine, which would not follow the scores; use --layout mips (or cosine)",
+                "its readers search by cosine, which does not order as the scores do; \
+                 use --layout mips (or cosine)",
             ),
             Layout::Raw => {
                 Some("it has no place for biases; use --layout mips, or cosine for similar items")

@@ -93,7 +93,8 @@ mod tests {
             let mut a = vec![0.0; order * order];
             for i in 0..order {
                 for j in 0..order {
-                    let product: f64 = (0..order).map(|l| values[i * 40 + l] * values[j * 40 + l]).sum();
+                    let product: f64 =
+                        (0..order).map(|l| values[i * 40 + l] * values[j * 40 + l]).sum();
                     a[i * order + j] = product + f64::from(u8::from(i == j));
                 }
             }
@@ -102,10 +103,12 @@ mod tests {
             for i in 0..order {
                 inverse[i * order..i * order + i].fill(f64::NAN);
             }
-            invert_symmetric(&mut inverse, order, &mut vec![0.0; order]).expect("positive definite");
+            invert_symmetric(&mut inverse, order, &mut vec![0.0; order])
+                .expect("positive definite");
             for i in 0..order {
                 for j in 0..order {
-                    let entry: f64 = (0..order).map(|l| a[i * order + l] * inverse[l * order + j]).sum();
+                    let entry: f64 =
+                        (0..order).map(|l| a[i * order + l] * inverse[l * order + j]).sum();
                     let expected = f64::from(u8::from(i == j));
                     prop_assert!((entry - expected).abs() < 1e-10, "{} {}: {}", i, j, entry);
                 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// The identity of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fingerprint {
+pub(crate) struct Fingerprint {
     /// SHA-256 in hexadecimal.
     pub sha256: String,
     /// Time of the last change in seconds since 1970, if the system knows it.
@@ -23,7 +23,7 @@ pub struct Fingerprint {
 ///
 /// # Errors
 /// [`Error::Read`] if the file cannot be read.
-pub fn fingerprint(path: &Path) -> Result<Fingerprint> {
+pub(crate) fn fingerprint(path: &Path) -> Result<Fingerprint> {
     let unreadable = |source| Error::Read { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(unreadable)?;
     let mtime = modified(path);

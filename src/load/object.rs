@@ -162,7 +162,7 @@ mod tests {
 
     fn names(url: &str) -> Result<Vec<String>, String> {
         let found = expand(url, &AtomicBool::new(false)).map_err(|e| e.to_string())?;
-        Ok(found.iter().map(|source| source.path().display().to_string()).collect())
+        Ok(found.iter().map(|source| source.url().display().to_string()).collect())
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         let stop = AtomicBool::new(false);
         remote.put("r.csv", RATINGS, Put::Always, &stop).expect("put");
         let url = ["memory://read/r.csv".to_owned()];
-        let read = || load((&url, &[]), &LoadOptions::default(), &stop, &|_, _| {});
+        let read = || load(&url, &[], &LoadOptions::default(), &stop, &|_, _| {});
         let interactions = read().expect("ratings");
         assert_eq!(interactions.len(), 3);
         let report = interactions.inputs[0].clone();

@@ -15,7 +15,7 @@ use crate::pair::Pair;
 
 /// The pairs of a file, in its order.
 #[derive(Debug, Clone)]
-pub struct Pairs {
+pub(crate) struct Pairs {
     users: Column,
     items: Column,
 }
@@ -26,7 +26,7 @@ impl Pairs {
     /// # Errors
     /// [`Error::Read`], [`Error::MissingColumn`], [`Error::Format`] for ids that are missing or
     /// neither integers nor text.
-    pub fn read(path: &Path, user: Option<&str>, item: Option<&str>) -> Result<Self> {
+    pub(crate) fn read(path: &Path, user: Option<&str>, item: Option<&str>) -> Result<Self> {
         let file = std::fs::File::open(path);
         let mut file = file.map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let wrong = |message: String| Error::Format { path: path.to_owned(), message };
@@ -74,7 +74,7 @@ impl Pairs {
 
     /// Positions of the users and items among the ids of a model.
     #[must_use]
-    pub fn positions(&self, ids: Pair<&Ids>) -> Pair<Vec<Option<usize>>> {
+    pub(crate) fn positions(&self, ids: Pair<&Ids>) -> Pair<Vec<Option<usize>>> {
         Pair::new(positions(&self.users, ids.users), positions(&self.items, ids.items))
     }
 

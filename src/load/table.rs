@@ -20,7 +20,7 @@ const MOVIES_DAT: [&str; 3] = ["item_id", "title", "genres"];
 
 /// A table of text cells.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub(crate) struct Table {
     path: PathBuf,
     names: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -33,7 +33,7 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Read`], [`Error::Format`].
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let bytes = read(path)?;
         if bytes.starts_with(b"PAR1") {
             return Self::from_parquet(path, bytes);
@@ -116,7 +116,7 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::MissingColumn`].
-    pub fn titles(
+    pub(crate) fn titles(
         &self,
         id: Option<&str>,
         title: Option<&str>,
@@ -139,7 +139,7 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::MissingColumn`].
-    pub fn categories(
+    pub(crate) fn categories(
         &self,
         id: Option<&str>,
         category: Option<&str>,
@@ -176,7 +176,7 @@ impl Table {
 /// # Errors
 /// [`Error::Read`], [`Error::Format`] (also for a line that is not an integer although it must be),
 /// [`Error::MissingColumn`] for a Parquet file without a column of ids.
-pub fn read_ids(path: &Path, axis: Axis, integer: bool) -> Result<Vec<String>> {
+pub(crate) fn read_ids(path: &Path, axis: Axis, integer: bool) -> Result<Vec<String>> {
     let known = match axis {
         Axis::User => USER_NAMES,
         Axis::Item => ITEM_NAMES,

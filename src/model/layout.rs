@@ -24,15 +24,15 @@ use crate::linalg::{Matrix, norm as length};
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// The vectors as they are, biases beside them.
+    /// The vectors as they are, with the biases in separate columns.
     #[default]
     Raw,
-    /// Two numbers more: the plain dot product is the score. For inner-product indexes.
+    /// Two more numbers per vector make the dot product the score. For inner-product indexes.
     Dot,
-    /// Two numbers more: cosine or distance rank items as the score does. For cosine and L2
-    /// indexes.
+    /// Two more numbers per vector make cosine and distance rank items as the score does. For
+    /// cosine and L2 indexes.
     Mips,
-    /// Unit vectors of one side, biases left out: for similar items only, not for recommending.
+    /// Unit vectors of one side without biases. For similar items only, not for recommendations.
     Cosine,
 }
 
@@ -66,7 +66,8 @@ impl Layout {
             }
             Self::Dot => "dot(user.embedding, item.embedding)",
             Self::Mips => {
-                "cosine(user.embedding, item.embedding) ranks as the score; score = global_mean + user.bias + dot(user.embedding, item.embedding)"
+                "cosine(user.embedding, item.embedding) ranks as the score; \
+                 score = global_mean + user.bias + dot(user.embedding, item.embedding)"
             }
             Self::Cosine => {
                 "cosine(a.embedding, b.embedding): similarity of two rows of one side, not a score"

@@ -22,9 +22,9 @@ use crate::error::{Error, Result};
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum RankBy {
-    /// Predicted rating and popularity together.
+    /// The predicted rating combined with the popularity of the item.
     Relevance,
-    /// The predicted rating alone; a preference as it is.
+    /// The predicted rating alone, or the preference of ials.
     Rating,
 }
 

@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 
 /// A version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version(Infallible);
+pub(crate) struct Version(Infallible);
 
 /// An object that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
+pub(crate) struct Object {
     /// Path of the object, relative to the location that was searched.
     pub name: String,
     /// Size in bytes.
@@ -27,46 +27,51 @@ pub struct Object {
 
 /// A location in an object store.
 #[derive(Debug, Clone)]
-pub struct Remote(Infallible);
+pub(crate) struct Remote(Infallible);
 
 #[allow(missing_docs, clippy::missing_errors_doc, clippy::must_use_candidate)]
 impl Remote {
-    pub fn open(url: &str) -> Result<Self> {
+    pub(crate) fn open(url: &str) -> Result<Self> {
         let location = Location::parse(url)?;
         Err(Error::Usage(format!(
-            "{location}: this lacuna was built without object stores; cargo install lacuna --features cloud has them"
+            "{location}: this lacuna was built without object stores; \
+             install it with cargo install lacuna --features cloud"
         )))
     }
 
-    pub fn at(&self, _: Location) -> Result<Self> {
+    pub(crate) fn at(&self, _: Location) -> Result<Self> {
         match self.0 {}
     }
 
-    pub fn location(&self) -> &Location {
+    pub(crate) fn location(&self) -> &Location {
         match self.0 {}
     }
 
-    pub fn head<'w>(&self, _: &str, _: impl Into<Wait<'w>>) -> Result<Option<Object>> {
+    pub(crate) fn head<'w>(&self, _: &str, _: impl Into<Wait<'w>>) -> Result<Option<Object>> {
         match self.0 {}
     }
 
-    pub fn list<'w>(&self, _: &str, _: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
+    pub(crate) fn list<'w>(&self, _: &str, _: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
         match self.0 {}
     }
 
-    pub fn children<'w>(&self, _: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
+    pub(crate) fn children<'w>(&self, _: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
         match self.0 {}
     }
 
-    pub fn is_used<'w>(&self, _: &[&str], _: impl Into<Wait<'w>>) -> Result<bool> {
+    pub(crate) fn is_used<'w>(&self, _: &[&str], _: impl Into<Wait<'w>>) -> Result<bool> {
         match self.0 {}
     }
 
-    pub fn get<'w>(&self, _: &str, _: impl Into<Wait<'w>>) -> Result<Option<(Vec<u8>, Version)>> {
+    pub(crate) fn get<'w>(
+        &self,
+        _: &str,
+        _: impl Into<Wait<'w>>,
+    ) -> Result<Option<(Vec<u8>, Version)>> {
         match self.0 {}
     }
 
-    pub fn get_all<'w>(
+    pub(crate) fn get_all<'w>(
         &self,
         _: &[String],
         _: impl Into<Wait<'w>>,
@@ -74,7 +79,7 @@ impl Remote {
         match self.0 {}
     }
 
-    pub fn fetch(
+    pub(crate) fn fetch(
         &self,
         _: &Object,
         _: &File,
@@ -85,7 +90,7 @@ impl Remote {
         match self.0 {}
     }
 
-    pub fn put<'w>(
+    pub(crate) fn put<'w>(
         &self,
         _: &str,
         _: &[u8],
@@ -95,11 +100,11 @@ impl Remote {
         match self.0 {}
     }
 
-    pub fn upload(&self, _: &str, _: &Path, _: &AtomicBool) -> Result<()> {
+    pub(crate) fn upload(&self, _: &str, _: &Path, _: &AtomicBool) -> Result<()> {
         match self.0 {}
     }
 
-    pub fn remove<'w>(&self, _: &[String], _: impl Into<Wait<'w>>) -> Result<()> {
+    pub(crate) fn remove<'w>(&self, _: &[String], _: impl Into<Wait<'w>>) -> Result<()> {
         match self.0 {}
     }
 }

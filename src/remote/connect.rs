@@ -61,7 +61,8 @@ fn client(location: &Location, runtime: &Runtime) -> Result<Arc<dyn ObjectStore>
     store.map_err(|e| {
         let hint = match location.service {
             Service::Azure => {
-                " (AZURE_STORAGE_ACCOUNT_NAME has the account, or abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH)"
+                " (set AZURE_STORAGE_ACCOUNT_NAME to the account, or pass \
+                 abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH)"
             }
             _ => "",
         };

@@ -22,7 +22,7 @@ pub(super) enum Service {
 
 /// A location in an object store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location {
+pub(crate) struct Location {
     pub(super) service: Service,
     /// Scheme and bucket: `s3://bucket`.
     pub(super) bucket: String,
@@ -33,7 +33,7 @@ pub struct Location {
 
 /// Whether a text is a URL and therefore not a path on this machine.
 #[must_use]
-pub fn is_url(text: &str) -> bool {
+pub(crate) fn is_url(text: &str) -> bool {
     let Some((scheme, _)) = text.split_once("://") else { return false };
     let letter = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(letter)
@@ -41,7 +41,7 @@ pub fn is_url(text: &str) -> bool {
 
 /// The same as [`is_url`] for a path.
 #[must_use]
-pub fn is_url_path(path: &Path) -> bool {
+pub(crate) fn is_url_path(path: &Path) -> bool {
     path.to_str().is_some_and(is_url)
 }
 
@@ -49,7 +49,7 @@ pub fn is_url_path(path: &Path) -> bool {
 ///
 /// # Errors
 /// [`Error::Usage`], which suggests the URL.
-pub fn check_slashes(path: &Path) -> Result<()> {
+pub(crate) fn check_slashes(path: &Path) -> Result<()> {
     let text = path.to_string_lossy();
     let Some((scheme, rest)) = text.split_once(":/") else { return Ok(()) };
     let known = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss"];
@@ -63,7 +63,7 @@ pub fn check_slashes(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Usage`] for a URL; the message names `what`, which only works with files.
-pub fn local(path: &Path, what: &str) -> Result<()> {
+pub(crate) fn local(path: &Path, what: &str) -> Result<()> {
     check_slashes(path)?;
     match is_url_path(path) {
         true => Err(Error::Usage(format!(
@@ -80,7 +80,7 @@ impl Location {
     /// # Errors
     /// [`Error::Usage`] for an unknown scheme, a missing or invalid bucket, an invalid path, or
     /// credentials in the URL, which the message does not repeat.
-    pub fn parse(url: &str) -> Result<Self> {
+    pub(crate) fn parse(url: &str) -> Result<Self> {
         let shown = redact(url);
         let wrong = |message: &str| Err(Error::Usage(format!("{shown}: {message}")));
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
@@ -97,8 +97,8 @@ impl Location {
         let names_account = service == Service::Azure && !bucket.contains(':');
         if bucket.contains('@') && !names_account || has_secret(url) {
             return wrong(
-                "credentials do not belong into a URL, where logs and manifests would show them; they come \
-                 from the environment, a profile, or the role of the machine",
+                "credentials do not belong in a URL, because logs and manifests would show them; \
+                 pass them in the environment, a profile, or the role of the machine",
             );
         }
         if key.starts_with('/') {
@@ -123,7 +123,7 @@ impl Location {
 
     /// The location `name` below this one.
     #[must_use]
-    pub fn join(&self, name: &str) -> Self {
+    pub(crate) fn join(&self, name: &str) -> Self {
         let key =
             if self.key.is_empty() { name.to_owned() } else { format!("{}/{name}", self.key) };
         Self { key, directory: false, ..self.clone() }
@@ -131,25 +131,25 @@ impl Location {
 
     /// Whether the location can only be a directory: it ends with a slash, or has no path.
     #[must_use]
-    pub const fn is_directory(&self) -> bool {
+    pub(crate) const fn is_directory(&self) -> bool {
         self.directory
     }
 
     /// The path within the bucket.
     #[must_use]
-    pub fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         &self.key
     }
 
     /// The last part of the path.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.key.rsplit('/').next().unwrap_or_default()
     }
 
     /// The location that contains this one.
     #[must_use]
-    pub fn parent(&self) -> Self {
+    pub(crate) fn parent(&self) -> Self {
         let key = self.key.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
         Self { key, directory: true, ..self.clone() }
     }
@@ -172,7 +172,7 @@ fn has_secret(url: &str) -> bool {
 
 /// Replaces the query parameters and the credentials of all URLs in a text with `...`.
 #[must_use]
-pub fn redact(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     let mut parts = text.split("://");
     let mut clean = parts.next().unwrap_or_default().to_owned();
     for part in parts {

@@ -18,6 +18,8 @@ mod credentials;
 #[cfg(feature = "cloud")]
 mod failure;
 #[cfg(feature = "cloud")]
+mod object;
+#[cfg(feature = "cloud")]
 mod store;
 #[cfg(feature = "cloud")]
 mod wait;
@@ -26,12 +28,19 @@ mod wait;
 #[path = "absent.rs"]
 mod store;
 
-pub use location::{Location, check_slashes, is_url, is_url_path, local, redact};
-pub use store::{Object, Remote, Version};
+#[cfg(feature = "cloud")]
+pub(crate) use location::redact;
+pub(crate) use location::{Location, check_slashes, is_url, is_url_path, local};
+#[cfg(feature = "cloud")]
+pub(crate) use object::Object;
+#[cfg(not(feature = "cloud"))]
+pub(crate) use store::Object;
+pub(crate) use store::{Remote, Version};
 
 /// How long a caller waits for a store.
+#[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "there is no store to wait for"))]
 #[derive(Debug, Clone, Copy)]
-pub enum Wait<'w> {
+pub(crate) enum Wait<'w> {
     /// Until a stop is requested.
     Until(&'w AtomicBool),
     /// For this long, whether a stop is requested or not.
@@ -52,7 +61,7 @@ impl From<Duration> for Wait<'_> {
 
 /// The condition under which an object is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Put {
+pub(crate) enum Put {
     /// Always, whether the object exists or not.
     Always,
     /// Only if the object does not exist.

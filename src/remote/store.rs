@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::connect::connect;
 use super::failure::said;
+use super::object::{Object, object};
 use super::wait::{Ended, asked, runtime, wait_for};
 use super::{Location, Put, Wait};
 use crate::error::{Error, Result};
@@ -32,26 +33,11 @@ const LAST: Duration = Duration::from_secs(5);
 
 /// A version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version(UpdateVersion);
-
-/// An object that was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
-    /// Path of the object, relative to the location that was searched.
-    pub name: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// The ETag, which changes whenever the content changes; time and size if the store gives none.
-    pub etag: String,
-    /// Time of the last write, in seconds since 1970.
-    pub modified: i64,
-    /// Whether the store itself can compare `etag`.
-    compared: bool,
-}
+pub(crate) struct Version(UpdateVersion);
 
 /// A location in an object store.
 #[derive(Debug, Clone)]
-pub struct Remote {
+pub(crate) struct Remote {
     location: Location,
     store: Arc<dyn ObjectStore>,
     root: Path,
@@ -70,7 +56,7 @@ impl Remote {
     /// # Errors
     /// [`Error::Usage`] for an invalid URL or invalid settings in the environment,
     /// [`Error::Internal`] if the runtime cannot start.
-    pub fn open(url: &str) -> Result<Self> {
+    pub(crate) fn open(url: &str) -> Result<Self> {
         let location = Location::parse(url)?;
         let store = connect(&location, runtime()?)?;
         let root = root(&location)?;
@@ -81,14 +67,14 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Usage`] for an invalid path.
-    pub fn at(&self, location: Location) -> Result<Self> {
+    pub(crate) fn at(&self, location: Location) -> Result<Self> {
         let root = root(&location)?;
         Ok(Self { location, store: self.store.clone(), root })
     }
 
     /// The location itself.
     #[must_use]
-    pub fn location(&self) -> &Location {
+    pub(crate) fn location(&self) -> &Location {
         &self.location
     }
 
@@ -98,7 +84,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
-    pub fn head<'w>(&self, name: &str, wait: impl Into<Wait<'w>>) -> Result<Option<Object>> {
+    pub(crate) fn head<'w>(&self, name: &str, wait: impl Into<Wait<'w>>) -> Result<Option<Object>> {
         let path = self.path(name);
         if path.as_ref().is_empty() {
             return Ok(None);
@@ -115,7 +101,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
-    pub fn list<'w>(&self, under: &str, wait: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
+    pub(crate) fn list<'w>(&self, under: &str, wait: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
         let prefix = self.path(under);
         let found: Result<Vec<ObjectMeta>, Ended> = wait_for(wait.into(), async {
             Ok(self.store.list(Some(&prefix)).try_collect().await?)
@@ -127,7 +113,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
-    pub fn children<'w>(&self, wait: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
+    pub(crate) fn children<'w>(&self, wait: impl Into<Wait<'w>>) -> Result<Vec<Object>> {
         let found = wait_for(wait.into(), async {
             Ok(self.store.list_with_delimiter(Some(&self.root)).await?.objects)
         });
@@ -138,7 +124,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
-    pub fn is_used<'w>(&self, but: &[&str], wait: impl Into<Wait<'w>>) -> Result<bool> {
+    pub(crate) fn is_used<'w>(&self, but: &[&str], wait: impl Into<Wait<'w>>) -> Result<bool> {
         let found = wait_for(wait.into(), async {
             Ok(self.store.list_with_delimiter(Some(&self.root)).await?)
         });
@@ -164,7 +150,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
-    pub fn get<'w>(
+    pub(crate) fn get<'w>(
         &self,
         name: &str,
         wait: impl Into<Wait<'w>>,
@@ -187,7 +173,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Read`] if access is refused, [`Error::Unreachable`], [`Error::Stopped`].
-    pub fn get_all<'w>(
+    pub(crate) fn get_all<'w>(
         &self,
         names: &[String],
         wait: impl Into<Wait<'w>>,
@@ -215,7 +201,7 @@ impl Remote {
     /// [`Error::Read`], [`Error::Unreachable`], [`Error::Format`] if the object has changed since
     /// it was found; [`Error::Write`] for the file, under the name that is passed with it;
     /// [`Error::Stopped`].
-    pub fn fetch(
+    pub(crate) fn fetch(
         &self,
         object: &Object,
         mut file: &File,
@@ -264,7 +250,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Write`], [`Error::Stopped`].
-    pub fn put<'w>(
+    pub(crate) fn put<'w>(
         &self,
         name: &str,
         content: &[u8],
@@ -305,7 +291,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Read`] for the file, [`Error::Write`], [`Error::Stopped`].
-    pub fn upload(&self, name: &str, from: &FilePath, stop: &AtomicBool) -> Result<()> {
+    pub(crate) fn upload(&self, name: &str, from: &FilePath, stop: &AtomicBool) -> Result<()> {
         let unreadable = |source| Error::Read { path: from.to_owned(), source };
         let mut file = File::open(from).map_err(unreadable)?;
         let size = file.metadata().map_err(unreadable)?.len();
@@ -342,7 +328,7 @@ impl Remote {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn remove<'w>(&self, names: &[String], wait: impl Into<Wait<'w>>) -> Result<()> {
+    pub(crate) fn remove<'w>(&self, names: &[String], wait: impl Into<Wait<'w>>) -> Result<()> {
         let paths: Vec<_> = names.iter().map(|name| Ok(self.path(name))).collect();
         let removed = wait_for(wait.into(), async {
             let paths = futures::stream::iter(paths).boxed();
@@ -404,14 +390,6 @@ async fn send(upload: &mut WriteMultipart, file: &mut File) -> Result<(), Ended>
         }
         upload.wait_for_capacity(AT_ONCE).await?;
     }
-}
-
-fn object(meta: &ObjectMeta, name: String) -> Object {
-    let modified = meta.last_modified.timestamp();
-    // Without an ETag, the time and the size stand in for it.
-    let compared = meta.e_tag.is_some();
-    let etag = meta.e_tag.clone().unwrap_or_else(|| format!("{modified}/{}", meta.size));
-    Object { name, size: meta.size, etag, modified, compared }
 }
 
 #[cfg(test)]

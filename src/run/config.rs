@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "cli")]
+use super::choices::noop_code;
+use super::choices::{Align, WarmStart};
 use super::gates::{GateName, GateSetting};
 use super::units::{Memory, Span};
 use crate::error::{Error, Result};
@@ -13,29 +16,6 @@ use crate::serving::ExportSpec;
 use crate::settings::TrainConfig;
 use crate::store::{Severity, json};
 use crate::training::Resume;
-
-/// Where a fit starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum WarmStart {
-    /// From the factors of the latest run (a warm start).
-    #[default]
-    Latest,
-    /// From random vectors (a cold start).
-    Off,
-}
-
-/// How vectors are aligned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum Align {
-    /// Align the vectors with those of the latest run by the rotation that fits best.
-    Procrustes,
-    /// Do not align the vectors.
-    Off,
-}
 
 /// All settings of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -313,16 +293,6 @@ impl Default for RunConfig {
             allow_gate_failure: false,
             metrics_file: None,
         }
-    }
-}
-
-/// Parses the exit code for a run with nothing new.
-#[cfg(feature = "cli")]
-fn noop_code(text: &str) -> std::result::Result<u8, String> {
-    match text {
-        "0" => Ok(0),
-        "99" => Ok(99),
-        _ => Err("the exit code must be 0 or 99".into()),
     }
 }
 

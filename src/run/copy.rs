@@ -21,7 +21,7 @@ use crate::store::{MANIFEST, REJECTED, SUCCESS, listed_outputs};
 /// # Errors
 /// [`Error::Model`] if there is no model, [`Error::Read`], [`Error::Write`] for the temporary
 /// directory, [`Error::Usage`] if the URL is invalid, [`Error::Stopped`].
-pub fn fetch_model(url: &str, exports: bool, stop: &AtomicBool) -> Result<TempDir> {
+pub(crate) fn fetch_model(url: &str, exports: bool, stop: &AtomicBool) -> Result<TempDir> {
     let remote = find(url, stop)?;
     let failed = |source| Error::Write { path: "the temporary directory".into(), source };
     let directory = TempDir::with_prefix("lacuna-").map_err(failed)?;
@@ -54,7 +54,7 @@ pub fn fetch_model(url: &str, exports: bool, stop: &AtomicBool) -> Result<TempDi
 
 /// Makes an error name the object in the store and not its local copy.
 #[must_use]
-pub fn name_source(error: Error, copy: &Path, url: &str) -> Error {
+pub(crate) fn name_source(error: Error, copy: &Path, url: &str) -> Error {
     let there = |path: PathBuf| match path.strip_prefix(copy) {
         Ok(rest) if rest.as_os_str().is_empty() => PathBuf::from(url),
         Ok(rest) => Path::new(url).join(rest),

@@ -11,6 +11,7 @@
 //! of the log.
 
 mod align;
+mod choices;
 mod config;
 mod copy;
 mod diff;
@@ -39,8 +40,9 @@ mod run_id;
 mod trigger;
 mod units;
 
-pub use config::{Align, RunConfig, WarmStart};
-pub use copy::{fetch_model, name_source};
+pub use choices::{Align, WarmStart};
+pub use config::RunConfig;
+pub(crate) use copy::{fetch_model, name_source};
 pub use diff::{Difference, diff};
 pub use estimate::Estimate;
 pub(crate) use gates::all_names;

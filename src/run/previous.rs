@@ -1,6 +1,7 @@
 //! The earlier run: a fit starts from it, and its model is compared and aligned with the new one.
 
-use super::config::{RunConfig, WarmStart};
+use super::choices::WarmStart;
+use super::config::RunConfig;
 use super::directory::RunDirectory;
 use super::inputs::{Checksums, identity};
 use crate::error::{Error, Result};

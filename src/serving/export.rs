@@ -1,5 +1,9 @@
 //! Exports a published model's vectors in other formats, to its directory or a separate one.
 
+mod spec;
+
+pub use spec::{ExportSpec, NoExport, Sides};
+
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +12,6 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::export::{Content, Dtype, Export, Files, Format};
-use crate::ids::Axis;
 use crate::job::Job;
 use crate::load::{hex, time};
 use crate::model::{Layout, MIPS_HEADROOM, Model, largest_norm};
@@ -32,7 +35,7 @@ pub struct ExportConfig {
     /// Format; the formats are listed below.
     #[cfg_attr(feature = "cli", arg(short = 'f', long, value_name = "FORMAT"))]
     pub format: Format,
-    /// Layout of the vectors: how they give a score.
+    /// Layout of the vectors; the layouts are listed below.
     #[cfg_attr(
         feature = "cli",
         arg(short = 'l', long, value_name = "LAYOUT", default_value = "raw")
@@ -55,94 +58,6 @@ pub struct ExportConfig {
 impl ExportConfig {
     const fn spec(&self) -> ExportSpec {
         ExportSpec { format: self.format, layout: self.layout, dtype: self.dtype }
-    }
-}
-
-/// The sides to export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-pub enum Sides {
-    /// Users and items.
-    Both,
-    /// Users only.
-    User,
-    /// Items only.
-    Item,
-}
-
-/// An export: `FORMAT[:LAYOUT[:TYPE]]`.
-///
-/// The default layout is raw, and the default number type is f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ExportSpec {
-    /// The format.
-    pub format: Format,
-    /// Layout of the vectors.
-    pub layout: Layout,
-    /// Number type of the vectors.
-    pub dtype: Dtype,
-}
-
-impl ExportSpec {
-    /// Name of the directory below `exports`.
-    #[must_use]
-    pub fn name(&self) -> String {
-        let dtype = match self.dtype {
-            Dtype::F32 => String::new(),
-            Dtype::F16 => format!("-{}", self.dtype.name()),
-        };
-        format!("{}-{}{dtype}", self.format, self.layout.name())
-    }
-
-    fn sides(&self, asked: Option<Sides>) -> &'static [Axis] {
-        match (asked, self.layout) {
-            (Some(Sides::User), _) => &[Axis::User],
-            (Some(Sides::Item), _) | (None, Layout::Cosine) => &[Axis::Item],
-            (Some(Sides::Both) | None, _) => &[Axis::User, Axis::Item],
-        }
-    }
-}
-
-impl std::fmt::Display for ExportSpec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}:{}", self.format, self.layout.name(), self.dtype.name())
-    }
-}
-
-/// A text that does not name an export.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}; an export is FORMAT[:LAYOUT[:TYPE]], such as npy:dot or word2vec:cosine")]
-pub struct NoExport(String);
-
-impl std::str::FromStr for ExportSpec {
-    type Err = NoExport;
-
-    fn from_str(text: &str) -> Result<Self, NoExport> {
-        let mut parts = text.splitn(3, ':');
-        let format = parts.next().unwrap_or_default().parse::<Format>();
-        let format = format.map_err(|e| NoExport(e.to_string()))?;
-        let layout: Layout = parts.next().map_or(Ok(Layout::Raw), named)?;
-        let dtype: Dtype = parts.next().map_or(Ok(Dtype::F32), named)?;
-        format.check(layout, dtype).map_err(|e| NoExport(e.to_string()))?;
-        Ok(Self { format, layout, dtype })
-    }
-}
-
-/// Returns the value with this name in settings.
-fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, NoExport> {
-    let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name);
-    T::deserialize(name).map_err(|e| NoExport(e.to_string()))
-}
-
-impl Serialize for ExportSpec {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for ExportSpec {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

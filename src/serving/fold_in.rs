@@ -35,7 +35,7 @@ pub struct FoldInConfig {
     /// Side to fold in: users or items.
     #[cfg_attr(feature = "cli", arg(long, value_name = "SIDE", default_value = "user"))]
     pub side: Axis,
-    /// Threads; all cores by default. The result does not depend on it.
+    /// Number of threads; all cores by default. The result does not depend on it.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
     pub threads: Option<Threads>,
     /// How the new ratings are read; by default like those of the training.

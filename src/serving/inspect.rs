@@ -25,7 +25,7 @@ pub struct InspectConfig {
     /// Rank for which the training cost is estimated.
     #[cfg_attr(feature = "cli", arg(short = 'k', long, value_name = "K", default_value_t = RANK))]
     pub factors: Rank,
-    /// Threads; all cores by default.
+    /// Number of threads; all cores by default.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
     pub threads: Option<Threads>,
 }

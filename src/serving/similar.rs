@@ -60,7 +60,7 @@ pub struct SimilarConfig {
         arg(short = 'n', long, value_name = "N", default_value_t = Self::COUNT)
     )]
     pub count: Count,
-    /// Threads; all cores by default. The result does not depend on it.
+    /// Number of threads; all cores by default. The result does not depend on it.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
     pub threads: Option<Threads>,
     /// Titles.

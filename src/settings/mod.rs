@@ -10,18 +10,21 @@ mod choice;
 mod criterion;
 mod defaults;
 mod help;
+mod holdout;
 mod laws;
 mod names;
 mod options;
 mod plan;
 mod reading;
 mod similar_names;
+mod split;
 mod train;
 
 pub(crate) use algorithms::{Sought, method};
 pub use criterion::{Criterion, UnknownCriterion};
 pub(crate) use defaults::{RANK, SEED};
 pub use help::default_in_words;
+pub use holdout::Holdout;
 pub(crate) use laws::significant;
 pub use names::{
     AlgorithmName, ConfidenceName, CovarianceName, InferenceName, ScheduleName, SolverName,
@@ -31,4 +34,4 @@ pub(crate) use plan::{Plan, Reading, Watch};
 pub use reading::LoadConfig;
 pub(crate) use similar_names::suggestion;
 pub(crate) use train::LOCAL_KEYS;
-pub use train::{Holdout, TrainConfig};
+pub use train::TrainConfig;

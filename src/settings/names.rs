@@ -15,7 +15,7 @@ pub enum AlgorithmName {
     Bayes,
     /// Explicit ratings: stochastic gradient descent.
     Sgd,
-    /// Explicit ratings: full-batch gradient descent on raw ratings, the method of the classroom.
+    /// Explicit ratings: full-batch gradient descent on raw ratings, as in textbooks.
     Gd,
 }
 
@@ -41,7 +41,7 @@ impl AlgorithmName {
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum SolverName {
-    /// Exactly.
+    /// Exactly, by Cholesky decomposition.
     Cholesky,
     /// Approximately, by steps of conjugate gradients.
     Cg,
@@ -56,7 +56,8 @@ pub enum SolverName {
 pub enum InferenceName {
     /// Gibbs sampling: averages over samples drawn one after another.
     Gibbs,
-    /// Variational inference: the best independent normal distributions, one per row.
+    /// Variational inference: approximates the posterior by one independent normal distribution per
+    /// user and item.
     Vb,
 }
 
@@ -67,8 +68,8 @@ pub enum InferenceName {
 pub enum CovarianceName {
     /// Users (or items) with similar numbers of ratings share a covariance.
     Shared,
-    /// Every user and item has its own covariance: k²/2 numbers of memory each, several times
-    /// slower.
+    /// Every user and item has its own covariance. This takes k²/2 numbers of memory each and is
+    /// several times slower.
     Own,
 }
 
@@ -77,7 +78,7 @@ pub enum CovarianceName {
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleName {
-    /// Separately for each user and item, by the gradients so far.
+    /// Separately for each user and item, by its gradients so far.
     Adaptive,
     /// Equally for all users and items, by the square root of the epoch number.
     Decay,

@@ -4,8 +4,9 @@
 //! the options that it takes.
 
 use super::algorithms::{method, takers};
+use super::holdout::Holdout;
 use super::names::{AlgorithmName, ConfidenceName, InferenceName, SolverName};
-use super::train::{Holdout, TrainConfig};
+use super::train::TrainConfig;
 use crate::error::{Error, Result};
 use crate::param::Rank;
 

@@ -12,8 +12,8 @@ use crate::load::{BadRows, Columns, IdType, LoadOptions, TimeUse};
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[cfg_attr(feature = "cli", command(next_help_heading = "Reading"))]
 pub struct LoadConfig {
-    /// Column of the user ids: its name, or its number (from 1) in a file without header. By
-    /// default it is recognised by common names (userId, user_id, user ...).
+    /// Column of the user ids: its name, or its number (from 1) in a file without a header. By
+    /// default, common names are recognised (userId, user_id, user ...).
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub user_col: Option<String>,
     /// Column of the item ids (movieId, item_id, item ...).
@@ -22,7 +22,7 @@ pub struct LoadConfig {
     /// Column of the ratings (rating, score, stars ...).
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub rating_col: Option<String>,
-    /// Column of the times (timestamp, time, date ...): numbers, ISO 8601, Parquet timestamps.
+    /// Column of the times (timestamp, time, date ...), as numbers, ISO 8601 or Parquet timestamps.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     pub time_col: Option<String>,
     /// Column of the weights, each at least 0; rows of weight 0 are left out. A weight multiplies
@@ -36,7 +36,7 @@ pub struct LoadConfig {
     /// Read the first line of text files as data even if it looks like a header.
     #[cfg_attr(feature = "cli", arg(long))]
     pub no_header: bool,
-    /// Unit of numeric times, which count from the start of 1970.
+    /// Unit of numeric times, which count from the start of 1970 in UTC.
     #[cfg_attr(feature = "cli", arg(long, value_name = "UNIT", default_value = "s"))]
     pub time_unit: TimeUnit,
     /// Type of the ids. auto reads integers if every id of every file is a canonical 64-bit integer

@@ -2,48 +2,27 @@
 //!
 //! The command line, the configuration file, the environment and the manifest derive from them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::criterion::Criterion;
-use super::defaults::{FOLD_IN_RATIO, SEED, TEST_RATIO};
+use super::defaults::{SEED, TEST_RATIO};
+use super::holdout::Holdout;
 use super::names::{
     AlgorithmName, ConfidenceName, CovarianceName, InferenceName, ScheduleName, SolverName,
 };
 use super::reading::LoadConfig;
-use crate::error::{Error, Result};
-use crate::load::TimeUse;
 use crate::load::time::Date;
 use crate::metric::ranking::RankingMetric;
 use crate::param::{
     Automatic, Count, Exponent, Folds, Fraction, Natural, NonNegative, Positive, Rank, Threads,
 };
-use crate::split::{Last, Split};
 use crate::store::json;
 
 /// Keys of the settings that do not affect the factors, such as paths and threads.
 pub(crate) const LOCAL_KEYS: [&str; 6] =
     ["input", "output", "force", "threads", "folds", "drop_ratings"];
-
-/// How the holdout is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum Holdout {
-    /// A share of the ratings by a stable hash of user, item and salt: the same ones every night.
-    Hash,
-    /// An exact share of the ratings, drawn at random.
-    Random,
-    /// Each user's latest ratings.
-    Last,
-    /// All ratings from --split-time on.
-    Time,
-    /// Whole users (strong generalisation), folded in from the --fold-in-ratio of their ratings.
-    User,
-    /// Nothing is held out.
-    None,
-}
 
 /// All settings of `train`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,8 +47,8 @@ pub struct TrainConfig {
     #[serde(flatten)]
     pub load: LoadConfig,
 
-    /// Which ratings are held out to measure the model. Predictions are clipped to the range of the
-    /// training ratings before errors are computed.
+    /// Rule that chooses the ratings to hold out. The model is measured on these ratings, with
+    /// predictions clipped to the range of the training ratings.
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "RULE", default_value = "hash", help_heading = "Holdout")
@@ -104,13 +83,14 @@ pub struct TrainConfig {
     /// Hold out all ratings from this date on (with --holdout time).
     #[cfg_attr(feature = "cli", arg(long, value_name = "DATE", help_heading = "Holdout"))]
     pub split_time: Option<Date>,
-    /// Share of a held-out user's ratings that fold the user in; the others are predicted (with
-    /// --holdout user). [default: 0.8]
+    /// Share of a held-out user's ratings from which the user's vector is solved; the other ratings
+    /// are predicted (with --holdout user). [default: 0.8]
     #[cfg_attr(feature = "cli", arg(long, value_name = "SHARE", help_heading = "Holdout"))]
     pub fold_in_ratio: Option<Fraction>,
-    /// Ranking metrics to compute on the holdout at the end, for all users: precision@K, recall@K,
-    /// recall-min@K, ndcg@K, map@K, mrr@K, hit-rate@K, auc, coverage@K, popularity-rank@K, gini@K.
-    /// By default ndcg@10 and recall@20, which models of ratings compute for at most 10000 users.
+    /// Ranking metrics to compute on the holdout at the end, for all users, separated by commas:
+    /// precision@K, recall@K, recall-min@K, ndcg@K, map@K, mrr@K, hit-rate@K, auc, coverage@K,
+    /// popularity-rank@K, gini@K. By default ndcg@10 and recall@20; for models of ratings, these
+    /// defaults are computed for at most 10000 users.
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Holdout")
@@ -119,7 +99,8 @@ pub struct TrainConfig {
     /// Lowest held-out rating that counts as relevant in ranking metrics. By default all count.
     #[cfg_attr(feature = "cli", arg(long, value_name = "R", help_heading = "Holdout"))]
     pub relevant_from: Option<f64>,
-    /// Measure the holdout, and the validation ratings of --patience, after every N-th iteration.
+    /// Measure the model on the holdout, and on the validation ratings of --patience, after every
+    /// N-th iteration.
     #[cfg_attr(
         feature = "cli",
         arg(
@@ -130,25 +111,26 @@ pub struct TrainConfig {
         )
     )]
     pub eval_every: Count,
-    /// Cross-validate before the training, with 2 to 100 parts: each of K parts of all ratings is
-    /// held out of a fit of its own, and the report has the mean and standard deviation. The
-    /// published model follows --holdout.
+    /// Cross-validate before the training: split all ratings into K parts, 2 to 100, and hold each
+    /// part out of one fit. The report has the mean and standard deviation of the metrics over the
+    /// parts. The final model still uses --holdout.
     #[cfg_attr(feature = "cli", arg(long, value_name = "K", help_heading = "Holdout"))]
     pub folds: Option<Folds>,
-    /// Files of test ratings, used as the holdout instead of a split. Cells that also occur in the
-    /// training ratings are removed from those.
+    /// File of test ratings, which become the holdout instead of a split; may be repeated. Training
+    /// ratings of the same user and item are left out.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE", help_heading = "Holdout"))]
     pub test_file: Vec<String>,
-    /// Fit the published factors again on all ratings after the holdout is measured.
+    /// Measure a model that is fitted without the holdout, then fit the final factors on all
+    /// ratings.
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Holdout"))]
     pub refit: bool,
 
-    /// Algorithm to train. [default: bayes; als if a setting is specified that als has and bayes
-    /// has not; ials with --positive-from or for files without a rating column]
+    /// Algorithm to train. [default: bayes; als if an option is specified that als takes but bayes
+    /// does not; ials with --positive-from or for files without a rating column]
     #[cfg_attr(feature = "cli", arg(short, long, value_name = "NAME", help_heading = "Training"))]
     pub algorithm: Option<AlgorithmName>,
-    /// Train ials on the ratings of at least R, as events; lower ratings are left out. R is at
-    /// least 0.
+    /// Train ials on events: a rating of at least R is an event, and lower ratings are left out. R
+    /// is at least 0.
     #[cfg_attr(feature = "cli", arg(long, value_name = "R", help_heading = "Training"))]
     pub positive_from: Option<f64>,
     /// Number of factors (the rank), 1 to 4096. als and sgd also take 0, which fits biases alone.
@@ -163,18 +145,19 @@ pub struct TrainConfig {
         arg(short, long, alias = "max-iter", value_name = "N", help_heading = "Training")
     )]
     pub iterations: Option<Count>,
-    /// Regularisation λ of the vectors, at least 0. A larger λ draws predictions to the mean:
-    /// less noise, less detail. auto searches for λ on validation ratings cut from the training
-    /// ratings; the fit itself then uses all training ratings. als and sgd add λ n̄ (n/n̄)^e
-    /// |p|² for a row of n ratings, on standardised ratings, where n̄ is the mean of n. ials adds
-    /// λ (n + α₀ N)^e |p|², where N is the number of rows of the other side.
+    /// Regularisation λ of the vectors, at least 0, or auto. A larger λ draws predictions to the
+    /// mean: less noise, less detail. auto searches for λ on validation ratings that are cut from
+    /// the training ratings, and then fits on all training ratings. For the vector p of a user or
+    /// item with n ratings, als and sgd add λ n̄ (n/n̄)^e |p|² to the objective, on standardised
+    /// ratings; n̄ is the mean of n, and e is --reg-exponent. ials adds λ (n + α₀ N)^e |p|²; α₀ is
+    /// --unobserved-weight, and N is the number of items (for users) or of users (for items).
     #[cfg_attr(
         feature = "cli",
         arg(short, long, alias = "lambda", value_name = "L", help_heading = "Training")
     )]
     pub regularization: Option<Automatic>,
-    /// Exponent e of the number of ratings in the regularisation, 0 to 2: 0 is plain ridge, 1
-    /// weights λ by the number of ratings (ALS-WR).
+    /// Exponent e of the number of ratings in the regularisation, 0 to 2: 0 regularises all vectors
+    /// equally (plain ridge), 1 in proportion to the number of their ratings (ALS-WR).
     #[cfg_attr(feature = "cli", arg(long, value_name = "E", help_heading = "Training"))]
     pub reg_exponent: Option<Exponent>,
     /// Damping of the biases of als and sgd, at least 0: every user and item counts as if it had N
@@ -215,12 +198,12 @@ pub struct TrainConfig {
     #[cfg_attr(feature = "cli", arg(long, value_name = "TOL", help_heading = "Training"))]
     pub tol: Option<NonNegative>,
     /// Stop after N measured iterations without a better --criterion, and keep the best iteration.
-    /// Measured on validation ratings, which are cut from the training ratings (a share of
-    /// --test-ratio). Off by default.
+    /// Iterations are measured on validation ratings, a share of --test-ratio that is cut from the
+    /// training ratings. Off by default.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Training"))]
     pub patience: Option<Count>,
-    /// Measure that --patience and lacuna tune compare by: rmse, or a ranking metric (over at most
-    /// 10000 users). By default rmse, or ndcg@10 for ials.
+    /// Measure by which --patience and lacuna tune compare models: rmse, or a ranking metric (over
+    /// at most 10000 users). By default rmse, or ndcg@10 for ials.
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Training"))]
     pub criterion: Option<Criterion>,
 
@@ -240,7 +223,7 @@ pub struct TrainConfig {
     /// How bayes approximates the posterior: by variational inference (vb) or by sampling (gibbs).
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Bayesian (bayes)"))]
     pub inference: Option<InferenceName>,
-    /// Whether users and items share covariances (with --inference vb).
+    /// Whether users share posterior covariances, and items likewise (with --inference vb).
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME", help_heading = "Bayesian (bayes)"))]
     pub covariance: Option<CovarianceName>,
     /// Number of iterations of gibbs before its first sample.
@@ -249,13 +232,13 @@ pub struct TrainConfig {
     /// Number of samples that gibbs averages over.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Bayesian (bayes)"))]
     pub samples: Option<Count>,
-    /// Number of samples, evenly spread, to keep in the model for predict --interval: 0, or 2 or
-    /// more.
+    /// Number of samples of gibbs to keep in the model for predict --interval, evenly spread over
+    /// all samples: 0, or 2 or more.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N", help_heading = "Bayesian (bayes)"))]
     pub keep_samples: Option<Natural>,
 
-    /// Confidence of an observed pair with count r. unit: 1, with α₀ added for every pair;
-    /// linear: 1 + α r; log: 1 + α ln(1 + r/ε); raw: α r.
+    /// Confidence of an observed pair with count r. unit: 1, in addition to the weight α₀, which
+    /// every pair then has; linear: 1 + α r; log: 1 + α ln(1 + r/ε); raw: α r.
     #[cfg_attr(
         feature = "cli",
         arg(long, value_name = "FORM", help_heading = "Implicit feedback (ials)")
@@ -298,8 +281,8 @@ pub struct TrainConfig {
         arg(short = 'j', long, value_name = "N", help_heading = "Training")
     )]
     pub threads: Option<Threads>,
-    /// Do not keep the prepared ratings in the model. recommend, evaluate and update then read the
-    /// rating files again, which must be unchanged.
+    /// Do not keep the prepared ratings in the model. recommend, evaluate and update then need the
+    /// unchanged rating files and read them again.
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
     pub drop_ratings: bool,
 }
@@ -361,80 +344,6 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Checks inputs, output and holdout, and returns the output directory.
-    pub(super) fn check_files(&self) -> Result<&Path> {
-        let wrong = |message: &str| Err(Error::Usage(message.to_owned()));
-        if self.input.is_empty() {
-            return wrong(
-                "no input: pass rating files, or set input = [...] in the configuration file",
-            );
-        }
-        let Some(output) = &self.output else {
-            return wrong(
-                "no output: pass -o DIR, or set output = \"DIR\" in the configuration file",
-            );
-        };
-        if self.holdout == Holdout::Time && self.split_time.is_none() {
-            return wrong("--holdout time needs --split-time DATE");
-        }
-        if self.holdout != Holdout::Time && self.split_time.is_some() {
-            return wrong("--split-time needs --holdout time");
-        }
-        if self.holdout != Holdout::Last && self.leave_out.is_some() {
-            return wrong("--leave-out needs --holdout last");
-        }
-        if !self.test_file.is_empty()
-            && matches!(self.holdout, Holdout::Last | Holdout::Time | Holdout::User)
-        {
-            return wrong(
-                "--test-file is the holdout, so it cannot be combined with --holdout last, time or \
-                 user",
-            );
-        }
-        if self.holdout != Holdout::User && self.fold_in_ratio.is_some() {
-            return wrong("--fold-in-ratio needs --holdout user");
-        }
-        if self.relevant_from.is_some_and(|from| !from.is_finite()) {
-            return wrong("--relevant-from needs a number");
-        }
-        if self.criterion.is_some() && self.patience.is_none() {
-            return wrong("--criterion needs --patience N, which compares by it");
-        }
-        Ok(output)
-    }
-
-    /// The rule that splits the ratings; [`Split::None`] with test files.
-    #[must_use]
-    pub fn split(&self) -> Split {
-        let ratio = self.test_ratio.get();
-        if !self.test_file.is_empty() {
-            return Split::None;
-        }
-        match (self.holdout, self.split_time) {
-            (Holdout::Hash, _) => Split::Hash { ratio, salt: self.holdout_salt.clone() },
-            (Holdout::Random, _) => Split::Random { ratio, seed: self.seed },
-            (Holdout::Last, _) => {
-                Split::Last(self.leave_out.map_or(Last::Ratio(ratio), |k| Last::Count(k.get())))
-            }
-            (Holdout::Time, Some(at)) => Split::Time { at: at.0 },
-            (Holdout::User, _) => Split::User {
-                ratio,
-                fold_in_ratio: self.fold_in_ratio.unwrap_or(FOLD_IN_RATIO).get(),
-                salt: self.holdout_salt.clone(),
-            },
-            (Holdout::Time | Holdout::None, _) => Split::None,
-        }
-    }
-
-    /// Whether the holdout needs the times of the ratings.
-    #[must_use]
-    pub const fn time_use(&self) -> TimeUse {
-        match self.holdout {
-            Holdout::Last | Holdout::Time => TimeUse::Required,
-            _ => TimeUse::Ignore,
-        }
-    }
-
     /// The settings that affect the factors, for the model's identity.
     #[must_use]
     pub fn identity(&self) -> serde_json::Value {

@@ -15,21 +15,21 @@ const FETCHED: usize = 64;
 /// It solves systems of small rank 16 at a time ([`Group`]). At large ranks, it solves rows with at
 /// most half as many cells as the rank in the dual ([`Dual`]).
 #[derive(Debug, Clone, Copy)]
-pub struct Cholesky {
+pub(crate) struct Cholesky {
     kernels: Kernels,
 }
 
 impl Cholesky {
     /// Creates the solver with `kernels`.
     #[must_use]
-    pub const fn new(kernels: Kernels) -> Self {
+    pub(crate) const fn new(kernels: Kernels) -> Self {
         Self { kernels }
     }
 }
 
 /// Memory of one worker.
 #[derive(Debug, Clone)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     system: NormalEquations,
     dual: Dual,
     group: Group,

@@ -19,7 +19,7 @@ use crate::linalg::{CHUNK, Matrix, NotPositiveDefinite, Solution};
 
 /// The conjugate-gradient solver.
 #[derive(Debug, Clone, Copy)]
-pub struct ConjugateGradient {
+pub(crate) struct ConjugateGradient {
     kernels: Kernels,
     steps: u32,
 }
@@ -27,7 +27,7 @@ pub struct ConjugateGradient {
 impl ConjugateGradient {
     /// Creates the solver with a number of steps per row.
     #[must_use]
-    pub const fn new(kernels: Kernels, steps: u32) -> Self {
+    pub(crate) const fn new(kernels: Kernels, steps: u32) -> Self {
         Self { kernels, steps }
     }
 }
@@ -82,7 +82,7 @@ impl Operands<'_> {
 
 /// Memory of one worker: vectors of unknowns, as long as a padded row, and one number per cell.
 #[derive(Debug, Clone)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     x: Vec<f32>,
     residual: Vec<f32>,
     direction: Vec<f32>,

@@ -14,7 +14,7 @@ use crate::rng::{Stream, generator};
 
 /// The sampling solver of one half-sweep.
 #[derive(Debug, Clone, Copy)]
-pub struct Gibbs<'a> {
+pub(crate) struct Gibbs<'a> {
     /// The instruction set.
     pub kernels: Kernels,
     /// Standard deviation of the noise of one rating.
@@ -31,7 +31,7 @@ pub struct Gibbs<'a> {
 
 /// Memory of one worker.
 #[derive(Debug, Clone)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     system: NormalEquations,
     noise: Vec<f32>,
 }

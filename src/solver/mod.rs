@@ -8,13 +8,13 @@ mod shared_covariance;
 mod subspace;
 mod variational;
 
-pub use cholesky::Cholesky;
-pub use conjugate::ConjugateGradient;
-pub use gibbs::Gibbs;
-pub use nonnegative::Nonnegative;
-pub use shared_covariance::{Classes, Expected, SharedCovariance};
-pub use subspace::Subspace;
-pub use variational::{Layout, Variational};
+pub(crate) use cholesky::Cholesky;
+pub(crate) use conjugate::ConjugateGradient;
+pub(crate) use gibbs::Gibbs;
+pub(crate) use nonnegative::Nonnegative;
+pub(crate) use shared_covariance::{Classes, Expected, SharedCovariance};
+pub(crate) use subspace::Subspace;
+pub(crate) use variational::{Layout, Variational};
 
 use crate::linalg::simd::{Kernels, RowList};
 use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution};
@@ -22,7 +22,7 @@ use crate::objective::Ridge;
 
 /// The system of one row, with the other side fixed; see [`crate::objective`].
 #[derive(Debug, Clone, Copy)]
-pub struct RowProblem<'a> {
+pub(crate) struct RowProblem<'a> {
     /// Position of the row on its side.
     pub row: usize,
     /// The vectors of the other side.
@@ -47,7 +47,7 @@ pub struct RowProblem<'a> {
 
 /// The part of the system that all rows of a side share.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// `G` and `g₀`, including the entries of the bias.
     pub system: NormalEquations,
     /// `G` for the entries of the vector, both triangles (`rank x rank`).
@@ -61,7 +61,7 @@ pub struct Shared {
 impl Shared {
     /// Stores the system in both forms.
     #[must_use]
-    pub fn new(system: NormalEquations) -> Self {
+    pub(crate) fn new(system: NormalEquations) -> Self {
         let rank = system.rank();
         let rows = (0..rank as u32).collect();
         let (dense, right) = system.to_dense(true);
@@ -76,7 +76,7 @@ impl Shared {
 impl RowProblem<'_> {
     /// Writes the whole system of the row: cells, shared part and ridge. Costs `n k (k + 1)` flops
     /// for `n` cells at rank `k`.
-    pub fn assemble(&self, kernels: Kernels, system: &mut NormalEquations) {
+    pub(crate) fn assemble(&self, kernels: Kernels, system: &mut NormalEquations) {
         let rows = RowList { indices: self.indices, following: self.following };
         system.set_all(kernels, self.fixed, rows, self.weights, self.targets);
         if let Some(shared) = self.shared {
@@ -88,13 +88,13 @@ impl RowProblem<'_> {
 
     /// Whether a bias is fitted.
     #[must_use]
-    pub const fn with_bias(&self) -> bool {
+    pub(crate) const fn with_bias(&self) -> bool {
         self.ridge.bias.is_some()
     }
 }
 
 /// Solves the system of one row.
-pub trait Solver: Sync {
+pub(crate) trait Solver: Sync {
     /// Memory that a worker reuses from row to row.
     type Scratch: Send;
 

@@ -22,21 +22,21 @@ const PASSES: usize = 4;
 
 /// The nonnegative solver.
 #[derive(Debug, Clone, Copy)]
-pub struct Nonnegative {
+pub(crate) struct Nonnegative {
     kernels: Kernels,
 }
 
 impl Nonnegative {
     /// Creates the solver with `kernels`.
     #[must_use]
-    pub const fn new(kernels: Kernels) -> Self {
+    pub(crate) const fn new(kernels: Kernels) -> Self {
         Self { kernels }
     }
 }
 
 /// Memory of one worker.
 #[derive(Debug, Clone)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     system: NormalEquations,
     matrix: Matrix,
     gradient: Vec<f32>,

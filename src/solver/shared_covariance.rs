@@ -26,7 +26,7 @@ const NONE: u32 = u32::MAX;
 
 /// The class of each row of a side, and the rows in the sample.
 #[derive(Debug, Clone)]
-pub struct Classes {
+pub(crate) struct Classes {
     /// The class of each row; 255 for rows without cells.
     of: Vec<u8>,
     /// Number of rows per class.
@@ -41,13 +41,13 @@ impl Classes {
     /// Classifies the rows of a side by their numbers of cells. The sample is spread evenly over
     /// each class.
     #[must_use]
-    pub fn new(side: &Side) -> Self {
+    pub(crate) fn new(side: &Side) -> Self {
         Self::by_counts((0..side.rows()).map(|row| side.count(row)))
     }
 
     /// Classifies rows with these numbers of cells.
     #[must_use]
-    pub fn by_counts(counts: impl Iterator<Item = usize>) -> Self {
+    pub(crate) fn by_counts(counts: impl Iterator<Item = usize>) -> Self {
         let class = |count| if count == 0 { u8::MAX } else { covariance_class(count) as u8 };
         let of: Vec<u8> = counts.map(class).collect();
         let classes = of.iter().filter(|&&c| c != u8::MAX).max().map_or(0, |&c| c as usize + 1);
@@ -69,13 +69,13 @@ impl Classes {
 
     /// Creates the slots for the covariances of the sample.
     #[must_use]
-    pub fn sample(&self) -> Vec<OnceLock<Vec<f64>>> {
+    pub(crate) fn sample(&self) -> Vec<OnceLock<Vec<f64>>> {
         self.sampled.iter().map(|_| OnceLock::new()).collect()
     }
 
     /// The slot for the covariance of a row, if the row is sampled.
     #[must_use]
-    pub fn slot<'s>(
+    pub(crate) fn slot<'s>(
         &self,
         sample: &'s [OnceLock<Vec<f64>>],
         row: usize,
@@ -86,7 +86,7 @@ impl Classes {
     /// The mean covariance of each class. A class without rows gets the mean of the nearest class
     /// with rows.
     #[must_use]
-    pub fn means(&self, sample: &[OnceLock<Vec<f64>>]) -> Vec<Vec<f64>> {
+    pub(crate) fn means(&self, sample: &[OnceLock<Vec<f64>>]) -> Vec<Vec<f64>> {
         let order = sample.iter().find_map(OnceLock::get).map_or(0, Vec::len);
         let mut means = vec![vec![0.0; order]; self.rows.len()];
         let mut counts = vec![0_usize; self.rows.len()];
@@ -114,7 +114,7 @@ impl Classes {
 
     /// The sum of the covariances of all rows, each taken as the mean of its class.
     #[must_use]
-    pub fn total(&self, means: &[Vec<f64>]) -> Vec<f64> {
+    pub(crate) fn total(&self, means: &[Vec<f64>]) -> Vec<f64> {
         let mut total = vec![0.0; means.first().map_or(0, Vec::len)];
         for (mean, &rows) in means.iter().zip(&self.rows) {
             total.iter_mut().zip(mean).for_each(|(sum, v)| *sum += rows as f64 * v);
@@ -125,7 +125,7 @@ impl Classes {
 
 /// The terms that the covariances of each class add to the system of a row of the other side.
 #[derive(Debug, Clone)]
-pub struct Expected<'a> {
+pub(crate) struct Expected<'a> {
     of: &'a [u8],
     /// One row per class: the packed system, then the variance of the bias.
     table: Matrix,
@@ -135,7 +135,12 @@ impl<'a> Expected<'a> {
     /// Builds the table from the classes of a side and their covariances (`order x order`, the bias
     /// last). Only a share of each covariance counts ([`covariance_share`]).
     #[must_use]
-    pub fn new(classes: &'a Classes, covariances: &[Vec<f64>], rank: usize, biases: bool) -> Self {
+    pub(crate) fn new(
+        classes: &'a Classes,
+        covariances: &[Vec<f64>],
+        rank: usize,
+        biases: bool,
+    ) -> Self {
         let order = rank + usize::from(biases);
         let width = NormalEquations::new(rank).packed_len();
         // A class without a covariance of its own uses that of the last class.
@@ -163,7 +168,7 @@ impl<'a> Expected<'a> {
 /// The minimum in a solution is the objective of the row. It includes the constant `mᵀΛm/α` of the
 /// prior, so it is never negative.
 #[derive(Debug)]
-pub struct SharedCovariance<'a> {
+pub(crate) struct SharedCovariance<'a> {
     /// The instruction set.
     pub kernels: Kernels,
     /// The terms of the other side's covariances; `None` if these are zero.
@@ -179,7 +184,7 @@ pub struct SharedCovariance<'a> {
 
 /// Memory of one worker.
 #[derive(Debug, Clone)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     system: NormalEquations,
     /// Sums of weights per class, and the classes with a nonzero sum.
     sums: Vec<f32>,

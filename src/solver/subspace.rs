@@ -18,7 +18,7 @@ use crate::linalg::{NormalEquations, NotPositiveDefinite, Solution};
 
 /// The block solver.
 #[derive(Debug, Clone, Copy)]
-pub struct Subspace {
+pub(crate) struct Subspace {
     kernels: Kernels,
     block: usize,
 }
@@ -26,14 +26,14 @@ pub struct Subspace {
 impl Subspace {
     /// Creates the solver with a number of unknowns per block, at least one.
     #[must_use]
-    pub const fn new(kernels: Kernels, block: usize) -> Self {
+    pub(crate) const fn new(kernels: Kernels, block: usize) -> Self {
         Self { kernels, block: if block == 0 { 1 } else { block } }
     }
 }
 
 /// Memory of one worker.
 #[derive(Debug, Clone)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     /// One system for full blocks, and one for a shorter last block.
     whole: NormalEquations,
     last: NormalEquations,

@@ -21,7 +21,7 @@ use crate::linalg::{CHUNK, NormalEquations, NotPositiveDefinite, Solution, inver
 /// rows). With biases, the covariances of the vector with the bias and the variance of the bias
 /// come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// Number of entries of a vector.
     pub rank: usize,
     /// Whether biases are fitted.
@@ -31,26 +31,26 @@ pub struct Layout {
 impl Layout {
     /// First position of the covariance.
     #[must_use]
-    pub const fn covariance(self) -> usize {
+    pub(crate) const fn covariance(self) -> usize {
         self.rank.next_multiple_of(LANES)
     }
 
     /// First position of the covariances of the vector with the bias; the variance of the bias
     /// follows them.
     #[must_use]
-    pub const fn with_bias(self) -> usize {
+    pub(crate) const fn with_bias(self) -> usize {
         self.covariance() + self.rank * (self.rank + 1) / 2
     }
 
     /// Number of stored values per row.
     #[must_use]
-    pub const fn cols(self) -> usize {
+    pub(crate) const fn cols(self) -> usize {
         self.with_bias() + if self.biases { self.rank + 1 } else { 0 }
     }
 
     /// Number of unknowns of a row.
     #[must_use]
-    pub const fn order(self) -> usize {
+    pub(crate) const fn order(self) -> usize {
         self.rank + self.biases as usize
     }
 }
@@ -59,7 +59,7 @@ impl Layout {
 ///
 /// The minimum in a solution is the weighted sum of the expected squared errors of the row's cells.
 #[derive(Debug, Clone, Copy)]
-pub struct Variational<'a> {
+pub(crate) struct Variational<'a> {
     /// The instruction set.
     pub kernels: Kernels,
     /// The layout of the rows of both sides.
@@ -74,7 +74,7 @@ pub struct Variational<'a> {
 
 /// Memory of one worker.
 #[derive(Debug, Clone)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     system: NormalEquations,
     /// Weighted sum over the rows of the other side.
     rows: Vec<f64>,

@@ -47,26 +47,26 @@ struct Header {
 
 /// A directory of checkpoints of one training.
 #[derive(Debug, Clone)]
-pub struct CheckpointDir {
+pub(crate) struct CheckpointDir {
     path: PathBuf,
 }
 
 impl CheckpointDir {
     /// A directory at this path, which [`CheckpointDir::describe`] creates.
     #[must_use]
-    pub const fn new(path: PathBuf) -> Self {
+    pub(crate) const fn new(path: PathBuf) -> Self {
         Self { path }
     }
 
     /// The path of the directory.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The description that was passed to [`CheckpointDir::describe`], if there is one.
     #[must_use]
-    pub fn about(&self) -> Option<serde_json::Value> {
+    pub(crate) fn about(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(&fs::read(self.path.join(ABOUT)).ok()?).ok()
     }
 
@@ -74,7 +74,7 @@ impl CheckpointDir {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn describe(&self, about: &serde_json::Value) -> Result<()> {
+    pub(crate) fn describe(&self, about: &serde_json::Value) -> Result<()> {
         let created = fs::create_dir_all(&self.path);
         created.map_err(|source| Error::Write { path: self.path.clone(), source })?;
         self.put(ABOUT, |path| fs::write(path, about.to_string()))
@@ -84,7 +84,13 @@ impl CheckpointDir {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn write(&self, stage: &str, iteration: u32, beside: &str, state: &State) -> Result<()> {
+    pub(crate) fn write(
+        &self,
+        stage: &str,
+        iteration: u32,
+        beside: &str,
+        state: &State,
+    ) -> Result<()> {
         self.put(&format!("{stage}-{iteration:06}.ckpt"), |path| serialize(beside, state, path))?;
         let mut files = self.files(stage);
         files.truncate(files.len().saturating_sub(KEPT));
@@ -98,7 +104,7 @@ impl CheckpointDir {
     /// The caller's record and the state from the latest readable checkpoint of a stage, if any.
     ///
     /// Damaged checkpoints are reported to `damaged`.
-    pub fn latest(
+    pub(crate) fn latest(
         &self,
         stage: &str,
         mut damaged: impl FnMut(&Path, &str),
@@ -114,12 +120,12 @@ impl CheckpointDir {
 
     /// Whether there is any checkpoint.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.files("").is_empty()
     }
 
     /// Removes the directory.
-    pub fn remove(&self) {
+    pub(crate) fn remove(&self) {
         // A file that cannot be removed only takes up space. The description is removed last, so
         // that the next process can identify the remaining checkpoints if this one is killed here.
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
@@ -132,7 +138,7 @@ impl CheckpointDir {
     }
 
     /// Removes the directory if it is empty.
-    pub fn remove_empty(&self) {
+    pub(crate) fn remove_empty(&self) {
         let _ = fs::remove_dir(&self.path);
     }
 

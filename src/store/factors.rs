@@ -44,7 +44,7 @@ const ROW_GROUP: usize = 65_536;
 
 /// The Arrow type that the file declares for the vectors; the stored data is the same for both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Lists {
+pub(crate) enum Lists {
     /// Fixed-size lists: Arrow readers restore the number of entries.
     #[default]
     Fixed,
@@ -54,7 +54,7 @@ pub enum Lists {
 
 /// One side of a model as a table.
 #[derive(Debug, Clone, Copy)]
-pub struct FactorTable<'a> {
+pub(crate) struct FactorTable<'a> {
     /// Users or items.
     pub axis: Axis,
     /// External ids, sorted.
@@ -76,7 +76,7 @@ pub struct FactorTable<'a> {
 impl FactorTable<'_> {
     /// The columns and their types.
     #[must_use]
-    pub fn schema(&self) -> String {
+    pub(crate) fn schema(&self) -> String {
         let id = if self.ids.kind() == "int" { "int64" } else { "utf8" };
         let embedding = match (self.vectors.cols(), self.lists) {
             (0, _) => String::new(),
@@ -85,7 +85,8 @@ impl FactorTable<'_> {
         };
         let bias = if self.biases.is_some() { "bias: f32, " } else { "" };
         format!(
-            "{}: {id}, {embedding}{bias}n_ratings: int32, model_version: utf8, trained_at: timestamp[us, UTC]",
+            "{}: {id}, {embedding}{bias}n_ratings: int32, model_version: utf8, \
+             trained_at: timestamp[us, UTC]",
             id_column(self.axis)
         )
     }
@@ -94,7 +95,7 @@ impl FactorTable<'_> {
     ///
     /// # Errors
     /// Those of the writer.
-    pub fn write(&self, to: impl Write) -> io::Result<()> {
+    pub(crate) fn write(&self, to: impl Write) -> io::Result<()> {
         let mut frame = self.frame().map_err(into_io)?;
         let keys = [
             ("lacuna.format_version", FORMAT_VERSION.to_string()),
@@ -144,7 +145,7 @@ impl FactorTable<'_> {
 ///
 /// # Errors
 /// Those of the writer.
-pub fn write_spark_factors(ids: &[i32], vectors: &Matrix, to: impl Write) -> io::Result<()> {
+pub(crate) fn write_spark_factors(ids: &[i32], vectors: &Matrix, to: impl Write) -> io::Result<()> {
     let build = || {
         let ids = Series::new("id".into(), ids).into_column();
         let features = vectors_series(vectors)?.with_name("features".into());
@@ -204,7 +205,7 @@ fn arrow_schema(schema: &Schema, lists: Lists) -> Option<(String, String)> {
 ///
 /// # Errors
 /// [`Error::Write`], naming `shown` (the path the file will have once published).
-pub fn write_factors(
+pub(crate) fn write_factors(
     path: &Path,
     shown: &Path,
     axis: Axis,
@@ -261,7 +262,7 @@ fn vectors_series(vectors: &Matrix) -> PolarsResult<Series> {
 ///
 /// # Errors
 /// [`Error::Model`] if the file is not such a table.
-pub fn read_factors(path: &Path, axis: Axis, rank: usize) -> Result<(Trained, Embedding)> {
+pub(super) fn read_factors(path: &Path, axis: Axis, rank: usize) -> Result<(Trained, Embedding)> {
     let wrong = |message: String| Error::Model { path: path.to_owned(), message };
     let mut file = File::open(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;
     let footer = check_footer(&mut file);
@@ -285,12 +286,19 @@ pub fn read_factors(path: &Path, axis: Axis, rank: usize) -> Result<(Trained, Em
             let lists = frame.column("embedding")?.array()?.clone();
             let values = lists.get_inner();
             let values: Vec<f32> = values.f32()?.iter().flatten().collect();
-            polars_ensure!(lists.width() == rank, ComputeError: "vectors of {} numbers where manifest.json says {rank}", lists.width());
+            polars_ensure!(
+                lists.width() == rank,
+                ComputeError: "vectors of {} numbers where manifest.json says {rank}",
+                lists.width()
+            );
             polars_ensure!(values.len() == ids.len() * rank, ComputeError: "null vectors");
             Matrix::from_rows(ids.len(), rank, &values)
         };
         let rows = ids.len();
-        polars_ensure!(biases.len() == rows && counts.len() == rows, ComputeError: "null biases or counts");
+        polars_ensure!(
+            biases.len() == rows && counts.len() == rows,
+            ComputeError: "null biases or counts"
+        );
         Ok((Trained { ids, counts }, Embedding { vectors, biases }))
     };
     let (trained, embedding) = read().map_err(|e| wrong(format!("not a factor table: {e}")))?;

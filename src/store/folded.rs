@@ -15,7 +15,7 @@ use crate::ids::{Axis, Id};
 
 /// Ratings with external ids, stored by column.
 #[derive(Debug, Clone, Default)]
-pub struct FoldedRatings<'a> {
+pub(crate) struct FoldedRatings<'a> {
     /// Users.
     pub users: Vec<Id<'a>>,
     /// Items.
@@ -28,7 +28,7 @@ pub struct FoldedRatings<'a> {
 
 /// Name of the file with the ratings of folded-in users or items.
 #[must_use]
-pub const fn folded_file(axis: Axis) -> &'static str {
+pub(crate) const fn folded_file(axis: Axis) -> &'static str {
     match axis {
         Axis::User => "folded_user_ratings.parquet",
         Axis::Item => "folded_item_ratings.parquet",
@@ -42,7 +42,7 @@ impl FoldedRatings<'_> {
     ///
     /// # Errors
     /// [`Error::Write`], naming `shown`.
-    pub fn write(&self, path: &Path, shown: &Path, integer: Pair<bool>) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path, shown: &Path, integer: Pair<bool>) -> Result<()> {
         let write = || -> std::io::Result<()> {
             let columns = vec![
                 ids("user_id", integer.users, &self.users).into_column(),

@@ -34,7 +34,7 @@ pub(crate) fn digest<'p>(parts: impl IntoIterator<Item = &'p str>) -> String {
 /// Converts an id to JSON: an integer that a double holds exactly becomes a number, any other id
 /// becomes text.
 #[must_use]
-pub fn json_id(id: Id<'_>) -> serde_json::Value {
+pub(crate) fn json_id(id: Id<'_>) -> serde_json::Value {
     match id {
         Id::Int(id) if id.unsigned_abs() <= 1 << 53 => id.into(),
         id => id.text().into(),
@@ -44,7 +44,7 @@ pub fn json_id(id: Id<'_>) -> serde_json::Value {
 /// Converts a single-precision number to JSON, in the shortest decimal form that reads back as the
 /// same number.
 #[must_use]
-pub fn json_number(value: f32) -> serde_json::Value {
+pub(crate) fn json_number(value: f32) -> serde_json::Value {
     // The double nearest to that decimal form prints in the same form.
     value.to_string().parse::<f64>().map_or(serde_json::Value::Null, Into::into)
 }

@@ -16,9 +16,9 @@ use crate::ids::{Id, Ids};
 use crate::ratings::Cell;
 
 /// File of the training ratings, including the validation ratings.
-pub const TRAINING_RATINGS: &str = "training_ratings.parquet";
+pub(crate) const TRAINING_RATINGS: &str = "training_ratings.parquet";
 /// File of the holdout ratings.
-pub const HOLDOUT_RATINGS: &str = "holdout_ratings.parquet";
+pub(crate) const HOLDOUT_RATINGS: &str = "holdout_ratings.parquet";
 
 /// Rows per row group.
 const ROWS: usize = 1 << 20;
@@ -29,7 +29,7 @@ const ROWS: usize = 1 << 20;
 ///
 /// # Errors
 /// [`Error::Write`], naming `shown`.
-pub fn write_ratings(
+pub(crate) fn write_ratings(
     path: &Path,
     shown: &Path,
     cells: &[Cell],

@@ -31,25 +31,31 @@ mod run_entry;
 mod table;
 mod trials;
 
-pub use checkpoint::{CheckpointDir, parse_checkpoint};
+pub(crate) use checkpoint::CheckpointDir;
+pub use checkpoint::parse_checkpoint;
 pub use entries::{FoldedEntry, InputEntry, OutputEntry, Tool};
-pub use factors::{FactorTable, Lists, Stamp, read_factors, write_factors, write_spark_factors};
-pub use folded::{FoldedRatings, folded_file};
-pub use json::{json_id, json_number};
-pub use kept::{HOLDOUT_RATINGS, TRAINING_RATINGS, write_ratings};
+pub use factors::Stamp;
+pub(crate) use factors::{FactorTable, Lists, write_factors, write_spark_factors};
+pub(crate) use folded::{FoldedRatings, folded_file};
+pub(crate) use json::{json_id, json_number};
+pub(crate) use kept::{HOLDOUT_RATINGS, TRAINING_RATINGS, write_ratings};
 pub use manifest::{
     Data, ExportManifest, FORMAT_VERSION, Flavor, Manifest, MeasuredScale, ModelEntry, SplitEntry,
     listed_outputs,
 };
+pub use model_dir::read_model;
 pub(crate) use model_dir::verify;
-pub use model_dir::{read_measured, read_model, read_samples};
+pub(crate) use model_dir::{read_measured, read_samples};
 pub(crate) use names::sample_prefix;
 pub use names::{ITEM_FACTORS, MANIFEST, METRICS, USER_FACTORS};
-pub use outdir::{DirKind, OutDir, REJECTED, SUCCESS};
+pub(crate) use outdir::{DirKind, OutDir, REJECTED, SUCCESS};
 pub(crate) use outdir::{files_below, unlisted_files, wrong_manifest};
-pub use posterior::{POSTERIOR, read_posterior, write_posterior};
-pub use ranked::{Reason, RowFormat, RowShape, RowWriter, Rows};
+pub(crate) use posterior::{POSTERIOR, write_posterior};
+pub use ranked::RowFormat;
+pub(crate) use ranked::{Reason, RowShape, RowWriter, Rows};
 pub use row_target::RowTarget;
 pub use run_entry::{Alignment, GateEntry, Lineage, RunEntry, Severity, Status, Trigger};
-pub use table::{Predictions, RatingsWriter, write_predictions};
-pub use trials::{Trial, TrialsDir};
+pub use table::RatingsWriter;
+pub(crate) use table::{Predictions, write_predictions};
+pub use trials::Trial;
+pub(crate) use trials::TrialsDir;

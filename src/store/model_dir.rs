@@ -42,7 +42,7 @@ pub fn read_model(path: &Path) -> Result<(Model, Manifest)> {
 ///
 /// # Errors
 /// As [`read_model`].
-pub fn read_measured(path: &Path, manifest: &Manifest) -> Result<Option<Model>> {
+pub(crate) fn read_measured(path: &Path, manifest: &Manifest) -> Result<Option<Model>> {
     let read = || {
         let mut model = read_factor_files(path, "train_", manifest)?;
         if let Some(measured) = manifest.model.measured.filter(|_| model.scale.rates()) {
@@ -61,7 +61,7 @@ pub fn read_measured(path: &Path, manifest: &Manifest) -> Result<Option<Model>> 
 ///
 /// # Errors
 /// As [`read_model`].
-pub fn read_samples(path: &Path, manifest: &Manifest) -> Result<Vec<Model>> {
+pub(crate) fn read_samples(path: &Path, manifest: &Manifest) -> Result<Vec<Model>> {
     let kept = 0..manifest.model.kept_samples;
     kept.map(|number| read_factor_files(path, &sample_prefix(number), manifest)).collect()
 }

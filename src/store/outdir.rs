@@ -22,7 +22,7 @@ mod files;
 /// [`OutDir::publish`] moves all files into place together. If the value is dropped before that,
 /// the temporary directory is removed and the target is unchanged.
 #[derive(Debug)]
-pub struct OutDir {
+pub(crate) struct OutDir {
     target: PathBuf,
     kind: DirKind,
     replace: bool,
@@ -34,7 +34,7 @@ pub struct OutDir {
 
 /// The kind of an output directory; one kind never replaces the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DirKind {
+pub(crate) enum DirKind {
     /// A trained model.
     Model,
     /// An export of a model.
@@ -49,7 +49,7 @@ impl OutDir {
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`] if the parent is not writable.
-    pub fn create(target: &Path, replace: bool, kind: DirKind) -> Result<Self> {
+    pub(crate) fn create(target: &Path, replace: bool, kind: DirKind) -> Result<Self> {
         // A target without a name, such as `.`, is resolved to the directory that it stands for.
         let resolved = target.file_name().is_none().then(|| target.canonicalize().ok()).flatten();
         let target = resolved.as_deref().unwrap_or(target);
@@ -69,7 +69,7 @@ impl OutDir {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn staged(within: &Path, name: &str) -> Result<Self> {
+    pub(crate) fn staged(within: &Path, name: &str) -> Result<Self> {
         let temporary = tempfile::Builder::new().prefix(name).rand_bytes(0).tempdir_in(within);
         let failed = |source| Error::Write { path: within.to_owned(), source };
         let temporary = temporary.map_err(failed)?;
@@ -82,7 +82,7 @@ impl OutDir {
     ///
     /// # Errors
     /// [`Error::OutputExists`], [`Error::Write`].
-    pub fn publish_as(mut self, target: &Path) -> Result<PathBuf> {
+    pub(crate) fn publish_as(mut self, target: &Path) -> Result<PathBuf> {
         target.clone_into(&mut self.target);
         self.move_into_place()
     }
@@ -95,7 +95,7 @@ impl OutDir {
     ///
     /// # Errors
     /// [`Error::Stopped`] while it waits.
-    pub fn hold(mut self, stop: &AtomicBool) -> Result<Self> {
+    pub(crate) fn hold(mut self, stop: &AtomicBool) -> Result<Self> {
         if self.held.is_none() {
             self.held = lock(&self.target, stop)?;
         }
@@ -104,13 +104,13 @@ impl OutDir {
 
     /// The temporary path at which the file `name` must be written.
     #[must_use]
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.temporary.path().join(name)
     }
 
     /// The path of the file `name` once it is published, which errors should name.
     #[must_use]
-    pub fn final_path(&self, name: &str) -> PathBuf {
+    pub(crate) fn final_path(&self, name: &str) -> PathBuf {
         self.target.join(name)
     }
 
@@ -118,7 +118,7 @@ impl OutDir {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         let written = File::create(self.file(name)).and_then(|mut f| {
             f.write_all(content)?;
             f.sync_all()
@@ -132,7 +132,7 @@ impl OutDir {
     ///
     /// # Errors
     /// [`Error::Model`] for a file that is missing or damaged, [`Error::Write`].
-    pub fn carry(&self, from: &Path, entry: &OutputEntry) -> Result<()> {
+    pub(crate) fn carry(&self, from: &Path, entry: &OutputEntry) -> Result<()> {
         let source = verify(from, entry)?;
         let to = self.file(&entry.path);
         let carried = make_parents(&to).and_then(|()| match fs::hard_link(&source, &to) {
@@ -159,7 +159,7 @@ impl OutDir {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn create_file(&self, name: &str) -> Result<File> {
+    pub(crate) fn create_file(&self, name: &str) -> Result<File> {
         let path = self.file(name);
         let created = make_parents(&path).and_then(|()| File::create(&path));
         created.map_err(|source| Error::Write { path: self.final_path(name), source })
@@ -172,7 +172,7 @@ impl OutDir {
     /// # Errors
     /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`], [`Error::Stopped`]; the
     /// previous content is then still in place.
-    pub fn publish(self, stop: &AtomicBool) -> Result<PathBuf> {
+    pub(crate) fn publish(self, stop: &AtomicBool) -> Result<PathBuf> {
         self.hold(stop)?.move_into_place()
     }
 
@@ -240,9 +240,9 @@ fn check_target(target: &Path, replace: bool, kind: DirKind) -> Result<()> {
 }
 
 /// Name of the file that marks a complete directory of a published run; it is written last.
-pub const SUCCESS: &str = "_SUCCESS";
+pub(crate) const SUCCESS: &str = "_SUCCESS";
 /// Name of the file that marks a complete directory of a rejected run; it is written last.
-pub const REJECTED: &str = "_REJECTED";
+pub(crate) const REJECTED: &str = "_REJECTED";
 const MARKS: [&str; 2] = [SUCCESS, REJECTED];
 
 /// The kind of directory that a manifest describes, and the files that it lists.
@@ -315,104 +315,4 @@ fn existing_ancestor(path: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use rustix::fs::{FlockOperation, flock};
-
-    use super::files::{REPLACED, exchange_in_steps};
-    use super::*;
-
-    #[test]
-    fn a_directory_appears_whole_and_replaces_only_a_model() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let target = dir.path().join("deep/er/model");
-        let out = OutDir::create(&target, false, DirKind::Model).expect("creates");
-        out.write("a", b"1").expect("writes");
-        assert!(!target.exists());
-        out.publish(&AtomicBool::new(false)).expect("publishes");
-        assert_eq!(fs::read(target.join("a")).expect("reads"), b"1");
-        assert!(matches!(
-            OutDir::create(&target, false, DirKind::Model),
-            Err(Error::OutputExists { .. })
-        ));
-        assert!(matches!(
-            OutDir::create(&target, true, DirKind::Model),
-            Err(Error::NotOurs { .. })
-        ));
-        fs::write(target.join(MANIFEST), br#"{"outputs":[{"path":"a"}]}"#).expect("writes");
-        fs::write(target.join("mine"), b"").expect("writes");
-        assert!(matches!(
-            OutDir::create(&target, true, DirKind::Model),
-            Err(Error::NotOurs { .. })
-        ));
-        fs::remove_file(target.join("mine")).expect("removes");
-        let export = OutDir::create(&target, true, DirKind::Export).map(|_| ());
-        assert!(export.is_err_and(|e| e.to_string().contains("is a model, not an export")));
-        let out = OutDir::create(&target, true, DirKind::Model).expect("creates");
-        out.write("b", b"2").expect("writes");
-        assert!(target.join("a").exists());
-        out.publish(&AtomicBool::new(false)).expect("publishes");
-        assert!(!target.join("a").exists() && target.join("b").exists());
-        // Nothing temporary is left over.
-        assert_eq!(fs::read_dir(dir.path().join("deep/er")).expect("lists").count(), 1);
-        assert_eq!(fs::read_dir(dir.path()).expect("lists").count(), 1);
-    }
-
-    #[test]
-    fn leftovers_of_killed_processes_are_swept_and_those_of_living_ones_are_not() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let target = dir.path().join("model");
-        // The process id in the name proves nothing: it may come from another container.
-        let dead = dir.path().join(format!(".model.lacuna-{}-x", std::process::id()));
-        let alive = dir.path().join(".model.lacuna-4194305-y");
-        fs::create_dir(&dead).and_then(|()| fs::create_dir(&alive)).expect("creates");
-        let lock = File::open(&alive).expect("opens");
-        flock(&lock, FlockOperation::LockExclusive).expect("locks");
-        let first = OutDir::create(&target, false, DirKind::Model).expect("creates");
-        assert!(!dead.exists() && alive.exists());
-        drop(OutDir::create(&target, false, DirKind::Model).expect("creates"));
-        assert!(first.file("").exists());
-        drop(lock);
-        drop(OutDir::create(&target, false, DirKind::Model).expect("creates"));
-        assert!(!alive.exists() && first.file("").exists());
-    }
-
-    #[test]
-    fn a_model_that_was_moved_aside_goes_back() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let (old, new) = (dir.path().join("model"), dir.path().join(".model.lacuna-7-x"));
-        fs::create_dir(&old).and_then(|()| fs::create_dir(&new)).expect("creates");
-        fs::write(old.join(MANIFEST), br#"{"outputs":[]}"#).expect("writes");
-        // Repeated exchanges do not collide.
-        exchange_in_steps(&new, &old).and_then(|()| exchange_in_steps(&new, &old)).expect("swaps");
-        assert!(old.join(MANIFEST).exists());
-        // A process was killed between its two renames.
-        let aside = dir.path().join(format!(".model.lacuna-7-x{REPLACED}"));
-        fs::rename(&old, &aside).expect("moves");
-        let refused = OutDir::create(&old, false, DirKind::Model);
-        assert!(matches!(refused, Err(Error::OutputExists { .. })));
-        assert!(old.join(MANIFEST).exists() && !aside.exists() && !new.exists());
-    }
-
-    #[test]
-    fn who_waits_for_a_lock_can_be_stopped() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let target = dir.path().join("model");
-        fs::create_dir(&target).expect("creates");
-        let create = || OutDir::create(&target, true, DirKind::Model).expect("creates");
-        let holder = create().hold(&AtomicBool::new(false)).expect("holds");
-        let stopped = create().hold(&AtomicBool::new(true));
-        assert!(matches!(stopped, Err(Error::Stopped)));
-        drop(holder);
-        create().hold(&AtomicBool::new(true)).expect("nothing to wait for");
-    }
-
-    #[test]
-    fn dropped_before_publishing_nothing_remains() {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let out =
-            OutDir::create(&dir.path().join("model"), false, DirKind::Model).expect("creates");
-        out.write("a", b"1").expect("writes");
-        drop(out);
-        assert_eq!(fs::read_dir(dir.path()).expect("lists").count(), 0);
-    }
-}
+mod tests;

@@ -21,13 +21,17 @@ use crate::error::{Error, Result};
 use crate::model::{Beliefs, Uncertainty};
 
 /// Name of the file in a model directory.
-pub const POSTERIOR: &str = "posterior.safetensors";
+pub(crate) const POSTERIOR: &str = "posterior.safetensors";
 
 /// Writes the file and returns a description of its content.
 ///
 /// # Errors
 /// [`Error::Write`], naming `shown`.
-pub fn write_posterior(path: &Path, shown: &Path, uncertainty: &Uncertainty) -> Result<String> {
+pub(crate) fn write_posterior(
+    path: &Path,
+    shown: &Path,
+    uncertainty: &Uncertainty,
+) -> Result<String> {
     let failed = |source| Error::Write { path: shown.to_owned(), source };
     let mut arrays: BTreeMap<String, (Vec<usize>, Cow<'_, [f64]>)> = BTreeMap::new();
     arrays.insert("noise.precision".into(), (vec![1], Cow::Owned(vec![uncertainty.precision])));
@@ -61,7 +65,7 @@ pub fn write_posterior(path: &Path, shown: &Path, uncertainty: &Uncertainty) -> 
 ///
 /// # Errors
 /// [`Error::Model`] for a file that is damaged or has other shapes.
-pub fn read_posterior(path: &Path, rank: usize, biases: bool) -> Result<Uncertainty> {
+pub(super) fn read_posterior(path: &Path, rank: usize, biases: bool) -> Result<Uncertainty> {
     let wrong = |message: String| Error::Model { path: path.to_owned(), message };
     let bytes = std::fs::read(path).map_err(|e| wrong(format!("the model is incomplete: {e}")))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| wrong(e.to_string()))?;

@@ -48,7 +48,7 @@ impl RowFormat {
 
 /// The names of the columns and the choice of optional columns, which are the same for all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowShape {
+pub(crate) struct RowShape {
     /// The column of the user or item that a list is for, and whether its ids are integers.
     pub key: (&'static str, bool),
     /// The column of the listed users or items, and whether its ids are integers.
@@ -63,7 +63,7 @@ pub struct RowShape {
 
 /// A rating that contributed to a score.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reason<'a> {
+pub(crate) struct Reason<'a> {
     /// The rated item.
     pub item: Id<'a>,
     /// The item's title, if it is known.
@@ -76,7 +76,7 @@ pub struct Reason<'a> {
 
 /// A batch of rows, stored by column.
 #[derive(Debug, Clone, Default)]
-pub struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     /// The users or items that the lists are for, one per row.
     pub keys: Vec<Id<'a>>,
     /// The listed users or items.
@@ -96,14 +96,8 @@ pub struct Rows<'a> {
 impl Rows<'_> {
     /// Number of rows.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.keys.len()
-    }
-
-    /// Whether there are no rows.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
     }
 
     /// The reasons of a row as JSON.
@@ -123,7 +117,7 @@ impl Rows<'_> {
 }
 
 /// Writes rows to a file or to a stream.
-pub struct RowWriter {
+pub(crate) struct RowWriter {
     shape: RowShape,
     /// `None` for a stream.
     file: Option<OutFile>,
@@ -147,7 +141,7 @@ impl RowWriter {
     /// # Errors
     /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`]; [`Error::Usage`] for Parquet
     /// on a stream.
-    pub fn create(to: RowTarget, format: RowFormat, shape: RowShape) -> Result<Self> {
+    pub(crate) fn create(to: RowTarget, format: RowFormat, shape: RowShape) -> Result<Self> {
         let (path, replace) = match to {
             RowTarget::Stream(_) if format == RowFormat::Parquet => {
                 let message = "Parquet cannot be written to standard output: give --output FILE";
@@ -191,11 +185,11 @@ impl RowWriter {
         Ok(self)
     }
 
-    /// Writes rows and returns whether more are wanted: `false` once the reader has closed the stream.
+    /// Writes rows and returns whether to continue: `false` once the reader has closed the stream.
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn write(&mut self, rows: &Rows<'_>) -> Result<bool> {
+    pub(crate) fn write(&mut self, rows: &Rows<'_>) -> Result<bool> {
         let shape = self.shape;
         let written = match &mut self.sink {
             Sink::Parquet(writer) => {
@@ -222,7 +216,7 @@ impl RowWriter {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
         let written = match &mut self.sink {
             Sink::Text(_, to) => to.flush(),
             Sink::Parquet(writer) => writer.finish().map(|_| ()).map_err(into_io),

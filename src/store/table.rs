@@ -163,7 +163,7 @@ fn csv_lines(block: &Block) -> Vec<u8> {
 
 /// Predictions for pairs, in the order of the pairs.
 #[derive(Debug, Clone, Default)]
-pub struct Predictions {
+pub(crate) struct Predictions {
     /// Predicted scores.
     pub scores: Vec<f64>,
     /// Predictive standard deviations, if they are wanted; none where they are not known.
@@ -178,7 +178,11 @@ pub struct Predictions {
 ///
 /// # Errors
 /// [`Error::OutputExists`], [`Error::NotOurs`], [`Error::Write`].
-pub fn write_predictions(pairs: &Pairs, predictions: &Predictions, to: RowTarget) -> Result<()> {
+pub(crate) fn write_predictions(
+    pairs: &Pairs,
+    predictions: &Predictions,
+    to: RowTarget,
+) -> Result<()> {
     let Predictions { scores, deviations, known } = predictions;
     let build = || -> PolarsResult<DataFrame> {
         let mut columns = pairs.columns();

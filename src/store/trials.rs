@@ -64,7 +64,7 @@ struct Identity {
 
 /// An open tuning directory.
 #[derive(Debug)]
-pub struct TrialsDir {
+pub(crate) struct TrialsDir {
     path: PathBuf,
     /// Locked while a search runs; the system releases the lock however the process ends.
     lock: Option<fs::File>,
@@ -101,7 +101,7 @@ impl TrialsDir {
     /// [`Error::NotOurs`] for a directory that lacuna tune did not create, [`Error::Usage`] for a
     /// search with another identity or one that is running, [`Error::Read`] or [`Error::Format`]
     /// for an invalid trial, [`Error::Write`].
-    pub fn open(path: &Path, identity: &str, anew: bool) -> Result<(Self, Vec<Trial>)> {
+    pub(crate) fn open(path: &Path, identity: &str, anew: bool) -> Result<(Self, Vec<Trial>)> {
         let mut directory = Self { path: path.to_owned(), lock: None };
         let wanted = Identity { format_version: FORMAT_VERSION, identity: identity.to_owned() };
         let failed = |source| Error::Write { path: path.to_owned(), source };
@@ -160,7 +160,7 @@ impl TrialsDir {
 
     /// The path of the file `name`.
     #[must_use]
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
@@ -204,7 +204,7 @@ impl TrialsDir {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn add(&self, trial: &Trial) -> Result<()> {
+    pub(crate) fn add(&self, trial: &Trial) -> Result<()> {
         let text = serde_json::to_vec(trial).map_err(|e| Error::Internal(e.to_string()))?;
         self.write(&format!("{TRIALS}/{}-{:05}.json", trial.rung, trial.number), &text)
     }
@@ -213,7 +213,7 @@ impl TrialsDir {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn write(&self, name: &str, content: &[u8]) -> Result<()> {
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<()> {
         let target = self.file(name);
         let mut file = OutFile::create(&target, true)?;
         let written = file.writer().write_all(content);
@@ -230,7 +230,7 @@ impl TrialsDir {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn table(&self, trials: &[Trial], given: &BTreeMap<String, Value>) -> Result<()> {
+    pub(crate) fn table(&self, trials: &[Trial], given: &BTreeMap<String, Value>) -> Result<()> {
         let target = self.file("trials.parquet");
         let failed = |e: PolarsError| Error::Write { path: target.clone(), source: into_io(e) };
         let mut frame = frame(trials, given).map_err(failed)?;

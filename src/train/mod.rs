@@ -314,7 +314,8 @@ pub trait Algorithm: Send + Sync {
         _most: usize,
     ) -> Result<Vec<Vec<Vec<Share>>>> {
         Err(Error::Usage(format!(
-            "scores of als and ials are sums over the user's ratings and can be explained; those of {} are not",
+            "only scores of als and ials can be explained, because they are sums over the user's \
+             ratings; those of {} are not",
             self.name()
         )))
     }

@@ -245,7 +245,7 @@ fn a_stop_request_ends_the_fit() {
 /// A fit that resumes from the state after any iteration ends as it would have ended without an
 /// interruption, bit for bit. It reports the iteration of the state first.
 #[test]
-fn a_fit_goes_on_where_it_was() {
+fn a_resumed_fit_gives_the_same_bits() {
     let ratings = ratings(300);
     let (user_keys, item_keys) = (Ids::range(40).keys("user"), Ids::range(300).keys("item"));
     let (moments, stop) = (ratings.moments(), AtomicBool::new(false));
@@ -295,7 +295,7 @@ fn a_fit_goes_on_where_it_was() {
     // the state's.
     let last = all.pop().unwrap().fit(&fresh, &mut |_| ControlFlow::Continue(()));
     assert_eq!(last.unwrap().stop_reason, StopReason::Tolerance);
-    // A state of another fit is refused.
+    // A state of another fit is rejected.
     let mut states = Vec::new();
     let other = Als { rank: 5, ..als() };
     other
@@ -414,7 +414,7 @@ fn bayes_folds_in_what_the_next_iteration_gives() {
             assert_eq!(users.vectors.row(user), next.factors.users.vectors.row(user));
             assert_eq!(users.biases[user], next.factors.users.biases[user]);
         }
-        assert!(users != fitted.factors.users, "an iteration changes something");
+        assert!(users != fitted.factors.users, "an iteration must change the users");
         // A score is the sum of the ratings' shares and a part of the prior. That part depends only
         // on which items are rated. If their values change, the score changes as the sum of the
         // shares does.

@@ -38,7 +38,7 @@ impl Case {
         assert_eq!(
             fs::read_dir(self.dir.path()).unwrap().count(),
             before,
-            "something was left behind"
+            "files were left behind"
         );
     }
 }
@@ -165,7 +165,7 @@ fn odd_bytes_are_recognised() {
         &[],
         3,
         "r.txt: no separator found in the first line \"hello\"; \
-         columns are separated by comma, tab, semicolon, bar or ::, or as --separator says",
+         use comma, tab, semicolon, bar or :: between columns, or pass --separator",
     );
     let case = Case::new("r.csv.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3]);
     let (code, _, err) = run(&["inspect", &case.path("r.csv.gz")]);
@@ -300,7 +300,7 @@ fn an_archive_needs_one_rating_file() {
 }
 
 #[test]
-fn archives_that_mean_harm_are_refused() {
+fn malicious_archives_are_rejected() {
     let dir = TempDir::new().unwrap();
     let refused = |name: &str, words: &str| {
         let path = dir.path().join(name);
@@ -341,7 +341,7 @@ fn archives_that_mean_harm_are_refused() {
 }
 
 #[test]
-fn a_model_that_is_there_is_never_harmed() {
+fn an_existing_model_is_never_damaged() {
     let case = with_line("1,2,3,100");
     let model = case.path("model");
     let train = |extra: &[&str]| {
@@ -374,7 +374,7 @@ fn inspected(name: &str, content: &[u8]) -> (u64, u64, String) {
 }
 
 #[test]
-fn a_stray_quote_takes_no_other_row_along() {
+fn a_stray_quote_spoils_only_its_own_row() {
     let rows = |odd: &str| {
         let mut text = String::from("userId,movieId,rating,comment\n");
         for n in 0..50 {
@@ -431,7 +431,7 @@ fn lines_are_counted_as_an_editor_counts_them() {
 }
 
 #[test]
-fn times_of_parquet_that_are_no_times_are_bad() {
+fn invalid_times_in_parquet_are_bad_rows() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("r.parquet");
     let columns = vec![
@@ -451,6 +451,6 @@ fn times_of_parquet_that_are_no_times_are_bad() {
 }
 
 #[test]
-fn a_file_of_a_byte_order_mark_is_empty() {
+fn a_file_with_only_a_byte_order_mark_is_empty() {
     Case::new("r.csv", "\u{feff}\n".as_bytes()).fails("r.csv", &[], 3, "r.csv: the file is empty");
 }

@@ -62,7 +62,7 @@ fn samples_give_deviations() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_settings_are_rejected() {
     let dir = TempDir::new().unwrap();
     let model = dir.path().join("m").to_str().unwrap().to_owned();
     for (extra, part) in [

@@ -21,7 +21,7 @@ fn help_has_examples() {
 }
 
 #[test]
-fn typing_mistakes_are_met_with_a_suggestion() {
+fn typing_mistakes_get_a_suggestion() {
     let (code, out, err) = run(&["trian"]);
     assert!(code == 2 && out.is_empty() && err.contains("train"), "{err}");
     let (code, _, err) = run(&["train", "x.csv", "--factros", "3"]);
@@ -239,7 +239,7 @@ fn signals_end_cleanly_and_leave_nothing() {
         assert!(sent.success());
         let status = child.wait().unwrap();
         assert_eq!(status.code(), Some(code));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "something was left behind");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "files were left behind");
     }
 }
 

@@ -115,7 +115,7 @@ fn high_ratings_become_events() {
 }
 
 #[test]
-fn a_regularisation_that_is_too_strong_is_told() {
+fn a_too_strong_regularisation_gives_a_warning() {
     let place = Place::new();
     let events = place.file("clicks.csv", &clicks());
     let strong = ["-a", "ials", "-r", "30", "--unobserved-weight", "0.5"];
@@ -157,7 +157,7 @@ fn a_regularisation_that_is_too_strong_is_told() {
 }
 
 #[test]
-fn values_that_are_no_ratings_are_told() {
+fn values_that_are_not_ratings_give_a_warning() {
     let place = Place::new();
     let write = |name: &str, value: &dyn Fn(usize) -> String| {
         let mut rows = vec!["user,item,value".to_owned()];
@@ -237,7 +237,7 @@ fn bayes_folds_in_updates_explains_and_has_intervals() {
     let report = json(&["fold-in", &model, &new, "-o", &place.path("f")]);
     assert_eq!((&report["added"], &report["ratings"]), (&1.into(), &2.into()));
     let next = json(&["fold-in", &place.path("f"), &new, "-o", &place.path("g")]);
-    assert_eq!(next["replaced"], 1, "a version can be folded into again");
+    assert_eq!(next["replaced"], 1, "a fold-in must also work on a folded model");
     let score = |model: &str, user: &str| {
         json(&["predict", &place.path(model), "--user", user, "--item", "129", "--interval"])
     };
@@ -248,7 +248,7 @@ fn bayes_folds_in_updates_explains_and_has_intervals() {
     assert!(code == 0 && text.contains(", rated "), "{err}");
     json(&["update", &model, &new, "--add", "-o", &place.path("u")]);
     assert_eq!(score("u", "9001")["known_user"], true);
-    // A model without its posterior refuses a fold-in and says why.
+    // A model without its posterior rejects a fold-in and says why.
     let gibbs = place.path("s");
     json(&["train", &sample(), "-o", &gibbs, "-k", "4", "--burn-in", "1", "--samples", "2"]);
     let (code, _, err) = run(&["fold-in", &gibbs, &new, "-o", &place.path("x")]);
@@ -356,7 +356,7 @@ fn an_update_keeps_the_holdout() {
 }
 
 #[test]
-fn a_setting_of_als_decides_aloud() {
+fn a_setting_of_als_selects_als_with_a_warning() {
     let place = Place::new();
     for (more, said) in [
         (&["--patience", "3"][..], "--patience is a setting of als"),

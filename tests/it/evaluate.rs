@@ -28,7 +28,7 @@ fn close(a: &Value, b: &Value) -> bool {
 }
 
 #[test]
-fn the_own_holdout_gives_what_training_reported() {
+fn evaluation_on_the_holdout_equals_the_training_report() {
     let dir = TempDir::new().unwrap();
     for (name, flags) in [
         ("als", &["-k", "8"][..]),
@@ -225,7 +225,7 @@ fn folded_in_users_are_those_of_the_files() {
     let found = evaluation(&[path(&model), path(&zeros)]);
     assert_eq!(found["ranking"]["unknown_users"], 1);
     assert!(found["warnings"][0].as_str().unwrap().contains("nothing to rank"));
-    // A Gibbs model keeps no posterior to solve rows with, so it refuses a fold-in.
+    // A Gibbs model keeps no posterior to solve rows with, so it rejects a fold-in.
     let gibbs = of("gibbs");
     json(&[
         "train",

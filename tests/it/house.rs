@@ -1,4 +1,4 @@
-//! The source files as a compiler sees them: which file names things of which other file.
+//! The source files as the compiler sees them: which file uses items of which other file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,21 +7,21 @@ use syn::visit::{self, Visit};
 
 /// One source file.
 pub(crate) struct SourceFile {
-    /// From `src`, as `training/fit.rs`.
+    /// The path relative to `src`, such as `training/fit.rs`.
     pub(crate) path: String,
-    /// The module that it is, as `[training, fit]`.
+    /// The path of its module, such as `[training, fit]`.
     pub(crate) module: Vec<String>,
     pub(crate) text: String,
     ast: syn::File,
 }
 
 impl SourceFile {
-    /// The first part of its path.
+    /// The top-level module of the file, or `lib`.
     pub(crate) fn room(&self) -> &str {
         self.module.first().map_or("lib", String::as_str)
     }
 
-    /// Whether it is a door: a `mod.rs`, or `lib.rs`.
+    /// Whether the file is a door: `lib.rs` or a `mod.rs`.
     pub(crate) fn is_door(&self) -> bool {
         self.path.ends_with("mod.rs") || self.path == "lib.rs"
     }
@@ -31,20 +31,20 @@ impl SourceFile {
     }
 }
 
-/// What one file says about others.
+/// The items that one file uses, exports and defines.
 #[derive(Default)]
 pub(crate) struct Names {
-    /// Absolute paths of things that it names, tests left out.
+    /// The absolute paths that the file uses outside its tests.
     pub(crate) paths: BTreeSet<Vec<String>>,
-    /// Names that it hands on, and what they are.
+    /// The names that the file re-exports, with the paths that they stand for.
     exports: BTreeMap<String, Vec<String>>,
-    /// Functions that take tuples, by name.
+    /// The names of the functions that take tuples.
     pub(crate) tuple_functions: Vec<String>,
-    /// Macros that it calls.
+    /// The names of the macros that the file calls.
     pub(crate) macros: BTreeSet<String>,
 }
 
-/// All source files and what they name.
+/// All source files and the names in them.
 pub(crate) struct House {
     pub(crate) files: Vec<SourceFile>,
     pub(crate) names: Vec<Names>,
@@ -52,7 +52,7 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Reads `src`.
+    /// Reads all files below `src`.
     pub(crate) fn read() -> Self {
         let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut files = Vec::new();
@@ -64,7 +64,7 @@ impl House {
         Self { files, names, modules }
     }
 
-    /// The file that defines what a path names; none for what is not of this crate.
+    /// The file that defines the item of a path, or `None` if it is not in this crate.
     pub(crate) fn definition(&self, path: &[String]) -> Option<usize> {
         self.resolve(path, 0)
     }
@@ -86,13 +86,13 @@ impl House {
         }
     }
 
-    /// The files that a file names things of, itself left out.
+    /// The other files whose items a file uses.
     pub(crate) fn uses(&self, file: usize) -> BTreeSet<usize> {
         let found = self.names[file].paths.iter().filter_map(|path| self.definition(path));
         found.filter(|other| *other != file).collect()
     }
 
-    /// Sets of files each of which leads to all others of its set.
+    /// Sets of files that use each other in a cycle, directly or through other files.
     pub(crate) fn circles(&self) -> Vec<Vec<&str>> {
         let n = self.files.len();
         let uses: Vec<BTreeSet<usize>> = (0..n).map(|file| self.uses(file)).collect();
@@ -139,7 +139,7 @@ fn walk(dir: &Path, src: &Path, found: &mut Vec<SourceFile>) {
 
 struct Collector<'f> {
     file: &'f SourceFile,
-    /// Modules inside of the file that lead to where the visit is.
+    /// The inline modules around the visited item.
     inside: Vec<String>,
     modules: &'f BTreeMap<Vec<String>, usize>,
     names: Names,
@@ -153,7 +153,7 @@ fn names(file: &SourceFile, modules: &BTreeMap<Vec<String>, usize>) -> Names {
     collector.names
 }
 
-/// Whether something is compiled for tests alone.
+/// Whether an item is compiled only for tests.
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     let names_test = |attribute: &syn::Attribute| match &attribute.meta {
         syn::Meta::List(list) => {
@@ -169,7 +169,7 @@ fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
 }
 
 impl Collector<'_> {
-    /// A path as written here, from the root of the crate; none for what is not of this crate.
+    /// The path from the root of the crate, or `None` if it does not lead into this crate.
     fn absolute(&self, path: &[String]) -> Option<Vec<String>> {
         let mut base = self.file.module.clone();
         base.extend(self.inside.iter().cloned());
@@ -228,7 +228,7 @@ impl Collector<'_> {
     }
 
     fn import(&mut self, path: &[String], name: &str, exported: bool) {
-        // A door hands on what it takes from its own rooms.
+        // A `use` in a door of an item of its own modules counts as a re-export.
         let own = self.file.is_door()
             && self.absolute(path).is_some_and(|path| {
                 path.starts_with(&self.file.module) && path.len() > self.file.module.len() + 1
@@ -240,7 +240,7 @@ impl Collector<'_> {
         }
     }
 
-    /// Adds the paths that are written out in a text of tokens.
+    /// Adds the paths in the tokens of a macro that start with one of `roots`.
     fn words(&mut self, text: &str, roots: &[&str]) {
         let words: Vec<&str> = text.split_whitespace().collect();
         for (at, _) in words.iter().enumerate().filter(|(_, word)| roots.contains(word)) {
@@ -285,7 +285,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
                 visit::visit_item(self, item);
                 self.inside.pop();
             }
-            // What `super` is in a macro depends on where it is called.
+            // The meaning of `super` in a macro depends on the caller.
             syn::Item::Macro(macro_item) if macro_item.ident.is_some() => {
                 self.words(&macro_item.mac.tokens.to_string(), &["crate"]);
             }
@@ -298,7 +298,7 @@ impl<'ast> Visit<'ast> for Collector<'_> {
         self.tree(&item.tree, &[], exported);
     }
 
-    /// `pub(super)` and `pub(crate)` name nothing.
+    /// Ignores the paths in `pub(super)` and `pub(crate)`.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {

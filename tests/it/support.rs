@@ -75,7 +75,7 @@ pub(crate) fn movielens() -> Option<PathBuf> {
         .find(|p| p.is_file());
     if found.is_none() {
         // Write to standard error directly: the test harness hides what a passing test prints.
-        let why = "skipped: ml-latest-small/ratings.csv is not here \
+        let why = "skipped: ml-latest-small/ratings.csv does not exist \
                    (scripts/fetch-movielens latest-small)";
         let _ = writeln!(std::io::stderr(), "{why}");
     }

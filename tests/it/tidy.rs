@@ -1,11 +1,14 @@
-//! The house rules that a compiler does not hold. `lib.rs` and CONTRIBUTING.md state them for people.
+//! The rules of the code base that the compiler does not check.
+//!
+//! `lib.rs` and CONTRIBUTING.md state them for people. A "room" is a top-level module with its
+//! files, and its "door" is its `mod.rs`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::house::{House, SourceFile};
 
-/// The floors, lowest first: a module names only modules of lower floors, or its own.
+/// The floors, lowest first. A module uses only modules on lower floors, and its own files.
 const FLOORS: &[&[&str]] = &[
     &["pair"],
     &["error"],
@@ -26,20 +29,22 @@ const FLOORS: &[&[&str]] = &[
     &["cli"],
 ];
 
-/// Rooms whose files take nothing from their own door.
+/// Rooms whose files use nothing from their own door.
 const CLOSED: &[&str] =
     &["load", "settings", "training", "tuning", "replay", "serving", "run", "cli"];
 
-/// Lines of a source file, at most.
+/// The maximum number of lines of a source file.
 const LINES: usize = 400;
 
-/// Lines of a file of tests, at most.
+/// The maximum number of lines of a test file.
 const TEST_LINES: usize = 500;
 
-/// Columns of a line in source files and documents, at most.
+/// The maximum number of columns of a line in source files and documents.
 const COLUMNS: usize = 100;
 
-/// Functions that take tuples, at most: two values of one type are easily swapped in them.
+/// The maximum number of functions that take tuples.
+///
+/// Two values of the same type are easily swapped in a tuple.
 const TUPLE_FUNCTIONS: usize = 15;
 
 fn floor(room: &str) -> Option<usize> {
@@ -71,13 +76,13 @@ fn modules_name_only_lower_floors() {
         }
         let own = floor(file.room());
         if own.is_none() {
-            complaints.push(format!("{} has no floor", file.room()));
+            complaints.push(format!("{} is on no floor", file.room()));
         }
         for other in house.uses(at) {
             let other = &house.files[other];
             let allowed = other.room() == file.room() || floor(other.room()) < own;
             if !allowed {
-                complaints.push(format!("{} names {}", file.path, other.path));
+                complaints.push(format!("{} uses {}", file.path, other.path));
             }
         }
     }
@@ -85,13 +90,13 @@ fn modules_name_only_lower_floors() {
 }
 
 #[test]
-fn no_files_lead_to_each_other() {
+fn files_do_not_use_each_other_in_a_cycle() {
     let house = House::read();
     let circles = house.circles();
     none(
         &circles
             .iter()
-            .map(|circle| format!("a circle: {}", circle.join(", ")))
+            .map(|circle| format!("files use each other: {}", circle.join(", ")))
             .collect::<Vec<_>>(),
     );
 }
@@ -103,7 +108,7 @@ fn files_take_nothing_from_their_own_door() {
     for (at, file) in house.files.iter().enumerate().filter(|(_, f)| CLOSED.contains(&f.room())) {
         for door in house.uses(at).into_iter().map(|other| &house.files[other]) {
             if door.is_door() && file.module.starts_with(&door.module) {
-                complaints.push(format!("{} names things of {}", file.path, door.path));
+                complaints.push(format!("{} uses items of {}", file.path, door.path));
             }
         }
     }
@@ -117,34 +122,29 @@ fn documents_and_this_test_list_the_same_floors() {
     let document = lines.join("\n");
     for (path, list) in [("src/lib.rs", &library), ("CONTRIBUTING.md", &document)] {
         let text = std::fs::read_to_string(root().join(path)).unwrap();
-        assert!(text.contains(list), "{path} does not list the floors as this test does:\n{list}");
+        assert!(text.contains(list), "{path} must list the floors as in this test:\n{list}");
     }
 }
 
-/// Every invariant that `lib.rs` states names the test that holds it.
+/// Every invariant that `lib.rs` states must name the tests that check it.
 #[test]
 fn invariants_name_their_tests() {
     let library = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let (_, list) = library.split_once("What never happens").expect("the list of invariants");
-    let rows: Vec<&str> = list.lines().filter(|line| line.starts_with("//! - ")).collect();
+    let (_, list) = library.split_once("# What never happens").expect("the list of invariants");
+    let list = list.lines().skip(1).take_while(|line| line.starts_with("//!"));
+    let list: String =
+        list.map(|line| format!("{} ", line.trim_start_matches("//!").trim())).collect();
+    let rows: Vec<&str> = list.split(" - ").skip(1).map(str::trim).collect();
     assert!(rows.len() >= 8, "{rows:?}");
-    let mut tests = String::new();
-    for entry in std::fs::read_dir(root().join("tests/it")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|e| e == "rs") {
-            tests += &std::fs::read_to_string(path).unwrap();
-        }
-    }
-    for entry in std::fs::read_dir(root().join("tests/it/nights")).into_iter().flatten() {
-        tests += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
-    }
-    for file in House::read().files {
-        tests += &file.text;
-    }
+    let tests: String =
+        texts(&["src", "tests/it"], &["rs"]).into_iter().map(|(_, text)| text).collect();
     for row in rows {
-        let named = row.rsplit_once('(').and_then(|(_, name)| name.strip_suffix(')'));
-        let named = named.unwrap_or_else(|| panic!("no test is named: {row}"));
-        assert!(tests.contains(&format!("fn {}(", named.trim_matches('`'))), "no such test: {row}");
+        let (_, named) = row.split_once('(').unwrap_or_else(|| panic!("no test is named: {row}"));
+        let names: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test is named: {row}");
+        for name in names.iter().filter(|name| !name.contains('/')) {
+            assert!(tests.contains(&format!("fn {name}(")), "there is no test {name}: {row}");
+        }
     }
 }
 
@@ -156,7 +156,7 @@ fn libraries_stay_in_their_rooms() {
         let (own, code) = (file.room(), code(file));
         let mut allowed = |word: &str, rooms: &[&str]| {
             if !rooms.contains(&own) && code.contains(word) {
-                complaints.push(format!("{word} in {}", file.path));
+                complaints.push(format!("{} uses {word}", file.path));
             }
         };
         allowed("polars", &["load", "store"]);
@@ -164,7 +164,7 @@ fn libraries_stay_in_their_rooms() {
         allowed("indicatif", &["cli"]);
         allowed("io::stdout", &["cli"]);
         allowed("io::stderr", &["cli"]);
-        // Where a command runs, and what the environment sets for object stores and schedulers.
+        // These rooms read the working directory or the settings of object stores and schedulers.
         allowed(
             "std::env",
             &["cli", "settings", "training", "replay", "run", "main", "system", "remote"],
@@ -172,7 +172,7 @@ fn libraries_stay_in_their_rooms() {
         allowed("SystemTime", &["load", "remote", "store", "run"]);
         allowed("unsafe", &["linalg"]);
         if code.contains("unsafe {") && !file.path.starts_with("linalg/simd") {
-            complaints.push(format!("unsafe code in {}", file.path));
+            complaints.push(format!("{} has unsafe code", file.path));
         }
         let prints = ["print", "println", "eprint", "eprintln", "dbg"];
         if own != "cli" && prints.iter().any(|name| names.macros.contains(*name)) {
@@ -190,7 +190,7 @@ fn no_panics_on_user_data() {
     let found = files.flat_map(|file| {
         let code = code(file);
         let of = words.iter().filter(move |word| code.contains(**word));
-        of.map(move |word| format!("{word} in {}", file.path))
+        of.map(move |word| format!("{} calls {word}", file.path))
     });
     none(&found.collect::<Vec<_>>());
 }
@@ -205,7 +205,7 @@ fn files_can_be_read_in_one_sitting() {
             complaints.push(format!("{} has {lines} lines, more than {most}", file.path));
         }
         if !file.text.starts_with("//!") && !file.is_test() {
-            complaints.push(format!("{} does not say what it is", file.path));
+            complaints.push(format!("{} does not start with a //! comment", file.path));
         }
     }
     for (path, text) in texts(&["tests", "benches", "examples"], &["rs"]) {
@@ -231,7 +231,7 @@ fn lines_fit_on_a_screen() {
         let mut fenced = false;
         for (at, line) in text.lines().enumerate() {
             fenced ^= line.trim_start().starts_with("```");
-            // A row of a table, an address and what a program prints cannot be broken.
+            // Table rows, addresses and program output cannot be broken.
             let whole = path.ends_with(".md") && (line.starts_with('|') || fenced)
                 || line.trim_start().trim_start_matches("//!").trim_start().starts_with('|')
                 || line.split_whitespace().any(|word| word.contains("://") && word.len() > 60);
@@ -243,7 +243,7 @@ fn lines_fit_on_a_screen() {
     none(&complaints);
 }
 
-/// The files with certain endings below some folders, with their paths.
+/// The paths and texts of the files with these extensions below these folders.
 fn texts(folders: &[&str], endings: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut open: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();

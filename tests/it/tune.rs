@@ -70,7 +70,7 @@ fn a_search_ranks_its_trials_and_writes_the_best_settings() {
 }
 
 #[test]
-fn an_interrupted_search_goes_on_where_it_was() {
+fn an_interrupted_search_resumes() {
     let dir = TempDir::new().unwrap();
     let space = SPACE.replace("trials = 5", "trials = 40").replace("[2, 4]", "[8, 16]");
     let (space, out) = (write(&dir, "space.toml", &space), dir.path().join("t"));
@@ -247,7 +247,7 @@ fn what_cannot_be_searched_says_why() {
 }
 
 #[test]
-fn settings_that_do_not_go_together_lose_their_trial_alone() {
+fn incompatible_settings_fail_only_their_own_trial() {
     let dir = TempDir::new().unwrap();
     let text = "method = \"grid\"\n[space]\nno_biases = [true, false]\nfactors = [0, 2]\n\
                 iterations = [2, 3]\n";

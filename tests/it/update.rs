@@ -167,7 +167,7 @@ fn updates_follow_each_other_and_say_when_to_train_again() {
 }
 
 #[test]
-fn what_was_known_and_what_is_new_meet_as_duplicates_do() {
+fn new_ratings_of_known_pairs_count_as_duplicates() {
     let case = Case::new(1, &["-a", "ials", "--confidence", "linear", "--holdout", "none"]);
     // One more event for a known pair adds to its count.
     let line = case.old.iter().find(|line| field(line, 2) == "3.0").unwrap();
@@ -210,7 +210,7 @@ fn what_is_held_out_stays_held_out() {
 }
 
 #[test]
-fn updates_that_cannot_be_are_refused() {
+fn impossible_updates_are_rejected() {
     let case = Case::new(3, &["--drop-ratings"]);
     let (model, new) = (case.path("m"), case.path("new.csv"));
     let refused = |arguments: &[&str], code: i32, words: &str| {

@@ -6,7 +6,8 @@ use super::text::{count, fit, number, wrap};
 use crate::train::StopReason;
 use crate::training::{Errors, RankingMetrics, Report};
 
-/// At most 15 lines of 80 columns. With `verbose`, all inputs and the leaks of the holdout follow.
+/// The summary of a training, for 80 columns. With `verbose`, it lists all inputs and describes the
+/// leaks of the holdout.
 #[must_use]
 pub(crate) fn train_summary(report: &Report, verbose: bool) -> String {
     let Report { manifest, metrics, durations, .. } = report;

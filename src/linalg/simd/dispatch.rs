@@ -7,13 +7,21 @@ macro_rules! dispatch {
         // the caller has checked the bounds that the kernel documents.
         unsafe {
             match $level {
-                $crate::linalg::simd::Level::Portable => $crate::linalg::simd::portable::$name$(::<$($flag),+>)?($($arg),*),
+                $crate::linalg::simd::Level::Portable => {
+                    $crate::linalg::simd::portable::$name$(::<$($flag),+>)?($($arg),*)
+                }
                 #[cfg(target_arch = "x86_64")]
-                $crate::linalg::simd::Level::Avx2 => $crate::linalg::simd::x86::avx2::$name$(::<$($flag),+>)?($($arg),*),
+                $crate::linalg::simd::Level::Avx2 => {
+                    $crate::linalg::simd::x86::avx2::$name$(::<$($flag),+>)?($($arg),*)
+                }
                 #[cfg(target_arch = "x86_64")]
-                $crate::linalg::simd::Level::Avx512 => $crate::linalg::simd::x86::avx512::$name$(::<$($flag),+>)?($($arg),*),
+                $crate::linalg::simd::Level::Avx512 => {
+                    $crate::linalg::simd::x86::avx512::$name$(::<$($flag),+>)?($($arg),*)
+                }
                 #[cfg(not(target_arch = "x86_64"))]
-                $crate::linalg::simd::Level::Avx2 | $crate::linalg::simd::Level::Avx512 => $crate::linalg::simd::portable::$name$(::<$($flag),+>)?($($arg),*),
+                $crate::linalg::simd::Level::Avx2 | $crate::linalg::simd::Level::Avx512 => {
+                    $crate::linalg::simd::portable::$name$(::<$($flag),+>)?($($arg),*)
+                }
             }
         }
     };

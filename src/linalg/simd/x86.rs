@@ -19,8 +19,9 @@ use super::{
 };
 
 macro_rules! vector {
-    ($(#[$doc:meta])* $name:ident($register:ty), $n:literal of $registers:literal, half $half:ty, $zero:ident, $splat:ident,
-     $load:ident, $store:ident, $mul:ident, $add:ident, $fma:ident, $fnma:ident, $div:ident, $sqrt:ident, $max:ident,
+    ($(#[$doc:meta])* $name:ident($register:ty), $n:literal of $registers:literal,
+     half $half:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $mul:ident, $add:ident,
+     $fma:ident, $fnma:ident, $div:ident, $sqrt:ident, $max:ident,
      |$a:ident, $b:ident| $at_least:expr, |$v:ident| $sum:expr, |$w:ident| $half_of:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]

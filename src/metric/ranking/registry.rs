@@ -113,7 +113,10 @@ impl fmt::Display for RankingMetric {
 
 /// The error for a name that is not a ranking metric.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{text}\" is no ranking metric; there are {}, with K from 1 to 10000", RankingMetric::names().join(", "))]
+#[error(
+    "\"{text}\" is not a ranking metric; the metrics are {}, with K from 1 to 10000",
+    RankingMetric::names().join(", ")
+)]
 pub struct UnknownMetric {
     text: String,
 }

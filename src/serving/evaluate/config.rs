@@ -56,13 +56,13 @@ pub struct EvaluateConfig {
     /// relevant.
     #[cfg_attr(feature = "cli", arg(long, value_name = "R", allow_negative_numbers = true))]
     pub relevant_from: Option<f64>,
-    /// Rank items for at most N users. The same ids always give the same users.
+    /// Rank items for a sample of at most N users. The same ids always give the same sample.
     #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
     pub sample_users: Option<Count>,
     /// Seed of the bootstrap that gives the confidence interval.
     #[cfg_attr(feature = "cli", arg(long, value_name = "SEED", default_value_t = SEED))]
     pub seed: u64,
-    /// Threads; all cores by default. The result does not depend on it.
+    /// Number of threads; all cores by default. The result does not depend on it.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
     pub threads: Option<Threads>,
     /// How the files of this command are read.

@@ -80,7 +80,7 @@ pub struct RecommendConfig {
         )
     )]
     pub explain: Option<Count>,
-    /// Threads; all cores by default. The result does not depend on it.
+    /// Number of threads; all cores by default. The result does not depend on it.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
     pub threads: Option<Threads>,
     /// Titles.

@@ -30,7 +30,7 @@ pub struct UpdateConfig {
     /// File of ratings that the model was trained on, if the files have moved; may be repeated.
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     pub seen: Vec<String>,
-    /// Threads; all cores by default. The result does not depend on it.
+    /// Number of threads; all cores by default. The result does not depend on it.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
     pub threads: Option<Threads>,
     /// How the new ratings are read; by default like those of the training.

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::Server;
 use crate::nights::{end, ended, signal, started};
-use crate::support::lacuna;
 
 #[test]
 fn inputs_and_models_of_an_object_store() {
@@ -81,7 +80,7 @@ fn inputs_and_models_of_an_object_store() {
 }
 
 #[test]
-fn what_fails_says_so_and_loses_nothing() {
+fn failures_are_reported_and_change_nothing() {
     let Some(server) = Server::start() else { return };
     server.night(50);
     server.good("models", &[]);
@@ -91,7 +90,7 @@ fn what_fails_says_so_and_loses_nothing() {
         (
             &["inspect", "s3://key:secret@bucket/in/ratings.csv"],
             2,
-            "credentials do not belong into a URL",
+            "credentials do not belong in a URL",
         ),
         (&["inspect", "s3://buck*/ratings.csv"], 2, "the name of a bucket is no pattern"),
         (&["run", "x.csv", "-o", "s3:/bucket/models"], 2, "did you mean s3://bucket/models?"),
@@ -140,12 +139,12 @@ fn what_fails_says_so_and_loses_nothing() {
 }
 
 #[test]
-fn what_happens_to_the_work_directory_the_store_or_the_network() {
+fn failures_of_work_directory_store_and_network() {
     let Some(mut server) = Server::start() else { return };
     server.night(50);
     server.good("models", &[]);
     let served = server.served("models");
-    // A work directory of other runs is refused.
+    // A work directory of other runs is rejected.
     let work = server.nights.text("work");
     server.good("others", &["--work-dir", &work]);
     server.night(60);
@@ -184,7 +183,7 @@ fn what_happens_to_the_work_directory_the_store_or_the_network() {
     signal(&child, "-TERM");
     let since = Instant::now();
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
-    assert!(since.elapsed() < Duration::from_secs(20), "a stop is asked for");
+    assert!(since.elapsed() < Duration::from_secs(20), "the command did not stop within 20 s");
     // A damaged local copy is downloaded again.
     let copies = server.nights.path("cache/lacuna");
     let copies: Vec<_> = fs::read_dir(copies).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -199,7 +198,7 @@ fn what_happens_to_the_work_directory_the_store_or_the_network() {
     assert_eq!(report["lineage"]["warm_start_from"], *served);
     let served = server.served("models");
     server.night(70);
-    // With an invalid pointer, the served run is unknown until a rollback rewrites the pointer.
+    // With an invalid pointer, the published run is unknown until a rollback rewrites the pointer.
     let pointer = server.get("models/latest.json").unwrap();
     server.put("models/latest.json", b"{");
     let (code, report, _) = ended(&mut server.command("models", &[]));

@@ -7,6 +7,7 @@ mod inputs;
 mod nights;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::nights::{Nights, end, ended};
+use crate::nights::{Nights, ended};
 use crate::support::{lacuna, sample};
 
 /// The server of one test and a local directory.
@@ -38,7 +39,7 @@ impl Server {
         let mut command = Command::new(&program);
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
-            let why = "skipped: moto_server is not here \
+            let why = "skipped: moto_server is not installed \
                        (pip install 'moto[server]'; MOTO_SERVER is its path)";
             let _ = writeln!(std::io::stderr(), "{why}");
             return None;
@@ -132,7 +133,7 @@ impl Server {
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 
-    /// The id of the served run, after its checksums are verified.
+    /// The id of the published run, after its checksums are verified.
     pub(super) fn served(&self, models: &str) -> String {
         let pointer = self.get(&format!("{models}/latest.json")).unwrap();
         let pointer: Value = serde_json::from_slice(&pointer).unwrap();
@@ -141,7 +142,7 @@ impl Server {
         pointer["run_id"].as_str().unwrap().to_owned()
     }
 
-    /// The recommendations of the served model for two users, with all printed digits.
+    /// The recommendations of the published model for two users, with all printed digits.
     pub(super) fn predictions(&self, models: &str) -> String {
         let extra = ["--user", "1", "--user", "17"];
         self.recommended(&format!("s3://bucket/{models}"), &extra)

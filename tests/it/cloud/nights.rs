@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::Server;
 use crate::nights::{end, ended, started};
-use crate::support::lacuna;
 
 #[test]
 fn nights_in_an_object_store() {
@@ -39,7 +38,7 @@ fn nights_in_an_object_store() {
     assert!(second["lineage"]["alignment"]["median_cosine_after"].as_f64().unwrap() > 0.9);
     let served = server.served("models");
     assert_eq!(second["run_id"], *served);
-    // Corrupt ratings are rejected, and the served run stays.
+    // Corrupt ratings are rejected, and the published run stays.
     server.corrupt(70, |number, line| match number % 2 {
         0 => line.replacen(".0,", "0.0,", 1),
         _ => line.to_owned(),
@@ -64,7 +63,7 @@ fn nights_in_an_object_store() {
     let (code, report, _) = ended(&mut server.command("models", &["--export", "npy"]));
     assert_eq!((code, &report["result"]), (0, &"noop".into()), "{report}");
     assert!(report["reason"].as_str().unwrap().contains("rolled back"), "{report}");
-    // Pruning keeps the served run and removes the other runs completely. In the year 2100, all
+    // Pruning keeps the published run and removes the other runs completely. In the year 2100, all
     // runs are old.
     let keep = ["--keep-last", "0", "--keep-within", "0s"];
     let mut prune = server.lacuna(&[&["runs", "prune", "s3://bucket/models"], &keep[..]].concat());
@@ -150,7 +149,7 @@ fn kill_at_any_moment_leaves_a_complete_run_served() {
             // The machine has become faster or less busy.
             whole = whole.mul_f64(0.8);
         }
-        // The served run is complete by its checksums. It is the old run or the new one.
+        // The published run is complete by its checksums. It is the old run or the new one.
         if server.served(&models) == before.0 {
             assert_eq!(server.predictions(&models), before.1);
         }
@@ -166,6 +165,6 @@ fn kill_at_any_moment_leaves_a_complete_run_served() {
             assert!(keys.contains(&format!("{models}/runs/{id}/_SUCCESS")), "{keys:?}");
         }
     }
-    assert!(interrupted > 0, "{interrupted} of {kills} were interrupted");
+    assert!(interrupted > 0, "no run was interrupted by {kills} kills");
     println!("{interrupted} of {kills} runs were interrupted");
 }

@@ -10,7 +10,7 @@ use super::{Nights, ended, gate, same};
 use crate::support::run;
 
 #[test]
-fn what_is_wrong_is_said_and_nothing_is_lost() {
+fn failures_are_reported_and_nothing_is_lost() {
     let nights = Nights::of_sample();
     nights.night(50);
     nights.good(&["-i", "3"]);
@@ -53,7 +53,7 @@ fn what_is_wrong_is_said_and_nothing_is_lost() {
     fails(4, &["--gate", "new-items=error"], "items are new");
     nights.night(60);
     fails(5, &["--gate", "bias-only=error", "--min-gain", "0.9", "-i", "3"], "bias-only: ");
-    // The served model is damaged. A run stops, because it has nothing to compare with. With
+    // The published model is damaged. A run stops, because it has nothing to compare with. With
     // --allow-gate-failure, it starts cold and publishes.
     let file = nights.path("runs/latest/item_factors.parquet");
     let mut bytes = fs::read(&file).unwrap();
@@ -68,7 +68,8 @@ fn what_is_wrong_is_said_and_nothing_is_lost() {
     let report = nights.good(&["-i", "3", "--allow-gate-failure"]);
     assert_eq!(report["lineage"]["cold_because"], "no earlier run can be read");
     assert_ne!(nights.served().0, before);
-    // If an earlier run can be read, it stands in for the served one, and the gates apply as usual.
+    // If an earlier run can be read, it stands in for the published one, and the gates apply as
+    // usual.
     let served = nights.served().0;
     nights.night(62);
     nights.good(&["-i", "3"]);
@@ -106,7 +107,7 @@ fn small_disk(at: &Path, kib: u32) -> bool {
         Command::new("mount").args(["-t", "tmpfs", "-o", &size, "lacuna-test"]).arg(at).output();
     let mounted = mounted.is_ok_and(|output| output.status.success());
     if !mounted {
-        eprintln!("skipped: no tmpfs can be mounted here (it needs root)");
+        eprintln!("skipped: cannot mount a tmpfs (this needs root)");
     }
     mounted
 }
@@ -168,7 +169,7 @@ fn a_clock_that_was_set_back_does_no_harm() {
     assert!(report["warnings"][0].as_str().unwrap().contains("set back"), "{report}");
     let second = nights.served().0;
     assert!(second < first);
-    // The first run seems newer but is no longer served. It stays as long as it is needed.
+    // The first run seems newer but is no longer published. It stays as long as it is needed.
     assert_eq!(report["lineage"]["warm_start_from"], *first);
     assert_eq!(nights.names("runs/runs"), [second.clone(), first.clone()]);
     assert_eq!(at(noon + 3 * 86_400, 54).0, 0);
@@ -227,7 +228,7 @@ fn a_run_is_used_when_its_files_are_gone() {
 
 /// The next run repairs what a killed run or somebody else left incomplete. Foreign files stay.
 #[test]
-fn what_is_served_is_mended_and_what_is_others_stays() {
+fn published_runs_are_repaired_and_foreign_files_stay() {
     let nights = Nights::of_sample();
     nights.night(40);
     nights.good(&["-i", "2"]);
@@ -248,7 +249,7 @@ fn what_is_served_is_mended_and_what_is_others_stays() {
     fs::remove_file(nights.path("runs/latest")).unwrap();
     noop("now they do");
     noop("");
-    // An incomplete served run does not count, so the next run publishes a new one.
+    // An incomplete published run does not count, so the next run publishes a new one.
     fs::remove_file(nights.path("runs/latest/metrics.json")).unwrap();
     nights.good(&["-i", "2"]);
     assert_ne!(nights.served().0, served);
@@ -265,7 +266,7 @@ fn what_is_served_is_mended_and_what_is_others_stays() {
     assert!(code == 0 && out.contains("damaged"), "{out}");
     assert_eq!(nights.runs(&["rollback", &first]).0, 0);
     assert_eq!(nights.served().0, first);
-    // A foreign directory is refused and stays.
+    // A foreign directory is rejected and stays.
     fs::create_dir_all(nights.path("project/.tmp/mine")).unwrap();
     let (code, _, err) = run(&["run", &nights.text("ratings.csv"), "-o", &nights.text("project")]);
     assert!(code == 2 && err.contains("is neither empty nor a directory of runs"), "{err}");

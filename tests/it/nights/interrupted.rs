@@ -9,7 +9,7 @@ use lacuna::store::read_model;
 use super::{Nights, end, same, signal, started};
 
 #[test]
-fn a_stopped_training_goes_on_where_it_was() {
+fn a_stopped_training_resumes_with_the_same_bits() {
     for extra in [
         &["-i", "400", "--tol", "0"][..],
         &["-i", "400", "--tol", "0", "--solver", "cg", "--regularization", "auto"],
@@ -30,7 +30,7 @@ fn a_stopped_training_goes_on_where_it_was() {
         assert!(report["reason"].as_str().unwrap().contains("run again to resume"), "{report}");
         assert!(!nights.path("runs/latest").exists());
         assert_eq!(nights.names("runs/.tmp"), Vec::<String>::new());
-        // A run with other settings refuses the checkpoint and keeps it.
+        // A run with other settings rejects the checkpoint and keeps it.
         let (code, report, _) =
             nights.run(&[&long[..], &["--seed", "9", "--resume", "require"]].concat());
         assert_eq!(code, 2, "{report}");
@@ -69,7 +69,7 @@ fn the_time_limit_is_a_checkpoint_and_memory_is_known_before() {
 }
 
 #[test]
-fn two_runs_do_not_meet() {
+fn two_runs_exclude_each_other() {
     let nights = Nights::of_sample();
     nights.night(40);
     let (first, log) = started(nights.command(&["-i", "100000", "--tol", "0"]), "sweep");
@@ -92,8 +92,8 @@ fn two_runs_do_not_meet() {
 
 /// Sends SIGTERM to a run at an event in its log.
 ///
-/// The run exits with 143, or with 0 if it was already complete. The served model is complete, and
-/// the next run ends as if there had been no interruption.
+/// The run exits with 143, or with 0 if it was already complete. The published model is complete,
+/// and the next run ends as if there had been no interruption.
 #[test]
 fn sigterm_in_any_phase_loses_nothing() {
     let nights = Nights::of_sample();
@@ -126,7 +126,7 @@ fn sigterm_in_any_phase_loses_nothing() {
 }
 
 #[test]
-fn a_run_that_was_killed_before_it_was_served_is_no_answer() {
+fn a_run_killed_before_publishing_is_run_again() {
     let nights = Nights::of_sample();
     nights.night(50);
     nights.good(&[]);
@@ -143,7 +143,7 @@ fn a_run_that_was_killed_before_it_was_served_is_no_answer() {
     let report = nights.good(&[]);
     assert_ne!(report["run_id"], *second);
     assert!(same(&nights.served().1, &undisturbed));
-    // A run that was rolled back counts: it was served, and somebody did not want it.
+    // A run that was rolled back counts: it was published, and somebody did not want it.
     assert_eq!(nights.runs(&["rollback"]).0, 0);
     let (code, report, _) = nights.run(&[]);
     assert_eq!((code, &report["result"]), (0, &"noop".into()), "{report}");
@@ -199,9 +199,9 @@ fn kill_at_any_moment_loses_nothing() {
         assert!(same(&nights.served().1, &undisturbed), "kill {number}");
         assert!(nights.names("runs/.tmp").is_empty() && nights.names("runs/.ckpt").is_empty());
     }
-    assert!(interrupted > 0, "{interrupted} of {kills} were interrupted");
+    assert!(interrupted > 0, "no run was interrupted by {kills} kills");
     println!(
-        "{interrupted} of {kills} runs were interrupted, {resumed} of the next went on from a \
+        "{interrupted} of {kills} runs were interrupted, {resumed} of the next runs resumed from a \
          checkpoint"
     );
 }

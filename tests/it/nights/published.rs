@@ -65,7 +65,7 @@ fn three_nights(nights: &Nights) {
     assert_eq!((code, &fourth["result"]), (5, &"rejected".into()), "{fourth}");
     assert!(fourth["reason"].as_str().unwrap().contains("bias-only"), "{fourth}");
     let rejected = format!("runs/rejected/{}", fourth["run_id"].as_str().unwrap());
-    // The rejected run is complete and can be inspected, but it is not served.
+    // The rejected run is complete and can be inspected, but it is not published.
     read_model(&nights.path(&rejected)).unwrap();
     assert_eq!(nights.manifest(&rejected)["status"], "rejected");
     let last = nights.served();

@@ -42,12 +42,12 @@ fn old_runs_go_and_earlier_ones_can_be_served_again() {
     assert_eq!(nights.served().0, all[0]);
     let (code, _, err) = nights.runs(&["rollback"]);
     assert!(code == 2 && err.contains("there is no earlier run"), "{err}");
-    // A rollback to a damaged run is refused.
+    // A rollback to a damaged run is rejected.
     fs::write(nights.path("runs/runs").join(&all[1]).join("metrics.json"), "{}").unwrap();
     let (code, _, err) = nights.runs(&["rollback", &all[1]]);
     assert!(code == 3 && err.contains("metrics.json"), "{err}");
     assert_eq!(nights.served().0, all[0]);
-    // The served run stays, however old it is.
+    // The published run stays, however old it is.
     let prune = ["prune", "--keep-last", "1", "--keep-within", "0s"];
     let (code, out, _) = nights.runs(&[&prune[..], &["--dry-run"]].concat());
     assert!(
@@ -124,7 +124,7 @@ fn the_log_has_stable_names_and_the_metrics_can_be_read() {
 }
 
 #[test]
-fn a_look_before_writes_nothing() {
+fn validate_and_dry_run_write_nothing() {
     let nights = Nights::of_sample();
     nights.night(50);
     let validate = |extra: &[&str]| {
@@ -191,7 +191,7 @@ fn one_file_serves_all_commands_and_says_where_values_come_from() {
     assert_eq!(line("seed"), "seed = 5 # command line");
     assert_eq!(line("keep_within"), format!("keep_within = \"7days\" # {file}"));
     assert_eq!(line("test_ratio"), "test_ratio = 0.1 # default");
-    // train accepts a file with keys that only run knows. Every command refuses unknown keys.
+    // train accepts a file with keys that only run knows. Every command rejects unknown keys.
     fs::write(
         &path,
         format!(

@@ -51,7 +51,7 @@ fn users_and_items_are_folded_in() {
     let rated = &rated(&sample())[&17];
     let ids = listed["lists"][0]["items"].as_array().unwrap();
     assert!(ids.iter().all(|i| !rated.contains(&i["id"].as_i64().unwrap())) && !ids.is_empty());
-    // A fold-in can replace its own model. Items fold in as well. Text ids are refused here.
+    // A fold-in can replace its own model. Items fold in as well. Text ids are rejected here.
     json(&["fold-in", &next, &new, "-o", &next, "--force"]);
     assert_eq!(served.manifest("next")["folded"].as_array().unwrap().len(), 2);
     let items = served.file("items.csv", "userId,movieId,rating\n1,4242,5\n2,4242,1\n");
@@ -142,7 +142,7 @@ fn exports_are_listed_with_their_checksums() {
     assert!(served.dir.path().join("latest").is_symlink());
     served.train("m", &sample(), &["--force"]);
     assert!(!served.dir.path().join("m/exports").exists());
-    // Misleading combinations are refused before anything is read.
+    // Misleading combinations are rejected before anything is read.
     for (format, layout, dtype, word) in [
         ("word2vec", "dot", "f32", "mips"),
         ("vespa", "mips", "f32", "--layout dot"),

@@ -234,7 +234,7 @@ fn ratings_that_training_left_out_are_not_recommended() {
 }
 
 #[test]
-fn lists_that_are_none_are_refused() {
+fn invalid_lists_are_rejected() {
     let served = Served::new(&[]);
     let model = served.path("m");
     let strange = served.file("strange.csv", "id,reason\n1,adult\n");
