@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::linalg::simd::Kernels;
+use crate::metric::Errors;
 use crate::param::Threads;
 
 /// An event that is reported while a command runs.
@@ -121,10 +122,10 @@ pub struct CurvePoint {
     pub objective: f64,
     /// RMSE on the training ratings, without clipping the predictions.
     pub train_rmse_raw: Option<f64>,
-    /// RMSE of clipped predictions on the holdout, including unknown users and items.
-    pub holdout_rmse: Option<f64>,
-    /// Mean absolute error, measured as `holdout_rmse` is.
-    pub holdout_mae: Option<f64>,
+    /// Errors of clipped predictions on the holdout, including unknown users and items; unknown if
+    /// this iteration was not measured. Serialised as `holdout_rmse`, `holdout_mae`.
+    #[serde(flatten, with = "crate::metric::rating::holdout")]
+    pub holdout: Errors,
     /// The criterion on the validation ratings (`--patience`): clipped RMSE or a ranking metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<f64>,

@@ -113,10 +113,10 @@
 //! error
 //! param  system
 //! remote  linalg
-//! job  ids  ratings
+//! ids  ratings
 //! rng  model  objective
 //! split  metric  solver
-//! train  synthetic
+//! job  train  synthetic
 //! load
 //! store
 //! export
@@ -133,7 +133,7 @@
 //! A test holds each of these:
 //!
 //! - A module uses a module on its own floor or above (`modules_name_only_lower_floors`)
-//! - Two files use each other, directly or in a circle (`no_files_lead_to_each_other`)
+//! - Two files use each other, directly or in a circle (`files_do_not_use_each_other_in_a_cycle`)
 //! - Polars outside `load` and `store`, or a terminal library outside `cli`
 //!   (`libraries_stay_in_their_rooms`)
 //! - A floor below `load` reads a clock or the environment, or a floor below `cli` prints;

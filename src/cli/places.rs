@@ -66,7 +66,6 @@ impl Command {
     /// Other files that a command reads, with their flags.
     fn files(&self) -> Vec<(&'static str, &Path)> {
         let found = match self {
-            Self::Predict(args) => vec![("--pairs", args.pairs.as_deref())],
             Self::Recommend(args) => {
                 let config = &args.config;
                 vec![

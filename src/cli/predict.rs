@@ -39,9 +39,10 @@ pub(super) struct PredictArgs {
     #[arg(long, value_name = "ID", requires = "user", conflicts_with = "pairs")]
     #[arg(allow_hyphen_values = true)]
     item: Option<String>,
-    /// File of user-item pairs: CSV with header, or Parquet.
+    /// File of user-item pairs, in any format of rating files: CSV, TSV, Parquet and so on, also
+    /// compressed. Other columns are ignored.
     #[arg(long, value_name = "FILE", required_unless_present_all = ["user", "item"])]
-    pub(super) pairs: Option<PathBuf>,
+    pub(super) pairs: Option<String>,
     /// Column of the user ids in the file of pairs.
     #[arg(long, value_name = "NAME")]
     user_col: Option<String>,
@@ -74,7 +75,7 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<()> {
     }
 }
 
-fn run_pairs(args: &PredictArgs, pairs: PathBuf, context: &Context) -> Result<()> {
+fn run_pairs(args: &PredictArgs, pairs: String, context: &Context) -> Result<()> {
     if args.output.json && args.to.is_none() {
         return Err(Error::Usage("--json with --pairs needs --output FILE".into()));
     }

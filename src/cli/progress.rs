@@ -271,7 +271,7 @@ fn describe(point: &CurvePoint, ratings: usize) -> String {
         Some(_) => format!(
             "rmse {} holdout {}, {speed:.1}M/s",
             number(point.train_rmse_raw),
-            number(point.holdout_rmse)
+            number(point.holdout.rmse())
         ),
         None => format!("objective {:.4}, {speed:.1}M/s", point.objective),
     }

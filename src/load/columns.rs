@@ -9,12 +9,13 @@ use rayon::prelude::*;
 use super::block::Block;
 use super::id_column::IdColumn;
 use super::input::Input;
-use super::layout::Layout;
 use super::options::{BadRows, LoadOptions};
 use super::reports::{InputReport, Reject};
+use super::roles::InputColumns;
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
 use crate::job::check_stop;
+use crate::pair::Pair;
 
 /// Consecutive rows of an input as columns, with dense positions in place of ids.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,8 @@ pub struct Interactions {
     pub users: Ids,
     /// The external ids of the items.
     pub items: Ids,
+    /// The names of the id columns in the first input; numbers from 1 without header.
+    pub id_columns: Pair<String>,
     /// The rows.
     pub chunks: Vec<Chunk>,
     /// Reports about the inputs.
@@ -86,6 +89,7 @@ pub(super) struct Gather<'a> {
     inputs: Vec<InputReport>,
     rejects: Vec<Reject>,
     path: PathBuf,
+    id_columns: Option<Pair<String>>,
     n_test: usize,
     zero_weight: u64,
     outside_time: u64,
@@ -110,6 +114,7 @@ impl<'a> Gather<'a> {
             inputs: Vec::new(),
             rejects: Vec::new(),
             path: PathBuf::new(),
+            id_columns: None,
             n_test,
             zero_weight: 0,
             outside_time: 0,
@@ -121,7 +126,7 @@ impl<'a> Gather<'a> {
     }
 
     /// Begins a new input.
-    pub(super) fn begin(&mut self, input: &Input, layout: &Layout) {
+    pub(super) fn begin(&mut self, input: &Input, columns: InputColumns) {
         self.path.clone_from(&input.path);
         self.inputs.push(InputReport {
             uri: input.path.display().to_string(),
@@ -132,16 +137,20 @@ impl<'a> Gather<'a> {
             },
             etag: input.fetched.as_ref().map(|object| object.etag.clone()),
             bytes: input.size.unwrap_or(0),
-            layout: layout.describe(input.compression),
+            layout: match input.compression {
+                Some(compression) => format!("{compression}, {}", columns.described),
+                None => columns.described,
+            },
             rows: 0,
             rows_rejected: BTreeMap::new(),
             sha256: None,
             max_timestamp: None,
         });
-        if let Layout::Parquet(parquet) = layout {
-            self.users.typed(&input.path, parquet.integers.users);
-            self.items.typed(&input.path, parquet.integers.items);
+        if let Some(integers) = columns.integers {
+            self.users.typed(&input.path, integers.users);
+            self.items.typed(&input.path, integers.items);
         }
+        self.id_columns.get_or_insert(columns.names);
     }
 
     /// Ends the current input.
@@ -150,7 +159,7 @@ impl<'a> Gather<'a> {
     /// [`Error::Format`] if it has no rows.
     pub(super) fn end(&mut self, input: &Input) -> Result<()> {
         if let Some(report) = self.inputs.last_mut() {
-            if report.rows == 0 {
+            if report.rows == 0 && !self.options.ids_only {
                 let message = "no ratings in this file".to_owned();
                 return Err(Error::Format { path: self.path.clone(), message });
             }
@@ -242,7 +251,7 @@ impl<'a> Gather<'a> {
     }
 
     pub(super) fn finish(self) -> Result<Interactions> {
-        if self.rest.is_empty() {
+        if self.rest.is_empty() && !self.options.ids_only {
             let after = match (self.outside_time, self.rejects.first(), self.zero_weight) {
                 (1.., _, _) => "--since and --until".to_owned(),
                 (_, Some(first), _) => format!("setting bad rows aside; the first: {first}"),
@@ -276,6 +285,7 @@ impl<'a> Gather<'a> {
         Ok(Interactions {
             users,
             items,
+            id_columns: self.id_columns.unwrap_or_default(),
             chunks,
             inputs: self.inputs,
             rejects: self.rejects,

@@ -71,6 +71,8 @@ pub struct LoadOptions {
     /// Whether values are counts of implicit feedback. Without a rating column, every row then
     /// counts as 1. A negative value is a bad cell.
     pub counts: bool,
+    /// Whether only the ids are read, as for pairs to predict. Inputs may then be empty.
+    pub ids_only: bool,
 }
 
 /// Whether the time column is read.

@@ -6,21 +6,52 @@ use polars::prelude::{Column, DataFrame, DataType, PolarsResult, SerReader, Time
 
 use super::block::{Block, BlockIds};
 use super::columns::Gather;
+use super::format::{FileLayout, Format};
 use super::guard::decode;
 use super::id_column::block_ids;
 use super::input::Input;
 use super::options::IdType;
+use super::options::LoadOptions;
 use super::parquet_layout::{ParquetLayout, reader, unreadable};
 use super::reports::NEGATIVE_COUNT;
-use super::roles::Roles;
+use super::roles::{InputColumns, Roles, id_names};
 use super::time::TimeUnit;
 use crate::error::{Error, Result};
 
 /// Rows per slice.
 const SLICE: usize = 1 << 21;
 
+/// Apache Parquet.
+pub(super) struct Parquet;
+
+impl Format for Parquet {
+    fn fits(&self, head: &[u8]) -> bool {
+        head.starts_with(b"PAR1")
+    }
+
+    fn recognise(&self, input: &mut Input, options: &LoadOptions) -> Result<Box<dyn FileLayout>> {
+        Ok(Box::new(ParquetLayout::recognise(input, options)?))
+    }
+}
+
+impl FileLayout for ParquetLayout {
+    fn columns(&self) -> InputColumns {
+        let names = id_names(&self.names, &self.roles);
+        InputColumns { described: self.describe(), names, integers: Some(self.integers) }
+    }
+
+    fn read(
+        &self,
+        input: &mut Input,
+        gather: &mut Gather<'_>,
+        progress: &dyn Fn(u64),
+    ) -> Result<()> {
+        read(input, self, gather, progress)
+    }
+}
+
 /// Reads a whole Parquet input.
-pub(super) fn read(
+fn read(
     input: &mut Input,
     layout: &ParquetLayout,
     gather: &mut Gather<'_>,

@@ -3,11 +3,10 @@
 use std::sync::atomic::AtomicBool;
 
 use super::columns::{Gather, Interactions};
-use super::layout::Layout;
+use super::formats::format_of;
 use super::options::LoadOptions;
 use super::reports::Progress;
 use super::source::{Source, expand};
-use super::{parquet, text};
 use crate::error::Result;
 
 /// Reads rating files, then test files. `tests` may be empty.
@@ -35,12 +34,9 @@ pub fn load(
         let size = source.size().unwrap_or(0);
         let report = |bytes: u64| progress(done + (size * (passes - 1) + bytes) / passes, total);
         let mut input = source.open(stop, &fetched)?;
-        let layout = Layout::recognise(&mut input, options)?;
-        gather.begin(&input, &layout);
-        match &layout {
-            Layout::Text(layout) => text::read(&mut input, layout, &mut gather, &report)?,
-            Layout::Parquet(layout) => parquet::read(&mut input, layout, &mut gather, &report)?,
-        }
+        let layout = format_of(&input.head).recognise(&mut input, options)?;
+        gather.begin(&input, layout.columns());
+        layout.read(&mut input, &mut gather, &report)?;
         gather.end(&input)?;
         done += size;
     }

@@ -4,13 +4,30 @@ use std::path::Path;
 
 use super::options::{LoadOptions, TimeUse};
 use crate::error::{Error, Result};
+use crate::pair::Pair;
+
+/// What the reports and the id columns need to know of one input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct InputColumns {
+    /// The format, and the roles of the columns, for people.
+    pub described: String,
+    /// Names of the id columns, or numbers from 1 without header.
+    pub names: Pair<String>,
+    /// Whether the types of the id columns are integers; `None` if the format has no types.
+    pub integers: Option<Pair<bool>>,
+}
+
+/// The names of the columns with the ids.
+pub(super) fn id_names(names: &[String], roles: &Roles) -> Pair<String> {
+    Pair::new(names[roles.user].clone(), names[roles.item].clone())
+}
 
 /// The positions of the columns that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Roles {
     pub user: usize,
     pub item: usize,
-    /// `None` only if values are counts.
+    /// `None` only if values are counts, or if only the ids are read.
     pub rating: Option<usize>,
     pub time: Option<usize>,
     pub weight: Option<usize>,
@@ -103,6 +120,19 @@ pub(super) fn roles(
     let item = find("item", "--item-col", &columns.item, ITEM_NAMES, 1)?;
     let values =
         if options.counts { [RATING_NAMES, COUNT_NAMES].concat() } else { RATING_NAMES.to_vec() };
+    if user.is_some() && user == item {
+        return Err(Error::Usage(
+            "the user column and the item column are the same; pass --user-col or --item-col"
+                .into(),
+        ));
+    }
+    if options.ids_only {
+        let (user, item) = (
+            need(user, "user", USER_NAMES, "--user-col")?,
+            need(item, "item", ITEM_NAMES, "--item-col")?,
+        );
+        return Ok(Roles { user, item, rating: None, time: None, weight: None });
+    }
     let rating = find("rating", "--rating-col", &columns.rating, &values, 2)?;
     let time = match options.time {
         TimeUse::Ignore => None,
@@ -115,12 +145,6 @@ pub(super) fn roles(
         Some(wanted) => Some(given("weight", "--weight-col", wanted)?),
         None => None,
     };
-    if user.is_some() && user == item {
-        return Err(Error::Usage(
-            "the user column and the item column are the same; pass --user-col or --item-col"
-                .into(),
-        ));
-    }
     Ok(Roles {
         user: need(user, "user", USER_NAMES, "--user-col")?,
         item: need(item, "item", ITEM_NAMES, "--item-col")?,
@@ -160,9 +184,4 @@ pub(super) fn find_column(
 pub(super) struct Role {
     pub name: &'static str,
     pub flag: &'static str,
-}
-
-impl Role {
-    pub(super) const USER: Self = Self { name: "user", flag: "--user-col" };
-    pub(super) const ITEM: Self = Self { name: "item", flag: "--item-col" };
 }

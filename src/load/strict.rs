@@ -6,10 +6,10 @@
 use super::block::Block;
 use super::columns::Gather;
 use super::id_column::block_ids;
-use super::layout::TextLayout;
 use super::options::IdType;
 use super::quotes::scan_quotes;
 use super::reports::NEGATIVE_COUNT;
+use super::text_layout::TextLayout;
 use crate::error::Result;
 
 /// A block of text and its place in the file.

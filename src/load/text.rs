@@ -10,11 +10,13 @@ use rayon::prelude::*;
 
 use super::block::{Block, BlockIds, canonical};
 use super::columns::Gather;
+use super::format::{FileLayout, Format};
 use super::input::Input;
-use super::layout::TextLayout;
 use super::options::{IdType, LoadOptions};
 use super::quotes::scan_quotes;
+use super::roles::{InputColumns, id_names};
 use super::strict::{self, TextBlock};
+use super::text_layout::{TextLayout, recognise_text};
 use super::time::TimeUnit;
 use crate::error::{Error, Result};
 
@@ -30,10 +32,39 @@ struct Piece {
     consumed: u64,
 }
 
+/// Text with one row per line: the format of every file that has no other.
+pub(super) struct Text;
+
+impl Format for Text {
+    fn fits(&self, _: &[u8]) -> bool {
+        true
+    }
+
+    fn recognise(&self, input: &mut Input, options: &LoadOptions) -> Result<Box<dyn FileLayout>> {
+        Ok(Box::new(recognise_text(&input.path, &input.head, options)?))
+    }
+}
+
+impl FileLayout for TextLayout {
+    fn columns(&self) -> InputColumns {
+        let names = id_names(&self.names, &self.roles);
+        InputColumns { described: self.describe(), names, integers: None }
+    }
+
+    fn read(
+        &self,
+        input: &mut Input,
+        gather: &mut Gather<'_>,
+        progress: &dyn Fn(u64),
+    ) -> Result<()> {
+        read(input, self, gather, progress)
+    }
+}
+
 /// Reads a whole text input.
 ///
 /// One thread cuts blocks, a second parses them with Polars, and this one converts them.
-pub(super) fn read(
+fn read(
     input: &mut Input,
     layout: &TextLayout,
     gather: &mut Gather<'_>,

@@ -31,13 +31,11 @@ pub fn bootstrap_rmse(per_user: &[RatingErrors], seed: u64) -> Option<Interval> 
     }
     let resample = |number: u32| {
         let mut rng = generator(seed, Stream::Bootstrap(number));
-        let (mut squared, mut count) = (0.0, 0);
+        let mut total = RatingErrors::default();
         for _ in 0..per_user.len() {
-            let user = &per_user[rng.random_range(0..per_user.len())];
-            squared += user.squared;
-            count += user.count;
+            total.add(&per_user[rng.random_range(0..per_user.len())]);
         }
-        (squared / count.max(1) as f64).sqrt()
+        total.rmse().unwrap_or(0.0)
     };
     let mut found: Vec<f64> = (0..RESAMPLES).into_par_iter().map(resample).collect();
     found.sort_unstable_by(f64::total_cmp);
@@ -54,8 +52,10 @@ mod tests {
     fn the_interval_is_that_of_the_normal_approximation() {
         // Half of the users have a mean squared error of 1 and half of 3, so the RMSE is sqrt(2).
         let user = |n: u32| {
-            let squared = if n.is_multiple_of(2) { 10.0 } else { 30.0 };
-            RatingErrors { count: 10, squared, absolute: 0.0 }
+            let squared: f64 = if n.is_multiple_of(2) { 1.0 } else { 3.0 };
+            let mut errors = RatingErrors::default();
+            (0..10).for_each(|_| errors.push(squared.sqrt()));
+            errors
         };
         let users: Vec<RatingErrors> = (0..1000).map(user).collect();
         let found = bootstrap_rmse(&users, 1).expect("enough users");

@@ -76,7 +76,6 @@ pub(super) fn errors_of(
 mod tests {
     use super::*;
     use crate::linalg::Matrix;
-    use crate::metric::{mae, rmse};
     use crate::model::{Embedding, Factors, Scale};
     use crate::ratings::Ratings;
 
@@ -108,9 +107,9 @@ mod tests {
         let cells = [cell(0, 0, 4.0), cell(0, 1, 3.0), cell(1, 0, 3.0), cell(1, 1, 3.0)];
         let errors = holdout_errors(&scorer, training.known(), &cells);
         assert_eq!((errors.cold(), errors.warm.count), (3, 1));
-        assert_eq!(errors.clipped.squared, 1.0 + 0.25 + 0.0625);
-        assert_eq!(mae(&errors.raw), Some((5.75 + 0.5 + 0.25) / 4.0));
-        assert_eq!(rmse(&errors.warm), Some(1.0));
-        assert_eq!(rmse(&holdout_errors(&scorer, training.known(), &[]).clipped), None);
+        assert_eq!(errors.clipped.rmse(), Some((1.3125_f64 / 4.0).sqrt()));
+        assert_eq!(errors.raw.metrics().get("mae"), Some((5.75 + 0.5 + 0.25) / 4.0));
+        assert_eq!(errors.warm.rmse(), Some(1.0));
+        assert_eq!(holdout_errors(&scorer, training.known(), &[]).clipped.rmse(), None);
     }
 }

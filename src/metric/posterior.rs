@@ -151,7 +151,6 @@ impl<'a> PosteriorMean<'a> {
 mod tests {
     use super::*;
     use crate::linalg::Matrix;
-    use crate::metric::rmse;
     use crate::model::{Embedding, Factors, Scale};
     use crate::ratings::Ratings;
 
@@ -175,8 +174,8 @@ mod tests {
         let factors = Factors { users: embedding(vec![0.0]), items: embedding(vec![0.0; 2]) };
         let errors = mean.errors(&Scorer { factors: &factors, scale });
         // Means 3.5 and 6, the latter clipped to 5.
-        assert_eq!(rmse(&errors.raw), Some(f64::midpoint(0.25, 9.0).sqrt()));
-        assert_eq!(rmse(&errors.clipped), Some(f64::midpoint(0.25, 4.0).sqrt()));
+        assert_eq!(errors.raw.rmse(), Some(f64::midpoint(0.25, 9.0).sqrt()));
+        assert_eq!(errors.clipped.rmse(), Some(f64::midpoint(0.25, 4.0).sqrt()));
         // The deviations are √(0.25 + 0.25) and √(9 + 0.25). The second rating lies 0.99 deviations
         // away.
         let coverage = mean.coverage().expect("samples");

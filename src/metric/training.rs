@@ -98,7 +98,11 @@ mod tests {
             (training_errors(&scorer, &ratings), holdout_errors(&scorer, ratings.known(), &cells));
         assert_eq!(own.raw.count as usize, cells.len());
         // The same exact numbers, summed in another order.
-        assert!((own.raw.squared / other.raw.squared - 1.0).abs() < 1e-12);
-        assert!((own.clipped.absolute / other.clipped.absolute - 1.0).abs() < 1e-12);
+        for (own, other) in [(own.raw, other.raw), (own.clipped, other.clipped)] {
+            for ((name, own), (_, other)) in own.metrics().iter().zip(other.metrics().iter()) {
+                let (own, other) = (own.expect("cells"), other.expect("cells"));
+                assert!((own / other - 1.0).abs() < 1e-12, "{name}: {own} {other}");
+            }
+        }
     }
 }

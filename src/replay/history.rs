@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use rayon::prelude::*;
 
-use super::given::read_given;
+use super::files::read_files;
 use super::numbers::{Numbers, translate};
 use super::source::{Place, Published, Source, keeps_ratings, located, same_files};
 use super::training::{published_on, recorded, replay, replay_folded};
@@ -128,7 +128,7 @@ fn read_other(
                        names other files; leave out --seen, or pass the training files";
         return Err(Error::Usage(message.into()));
     }
-    let Source { cells, ids } = read_given(seen.files, seen.reading, plan, job, warnings)?.source;
+    let Source { cells, ids } = read_files(seen.files, seen.reading, plan, job, warnings)?.source;
     let numbers = collected.numbers(&ids);
     collected.pairs.add(&cells, &numbers);
     if collected.pairs.pairs.is_empty() {
@@ -200,7 +200,7 @@ fn read_filtered(
         );
         return Ok(());
     }
-    let given = read_given(&files, &LoadConfig::default(), plan, job, &mut Vec::new())?;
+    let given = read_files(&files, &LoadConfig::default(), plan, job, &mut Vec::new())?;
     let numbers = collected.numbers(&given.source.ids);
     collected.lasting.add(&given.source.cells, &numbers);
     Ok(())

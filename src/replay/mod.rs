@@ -3,14 +3,14 @@
 //! Their ids become positions in the model.
 
 mod encoded;
-mod given;
+mod files;
 mod history;
 mod numbers;
 mod source;
 mod training;
 
 pub(crate) use encoded::Encoding;
-pub(crate) use given::{Given, read_given};
+pub(crate) use files::{FileRatings, read_files};
 pub(crate) use history::{History, Seen, filters, replace};
 pub(crate) use numbers::{Numbers, translate};
 pub(crate) use source::{Place, Published, Source, same_files};

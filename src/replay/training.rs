@@ -1,6 +1,6 @@
 //! Reads the ratings of a published model again.
 
-use super::given::read_given;
+use super::files::read_files;
 use super::source::{Place, Published, Source, located};
 use crate::error::{Error, Result};
 use crate::ids::Axis;
@@ -165,7 +165,7 @@ pub(crate) fn replay_folded(
         duplicates: Some(Duplicates::Last),
         ..LoadConfig::default()
     };
-    read_given(&[file], &reading, plan, job, &mut Vec::new()).map(|given| Some(given.source))
+    read_files(&[file], &reading, plan, job, &mut Vec::new()).map(|given| Some(given.source))
 }
 
 /// The training cells that the factors were fitted on, without the validation cells.

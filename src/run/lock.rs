@@ -98,7 +98,7 @@ mod tests {
         let job = Job::new(&stop, &|_| {});
         let take = |id: &str, wait| Lock::take(dir.path(), None, id, wait, &job, &|_| {});
         let first = take("first", Duration::ZERO).expect("free");
-        let second = take("second", Duration::from_millis(300));
+        let second = take("second", Duration::from_millis(1));
         let message = second.map(|_| ()).map_err(|e| (e.exit_code(), e.to_string()));
         let Err((11, message)) = message else { panic!("{message:?}") };
         assert!(message.contains("run first (process "), "{message}");

@@ -162,7 +162,7 @@ impl<'s> Log<'s> {
             ),
             Event::Iteration(point) => {
                 let rmse = point.train_rmse_raw.map(|v| format!(", rmse {v:.4}"));
-                let holdout = point.holdout_rmse.map(|v| format!(", holdout {v:.4}"));
+                let holdout = point.holdout.rmse().map(|v| format!(", holdout {v:.4}"));
                 let message = format!(
                     "iteration {}{}{}",
                     point.iteration,
@@ -173,7 +173,7 @@ impl<'s> Log<'s> {
                     "sweep": point.iteration,
                     "objective": point.objective,
                     "train_rmse": point.train_rmse_raw,
-                    "holdout_rmse": point.holdout_rmse,
+                    "holdout_rmse": point.holdout.rmse(),
                     "seconds": point.seconds,
                 });
                 line("sweep", message, numbers);

@@ -2,7 +2,7 @@
 //!
 //! The published model is in the store. The work directory holds the run in progress and copies of
 //! the files of earlier runs that are needed. A store has neither renames nor links. Therefore the
-//! files of a run are written first, and its mark and its manifest last; a run counts as complete
+//! files of a run are written first, then its manifest, and its mark last; a run counts as complete
 //! if both exist. `latest.json` is replaced only if it has not changed since the start of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -210,9 +210,9 @@ impl Mirror {
         size(SUCCESS).is_some() && outputs.is_ok_and(|(_, outputs)| outputs.iter().all(whole))
     }
 
-    /// Writes a finished run: first its files, then its mark and its manifest.
+    /// Writes a finished run: first its files, then its manifest, and its mark last.
     ///
-    /// The mark and the manifest are written only if the lock is still held and all files are in
+    /// The manifest and the mark are written only if the lock is still held and all files are in
     /// the store.
     pub(super) fn push(
         &self,
@@ -223,11 +223,7 @@ impl Mirror {
         job: &Job<'_>,
     ) -> Result<()> {
         let unreadable = |source| Error::Read { path: from.to_owned(), source };
-        let mut files = files_below(from, "").map_err(unreadable)?;
-        files.sort();
-        let (last, first): (Vec<String>, Vec<String>) = files
-            .into_iter()
-            .partition(|file| [MANIFEST, SUCCESS, REJECTED].contains(&file.as_str()));
+        let (first, last) = upload_order(files_below(from, "").map_err(unreadable)?);
         let name = |file: &str| format!("{}/{id}/{file}", place.name);
         for file in &first {
             self.remote.upload(&name(file), &from.join(file), job.stop)?;
@@ -243,8 +239,6 @@ impl Mirror {
                 return Err(Error::Write { path, source: std::io::Error::other(message) });
             }
         }
-        // Sorted by name, the mark ("_") comes before the manifest ("m"). A run needs both to count
-        // as complete.
         for file in &last {
             self.remote.upload(&name(file), &from.join(file), job.stop)?;
         }
@@ -362,4 +356,28 @@ fn complete(sizes: &BTreeMap<String, u64>, place: Place) -> BTreeSet<String> {
     let has = |id: &String, file| sizes.contains_key(&format!("{}/{id}/{file}", place.name));
     let whole = |id: &String| has(id, place.mark) && has(id, MANIFEST);
     ids(sizes, place).into_iter().filter(whole).collect()
+}
+
+/// The files of a run in the order of their upload: all others by name; then the manifest and, last,
+/// the mark.
+fn upload_order(mut files: Vec<String>) -> (Vec<String>, Vec<String>) {
+    files.sort();
+    let place = |file: &str| [MANIFEST, SUCCESS, REJECTED].iter().position(|last| *last == file);
+    let (mut last, first): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|file| place(file).is_some());
+    last.sort_by_key(|file| place(file));
+    (first, last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_is_uploaded_last() {
+        let files = ["metrics.json", "_SUCCESS", "manifest.json", "exports/npy/a.npy"];
+        let (first, last) = upload_order(files.map(str::to_owned).to_vec());
+        assert_eq!(first, ["exports/npy/a.npy", "metrics.json"]);
+        assert_eq!(last, ["manifest.json", "_SUCCESS"]);
+    }
 }

@@ -342,10 +342,10 @@ impl<'c> Night<'c> {
     fn measured(&mut self, metrics: &Metrics) {
         let compared = metrics.baselines.previous_model.as_ref();
         self.report.measured(&json::value(metrics));
-        self.report.rmse.previous_model = compared.and_then(|c| c.previous.rmse);
-        self.report.rmse.beside_previous = compared.and_then(|c| c.new.rmse);
+        self.report.rmse.previous_model = compared.and_then(|c| c.previous.rmse());
+        self.report.rmse.beside_previous = compared.and_then(|c| c.new.rmse());
         let ranking = self.report.ranking.iter().next();
-        let message = match (metrics.holdout_rmse, ranking) {
+        let message = match (metrics.errors.holdout.rmse(), ranking) {
             (Some(rmse), _) => {
                 format!("holdout RMSE {rmse:.4} after iteration {}", metrics.iteration)
             }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::ids::Axis;
 use crate::job::{Job, with_threads};
 use crate::param::Threads;
-use crate::replay::{Published, read_given, recorded, replay_folded, solves_rows};
+use crate::replay::{Published, read_files, recorded, replay_folded, solves_rows};
 use crate::settings::LoadConfig;
 use crate::store::{DirKind, OutDir, read_model};
 
@@ -100,7 +100,7 @@ pub fn fold_in(config: &FoldInConfig, job: &Job<'_>) -> Result<FoldedIn> {
         let plan = recorded(&published.manifest)?;
         let since = Instant::now();
         let mut warnings = Vec::new();
-        let given = read_given(&config.input, &config.load, &plan, job, &mut warnings)?;
+        let given = read_files(&config.input, &config.load, &plan, job, &mut warnings)?;
         let new = NewRows::number(&model, axis, given)?;
         durations.parse = since.elapsed().as_secs_f64();
         let since = Instant::now();

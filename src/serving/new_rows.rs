@@ -11,7 +11,7 @@ use crate::load::{fingerprint, time};
 use crate::model::{Embedding, Model, Trained};
 use crate::pair::Pair;
 use crate::ratings::{Cell, Ratings, Side};
-use crate::replay::{Encoding, Given, Numbers, Published, Source};
+use crate::replay::{Encoding, FileRatings, Numbers, Published, Source};
 use crate::store::json::{self, digest, pretty};
 use crate::store::{
     FoldedEntry, FoldedRatings, MANIFEST, Manifest, OutDir, OutputEntry, Stamp, folded_file,
@@ -28,7 +28,7 @@ pub(super) struct NewRows {
     /// Positions of the rows in the model; `None` for rows that the model does not have.
     rows: Vec<Option<usize>>,
     pub side: Side,
-    given: Given,
+    given: FileRatings,
     /// Number of ratings left out because their item (or user) is unknown.
     pub unknown: usize,
     /// Number of rows left out because all of their ratings are of unknown items (or users).
@@ -36,7 +36,7 @@ pub(super) struct NewRows {
 }
 
 impl NewRows {
-    pub(super) fn number(model: &Model, axis: Axis, given: Given) -> Result<Self> {
+    pub(super) fn number(model: &Model, axis: Axis, given: FileRatings) -> Result<Self> {
         let Source { cells, ids } = &given.source;
         let known = Pair::new(&model.users.ids, &model.items.ids);
         let (own, other) = (ids.of(axis), ids.of(axis.other()));

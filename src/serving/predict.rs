@@ -175,8 +175,8 @@ pub fn predict(config: &PredictConfig) -> Result<Prediction> {
 pub struct PairsConfig {
     /// Model directory.
     pub model: PathBuf,
-    /// The pairs: CSV with header, or Parquet.
-    pub pairs: PathBuf,
+    /// The pairs: a file in any format of rating files, a pattern or a URL.
+    pub pairs: String,
     /// Column of the user ids; with `None`, it is recognised by common names.
     pub user_col: Option<String>,
     /// Column of the item ids; with `None`, it is recognised by common names.
@@ -204,8 +204,8 @@ pub struct PairsOutcome {
 /// The errors of reading the model and the pairs, and of writing the result.
 pub fn predict_pairs(config: &PairsConfig, to: RowTarget, job: &Job<'_>) -> Result<PairsOutcome> {
     let predictor = Predictor::read(&config.model, config.clip, config.interval)?;
-    let columns = (config.user_col.as_deref(), config.item_col.as_deref());
-    let pairs = Pairs::read(&config.pairs, columns.0, columns.1)?;
+    let columns = Pair::new(config.user_col.clone(), config.item_col.clone());
+    let pairs = Pairs::read(&config.pairs, columns, job.stop)?;
     let (model, kernels) = (&predictor.model, job.kernels);
     let Pair { users, items } = pairs.positions(Pair::new(&model.users.ids, &model.items.ids));
     // Vectors are read in random order, so the vectors of a later pair are prefetched.

@@ -123,6 +123,7 @@ impl LoadConfig {
             since: self.since.map(|d| d.0),
             until: self.until.map(|d| d.0),
             time,
+            ids_only: false,
             counts: false,
         }
     }

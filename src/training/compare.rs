@@ -2,7 +2,7 @@
 
 use super::held_out::HeldOut;
 use super::ranked::{Ranked, Relevance, Vectors};
-use super::results::{Comparison, Errors};
+use super::results::Comparison;
 use super::sets::Sets;
 use super::warm::{Units, placed};
 use crate::error::Result;
@@ -45,7 +45,7 @@ pub(super) fn compare(
                 let score = scorer.score(job.kernels, Some(user), Some(item));
                 errors.push(f64::from(cell.value) - scorer.clip(score));
             }
-            Errors::from(&errors)
+            errors.metrics()
         };
         (outcome.previous, outcome.new) = (errors(&previous), errors(new));
     }

@@ -28,26 +28,29 @@ pub(crate) struct Inputs {
     pub removed_from_training: u64,
     /// The thread that computes the checksums of the files during the training.
     fingerprints: Option<JoinHandle<Vec<Result<Option<Fingerprint>>>>>,
+    /// The checksums, once they are known.
+    checksums: Vec<Option<Fingerprint>>,
 }
 
 impl Inputs {
     /// Returns the checksum of every input, or `None` for an input that is not a file.
     ///
-    /// The first call waits until the checksums are computed. A later call returns an empty list.
-    pub(crate) fn checksums(&mut self) -> Result<Vec<Option<Fingerprint>>> {
-        let prints = self.fingerprints.take().map(JoinHandle::join).transpose();
-        let prints = prints.map_err(|_| Error::Internal("hashing the inputs".into()))?;
-        prints.unwrap_or_default().into_iter().collect()
+    /// The first call waits until the checksums are computed.
+    pub(crate) fn checksums(&mut self) -> Result<&[Option<Fingerprint>]> {
+        if let Some(computing) = self.fingerprints.take() {
+            let found = computing.join();
+            let found = found.map_err(|_| Error::Internal("hashing the inputs".into()))?;
+            self.checksums = found.into_iter().collect::<Result<_>>()?;
+        }
+        Ok(&self.checksums)
     }
 
     /// Returns the SHA-256 of every input, or an empty text if it is unknown.
-    ///
-    /// Like [`Inputs::checksums`], this works only once.
     pub(crate) fn sha256(&mut self) -> Result<Vec<String>> {
-        let checksums = self.checksums()?;
-        let sums = self.reports.iter().zip(checksums).map(|(report, print)| {
-            let sum = print.map(|p| p.sha256).or_else(|| report.sha256.clone());
-            sum.unwrap_or_default()
+        self.checksums()?;
+        let sums = self.reports.iter().zip(&self.checksums).map(|(report, print)| {
+            let sum = print.as_ref().map(|print| &print.sha256).or(report.sha256.as_ref());
+            sum.cloned().unwrap_or_default()
         });
         Ok(sums.collect())
     }
@@ -126,6 +129,7 @@ fn read_cells(reading: &Reading, job: &Job<'_>, notes: &mut Notes) -> Result<(In
         below_minimum: prepared.below_minimum,
         removed_from_training: prepared.in_test,
         fingerprints: Some(fingerprints),
+        checksums: Vec::new(),
     };
     Ok((inputs, prepared))
 }

@@ -121,7 +121,7 @@ fn write_rejects(out: &OutDir, rejects: &[Reject]) -> Result<()> {
 pub(crate) fn input_entries(inputs: &mut Inputs) -> Result<Vec<InputEntry>> {
     let test_from = inputs.reports.len() - inputs.n_test;
     let mut entries = Vec::with_capacity(inputs.reports.len());
-    let checksums = inputs.checksums()?;
+    let checksums = inputs.checksums()?.to_vec();
     for (number, (report, print)) in inputs.reports.iter().zip(checksums).enumerate() {
         let role = if number < test_from { "ratings" } else { "test" };
         entries.push(input_entry(report, print, role)?);

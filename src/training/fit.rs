@@ -14,7 +14,7 @@ use super::warm::WarmStart;
 use super::watch::{Best, Validation, holdout_errors, keep_best};
 use crate::error::{Error, Result};
 use crate::job::{CurvePoint, Event, Job};
-use crate::metric::{PosteriorMean, mae, rmse};
+use crate::metric::{Errors, PosteriorMean};
 use crate::model::Model;
 use crate::settings::Plan;
 use crate::train::{Algorithm, Fit, Iteration, Start, State};
@@ -107,8 +107,7 @@ pub(crate) fn run(
             iteration: it.number,
             objective: it.objective,
             train_rmse_raw: it.train_rmse_raw,
-            holdout_rmse: None,
-            holdout_mae: None,
+            holdout: Errors::default(),
             validation: None,
             seconds: elapsed - solving,
         };
@@ -131,9 +130,7 @@ pub(crate) fn run(
         };
         let flow = match (measured, validated) {
             (Ok(holdout), Ok(validation)) => {
-                let holdout = holdout.unwrap_or_default();
-                point.holdout_rmse = rmse(&holdout.clipped);
-                point.holdout_mae = mae(&holdout.clipped);
+                point.holdout = holdout.unwrap_or_default().clipped.metrics();
                 point.validation = validation;
                 curve.push(point);
                 job.tell(&Event::Iteration(point));

@@ -1,5 +1,6 @@
 //! Cross-validation.
 
+use crate::metric::RATING_METRICS;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -53,7 +54,7 @@ pub(crate) fn cross_validate(
         let fitted = run(plan, &sets, Start::Random, None, &silent, &mut notes);
         let fitted = fitted.map_err(|error| sets.named(error))?;
         let metrics = measure(&fitted, &sets, None, &silent, &mut notes)?;
-        job.tell(&Event::Fold(number + 1, folds, metrics.holdout_rmse));
+        job.tell(&Event::Fold(number + 1, folds, metrics.errors.holdout.rmse()));
         found.push(metrics);
     }
     Ok(Some(summary(folds, &found, since.elapsed().as_secs_f64())))
@@ -63,17 +64,17 @@ fn summary(folds: u32, found: &[Metrics], seconds: f64) -> FoldMetrics {
     let spread = |value: &dyn Fn(&Metrics) -> Option<f64>| {
         Spread::of(&found.iter().map(value).collect::<Vec<_>>())
     };
-    let mut all = BTreeMap::from([
-        ("holdout_rmse".to_owned(), spread(&|m| m.holdout_rmse)),
-        ("holdout_mae".to_owned(), spread(&|m| m.holdout_mae)),
-        ("bias_only_rmse".to_owned(), spread(&|m| m.baselines.bias_only.rmse)),
-    ]);
+    let mut all =
+        BTreeMap::from([("bias_only_rmse".to_owned(), spread(&|m| m.baselines.bias_only.rmse()))]);
+    for name in RATING_METRICS {
+        all.insert(format!("holdout_{name}"), spread(&|m| m.errors.holdout.get(name)));
+    }
     let names = found.iter().filter_map(|m| m.ranking.as_ref()).flat_map(|r| r.values.keys());
     for name in names.cloned().collect::<Vec<_>>() {
         let value = |m: &Metrics| m.ranking.as_ref()?.values.get(&name).copied().flatten();
         all.insert(name.clone(), spread(&value));
     }
-    let holdout_rmse = found.iter().map(|m| m.holdout_rmse).collect();
+    let holdout_rmse = found.iter().map(|m| m.errors.holdout.rmse()).collect();
     FoldMetrics { folds, holdout_rmse, spread: all, seconds }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn of_kept_rank(plan: &Plan, ratings: &Ratings) -> Option<String> {
 pub(super) fn of_fit(plan: &Plan, metrics: &Metrics) -> Option<String> {
     let facts = plan.facts();
     if facts.rates {
-        let (own, simple) = (metrics.holdout_rmse?, metrics.baselines.bias_only.rmse?);
+        let (own, simple) = (metrics.errors.holdout.rmse()?, metrics.baselines.bias_only.rmse()?);
         return (own > simple && facts.rank > 0).then(|| {
             format!(
                 "the holdout RMSE {own:.4} is above the {simple:.4} of biases alone: these ratings \

@@ -8,7 +8,7 @@ use super::held_out::Estimates;
 use super::hints;
 use super::notes::Notes;
 use super::ranked::{Ranked, Relevance, Vectors};
-use super::results::{Baselines, Errors, Metrics};
+use super::results::{Baselines, Metrics};
 use super::segments::Segments;
 use super::sets::Sets;
 use super::watch::{VALIDATION_USERS, holdout_errors};
@@ -67,9 +67,9 @@ fn measured(fitted: &Fitted, sets: &Sets, job: &Job<'_>) -> Result<Metrics> {
         for cell in &sets.holdout {
             constant.push(f64::from(cell.value) - sets.moments.mean);
         }
-        baselines.global_mean = Errors::from(&constant);
+        baselines.global_mean = constant.metrics();
         let errors = holdout_errors(sets, &plan.baseline, &simple.scorer(), job)?;
-        baselines.bias_only = Errors::from(&errors.clipped);
+        baselines.bias_only = errors.clipped.metrics();
     }
     let mut metrics = Metrics::new(&training, &holdout, baselines, rates);
     if rates {

@@ -50,7 +50,7 @@ pub(crate) use notes::{Began, Notes};
 pub use ranked::RankingMetrics;
 pub(crate) use ranked::{Ranked, Relevance, Vectors};
 pub use results::{
-    Baselines, Comparison, Durations, Errors, FoldMetrics, Metrics, PosteriorMetrics, Report,
+    Baselines, Comparison, Durations, FoldMetrics, Metrics, ModelErrors, PosteriorMetrics, Report,
     Spread,
 };
 pub use segments::Segment;

@@ -3,29 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use super::ranked::RankingMetrics;
 use super::segments::Segment;
 use crate::job::CurvePoint;
-use crate::metric::{Coverage, HoldoutErrors, RatingErrors, TrainingErrors, mae, rmse};
+use crate::metric::{Coverage, Errors, HoldoutErrors, TrainingErrors};
 use crate::store::Manifest;
 use crate::train::Averaged;
-
-/// RMSE and MAE of one set of predictions; null if there are none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Errors {
-    /// Root mean squared error.
-    pub rmse: Option<f64>,
-    /// Mean absolute error.
-    pub mae: Option<f64>,
-}
-
-impl From<&RatingErrors> for Errors {
-    fn from(errors: &RatingErrors) -> Self {
-        Self { rmse: rmse(errors), mae: mae(errors) }
-    }
-}
 
 /// Metrics of this model and of an earlier model on the same held-out cells.
 ///
@@ -70,22 +56,9 @@ pub struct Baselines {
 /// scores are not ratings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metrics {
-    /// RMSE on the training ratings, with predictions clipped to their range.
-    pub train_rmse: Option<f64>,
-    /// MAE on the training ratings; see `train_rmse`.
-    pub train_mae: Option<f64>,
-    /// RMSE on the training ratings, with unclipped predictions.
-    pub train_rmse_raw: Option<f64>,
-    /// RMSE on the holdout, with clipped predictions and cold cells included.
-    pub holdout_rmse: Option<f64>,
-    /// MAE on the holdout; see `holdout_rmse`.
-    pub holdout_mae: Option<f64>,
-    /// RMSE on the holdout, with unclipped predictions and cold cells included.
-    pub holdout_rmse_raw: Option<f64>,
-    /// MAE on the holdout; see `holdout_rmse_raw`.
-    pub holdout_mae_raw: Option<f64>,
-    /// RMSE on the holdout, with clipped predictions and without cold cells.
-    pub holdout_rmse_warm: Option<f64>,
+    /// Errors on the training ratings and on the holdout.
+    #[serde(flatten)]
+    pub errors: ModelErrors,
     /// Number of held-out cells.
     pub n_holdout: u64,
     /// Number of cold cells: their user or item has no training rating.
@@ -125,17 +98,16 @@ impl Metrics {
         baselines: Baselines,
         rates: bool,
     ) -> Self {
-        // Errors of preferences mean nothing.
-        let known = |value: Option<f64>| value.filter(|_| rates);
+        let errors = ModelErrors {
+            training: training.clipped.metrics(),
+            training_raw: training.raw.metrics(),
+            // Errors of preferences mean nothing.
+            holdout: holdout.clipped.metrics().filter(rates),
+            holdout_raw: holdout.raw.metrics().filter(rates),
+            holdout_warm: holdout.warm.metrics().filter(rates),
+        };
         Self {
-            train_rmse: rmse(&training.clipped),
-            train_mae: mae(&training.clipped),
-            train_rmse_raw: rmse(&training.raw),
-            holdout_rmse: known(rmse(&holdout.clipped)),
-            holdout_mae: known(mae(&holdout.clipped)),
-            holdout_rmse_raw: known(rmse(&holdout.raw)),
-            holdout_mae_raw: known(mae(&holdout.raw)),
-            holdout_rmse_warm: known(rmse(&holdout.warm)),
+            errors,
             n_holdout: holdout.clipped.count,
             n_holdout_cold: holdout.cold(),
             ranking: None,
@@ -150,6 +122,37 @@ impl Metrics {
     }
 }
 
+/// The errors of a model on its training ratings and on its holdout.
+///
+/// Serialised with one key per metric: `train_rmse`, `holdout_rmse`, `holdout_rmse_raw` and so on.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ModelErrors {
+    /// On the training ratings, with predictions clipped to their range: `train_NAME`.
+    pub training: Errors,
+    /// On the training ratings, without clipping. Only the first metric is reported:
+    /// `train_rmse_raw`.
+    pub training_raw: Errors,
+    /// On the holdout, with clipped predictions and cold cells included: `holdout_NAME`.
+    pub holdout: Errors,
+    /// On the holdout, without clipping, cold cells included: `holdout_NAME_raw`.
+    pub holdout_raw: Errors,
+    /// On the holdout, with clipped predictions and without cold cells. Only the first metric is
+    /// reported: `holdout_rmse_warm`.
+    pub holdout_warm: Errors,
+}
+
+impl Serialize for ModelErrors {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        self.training.write(&mut map, "train_", "")?;
+        map.serialize_entry("train_rmse_raw", &self.training_raw.rmse())?;
+        self.holdout.write(&mut map, "holdout_", "")?;
+        self.holdout_raw.write(&mut map, "holdout_", "_raw")?;
+        map.serialize_entry("holdout_rmse_warm", &self.holdout_warm.rmse())?;
+        map.end()
+    }
+}
+
 /// Metrics of the posterior's mean predictions on the holdout.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PosteriorMetrics {
@@ -157,10 +160,9 @@ pub struct PosteriorMetrics {
     pub samples: u32,
     /// Standard deviation of a rating around its prediction, on the rating scale.
     pub noise: f64,
-    /// RMSE with clipped predictions and cold cells included; null without samples.
-    pub holdout_rmse: Option<f64>,
-    /// MAE; see `holdout_rmse`.
-    pub holdout_mae: Option<f64>,
+    /// Errors with clipped predictions and cold cells included; null without samples.
+    #[serde(flatten, with = "crate::metric::rating::holdout")]
+    pub holdout: Errors,
     /// RMSE with clipped predictions and without cold cells; null without samples.
     pub holdout_rmse_warm: Option<f64>,
     /// Shares of the holdout inside the predictive intervals.
@@ -174,13 +176,12 @@ impl PosteriorMetrics {
         coverage: Option<Coverage>,
     ) -> Self {
         // Without samples, the mean is that of the published factors.
-        let sampled = |value: Option<f64>| value.filter(|_| averaged.samples > 0);
+        let sampled = averaged.samples > 0;
         Self {
             samples: averaged.samples,
             noise: averaged.noise,
-            holdout_rmse: sampled(rmse(&holdout.clipped)),
-            holdout_mae: sampled(mae(&holdout.clipped)),
-            holdout_rmse_warm: sampled(rmse(&holdout.warm)),
+            holdout: holdout.clipped.metrics().filter(sampled),
+            holdout_rmse_warm: holdout.warm.rmse().filter(|_| sampled),
             coverage,
         }
     }

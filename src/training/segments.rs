@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::held_out::HeldOut;
 use crate::linalg::simd::Kernels;
 use crate::metric::ranking::{Ranking, RankingMetric};
-use crate::metric::{RatingErrors, mae, rmse};
+use crate::metric::{Errors, RatingErrors};
 use crate::model::Scorer;
 use crate::pair::Pair;
 use crate::ratings::{Cell, Side};
@@ -29,10 +29,9 @@ pub struct Segment {
     pub rows: usize,
     /// Number of test ratings.
     pub n_ratings: u64,
-    /// RMSE of clipped predictions; `None` if scores are not ratings.
-    pub rmse: Option<f64>,
-    /// MAE of clipped predictions; `None` if scores are not ratings.
-    pub mae: Option<f64>,
+    /// Errors of clipped predictions; unknown if scores are not ratings.
+    #[serde(flatten)]
+    pub errors: Errors,
     /// Number of users with a ranked list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranked: Option<usize>,
@@ -136,8 +135,7 @@ impl Segments {
         let rated = self.rated;
         let filled = self.groups.into_iter().zip(&self.errors).map(|(segment, errors)| Segment {
             n_ratings: errors.count,
-            rmse: rmse(errors).filter(|_| rated),
-            mae: mae(errors).filter(|_| rated),
+            errors: errors.metrics().filter(rated),
             ..segment
         });
         filled.filter(|segment| segment.n_ratings > 0).collect()
@@ -157,8 +155,10 @@ mod tests {
         segments.add(2, 3.0);
         segments.add(20, 4.0);
         let found = segments.finish();
-        let shown: Vec<_> =
-            found.iter().map(|s| (s.decile, s.from, s.to, s.rows, s.n_ratings, s.mae)).collect();
+        let shown: Vec<_> = found
+            .iter()
+            .map(|s| (s.decile, s.from, s.to, s.rows, s.n_ratings, s.errors.get("mae")))
+            .collect();
         assert_eq!(
             shown,
             [(0, 0, 0, 1, 1, Some(2.0)), (1, 1, 2, 2, 2, Some(2.0)), (10, 19, 20, 2, 1, Some(4.0)),]

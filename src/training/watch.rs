@@ -7,8 +7,8 @@ use super::ranked::{Ranked, Relevance, Vectors};
 use super::sets::Sets;
 use crate::error::Result;
 use crate::job::Job;
+use crate::metric::HoldoutErrors;
 use crate::metric::ranking::RankingMetric;
-use crate::metric::{HoldoutErrors, rmse};
 use crate::model::{Factors, Scorer};
 use crate::settings::{Criterion, Watch};
 use crate::train::{Algorithm, Iteration};
@@ -50,7 +50,7 @@ impl<'a> Validation<'a> {
     /// Measures the criterion; `None` if it has no value.
     pub(crate) fn measure(&self, scorer: &Scorer<'_>, job: &Job<'_>) -> Result<Option<f64>> {
         match self {
-            Self::Errors(held_out) => Ok(rmse(&held_out.errors(scorer).clipped)),
+            Self::Errors(held_out) => Ok(held_out.errors(scorer).clipped.rmse()),
             Self::Ranking(ranked, metric) => {
                 let Factors { users, items } = scorer.factors;
                 let ranked_by = ranked.items(items, &scorer.scale);

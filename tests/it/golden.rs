@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use lacuna::linalg::Matrix;
-use lacuna::metric::{rmse, training_errors};
+use lacuna::metric::training_errors;
 use lacuna::model::{Embedding, Factors};
 use lacuna::objective::Regularization;
 use lacuna::ratings::{Cell, Ratings};
@@ -82,8 +82,8 @@ fn small_fits_follow_the_reference_iteration_by_iteration() {
             close(Some(it.objective), &want["objective"], 2e-5, "objective");
             close(it.train_rmse_raw, &want["train_rmse_raw"], 1e-4, "raw RMSE");
             let errors = training_errors(&it.scorer, &ratings);
-            close(rmse(&errors.clipped), &want["train_rmse"], 1e-4, "RMSE");
-            close(rmse(&errors.raw), &want["train_rmse_raw"], 1e-4, "raw RMSE, cell by cell");
+            close(errors.clipped.rmse(), &want["train_rmse"], 1e-4, "RMSE");
+            close(errors.raw.rmse(), &want["train_rmse_raw"], 1e-4, "raw RMSE, cell by cell");
             ControlFlow::Continue(())
         })
         .unwrap();
@@ -121,12 +121,12 @@ fn movielens_follows_the_reference() {
         let mut points = case["curve"].as_array().unwrap().iter();
         fit(&als, &ratings, Some(&start(ratings.users(), &ids, als.rank)), &mut |it| {
             let want = points.next().unwrap();
-            let held_out = rmse(&holdout_errors(&it.scorer, ratings.known(), &holdout).clipped);
+            let held_out = holdout_errors(&it.scorer, ratings.known(), &holdout).clipped.rmse();
             // The project promises relative errors of at most 1e-4 (objective) and 2e-4 (RMSE).
             close(Some(it.objective), &want["objective"], 1e-4, "objective");
             close(it.train_rmse_raw, &want["train_rmse_raw"], 2e-4, "raw training RMSE");
             let errors = training_errors(&it.scorer, &ratings);
-            close(rmse(&errors.clipped), &want["train_rmse"], 2e-4, "training RMSE");
+            close(errors.clipped.rmse(), &want["train_rmse"], 2e-4, "training RMSE");
             close(held_out, &want["holdout_rmse"], 2e-4, "holdout RMSE");
             ControlFlow::Continue(())
         })

@@ -74,12 +74,21 @@ pub(crate) fn movielens() -> Option<PathBuf> {
         .map(|p| p.join("ml-latest-small/ratings.csv"))
         .find(|p| p.is_file());
     if found.is_none() {
-        // Write to standard error directly: the test harness hides what a passing test prints.
-        let why = "skipped: ml-latest-small/ratings.csv does not exist \
-                   (scripts/fetch-movielens latest-small)";
-        let _ = writeln!(std::io::stderr(), "{why}");
+        skip("ml-latest-small/ratings.csv does not exist (scripts/fetch-movielens latest-small)");
     }
     found
+}
+
+/// Says that the current test is skipped, and why.
+///
+/// The line also goes to `target/skipped.txt`, from which scripts/check prints one line at its end.
+#[cfg(feature = "files")]
+pub(crate) fn skip(why: &str) {
+    // Write to standard error directly: the test harness hides what a passing test prints.
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+    let list = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("skipped.txt");
+    let list = std::fs::File::options().create(true).append(true).open(list);
+    let _ = list.and_then(|mut list| writeln!(list, "{why}"));
 }
 
 /// The bits of all vectors and biases.

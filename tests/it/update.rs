@@ -222,7 +222,11 @@ fn impossible_updates_are_rejected() {
     refused(&["update", &model, &case.path("none.csv"), "-o", &case.path("x")], 3, "none.csv");
     let bayes = case.path("bayes");
     json(&["train", &case.path("old.csv"), "-o", &bayes, "-a", "sgd", "-k", "4", "-i", "2"]);
-    refused(&["update", &bayes, &new, "--add", "-o", &case.path("x")], 2, "sgd has none");
+    refused(
+        &["update", &bayes, &new, "--add", "-o", &case.path("x")],
+        2,
+        "one of bayes, als or ials",
+    );
     // The training ratings have moved or changed.
     fs::rename(case.path("old.csv"), case.path("moved.csv")).unwrap();
     refused(&["update", &model, &new, "--add", "-o", &case.path("x")], 3, "old.csv");

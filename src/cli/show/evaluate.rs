@@ -1,6 +1,7 @@
 //! The summary of an evaluation.
 
-use super::text::{count, number, wrap};
+use super::text::{count, error_names, error_values, number, wrap};
+use crate::metric::{Errors, RATING_METRICS};
 use crate::serving::Evaluation;
 use crate::training::Segment;
 
@@ -23,19 +24,17 @@ pub(crate) fn evaluation(e: &Evaluation) -> String {
         }
     }
     if let Some(rating) = &e.rating {
-        let row = |name: &str, rmse, mae, note: String| {
-            format!("{name:<22}{:>8}  {:>8}  {note}", number(rmse), number(mae))
-                .trim_end()
-                .to_owned()
+        let row = |name: &str, errors: Errors, note: String| {
+            format!("{name:<22}{}  {note}", error_values(&errors)).trim_end().to_owned()
         };
-        lines.push(format!("{:<22}{:>8}  {:>8}", "errors, clipped", "RMSE", "MAE"));
+        lines.push(format!("{:<22}{}", "errors, clipped", error_names()));
         let (mean, bias) = (e.baselines.global_mean, e.baselines.bias_only);
-        lines.push(row("  global mean", mean.rmse, mean.mae, String::new()));
-        lines.push(row("  bias-only", bias.rmse, bias.mae, String::new()));
+        lines.push(row("  global mean", mean, String::new()));
+        lines.push(row("  bias-only", bias, String::new()));
         let interval = rating
             .rmse_interval
             .map_or_else(String::new, |i| format!("95 %: {:.4} to {:.4}", i.low, i.high));
-        lines.push(row(&format!("  {}", e.algorithm), rating.rmse, rating.mae, interval));
+        lines.push(row(&format!("  {}", e.algorithm), rating.errors, interval));
         if rating.n_cold > 0 {
             let others = format!("without {} of unknown users or items", count(rating.n_cold));
             lines.push(format!("{:<22}{:>8}{:>12}{others}", "", number(rating.rmse_warm), ""));
@@ -72,7 +71,8 @@ fn segments(what: &str, segments: &[Segment]) -> Vec<String> {
     });
     let title = format!("by training ratings of {what}");
     let shown = metric.clone().unwrap_or_default();
-    let head = format!("{title:<32}{:>9}{:>11}{:>9}{:>9}", what, "ratings", "RMSE", "MAE");
+    let names = RATING_METRICS.map(|name| format!("{:>9}", name.to_uppercase())).concat();
+    let head = format!("{title:<32}{what:>9}{:>11}{names}", "ratings");
     let mut lines = vec![format!("{head}{shown:>10}").trim_end().to_owned()];
     for s in segments {
         let range = match (s.decile, s.from == s.to) {
@@ -82,12 +82,11 @@ fn segments(what: &str, segments: &[Segment]) -> Vec<String> {
         };
         let value = metric.as_ref().and_then(|m| s.ranking.get(m).copied());
         let value = value.map_or_else(String::new, number);
+        let errors: String = s.errors.iter().map(|(_, v)| format!("{:>9}", number(v))).collect();
         let line = format!(
-            "{range:<32}{:>9}{:>11}{:>9}{:>9}{value:>10}",
+            "{range:<32}{:>9}{:>11}{errors}{value:>10}",
             count(s.rows as u64),
-            count(s.n_ratings),
-            number(s.rmse),
-            number(s.mae)
+            count(s.n_ratings)
         );
         lines.push(line.trim_end().to_owned());
     }

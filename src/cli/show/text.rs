@@ -1,5 +1,7 @@
 //! Formatting that all summaries share.
 
+use crate::metric::{Errors, RATING_METRICS};
+
 /// Formats an outcome as one line of JSON.
 #[must_use]
 pub(crate) fn json(outcome: &impl serde::Serialize) -> String {
@@ -81,4 +83,14 @@ mod tests {
         assert_eq!((number(None), number(Some(0.87654))), ("-".into(), "0.8765".into()));
         assert_eq!((fit("abcdef", 6), fit("abcdef", 4)), ("abcdef".into(), "abc…".into()));
     }
+}
+
+/// The names of the rating metrics as columns of a table.
+pub(super) fn error_names() -> String {
+    RATING_METRICS.map(|name| format!("{:>8}", name.to_uppercase())).join("  ")
+}
+
+/// The values of the rating metrics, below their names.
+pub(super) fn error_values(errors: &Errors) -> String {
+    errors.iter().map(|(_, value)| format!("{:>8}", number(value))).collect::<Vec<_>>().join("  ")
 }

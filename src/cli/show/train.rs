@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::text::{count, fit, number, wrap};
+use super::text::{count, error_names, error_values, fit, number, wrap};
+use crate::metric::Errors;
 use crate::train::StopReason;
-use crate::training::{Errors, RankingMetrics, Report};
+use crate::training::{RankingMetrics, Report};
 
 /// The summary of a training, for 80 columns. With `verbose`, it lists all inputs and describes the
 /// leaks of the holdout.
@@ -99,15 +100,13 @@ fn errors(report: &Report) -> Vec<String> {
     let Report { manifest, metrics, .. } = report;
     let (model, mut lines) = (&manifest.model, Vec::new());
     let row = |name: &str, errors: Errors, note: String| {
-        format!("{name:<22}{:>8}  {:>8}  {note}", number(errors.rmse), number(errors.mae))
-            .trim_end()
-            .to_owned()
+        format!("{name:<22}{}  {note}", error_values(&errors)).trim_end().to_owned()
     };
-    lines.push(format!("{:<22}{:>8}  {:>8}", "errors, clipped", "RMSE", "MAE"));
+    lines.push(format!("{:<22}{}", "errors, clipped", error_names()));
     lines.push(row("  global mean", metrics.baselines.global_mean, String::new()));
     lines.push(row("  bias-only", metrics.baselines.bias_only, String::new()));
-    let own = Errors { rmse: metrics.holdout_rmse, mae: metrics.holdout_mae };
-    let gain = match (own.rmse, metrics.baselines.bias_only.rmse) {
+    let own = metrics.errors.holdout;
+    let gain = match (own.rmse(), metrics.baselines.bias_only.rmse()) {
         (Some(own), Some(bias)) if bias > 0.0 => {
             format!("{:+.2} % against bias-only", (own / bias - 1.0) * 100.0)
         }
@@ -115,21 +114,19 @@ fn errors(report: &Report) -> Vec<String> {
     };
     lines.push(row(&format!("  {} k={}", model.algorithm, model.k), own, gain));
     if let Some(posterior) = &metrics.posterior {
-        let own = Errors { rmse: posterior.holdout_rmse, mae: posterior.holdout_mae };
         let note = posterior.coverage.map_or_else(String::new, |c| {
             format!("90 % intervals cover {:.1} %", c.nine_tenths * 100.0)
         });
         // Variational inference has no samples to compress.
         let name = if posterior.samples > 0 { "  before compression" } else { "  intervals" };
         if posterior.samples > 0 || !note.is_empty() {
-            lines.push(row(name, own, note));
+            lines.push(row(name, posterior.holdout, note));
         }
     }
     if matches!(model.algorithm.as_str(), "als" | "sgd") && model.k > 0 {
         lines.push(format!("  (regularization {})", model.lambda));
     }
-    let training = Errors { rmse: metrics.train_rmse, mae: metrics.train_mae };
-    lines.push(row("  on training ratings", training, String::new()));
+    lines.push(row("  on training ratings", metrics.errors.training, String::new()));
     lines
 }
 
@@ -183,7 +180,7 @@ fn ranking(report: &Report) -> Vec<String> {
 #[must_use]
 pub(crate) fn train_json(report: &Report) -> String {
     let Report { manifest, metrics, durations, warnings, output } = report;
-    json!({
+    let mut summary = json!({
         "result": "trained",
         "output": output,
         "model_version": manifest.model_version,
@@ -192,9 +189,7 @@ pub(crate) fn train_json(report: &Report) -> String {
         "n_ratings": manifest.data.n_ratings,
         "iterations": manifest.model.sweeps,
         "objective": metrics.curve.last().map(|point| point.objective),
-        "train_rmse": metrics.train_rmse,
-        "holdout_rmse": metrics.holdout_rmse,
-        "holdout_mae": metrics.holdout_mae,
+        "train_rmse": metrics.errors.training.rmse(),
         "n_holdout": metrics.n_holdout,
         "n_holdout_cold": metrics.n_holdout_cold,
         "ranking": metrics.ranking,
@@ -203,6 +198,9 @@ pub(crate) fn train_json(report: &Report) -> String {
         "durations_s": durations,
         "peak_rss_bytes": manifest.resources.get("peak_rss_bytes"),
         "warnings": warnings,
-    })
-    .to_string()
+    });
+    for (name, value) in metrics.errors.holdout.iter() {
+        summary[format!("holdout_{name}")] = json!(value);
+    }
+    summary.to_string()
 }

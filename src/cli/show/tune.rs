@@ -43,10 +43,10 @@ pub(crate) fn tuning(t: &Tuning) -> String {
         lines.push(line);
     }
     let metrics = &t.chosen.metrics;
-    match metrics.holdout_rmse {
+    match metrics.errors.holdout.rmse() {
         Some(rmse) => lines.push(format!(
             "holdout    RMSE {rmse:.4} (bias-only {}); {} iterations on all training ratings",
-            number(metrics.baselines.bias_only.rmse),
+            number(metrics.baselines.bias_only.rmse()),
             t.chosen.iterations
         )),
         None => {

@@ -15,6 +15,7 @@ fn interactions(chunks: &[Vec<Row>]) -> Interactions {
     Interactions {
         users: Ids::range(50),
         items: Ids::range(50),
+        id_columns: crate::pair::Pair::default(),
         chunks: chunks.iter().map(chunk).collect(),
         inputs: Vec::new(),
         rejects: Vec::new(),

@@ -9,7 +9,7 @@ pub(super) fn check(look: &ModelLook<'_>) -> Option<Finding> {
         return None;
     }
     let metrics = look.metrics;
-    let gain = match (metrics.holdout_rmse, metrics.baselines.bias_only.rmse) {
+    let gain = match (metrics.errors.holdout.rmse(), metrics.baselines.bias_only.rmse()) {
         (Some(own), Some(simple)) if simple > 0.0 => Some((1.0 - own / simple, own, simple)),
         _ => None,
     };

@@ -13,7 +13,7 @@ const RANKING: f64 = 5.0;
 
 pub(super) fn check(look: &ModelLook<'_>) -> Option<Finding> {
     let compared = look.metrics.baselines.previous_model.as_ref().filter(|compared| compared.n > 0);
-    let rmse = compared.and_then(|c| Some((c.new.rmse?, c.previous.rmse?, c.n)));
+    let rmse = compared.and_then(|c| Some((c.new.rmse()?, c.previous.rmse()?, c.n)));
     let ranking = || {
         let compared = compared?;
         let name = look.config.train.metrics.first()?.to_string();

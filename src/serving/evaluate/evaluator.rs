@@ -21,8 +21,8 @@ use crate::settings::Plan;
 use crate::store::{read_measured, read_model};
 use crate::train::{Algorithm, Problem, Start};
 use crate::training::{
-    Baselines, Errors, Estimates, HeldOut, Ranked, RankingMetrics, Relevance, Segment, Segments,
-    Vectors, fold_in_side,
+    Baselines, Estimates, HeldOut, Ranked, RankingMetrics, Relevance, Segment, Segments, Vectors,
+    fold_in_side,
 };
 
 /// The metrics of a model on test ratings.
@@ -367,7 +367,7 @@ impl<'a> Evaluator<'a> {
         for cell in &self.cells {
             constant.push(f64::from(cell.value) - moments.mean);
         }
-        baselines.global_mean = Errors::from(&constant);
+        baselines.global_mean = constant.metrics();
         // The ratings that users are folded in from, over the items of the training cells.
         let widened = self.fold_in.as_ref().and_then(|side| {
             let rows = (0..side.rows()).flat_map(|user| {
@@ -388,7 +388,7 @@ impl<'a> Evaluator<'a> {
         let folded = held.folded(bias_only, &estimates, &self.job)?;
         let factors = folded.as_ref().unwrap_or(&fit.factors);
         let errors = held.errors(&Scorer { factors, scale: fit.scale });
-        baselines.bias_only = Errors::from(&errors.clipped);
+        baselines.bias_only = errors.clipped.metrics();
         Ok(())
     }
 }

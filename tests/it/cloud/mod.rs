@@ -7,16 +7,15 @@ mod inputs;
 mod nights;
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::nights::{Nights, ended};
-use crate::support::{lacuna, sample};
+use crate::support::{lacuna, sample, skip};
 
 /// The server of one test and a local directory.
 pub(super) struct Server {
@@ -35,21 +34,26 @@ impl Drop for Server {
 impl Server {
     pub(super) fn start() -> Option<Self> {
         let program = std::env::var("MOTO_SERVER").unwrap_or_else(|_| "moto_server".into());
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(&program);
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
-            let why = "skipped: moto_server is not installed \
-                       (pip install 'moto[server]'; MOTO_SERVER is its path)";
-            let _ = writeln!(std::io::stderr(), "{why}");
+        // The server chooses a free port and says which.
+        command.args(["-H", "127.0.0.1", "-p", "0"]).env("PYTHONUNBUFFERED", "1");
+        let Ok(mut child) = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn() else {
+            skip(
+                "moto_server is not installed (pip install 'moto[server]'; MOTO_SERVER is its path)",
+            );
             return None;
         };
-        let server = Self { child, port, nights: Nights::new(Path::new(&sample())) };
-        let since = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(since.elapsed() < Duration::from_secs(60), "moto_server does not answer");
-            std::thread::sleep(Duration::from_millis(50));
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("Running on") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "moto_server does not start");
         }
+        let port = line.trim().rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("no port in {line}"));
+        // Somebody must read what the server logs, or it blocks.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let server = Self { child, port, nights: Nights::new(Path::new(&sample())) };
         assert_eq!(server.ask("PUT", "", b"").0, 200);
         Some(server)
     }

@@ -1,13 +1,11 @@
 //! Nightly runs in an object store.
 
 use std::fs;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::Server;
-use crate::nights::{end, ended, started};
+use crate::nights::{end, ended, killed_after, started};
 
 #[test]
 fn nights_in_an_object_store() {
@@ -116,7 +114,7 @@ fn another_run_at_the_same_time() {
     assert_eq!(server.get("models/lock.json").unwrap(), other.to_string().as_bytes());
 }
 
-/// Kills runs at any moment, also while objects are written. `KILLS` sets the number of kills
+/// Kills runs at lines of their log, also while objects are written. `KILLS` sets the number of kills
 /// (default 4).
 #[test]
 fn kill_at_any_moment_leaves_a_complete_run_served() {
@@ -125,7 +123,7 @@ fn kill_at_any_moment_leaves_a_complete_run_served() {
     let settings = ["-i", "8", "--checkpoint-every", "0", "--export", "npy"];
     let mut interrupted = 0;
     let mut undisturbed = None;
-    let mut whole = Duration::ZERO;
+    let mut lines = 0;
     for number in 0..=kills {
         let models = format!("models-{number}");
         server.night(50);
@@ -133,22 +131,14 @@ fn kill_at_any_moment_leaves_a_complete_run_served() {
         let before = (server.served(&models), server.predictions(&models));
         server.night(60);
         let Some(undisturbed) = &undisturbed else {
-            let since = Instant::now();
-            server.good(&models, &settings);
-            whole = since.elapsed();
+            let (code, report, log) = ended(&mut server.command(&models, &settings));
+            assert_eq!(code, 0, "{report} {log}");
+            lines = log.lines().count();
             undisturbed = Some(server.predictions(&models));
             continue;
         };
-        let mut command = server.command(&models, &settings);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(whole.mul_f64((f64::from(number) - 0.5) / f64::from(kills)));
-        let _ = child.kill();
-        let killed = !child.wait().unwrap().success();
-        interrupted += u32::from(killed);
-        if !killed {
-            // The machine has become faster or less busy.
-            whole = whole.mul_f64(0.8);
-        }
+        let line = 1 + lines * (number as usize - 1) / kills as usize;
+        interrupted += u32::from(killed_after(server.command(&models, &settings), line));
         // The published run is complete by its checksums. It is the old run or the new one.
         if server.served(&models) == before.0 {
             assert_eq!(server.predictions(&models), before.1);

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::{Nights, ended, gate, same};
-use crate::support::run;
+use crate::support::{run, skip};
 
 #[test]
 fn failures_are_reported_and_nothing_is_lost() {
@@ -107,7 +107,7 @@ fn small_disk(at: &Path, kib: u32) -> bool {
         Command::new("mount").args(["-t", "tmpfs", "-o", &size, "lacuna-test"]).arg(at).output();
     let mounted = mounted.is_ok_and(|output| output.status.success());
     if !mounted {
-        eprintln!("skipped: cannot mount a tmpfs (this needs root)");
+        skip("a full disk was not tried: cannot mount a tmpfs (this needs root)");
     }
     mounted
 }

@@ -1,12 +1,10 @@
 //! Nightly runs that are stopped, killed or late.
 
 use std::fs;
-use std::process::Stdio;
-use std::time::Instant;
 
 use lacuna::store::read_model;
 
-use super::{Nights, end, same, signal, started};
+use super::{Nights, end, killed_after, same, signal, started};
 
 #[test]
 fn a_stopped_training_resumes_with_the_same_bits() {
@@ -52,18 +50,21 @@ fn the_time_limit_is_a_checkpoint_and_memory_is_known_before() {
     nights.night(40);
     // No machine completes this many iterations.
     let long = ["-i", "1000000000", "--tol", "0"];
-    let (code, report, _) = nights.run(&[&long[..], &["--time-limit", "500ms"]].concat());
+    let (child, log) = started(nights.command(&long), "sweep");
+    signal(&child, "-TERM");
+    assert_eq!(end(child, log).0, 143);
+    let checkpoints = nights.names("runs/.ckpt");
+    assert_eq!(checkpoints.len(), 1);
+    let late = ["--resume", "require", "--time-limit", "1ms"];
+    let (code, report, _) = nights.run(&[&long[..], &late].concat());
     assert_eq!(code, 75, "{report}");
     let reason = report["reason"].as_str().unwrap();
-    assert!(reason.contains("--time-limit 500ms is reached"), "{reason}");
+    assert!(reason.contains("--time-limit 1ms is reached"), "{reason}");
+    assert_eq!(nights.names("runs/.ckpt"), checkpoints);
     let (code, report, log) = nights.run(&[&long[..], &["--memory-limit", "20MB"]].concat());
     assert_eq!(code, 2, "{report}");
     let reason = report["reason"].as_str().unwrap();
     assert!(reason.contains("above --memory-limit 20MB") && !log.contains("\"sweep\""), "{reason}");
-    // The checkpoint exists, unless the limit came before the first iteration.
-    let again = ["--resume", "require", "--time-limit", "500ms"];
-    let (code, report, _) = nights.run(&[&long[..], &again].concat());
-    assert!(code == 75 || report["reason"].as_str().unwrap().contains("there is none"), "{report}");
     let (code, report, _) = nights.run(&["--time-limit", "1ms", "--force"]);
     assert_eq!(code, 75, "{report}");
 }
@@ -72,17 +73,17 @@ fn the_time_limit_is_a_checkpoint_and_memory_is_known_before() {
 fn two_runs_exclude_each_other() {
     let nights = Nights::of_sample();
     nights.night(40);
-    let (first, log) = started(nights.command(&["-i", "100000", "--tol", "0"]), "sweep");
+    let (first, log) = started(nights.command(&["-i", "1000000000", "--tol", "0"]), "sweep");
     let (code, report, _) = nights.run(&["-i", "3"]);
     assert_eq!(code, 11, "{report}");
     let reason = report["reason"].as_str().unwrap();
     assert!(reason.contains(&format!("process {}", first.id())), "{reason}");
-    let (code, report, _) = nights.run(&["-i", "3", "--lock-wait", "300ms"]);
+    let (code, report, _) = nights.run(&["-i", "3", "--lock-wait", "1ms"]);
     assert_eq!(code, 11, "{report}");
     let (code, _, err) = nights.runs(&["prune"]);
     assert!(code == 11, "{err}");
     // A waiting run starts when the first one is gone, even if that one was killed.
-    let waiting = nights.command(&["-i", "3", "--lock-wait", "60s"]);
+    let waiting = nights.command(&["-i", "3", "--lock-wait", "1h"]);
     let (waiting, waiting_log) = started(waiting, "waiting");
     signal(&first, "-KILL");
     assert_eq!(end(first, log).0, -1);
@@ -155,7 +156,8 @@ fn a_run_killed_before_publishing_is_run_again() {
     assert!(code == 2 && err.contains("there is no earlier run"), "{code} {err}");
 }
 
-/// Kills runs at any moment. `KILLS` sets the number of kills (default 6).
+/// Kills runs at lines of their log that are evenly spread over the run. `KILLS` sets the number of
+/// kills (default 6).
 ///
 /// scripts/check-all uses 50.
 #[test]
@@ -167,25 +169,16 @@ fn kill_at_any_moment_loses_nothing() {
     nights.night(60);
     nights.copy("runs", "base");
     let settings = ["-i", "8", "--refit", "--checkpoint-every", "0", "--export", "npy"];
-    let since = Instant::now();
-    nights.good(&settings);
-    let mut whole = since.elapsed();
+    let (code, report, log) = nights.run(&settings);
+    assert_eq!(code, 0, "{report} {log}");
+    let lines = log.lines().count() as u64;
     let (_, undisturbed) = nights.served();
     let (mut interrupted, mut resumed) = (0, 0);
     for number in 0..kills {
         nights.copy("base", "runs");
         let before = nights.served();
-        // The kills are evenly spread over the run and a little beyond its end.
-        let mut child =
-            nights.command(&settings).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(whole.mul_f64((number as f64 + 0.5) / kills as f64 * 1.05));
-        let _ = child.kill();
-        let status = child.wait().unwrap();
-        interrupted += u64::from(!status.success());
-        if status.success() {
-            // The machine has become faster or less busy.
-            whole = whole.mul_f64(0.8);
-        }
+        let line = 1 + lines * number / kills;
+        interrupted += u64::from(killed_after(nights.command(&settings), line as usize));
         // The link is swapped first. For a moment, latest.json still names the previous run.
         for served in [nights.path("runs/latest"), nights.path("runs/runs").join(nights.pointed())]
         {

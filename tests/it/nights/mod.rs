@@ -160,6 +160,17 @@ pub(crate) fn started(
     (child, log)
 }
 
+/// Starts a run and kills it once it has written this many lines of its log.
+///
+/// Returns whether the kill came before the end of the run.
+pub(crate) fn killed_after(mut command: Command, lines: usize) -> bool {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    assert!(log.lines().take(lines).all(|line| line.is_ok()));
+    let _ = child.kill();
+    !child.wait().unwrap().success()
+}
+
 pub(crate) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
     assert!(sent.unwrap().success());

@@ -360,7 +360,7 @@ fn models_and_exports_are_verified() {
     }
     fs::write(Path::new(&model).join("exports/csv-raw/item_embeddings.csv"), "item_id\n").unwrap();
     fs::remove_file(Path::new(&model).join("metrics.json")).unwrap();
-    let words = ["2 of 7 files", "item_embeddings.csv", "metrics.json"];
+    let words = ["2 of 7", "item_embeddings.csv", "metrics.json"];
     served.fails(&["verify", &model], 3, &words);
     fs::write(Path::new(&apart).join("mine"), "").unwrap();
     assert_eq!(json(&["verify", &apart])["unlisted"][0], "mine");

@@ -1,22 +1,13 @@
-//! Recognises the layout of a file from its content; flags override it.
+//! Recognises the layout of a text file from its content; flags override it.
 
 use std::path::Path;
 
-use super::input::Input;
 use super::options::LoadOptions;
-use super::parquet_layout::ParquetLayout;
 use super::roles::{
     COUNT_NAMES, ITEM_NAMES, RATING_NAMES, Roles, TIME_NAMES, USER_NAMES, describe_roles, plain,
     roles,
 };
 use crate::error::{Error, Result};
-
-/// The layout of one input.
-#[derive(Debug, Clone)]
-pub(super) enum Layout {
-    Text(TextLayout),
-    Parquet(ParquetLayout),
-}
 
 /// The layout of a text file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +44,7 @@ impl TextLayout {
         if self.doubled { None } else { Some(b'"') }
     }
 
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let separated = match (self.separator, self.doubled) {
             (b':', true) => "::-separated".to_owned(),
             (b',', false) => "CSV".to_owned(),
@@ -65,25 +56,12 @@ impl TextLayout {
     }
 }
 
-impl Layout {
-    pub(super) fn recognise(input: &mut Input, options: &LoadOptions) -> Result<Self> {
-        if input.head.starts_with(b"PAR1") {
-            return Ok(Self::Parquet(ParquetLayout::recognise(input, options)?));
-        }
-        recognise_text(&input.path, &input.head, options).map(Self::Text)
-    }
-
-    /// Describes the layout for people.
-    pub(super) fn describe(&self, compression: Option<&str>) -> String {
-        let layout = match self {
-            Self::Text(layout) => layout.describe(),
-            Self::Parquet(layout) => layout.describe(),
-        };
-        compression.map_or_else(|| layout.clone(), |c| format!("{c}, {layout}"))
-    }
-}
-
-fn recognise_text(path: &Path, head: &[u8], options: &LoadOptions) -> Result<TextLayout> {
+/// Recognises the layout of a text file from its first bytes.
+pub(super) fn recognise_text(
+    path: &Path,
+    head: &[u8],
+    options: &LoadOptions,
+) -> Result<TextLayout> {
     let wrong =
         |message: &str| Error::Format { path: path.to_owned(), message: message.to_owned() };
     if head.iter().all(u8::is_ascii_whitespace) {

@@ -9,7 +9,7 @@ use crate::pair::Pair;
 use crate::settings::{LoadConfig, Plan};
 
 /// The ratings of passed files, and how they were read.
-pub(crate) struct Given {
+pub(crate) struct FileRatings {
     pub source: Source,
     /// One report per file.
     pub inputs: Vec<InputReport>,
@@ -22,15 +22,15 @@ pub(crate) struct Given {
 /// Filters by date and by minimum counts are not taken over from the training. Duplicates are
 /// combined as in the training unless `reading` sets another rule. If a column of the training is
 /// missing in the files, they are read by the default settings.
-pub(crate) fn read_given(
+pub(crate) fn read_files(
     files: &[String],
     reading: &LoadConfig,
     plan: &Plan,
     job: &Job<'_>,
     warnings: &mut Vec<String>,
-) -> Result<Given> {
+) -> Result<FileRatings> {
     let Preparation { counts, least, duplicates, .. } = plan.reading.preparation;
-    let mut read = |reading: &LoadConfig| -> Result<Given> {
+    let mut read = |reading: &LoadConfig| -> Result<FileRatings> {
         let duplicates = Some(reading.duplicates.unwrap_or(duplicates));
         let reading = LoadConfig { duplicates, ..reading.clone() };
         let options = LoadOptions { counts, ..reading.options(TimeUse::Ignore) };
@@ -49,7 +49,7 @@ pub(crate) fn read_given(
         };
         let prepared = prepare(interactions, &preparation, job.stop)?;
         let Prepared { cells, users, items, .. } = prepared;
-        Ok(Given { source: Source { cells, ids: Pair { users, items } }, inputs, reading })
+        Ok(FileRatings { source: Source { cells, ids: Pair { users, items } }, inputs, reading })
     };
     if *reading != LoadConfig::default() {
         return read(reading);

@@ -1,0 +1,13 @@
+//! The registry of formats of rating files.
+
+use super::format::Format;
+use super::parquet::Parquet;
+use super::text::Text;
+
+/// The formats. The first one that fits reads a file; text comes last, because it takes the rest.
+const FORMATS: &[&dyn Format] = &[&Parquet, &Text];
+
+/// The format of a file that starts with these bytes.
+pub(super) fn format_of(head: &[u8]) -> &'static dyn Format {
+    FORMATS.iter().copied().find(|format| format.fits(head)).unwrap_or(&Text)
+}
