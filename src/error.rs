@@ -186,7 +186,7 @@ pub enum Error {
     #[error(
         "{reason}; the rejected model is in {}; {}",
         path.display(),
-        served.as_ref().map_or_else(
+        published.as_ref().map_or_else(
             || "no run is published yet".to_owned(),
             |id| format!("run {id} stays published")
         )
@@ -197,7 +197,7 @@ pub enum Error {
         /// Directory of the rejected model.
         path: PathBuf,
         /// The published run, if there is one.
-        served: Option<String>,
+        published: Option<String>,
     },
 
     /// Another run is at work in the directory.

@@ -65,13 +65,13 @@ impl<'a> Job<'a> {
     }
 
     /// Reports an event to the observer.
-    pub fn tell(&self, event: &Event) {
+    pub fn report(&self, event: &Event) {
         (self.observer)(event);
     }
 
     /// Reports to the observer that a phase begins.
     pub fn phase(&self, phase: &'static str) {
-        self.tell(&Event::Phase(phase));
+        self.report(&Event::Phase(phase));
     }
 
     /// Whether a stop was requested.

@@ -144,7 +144,7 @@
 //! - A kernel that differs from its plain double-precision twin
 //!   (`accumulate_equals_the_naive_sums`)
 //! - A killed run that changes the published model (`kill_at_any_moment_loses_nothing`)
-//! - A resumed fit with other bits (`a_stopped_training_goes_on_where_it_was`)
+//! - A resumed fit with other bits (`a_stopped_training_resumes_with_the_same_bits`)
 
 pub mod error;
 pub mod pair;

@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 ///
 /// Every date of a run follows this clock: its id, the age of other runs, the time of the model.
 pub(crate) fn clock() -> DateTime<Utc> {
-    let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.trim().parse().ok());
-    at(Utc::now(), given)
+    let fixed = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.trim().parse().ok());
+    at(Utc::now(), fixed)
 }
 
 /// The time of the clock, with another second if one is specified.
 fn at(clock: DateTime<Utc>, second: Option<i64>) -> DateTime<Utc> {
-    let given = |second| DateTime::from_timestamp(second, clock.timestamp_subsec_nanos());
-    second.and_then(given).unwrap_or(clock)
+    let fixed = |second| DateTime::from_timestamp(second, clock.timestamp_subsec_nanos());
+    second.and_then(fixed).unwrap_or(clock)
 }
 
 /// [`clock`] in seconds since 1970.

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use super::task::Task;
 use super::{
     completions, config, evaluate, export, fold_in, generate, inspect, predict, recommend,
     reconstruct, run, runs, similar, train, tune, update, verify,
@@ -46,30 +47,48 @@ ratings failed; 5 a gate of the model failed; 6 numeric failure; 7 output; 11
 another run is at work or published in the meantime; 75 time limit; 130, 143
 stopped by a signal.";
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:ident($arguments:ty),)*) => {
+        /// The commands.
+        #[derive(Debug, Subcommand)]
+        pub(super) enum Command {
+            $($(#[$doc])* $name(Box<$arguments>),)*
+        }
+
+        impl Command {
+            /// The command with its arguments.
+            pub(super) fn task(self) -> Box<dyn Task> {
+                match self {
+                    $(Self::$name(arguments) => arguments,)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
     /// Train on rating files and write a model directory.
-    Train(Box<train::TrainArgs>),
+    Train(train::TrainArgs),
     /// Train, check and publish every night. The published model is always complete.
-    Run(Box<run::RunArgs>),
+    Run(run::RunArgs),
     /// Check the settings and ratings of a run without training.
-    Validate(Box<run::ValidateArgs>),
+    Validate(run::ValidateArgs),
     /// List, compare, remove and roll back runs.
     Runs(runs::RunsArgs),
     /// Print settings, or a configuration file to start from.
-    Config(Box<config::ConfigArgs>),
+    Config(config::ConfigArgs),
     /// Describe rating files, and estimate the cost of training on them.
     Inspect(inspect::InspectArgs),
     /// Search for good settings and write them as a configuration file for train.
-    Tune(Box<tune::TuneArgs>),
+    Tune(tune::TuneArgs),
     /// Measure the errors and rankings of a model, and compare them with baselines.
-    Evaluate(Box<evaluate::EvaluateArgs>),
+    Evaluate(evaluate::EvaluateArgs),
     /// Predict ratings with a trained model.
     Predict(predict::PredictArgs),
     /// Recommend items to all or some users.
-    Recommend(Box<recommend::RecommendArgs>),
+    Recommend(recommend::RecommendArgs),
     /// Find the items or users that are most similar to others.
-    Similar(Box<similar::SimilarArgs>),
+    Similar(similar::SimilarArgs),
     /// Add or replace users or items of a model without training again.
     FoldIn(fold_in::FoldInArgs),
     /// Add new ratings to a model by solving only the users and items that they affect.

@@ -1,6 +1,8 @@
 //! `lacuna completions`.
 
+use super::task::Task;
 use clap::Args;
+use std::process::ExitCode;
 
 use super::context::Context;
 use super::terminal;
@@ -15,7 +17,13 @@ pub(super) struct CompletionsArgs {
     shell: clap_complete::Shell,
 }
 
-pub(super) fn run(args: &CompletionsArgs, context: &Context) -> Result<()> {
+impl Task for CompletionsArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn run(args: &CompletionsArgs, context: &Context) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut context.command.clone(), "lacuna", &mut script);
     terminal::print(&String::from_utf8(script).map_err(|e| Error::Internal(e.to_string()))?)

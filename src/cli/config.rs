@@ -1,6 +1,8 @@
 //! `lacuna config`: prints settings and their origins.
 
+use super::task::Task;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Arg, Args, Subcommand};
 use serde_json::Value;
@@ -40,7 +42,13 @@ struct ShowArgs {
     config_file: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &ConfigArgs, context: &Context) -> Result<()> {
+impl Task for ConfigArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn run(args: &ConfigArgs, context: &Context) -> Result<()> {
     match &args.command {
         ConfigCommand::Show(args) => terminal::print(&shown(args, context)?),
         ConfigCommand::Example => terminal::print(&example(&context.command)?),

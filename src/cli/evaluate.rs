@@ -1,6 +1,9 @@
 //! `lacuna evaluate`.
 
+use super::task::Task;
 use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use super::context::{Context, OutputArgs};
 use super::progress::Progress;
@@ -37,7 +40,17 @@ pub(super) struct EvaluateArgs {
     output: OutputArgs,
 }
 
-pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<()> {
+impl Task for EvaluateArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn model(&mut self) -> Option<&mut PathBuf> {
+        Some(&mut self.config.model)
+    }
+}
+
+fn run(args: &EvaluateArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);
     let outcome = evaluate(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();

@@ -1,6 +1,10 @@
 //! `lacuna export`.
 
+use super::task::Task;
 use clap::Args;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use super::context::{Context, OutputArgs};
 use super::{show, terminal};
@@ -46,7 +50,22 @@ Examples:
     text
 }
 
-pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<()> {
+impl Task for ExportArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn model(&mut self) -> Option<&mut PathBuf> {
+        Some(&mut self.config.model)
+    }
+
+    fn output(&self) -> Option<&Path> {
+        // By default, an export is written into the directory of the model.
+        Some(self.config.output.as_ref().unwrap_or(&self.config.model))
+    }
+}
+
+fn run(args: &ExportArgs, context: &Context) -> Result<()> {
     let outcome = export(&args.config, &context.job(&|_| {}))?;
     let flavor = &outcome.flavor;
     if flavor.left_out > 0 {

@@ -1,6 +1,10 @@
 //! `lacuna fold-in`.
 
+use super::task::Task;
 use clap::Args;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use super::context::{Context, OutputArgs};
 use super::show;
@@ -28,7 +32,21 @@ pub(super) struct FoldInArgs {
     output: OutputArgs,
 }
 
-pub(super) fn run(args: &FoldInArgs, context: &Context) -> Result<()> {
+impl Task for FoldInArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn model(&mut self) -> Option<&mut PathBuf> {
+        Some(&mut self.config.model)
+    }
+
+    fn output(&self) -> Option<&Path> {
+        Some(&self.config.output)
+    }
+}
+
+fn run(args: &FoldInArgs, context: &Context) -> Result<()> {
     let outcome = fold_in(&args.config, &context.job(&|_| {}))?;
     args.output.print(&outcome, &outcome.warnings, show::folded_in)
 }

@@ -1,6 +1,9 @@
 //! `lacuna generate`.
 
+use super::task::Task;
+use std::path::Path;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use clap::Args;
@@ -63,7 +66,17 @@ pub(super) struct GenerateArgs {
 /// Number of blocks made at once: some megabytes of rows.
 const AT_ONCE: usize = 64;
 
-pub(super) fn run(args: &GenerateArgs, context: &Context) -> Result<()> {
+impl Task for GenerateArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn output(&self) -> Option<&Path> {
+        Some(&self.out)
+    }
+}
+
+fn run(args: &GenerateArgs, context: &Context) -> Result<()> {
     with_threads(args.threads, || {
         let generator = Generator::new(Synthetic {
             users: args.users.get(),

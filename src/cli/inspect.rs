@@ -1,6 +1,8 @@
 //! `lacuna inspect`.
 
+use super::task::Task;
 use clap::Args;
+use std::process::ExitCode;
 
 use super::context::{Context, OutputArgs};
 use super::progress::Progress;
@@ -21,7 +23,13 @@ pub(super) struct InspectArgs {
     output: OutputArgs,
 }
 
-pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<()> {
+impl Task for InspectArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn run(args: &InspectArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);
     let outcome = inspect(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();

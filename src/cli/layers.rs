@@ -18,7 +18,7 @@ use crate::settings::suggestion;
 ///
 /// If a higher layer sets the first, the second is ignored in lower layers, because it would
 /// contradict the first.
-const BELONGING: [(&str, &str); 5] = [
+const DEPENDENT_SETTINGS: [(&str, &str); 5] = [
     ("holdout", "split_time"),
     ("holdout", "leave_out"),
     ("holdout", "test_file"),
@@ -42,7 +42,7 @@ pub(super) fn resolve(command: &Command, arguments: Vec<OsString>) -> Result<Res
         Ok(matches) => matches,
         Err(error) => return Ok(Resolved::Clap(error)),
     };
-    let (names, subcommand, given) = leaf(command, &matches);
+    let (names, subcommand, called) = leaf(command, &matches);
     let mut origins = BTreeMap::new();
     if names.is_empty() {
         return Ok(Resolved::Arguments(arguments, origins));
@@ -53,11 +53,11 @@ pub(super) fn resolve(command: &Command, arguments: Vec<OsString>) -> Result<Res
         command.clone().try_get_matches_from(all)
     };
     let on_line =
-        |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        |arg: &Arg| called.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
     let environment = environment(command, subcommand)?;
     let in_environment = |arg: &Arg| environment.iter().any(|(a, _)| a.get_id() == arg.get_id());
     let mut added: Vec<OsString> = Vec::new();
-    if let Some(path) = config_path(given, &environment) {
+    if let Some(path) = config_path(called, &environment) {
         let file = read_config(&path, command, subcommand)?;
         let check: Vec<OsString> = file.iter().flat_map(|(_, args)| args.clone()).collect();
         if let Err(error) = alone(&check) {
@@ -102,11 +102,11 @@ fn leaf<'c>(
     matches: &'c ArgMatches,
 ) -> (Vec<&'c str>, &'c Command, &'c ArgMatches) {
     let (mut names, mut command, mut matches) = (Vec::new(), command, matches);
-    while let Some((name, given)) = matches.subcommand()
+    while let Some((name, called)) = matches.subcommand()
         && let Some(subcommand) = command.find_subcommand(name)
     {
         names.push(name);
-        (command, matches) = (subcommand, given);
+        (command, matches) = (subcommand, called);
     }
     (names, command, matches)
 }
@@ -123,11 +123,12 @@ fn leaves(command: &Command) -> Vec<&Command> {
 /// Whether a higher layer sets this argument or one that it depends on.
 fn hidden(arg: &Arg, subcommand: &Command, above: &dyn Fn(&Arg) -> bool) -> bool {
     let belongs_to = |owner: &str| settings(subcommand).any(|a| key(a) == owner && above(a));
-    above(arg) || BELONGING.iter().any(|(owner, name)| *name == key(arg) && belongs_to(owner))
+    above(arg)
+        || DEPENDENT_SETTINGS.iter().any(|(owner, name)| *name == key(arg) && belongs_to(owner))
 }
 
-fn config_path(given: &ArgMatches, environment: &[(&Arg, Vec<OsString>)]) -> Option<PathBuf> {
-    let on_line = given.try_get_one::<PathBuf>("config").ok().flatten().cloned();
+fn config_path(called: &ArgMatches, environment: &[(&Arg, Vec<OsString>)]) -> Option<PathBuf> {
+    let on_line = called.try_get_one::<PathBuf>("config").ok().flatten().cloned();
     let in_environment = || {
         let (_, args) = environment.iter().find(|(arg, _)| arg.get_id() == "config")?;
         args.last()?.to_str()?.strip_prefix("--config=").map(PathBuf::from)

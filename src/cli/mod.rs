@@ -22,6 +22,7 @@ mod run;
 mod runs;
 mod show;
 mod similar;
+mod task;
 mod terminal;
 mod train;
 mod tune;

@@ -1,6 +1,9 @@
 //! `lacuna predict`.
 
+use super::task::Task;
+use std::path::Path;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 
@@ -68,7 +71,21 @@ pub(super) struct PredictArgs {
     output: OutputArgs,
 }
 
-pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<()> {
+impl Task for PredictArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn model(&mut self) -> Option<&mut PathBuf> {
+        Some(&mut self.model)
+    }
+
+    fn output(&self) -> Option<&Path> {
+        self.to.as_deref()
+    }
+}
+
+fn run(args: &PredictArgs, context: &Context) -> Result<()> {
     match &args.pairs {
         Some(pairs) => run_pairs(args, pairs.clone(), context),
         None => run_one(args),

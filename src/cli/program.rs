@@ -10,13 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use clap::FromArgMatches;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::command::{Cli, Command};
+use super::command::Cli;
 use super::context::Context;
 use super::definition::command;
-use super::{
-    completions, config, evaluate, export, fold_in, generate, inspect, layers, predict, recommend,
-    reconstruct, run, runs, similar, terminal, train, tune, update, verify,
-};
+use super::places::places;
+use super::{layers, terminal};
 use crate::error::{Error, Result};
 use crate::load::is_decoding;
 
@@ -95,34 +93,14 @@ fn dispatch(arguments: Vec<OsString>, context: &mut Context) -> Result<ExitCode>
         layers::Resolved::Clap(error) => return Ok(clap_exit(&error)),
     };
     let cli = command.try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m));
-    let mut cli = match cli {
+    let cli = match cli {
         Ok(cli) => cli,
         Err(error) => return Ok(clap_exit(&error)),
     };
     let context = &*context;
-    let copy = cli.command.places(&context.stop)?;
-    match cli.command {
-        Command::Run(args) => return run::run(&args, context),
-        Command::Validate(args) => return run::validate(&args, context),
-        Command::Runs(args) => runs::run(&args, context),
-        Command::Config(args) => config::run(&args, context),
-        Command::Train(args) => train::run(&args, context),
-        Command::Inspect(args) => inspect::run(&args, context),
-        Command::Tune(args) => tune::run(&args, context),
-        Command::Evaluate(args) => evaluate::run(&args, context),
-        Command::Predict(args) => predict::run(&args, context),
-        Command::Recommend(args) => recommend::run(&args, context),
-        Command::Similar(args) => similar::run(&args, context),
-        Command::FoldIn(args) => fold_in::run(&args, context),
-        Command::Update(args) => update::run(&args, context),
-        Command::Export(args) => export::run(&args, context),
-        Command::Verify(args) => verify::run(&args),
-        Command::Reconstruct(args) => reconstruct::run(&args),
-        Command::Generate(args) => generate::run(&args, context),
-        Command::Completions(args) => completions::run(&args, context),
-    }
-    .map(|()| ExitCode::SUCCESS)
-    .map_err(|error| match &copy {
+    let mut task = cli.command.task();
+    let copy = places(&mut *task, &context.stop)?;
+    task.run(context).map_err(|error| match &copy {
         Some(copy) => copy.named(error),
         None => error,
     })

@@ -1,6 +1,10 @@
 //! `lacuna recommend`.
 
+use super::task::Task;
 use clap::Args;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use super::context::{Context, OutputArgs};
 use super::listing::ListArgs;
@@ -46,7 +50,31 @@ pub(super) struct RecommendArgs {
     output: OutputArgs,
 }
 
-pub(super) fn run(args: &RecommendArgs, context: &Context) -> Result<()> {
+impl Task for RecommendArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn model(&mut self) -> Option<&mut PathBuf> {
+        Some(&mut self.config.model)
+    }
+
+    fn output(&self) -> Option<&Path> {
+        self.list.to.as_deref()
+    }
+
+    fn files(&self) -> Vec<(&'static str, Option<&Path>)> {
+        vec![
+            ("--users", self.config.users.as_deref()),
+            ("--allow", self.config.allow.as_deref()),
+            ("--deny", self.config.deny.as_deref()),
+            ("--item-table", self.config.item_table.as_deref()),
+            ("--item-names", self.config.titles.item_names.as_deref()),
+        ]
+    }
+}
+
+fn run(args: &RecommendArgs, context: &Context) -> Result<()> {
     let few = !args.config.user.is_empty() && args.config.users.is_none();
     let to = args.list.destination(few, args.output.json)?;
     let progress = Progress::without_bars_over(&args.output, &to);

@@ -1,6 +1,9 @@
 //! `lacuna reconstruct`.
 
+use super::context::Context;
+use super::task::Task;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 
@@ -27,7 +30,17 @@ pub(super) struct ReconstructArgs {
     json: bool,
 }
 
-pub(super) fn run(args: &ReconstructArgs) -> Result<()> {
+impl Task for ReconstructArgs {
+    fn run(&self, _: &Context) -> Result<ExitCode> {
+        run(self).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn model(&mut self) -> Option<&mut PathBuf> {
+        Some(&mut self.model)
+    }
+}
+
+fn run(args: &ReconstructArgs) -> Result<()> {
     let config = ReconstructConfig { model: args.model.clone(), clip: args.clip };
     let outcome = reconstruct(&config)?;
     if args.json {

@@ -1,5 +1,6 @@
 //! `lacuna run` and `lacuna validate`.
 
+use super::task::Task;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,12 +86,24 @@ DIR/rejected); 6 numeric failure; 7 output; 11 another run is at work or
 published in the meantime; 75 time limit; 130, 143 stopped by a signal. After
 75, 130 and 143, run again to resume from the checkpoint.";
 
-pub(super) fn run(args: &RunArgs, context: &Context) -> Result<ExitCode> {
+impl Task for RunArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context)
+    }
+}
+
+fn run(args: &RunArgs, context: &Context) -> Result<ExitCode> {
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Run };
     once(&args.config, mode, &args.common, context)
 }
 
-pub(super) fn validate(args: &ValidateArgs, context: &Context) -> Result<ExitCode> {
+impl Task for ValidateArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        validate(self, context)
+    }
+}
+
+fn validate(args: &ValidateArgs, context: &Context) -> Result<ExitCode> {
     once(&args.config, Mode::Validate, &args.common, context)
 }
 

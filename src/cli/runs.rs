@@ -1,6 +1,8 @@
 //! `lacuna runs`: lists, compares, removes and rolls back runs.
 
+use super::task::Task;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
@@ -98,7 +100,13 @@ struct RollbackArgs {
     output: OutputArgs,
 }
 
-pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<()> {
+impl Task for RunsArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn run(args: &RunsArgs, context: &Context) -> Result<()> {
     let job = &context.job(&|_| {});
     match &args.command {
         RunsCommand::List(args) => {
@@ -160,9 +168,9 @@ fn compare(args: &DiffArgs, job: &Job<'_>) -> Result<()> {
         None => {
             // Compare with the published run. If that is the second run, compare with the run
             // published before it.
-            let served = records.iter().find(|r| r.served && r.id() != second.id());
+            let published = records.iter().find(|r| r.published && r.id() != second.id());
             let before = || records.iter().rev().find(|r| !r.is_rejected() && r.id() < second.id());
-            let first = served.or_else(before).cloned();
+            let first = published.or_else(before).cloned();
             first.ok_or_else(|| {
                 Error::Usage(
                     "there is no earlier published run to compare with; name both runs, as in \

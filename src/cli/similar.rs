@@ -1,6 +1,10 @@
 //! `lacuna similar`.
 
+use super::task::Task;
 use clap::Args;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use super::context::{Context, OutputArgs};
 use super::listing::ListArgs;
@@ -31,7 +35,25 @@ pub(super) struct SimilarArgs {
     output: OutputArgs,
 }
 
-pub(super) fn run(args: &SimilarArgs, context: &Context) -> Result<()> {
+impl Task for SimilarArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn model(&mut self) -> Option<&mut PathBuf> {
+        Some(&mut self.config.model)
+    }
+
+    fn output(&self) -> Option<&Path> {
+        self.list.to.as_deref()
+    }
+
+    fn files(&self) -> Vec<(&'static str, Option<&Path>)> {
+        vec![("--item-names", self.config.titles.item_names.as_deref())]
+    }
+}
+
+fn run(args: &SimilarArgs, context: &Context) -> Result<()> {
     let to = args.list.destination(!args.config.all, args.output.json)?;
     let progress = Progress::without_bars_over(&args.output, &to);
     let (in_memory, streamed) = (to.is_memory(), to.is_stream());

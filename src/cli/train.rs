@@ -1,6 +1,9 @@
 //! `lacuna train`.
 
+use super::task::Task;
+use std::path::Path;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 
@@ -52,7 +55,17 @@ number of items (for user vectors) or of users (for item vectors). With
 Exit codes: 0 done; 2 usage, or --output exists; 3 input; 6 numeric failure;
 7 output; 130, 143 stopped by a signal.";
 
-pub(super) fn run(args: &TrainArgs, context: &Context) -> Result<()> {
+impl Task for TrainArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn output(&self) -> Option<&Path> {
+        self.config.output.as_deref()
+    }
+}
+
+fn run(args: &TrainArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);
     let outcome = train(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();

@@ -1,6 +1,9 @@
 //! `lacuna tune`.
 
+use super::task::Task;
+use std::path::Path;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 
@@ -53,7 +56,21 @@ Examples:
   lacuna tune ratings.csv --space space.toml -o tuning
   lacuna train ratings.csv --config tuning/best.toml -o model";
 
-pub(super) fn run(args: &TuneArgs, context: &Context) -> Result<()> {
+impl Task for TuneArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn output(&self) -> Option<&Path> {
+        self.config.train.output.as_deref()
+    }
+
+    fn files(&self) -> Vec<(&'static str, Option<&Path>)> {
+        vec![("--space", self.config.space.as_deref())]
+    }
+}
+
+fn run(args: &TuneArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);
     let outcome = tune(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();

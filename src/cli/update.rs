@@ -1,6 +1,10 @@
 //! `lacuna update`.
 
+use super::task::Task;
 use clap::Args;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use super::context::{Context, OutputArgs};
 use super::progress::Progress;
@@ -28,7 +32,21 @@ pub(super) struct UpdateArgs {
     output: OutputArgs,
 }
 
-pub(super) fn run(args: &UpdateArgs, context: &Context) -> Result<()> {
+impl Task for UpdateArgs {
+    fn run(&self, context: &Context) -> Result<ExitCode> {
+        run(self, context).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn model(&mut self) -> Option<&mut PathBuf> {
+        Some(&mut self.config.model)
+    }
+
+    fn output(&self) -> Option<&Path> {
+        Some(&self.config.output)
+    }
+}
+
+fn run(args: &UpdateArgs, context: &Context) -> Result<()> {
     let progress = Progress::new(&args.output);
     let outcome = update(&args.config, &context.job(&|event| progress.show(event)));
     progress.finish();

@@ -1,6 +1,9 @@
 //! `lacuna verify`.
 
+use super::context::Context;
+use super::task::Task;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 
@@ -32,7 +35,25 @@ pub(super) struct VerifyArgs {
     output: OutputArgs,
 }
 
-pub(super) fn run(args: &VerifyArgs) -> Result<()> {
+impl Task for VerifyArgs {
+    fn run(&self, _: &Context) -> Result<ExitCode> {
+        run(self).map(|()| ExitCode::SUCCESS)
+    }
+
+    fn model(&mut self) -> Option<&mut PathBuf> {
+        Some(&mut self.path)
+    }
+
+    fn reads_exports(&self) -> bool {
+        true
+    }
+
+    fn copied_from(&mut self, url: &str) {
+        self.shown = Some(url.to_owned());
+    }
+}
+
+fn run(args: &VerifyArgs) -> Result<()> {
     let mut outcome = verify_files(&args.path, args.threads)?;
     if let Some(url) = &args.shown {
         let copy = args.path.to_string_lossy();

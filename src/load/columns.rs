@@ -52,7 +52,7 @@ pub struct Interactions {
     /// Number of inputs with test ratings; they come last.
     pub n_test: usize,
     /// Whether times are not used because only some of the training inputs have them.
-    pub some_times_unused: bool,
+    pub times_ignored: bool,
     /// Number of rows left out because their weight is 0.
     pub zero_weight: u64,
     /// Number of rows left out because of `since` and `until`.
@@ -80,12 +80,12 @@ impl Interactions {
 }
 
 /// Collects the blocks of all inputs.
-pub(super) struct Gather<'a> {
+pub(super) struct Collector<'a> {
     options: &'a LoadOptions,
     stop: &'a AtomicBool,
     users: IdColumn,
     items: IdColumn,
-    rest: Vec<Rest>,
+    rest: Vec<ValueColumns>,
     inputs: Vec<InputReport>,
     rejects: Vec<Reject>,
     path: PathBuf,
@@ -96,14 +96,14 @@ pub(super) struct Gather<'a> {
 }
 
 /// The columns of a chunk except its ids.
-struct Rest {
+struct ValueColumns {
     values: Vec<f32>,
     weights: Option<Vec<f32>>,
     times: Option<Vec<i64>>,
     input: usize,
 }
 
-impl<'a> Gather<'a> {
+impl<'a> Collector<'a> {
     pub(super) fn new(options: &'a LoadOptions, n_test: usize, stop: &'a AtomicBool) -> Self {
         Self {
             options,
@@ -227,7 +227,7 @@ impl<'a> Gather<'a> {
         let Block { users, items, values, weights, times } = block;
         self.users.push(users)?;
         self.items.push(items)?;
-        self.rest.push(Rest { values, weights, times, input: self.inputs.len() - 1 });
+        self.rest.push(ValueColumns { values, weights, times, input: self.inputs.len() - 1 });
         Ok(())
     }
 
@@ -268,12 +268,12 @@ impl<'a> Gather<'a> {
         let first_test = self.inputs.len() - self.n_test;
         let training = || self.rest.iter().filter(|r| r.input < first_test);
         let all_times = training().all(|r| r.times.is_some());
-        let some_times_unused = !all_times && training().any(|r| r.times.is_some());
+        let times_ignored = !all_times && training().any(|r| r.times.is_some());
         let chunks = user_codes
             .into_iter()
             .zip(item_codes)
             .zip(self.rest)
-            .map(|((users, items), Rest { values, weights, times, input })| Chunk {
+            .map(|((users, items), ValueColumns { values, weights, times, input })| Chunk {
                 users,
                 items,
                 values,
@@ -290,7 +290,7 @@ impl<'a> Gather<'a> {
             inputs: self.inputs,
             rejects: self.rejects,
             n_test: self.n_test,
-            some_times_unused,
+            times_ignored,
             zero_weight: self.zero_weight,
             outside_time: self.outside_time,
         })

@@ -1,6 +1,6 @@
 //! What every format of rating files does.
 
-use super::columns::Gather;
+use super::columns::Collector;
 use super::input::Input;
 use super::options::LoadOptions;
 use super::roles::InputColumns;
@@ -24,7 +24,7 @@ pub(super) trait FileLayout {
     fn read(
         &self,
         input: &mut Input,
-        gather: &mut Gather<'_>,
+        gather: &mut Collector<'_>,
         progress: &dyn Fn(u64),
     ) -> Result<()>;
 }

@@ -48,7 +48,7 @@ pub(super) struct Input {
     body: Box<dyn Read + Send>,
     meter: Arc<Meter>,
     /// Number of decompressed bytes read so far, including the head.
-    given: u64,
+    passed_on: u64,
     /// Size and SHA-256 of a stream that was read as a whole.
     pub(super) whole: Option<(u64, String)>,
 }
@@ -73,7 +73,7 @@ impl Input {
             head: Vec::new(),
             body,
             meter,
-            given: 0,
+            passed_on: 0,
             whole: None,
         };
         input.fill_head()?;
@@ -99,7 +99,7 @@ impl Input {
                 Err(source) => return Err(Error::Read { path: self.path.clone(), source }),
             }
         }
-        self.given += len as u64;
+        self.passed_on += len as u64;
         Ok(len)
     }
 
@@ -135,7 +135,7 @@ impl Input {
     /// Number of bytes not read yet, if the size is known and the file is not compressed.
     pub(super) fn left(&self) -> Option<u64> {
         let size = self.size.filter(|_| self.compression.is_none())?;
-        Some(size.saturating_sub(self.given))
+        Some(size.saturating_sub(self.passed_on))
     }
 
     /// Number of bytes of the file read so far, before decompression.

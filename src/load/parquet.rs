@@ -5,7 +5,7 @@ use std::path::Path;
 use polars::prelude::{Column, DataFrame, DataType, PolarsResult, SerReader, TimeUnit as Unit};
 
 use super::block::{Block, BlockIds};
-use super::columns::Gather;
+use super::columns::Collector;
 use super::format::{FileLayout, Format};
 use super::guard::decode;
 use super::id_column::block_ids;
@@ -43,7 +43,7 @@ impl FileLayout for ParquetLayout {
     fn read(
         &self,
         input: &mut Input,
-        gather: &mut Gather<'_>,
+        gather: &mut Collector<'_>,
         progress: &dyn Fn(u64),
     ) -> Result<()> {
         read(input, self, gather, progress)
@@ -54,7 +54,7 @@ impl FileLayout for ParquetLayout {
 fn read(
     input: &mut Input,
     layout: &ParquetLayout,
-    gather: &mut Gather<'_>,
+    gather: &mut Collector<'_>,
     progress: &dyn Fn(u64),
 ) -> Result<()> {
     let Roles { user, item, rating, time, weight } = layout.roles;
@@ -94,7 +94,7 @@ struct BadCell {
 }
 
 impl Slice<'_> {
-    fn read(mut self, roles: &Roles, offset: usize, gather: &mut Gather<'_>) -> Result<()> {
+    fn read(mut self, roles: &Roles, offset: usize, gather: &mut Collector<'_>) -> Result<()> {
         let (kind, unit) = (gather.options().id_type, gather.options().time_unit);
         let counts = gather.options().counts;
         let mut block = Block {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use super::columns::{Gather, Interactions};
+use super::columns::{Collector, Interactions};
 use super::formats::format_of;
 use super::options::LoadOptions;
 use super::reports::Progress;
@@ -25,7 +25,7 @@ pub fn load(
     let n_test = tests.len();
     sources.extend(tests);
     let total = sources.iter().map(Source::size).sum::<Option<u64>>();
-    let mut gather = Gather::new(options, n_test, stop);
+    let mut gather = Collector::new(options, n_test, stop);
     let mut done = 0;
     for source in &sources {
         // An object is first fetched and then read.

@@ -104,11 +104,11 @@ pub(super) fn roles(
         present: names.to_vec(),
         flag,
     };
-    let given = |role, flag, wanted: &str| {
+    let named = |role, flag, wanted: &str| {
         names.iter().position(|n| n == wanted).ok_or_else(|| missing(role, wanted, flag))
     };
     let find = |role, flag, wanted: &Option<String>, known: &[&str], place: usize| match wanted {
-        Some(wanted) => given(role, flag, wanted).map(Some),
+        Some(wanted) => named(role, flag, wanted).map(Some),
         None if header => Ok(known.iter().find_map(|k| names.iter().position(|n| plain(n) == *k))),
         None => Ok((place < names.len()).then_some(place)),
     };
@@ -142,7 +142,7 @@ pub(super) fn roles(
         return Err(missing("time", TIME_NAMES[0], "--time-col"));
     }
     let weight = match &columns.weight {
-        Some(wanted) => Some(given("weight", "--weight-col", wanted)?),
+        Some(wanted) => Some(named("weight", "--weight-col", wanted)?),
         None => None,
     };
     Ok(Roles {
@@ -163,17 +163,17 @@ pub(super) fn find_column(
     path: &Path,
     names: &[String],
     role: Role,
-    given: Option<&str>,
+    wanted: Option<&str>,
     known: &[&str],
 ) -> Result<usize> {
-    let found = match given {
-        Some(given) => names.iter().position(|n| n == given),
+    let found = match wanted {
+        Some(wanted) => names.iter().position(|n| n == wanted),
         None => known.iter().find_map(|k| names.iter().position(|n| plain(n) == *k)),
     };
     found.ok_or_else(|| Error::MissingColumn {
         path: path.to_owned(),
         role: role.name,
-        wanted: given.unwrap_or(known[0]).to_owned(),
+        wanted: wanted.unwrap_or(known[0]).to_owned(),
         present: names.to_vec(),
         flag: role.flag,
     })

@@ -4,7 +4,7 @@
 //! rows.
 
 use super::block::Block;
-use super::columns::Gather;
+use super::columns::Collector;
 use super::id_column::block_ids;
 use super::options::IdType;
 use super::quotes::scan_quotes;
@@ -38,7 +38,7 @@ type Bad<'r> = (&'r str, String, String);
 pub(super) fn read(
     block: TextBlock<'_>,
     layout: &TextLayout,
-    gather: &mut Gather<'_>,
+    gather: &mut Collector<'_>,
 ) -> Result<()> {
     let (kind, unit) = (gather.options().id_type, gather.options().time_unit);
     let counts = gather.options().counts;

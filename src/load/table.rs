@@ -92,8 +92,8 @@ impl Table {
         Ok(Self { path: path.to_owned(), names, rows })
     }
 
-    fn column(&self, role: Role, given: Option<&str>, known: &[&str]) -> Result<usize> {
-        find_column(&self.path, &self.names, role, given, known)
+    fn column(&self, role: Role, wanted: Option<&str>, known: &[&str]) -> Result<usize> {
+        find_column(&self.path, &self.names, role, wanted, known)
     }
 
     /// The cells of a column.

@@ -9,7 +9,7 @@ use polars::prelude::*;
 use rayon::prelude::*;
 
 use super::block::{Block, BlockIds, canonical};
-use super::columns::Gather;
+use super::columns::Collector;
 use super::format::{FileLayout, Format};
 use super::input::Input;
 use super::options::{IdType, LoadOptions};
@@ -54,7 +54,7 @@ impl FileLayout for TextLayout {
     fn read(
         &self,
         input: &mut Input,
-        gather: &mut Gather<'_>,
+        gather: &mut Collector<'_>,
         progress: &dyn Fn(u64),
     ) -> Result<()> {
         read(input, self, gather, progress)
@@ -67,7 +67,7 @@ impl FileLayout for TextLayout {
 fn read(
     input: &mut Input,
     layout: &TextLayout,
-    gather: &mut Gather<'_>,
+    gather: &mut Collector<'_>,
     progress: &dyn Fn(u64),
 ) -> Result<()> {
     let fast = FastReader::new(layout, gather.options());
@@ -191,32 +191,6 @@ fn records_end(bytes: &[u8], quote: Option<u8>, separator: u8) -> usize {
     }
 }
 
-/// Whether every line has the right number of separators, in pairs if the separator is doubled.
-///
-/// Polars does not check this if columns are left out.
-fn is_regular(bytes: &[u8], layout: &TextLayout) -> bool {
-    let expected = layout.physical_columns() - 1;
-    let (mut found, mut start, mut previous) = (0, 0, usize::MAX);
-    let line_is_good = |found: usize, start: usize, end: usize| {
-        found == expected || bytes[start..end].iter().all(|b| *b == b'\r')
-    };
-    for at in memchr::memchr2_iter(layout.separator, b'\n', bytes) {
-        if bytes[at] == b'\n' {
-            if !line_is_good(found, start, at) {
-                return false;
-            }
-            (found, start) = (0, at + 1);
-        } else {
-            found += 1;
-            if layout.doubled && found % 2 == 0 && previous.wrapping_add(1) != at {
-                return false;
-            }
-            previous = at;
-        }
-    }
-    line_is_good(found, start, bytes.len())
-}
-
 /// Parses blocks without bad or unusual cells with Polars.
 struct FastReader<'l> {
     layout: &'l TextLayout,
@@ -277,7 +251,7 @@ impl<'l> FastReader<'l> {
         if quoted || empty || self.repeated() || bytes.last() == Some(&self.layout.separator) {
             return None;
         }
-        if self.partial && !is_regular(bytes, self.layout) {
+        if self.partial && !self.layout.is_regular(bytes) {
             return None;
         }
         CsvReader::new(Cursor::new(bytes)).with_options(self.options.clone()).finish().ok()

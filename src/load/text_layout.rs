@@ -44,6 +44,32 @@ impl TextLayout {
         if self.doubled { None } else { Some(b'"') }
     }
 
+    /// Whether every line has the right number of separators, in pairs if the separator is doubled.
+    ///
+    /// Polars does not check this if columns are left out.
+    pub(super) fn is_regular(&self, bytes: &[u8]) -> bool {
+        let expected = self.physical_columns() - 1;
+        let (mut found, mut start, mut previous) = (0, 0, usize::MAX);
+        let line_is_good = |found: usize, start: usize, end: usize| {
+            found == expected || bytes[start..end].iter().all(|b| *b == b'\r')
+        };
+        for at in memchr::memchr2_iter(self.separator, b'\n', bytes) {
+            if bytes[at] == b'\n' {
+                if !line_is_good(found, start, at) {
+                    return false;
+                }
+                (found, start) = (0, at + 1);
+            } else {
+                found += 1;
+                if self.doubled && found % 2 == 0 && previous.wrapping_add(1) != at {
+                    return false;
+                }
+                previous = at;
+            }
+        }
+        line_is_good(found, start, bytes.len())
+    }
+
     pub(super) fn describe(&self) -> String {
         let separated = match (self.separator, self.doubled) {
             (b':', true) => "::-separated".to_owned(),
@@ -121,13 +147,13 @@ fn fields(line: &str, separator: u8, doubled: bool) -> Vec<String> {
 /// The separator that a flag specifies, or the first of `::`, tab, comma, semicolon and bar that
 /// occurs in all lines. Its second value says whether it is doubled.
 fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String> {
-    if let Some(given) = &options.separator {
-        let text = if given == "\\t" || given == "tab" { "\t" } else { given };
+    if let Some(wanted) = &options.separator {
+        let text = if wanted == "\\t" || wanted == "tab" { "\t" } else { wanted };
         return match *text.as_bytes() {
             [byte] if byte.is_ascii() && !byte.is_ascii_alphanumeric() => Ok((byte, false)),
             [a, b] if a == b && a.is_ascii_punctuation() => Ok((a, true)),
             _ => Err(format!(
-                "--separator \"{given}\": it needs one character, or the same character twice"
+                "--separator \"{wanted}\": it needs one character, or the same character twice"
             )),
         };
     }

@@ -61,7 +61,7 @@ impl Rotation {
     }
 
     /// Rotates the vectors of one side.
-    pub fn turn(&self, vectors: &mut Matrix) {
+    pub fn rotate(&self, vectors: &mut Matrix) {
         let rank = vectors.cols();
         let stride = vectors.stride().max(1);
         vectors.padded_rows_mut().par_chunks_mut(stride).for_each(|row| {
@@ -75,7 +75,7 @@ impl Rotation {
     }
 
     /// Rotates one vector in double precision.
-    pub(crate) fn turn_vector(&self, vector: &mut [f64]) {
+    pub(crate) fn rotate_vector(&self, vector: &mut [f64]) {
         let before = vector.to_vec();
         for (value, turned) in vector.iter_mut().zip(self.matrix.column_iter()) {
             *value = before.iter().zip(turned.iter()).map(|(x, r)| x * r).sum();
@@ -83,9 +83,9 @@ impl Rotation {
     }
 
     /// Rotates users and items alike, so no dot product changes.
-    pub fn turn_factors(&self, factors: &mut Factors) {
-        self.turn(&mut factors.users.vectors);
-        self.turn(&mut factors.items.vectors);
+    pub fn rotate_factors(&self, factors: &mut Factors) {
+        self.rotate(&mut factors.users.vectors);
+        self.rotate(&mut factors.items.vectors);
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
             for &(to, from) in &shared {
                 new.row_mut(to as usize).copy_from_slice(old.row(from as usize));
             }
-            orthogonal(rank, 200 + number).turn(&mut new);
+            orthogonal(rank, 200 + number).rotate(&mut new);
             let mut factors = Factors {
                 users: Embedding { vectors: normal(50, rank, 300 + number), biases: vec![0.5; 50] },
                 items: Embedding { vectors: new.clone(), biases: vec![0.25; rows] },
@@ -178,7 +178,7 @@ mod tests {
             let before = factors.clone();
             assert!(median_cosine(&new, &old, &shared).is_some_and(|c| c.abs() < 0.9));
             let rotation = Rotation::procrustes(&new, &old, &shared).expect("shared rows");
-            rotation.turn_factors(&mut factors);
+            rotation.rotate_factors(&mut factors);
             assert!(
                 median_cosine(&factors.items.vectors, &old, &shared).is_some_and(|c| c > 0.999_999)
             );

@@ -81,17 +81,17 @@ impl Beliefs {
         (count > 0).then(|| &self.covariances[covariance_class(count).min(last)][..])
     }
 
-    fn turn(&mut self, rotation: &Rotation, rank: usize) {
-        rotation.turn_vector(&mut self.mean[..rank]);
+    fn rotate(&mut self, rotation: &Rotation, rank: usize) {
+        rotation.rotate_vector(&mut self.mean[..rank]);
         let order = self.mean.len();
         for matrix in self.covariances.iter_mut().chain([&mut self.precision]) {
             // Computes Rᵀ S R: first the rows, then the columns.
             for row in 0..order {
-                rotation.turn_vector(&mut matrix[row * order..][..rank]);
+                rotation.rotate_vector(&mut matrix[row * order..][..rank]);
             }
             for column in 0..order {
                 let mut turned: Vec<f64> = (0..rank).map(|i| matrix[i * order + column]).collect();
-                rotation.turn_vector(&mut turned);
+                rotation.rotate_vector(&mut turned);
                 (0..rank).for_each(|i| matrix[i * order + column] = turned[i]);
             }
         }
@@ -117,10 +117,10 @@ impl Uncertainty {
     }
 
     /// Applies the rotation of the vectors to the priors and covariances.
-    pub fn turn(&mut self, rotation: &Rotation) {
+    pub fn rotate(&mut self, rotation: &Rotation) {
         let rank = self.rank();
-        self.users.turn(rotation, rank);
-        self.items.turn(rotation, rank);
+        self.users.rotate(rotation, rank);
+        self.items.rotate(rotation, rank);
     }
 
     /// The variance of `b_u + b_i + p_u·q_i`, without the noise of a rating:
@@ -218,10 +218,10 @@ mod tests {
         let target = side(99);
         let rotation = Rotation::procrustes(&items.vectors, &target.vectors, &shared);
         let rotation = rotation.expect("finite");
-        rotation.turn(&mut users.vectors);
-        rotation.turn(&mut items.vectors);
+        rotation.rotate(&mut users.vectors);
+        rotation.rotate(&mut items.vectors);
         let moved = variance(&uncertainty, &users, &items);
-        uncertainty.turn(&rotation);
+        uncertainty.rotate(&rotation);
         let after = variance(&uncertainty, &users, &items);
         assert!((moved - before).abs() > 1e-3, "the rotation does something");
         assert!((after - before).abs() < 1e-5 * before, "{before} {after}");

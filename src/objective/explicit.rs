@@ -123,10 +123,10 @@ impl Objective for Explicit {
             self.standardised(value) - fixed_biases[other as usize]
         };
         targets.extend(row.values.iter().zip(row.indices).map(residual));
-        let Some(given) = row.weights else { return sum(targets, |t| t * t) };
-        weights.extend_from_slice(given);
+        let Some(own) = row.weights else { return sum(targets, |t| t * t) };
+        weights.extend_from_slice(own);
         let mut at_zero = 0.0;
-        for (target, &weight) in targets.iter_mut().zip(given) {
+        for (target, &weight) in targets.iter_mut().zip(own) {
             at_zero += f64::from(weight) * f64::from(*target).powi(2);
             *target *= weight;
         }

@@ -132,8 +132,8 @@ impl Objective for Implicit {
         targets.clear();
         let mut at_zero = 0.0;
         for (p, &value) in row.values.iter().enumerate() {
-            let given = row.weights.map_or(1.0, |w| f64::from(w[p]));
-            let (w, t) = self.confidence.terms(f64::from(value), self.unobserved, given);
+            let own = row.weights.map_or(1.0, |w| f64::from(w[p]));
+            let (w, t) = self.confidence.terms(f64::from(value), self.unobserved, own);
             weights.push(w as f32);
             targets.push(t as f32);
             at_zero += t;
@@ -161,8 +161,8 @@ impl Objective for Implicit {
     fn loss(&self, row: Row<'_>, _: &[f32], _: f32, dots: &[f32]) -> RowLoss {
         let mut loss = RowLoss::default();
         for (p, (&value, &s)) in row.values.iter().zip(dots).enumerate() {
-            let given = row.weights.map_or(1.0, |w| f64::from(w[p]));
-            let (w, t) = self.confidence.terms(f64::from(value), self.unobserved, given);
+            let own = row.weights.map_or(1.0, |w| f64::from(w[p]));
+            let (w, t) = self.confidence.terms(f64::from(value), self.unobserved, own);
             let s = f64::from(s);
             loss.objective += t + s * (w * s - 2.0 * t);
         }

@@ -7,7 +7,7 @@ use object_store::Error as Failure;
 use super::redact;
 
 /// Converts a failure to an I/O error with a message in one line, without secrets.
-pub(super) fn said(failure: &Failure) -> io::Error {
+pub(super) fn io_error(failure: &Failure) -> io::Error {
     let text = explain(failure);
     let no_bucket =
         ["(NoSuchBucket)", "(ContainerNotFound)"].iter().any(|code| text.ends_with(code));
@@ -40,11 +40,11 @@ fn explain(failure: &Failure) -> String {
     };
     let text = redact(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     // The answer of a server is XML around one sentence.
-    let said = |tag: &str| {
+    let element = |tag: &str| {
         let (_, rest) = text.split_once(&format!("<{tag}>"))?;
         Some(rest.split_once(&format!("</{tag}>"))?.0.to_owned())
     };
-    match (said("Code"), said("Message")) {
+    match (element("Code"), element("Message")) {
         (Some(code), Some(message)) => format!("{} ({code})", message.trim_end_matches('.')),
         _ => text,
     }

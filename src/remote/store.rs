@@ -16,7 +16,7 @@ use object_store::{
 use sha2::{Digest, Sha256};
 
 use super::connect::connect;
-use super::failure::said;
+use super::failure::io_error;
 use super::object::{Object, object};
 use super::wait::{Ended, asked, runtime, wait_for};
 use super::{Location, Put, Wait};
@@ -364,7 +364,7 @@ impl Remote {
             Ended::Stopped => return Error::Stopped,
             // A timeout, for example. Callers report I/O errors of a local file under its own name.
             Ended::Io(source) => source,
-            Ended::Failure(failure) => said(&failure),
+            Ended::Failure(failure) => io_error(&failure),
         };
         let refused = [ErrorKind::NotFound, ErrorKind::PermissionDenied].contains(&source.kind());
         match way {

@@ -200,9 +200,9 @@ fn read_filtered(
         );
         return Ok(());
     }
-    let given = read_files(&files, &LoadConfig::default(), plan, job, &mut Vec::new())?;
-    let numbers = collected.numbers(&given.source.ids);
-    collected.lasting.add(&given.source.cells, &numbers);
+    let found = read_files(&files, &LoadConfig::default(), plan, job, &mut Vec::new())?;
+    let numbers = collected.numbers(&found.source.ids);
+    collected.lasting.add(&found.source.cells, &numbers);
     Ok(())
 }
 

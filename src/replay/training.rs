@@ -165,7 +165,7 @@ pub(crate) fn replay_folded(
         duplicates: Some(Duplicates::Last),
         ..LoadConfig::default()
     };
-    read_files(&[file], &reading, plan, job, &mut Vec::new()).map(|given| Some(given.source))
+    read_files(&[file], &reading, plan, job, &mut Vec::new()).map(|found| Some(found.source))
 }
 
 /// The training cells that the factors were fitted on, without the validation cells.

@@ -33,9 +33,9 @@ pub(super) fn align(model: &mut Model, previous: &Previous, turn: bool) -> Optio
     };
     if turn {
         let rotation = Rotation::procrustes(own, old, &items)?;
-        rotation.turn_factors(&mut model.factors);
+        rotation.rotate_factors(&mut model.factors);
         if let Some(uncertainty) = &mut model.uncertainty {
-            uncertainty.turn(&rotation);
+            uncertainty.rotate(&rotation);
         }
     }
     let (own, old) = (&model.factors, &before.factors);

@@ -81,8 +81,8 @@ impl<'c> Night<'c> {
         };
         // The published run must also be complete.
         let whole = |p: &&Previous| p.entry.run_id == latest && directory.is_complete(latest);
-        let served = previous.filter(whole).filter(|p| same(&p.manifest));
-        if served.is_some() {
+        let published = previous.filter(whole).filter(|p| same(&p.manifest));
+        if published.is_some() {
             return Some(format!("ratings and settings are those of run {latest}"));
         }
         // A run that was rolled back is not wanted again. A run that was killed before it was

@@ -301,8 +301,10 @@ fn parse(content: &[u8]) -> Result<Pointer, String> {
 
 /// The default work directory for an object store, among the user's caches.
 pub(super) fn work_dir(url: &str) -> PathBuf {
-    let given = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let caches = given("XDG_CACHE_HOME").or_else(|| given("HOME").map(|home| home.join(".cache")));
+    let variable =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let caches =
+        variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
     let name = &digest([url])[..16];
     caches.unwrap_or_else(std::env::temp_dir).join("lacuna").join(name)
 }
@@ -358,8 +360,8 @@ fn complete(sizes: &BTreeMap<String, u64>, place: Place) -> BTreeSet<String> {
     ids(sizes, place).into_iter().filter(whole).collect()
 }
 
-/// The files of a run in the order of their upload: all others by name; then the manifest and, last,
-/// the mark.
+/// The files of a run in the order of their upload: first all others by name, then the manifest
+/// and, last, the mark.
 fn upload_order(mut files: Vec<String>) -> (Vec<String>, Vec<String>) {
     files.sort();
     let place = |file: &str| [MANIFEST, SUCCESS, REJECTED].iter().position(|last| *last == file);

@@ -313,8 +313,9 @@ impl<'c> Night<'c> {
         self.report.lineage = entry.lineage;
         self.report.resumed_from_sweep = entry.resumed_from_sweep;
         if entry.status == Status::Rejected {
-            let (reason, served) = (entry.reason.unwrap_or_default(), self.report.latest.clone());
-            return Err(Error::QualityGate { reason, path, served });
+            let (reason, published) =
+                (entry.reason.unwrap_or_default(), self.report.latest.clone());
+            return Err(Error::QualityGate { reason, path, published });
         }
         if let Some(reason) = entry.reason {
             self.warn(format!("published although a gate failed: {reason}"));

@@ -58,7 +58,7 @@ pub fn run(
         let outcome = within(config.time_limit, job.stop, &timed_out, &mut |stop| {
             with_threads(config.train.threads, || {
                 let both = |event: &Event| {
-                    job.tell(event);
+                    job.report(event);
                     log.training(event);
                 };
                 let resolved = RunConfig { train: plan.record.clone(), ..config.clone() };

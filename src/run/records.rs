@@ -22,7 +22,8 @@ pub struct Record {
     /// Directory or URL of the run.
     pub path: PathBuf,
     /// Whether this is the published run.
-    pub served: bool,
+    #[serde(rename = "served")]
+    pub published: bool,
     /// The description of the run in its manifest. `None` if the manifest does not describe a run.
     #[serde(flatten)]
     pub run: Option<RunEntry>,
@@ -99,7 +100,7 @@ pub(super) fn read(path: &Path) -> Result<Record> {
     let run = serde_json::from_value(value.clone()).ok();
     let measured = measured(&value);
     let path = path.to_owned();
-    Ok(Record { path, served: false, run, damaged: None, measured, manifest: value })
+    Ok(Record { path, published: false, run, damaged: None, measured, manifest: value })
 }
 
 /// All published and rejected runs, oldest first. [`Record::damaged`] is set if a manifest cannot
@@ -116,7 +117,7 @@ fn all(directory: &RunDirectory) -> Vec<Record> {
     let record = |place: Place, id: &str, path: PathBuf| {
         let found = read(&path).unwrap_or_else(|error| Record {
             path,
-            served: false,
+            published: false,
             run: None,
             damaged: Some(error.to_string()),
             measured: Value::Null,
@@ -126,8 +127,8 @@ fn all(directory: &RunDirectory) -> Vec<Record> {
     };
     let mut records = Vec::new();
     for id in directory.runs() {
-        let served = latest.as_deref() == Some(&*id);
-        records.push(Record { served, ..record(Place::RUNS, &id, directory.run(&id)) });
+        let published = latest.as_deref() == Some(&*id);
+        records.push(Record { published, ..record(Place::RUNS, &id, directory.run(&id)) });
     }
     let rejects = directory.rejects();
     records.extend(rejects.iter().map(|id| record(Place::REJECTS, id, directory.rejected(id))));
@@ -145,8 +146,8 @@ pub fn show(root: &Path, name: &str, job: &Job<'_>) -> Result<Record> {
 
 fn choose(mut records: Vec<Record>, root: &Path, name: &str) -> Result<Record> {
     if name == "latest" {
-        let served = records.into_iter().find(|record| record.served);
-        return served.ok_or_else(|| Error::Usage("no run is published yet".into()));
+        let published = records.into_iter().find(|record| record.published);
+        return published.ok_or_else(|| Error::Usage("no run is published yet".into()));
     }
     records.retain(|record| record.id().starts_with(name));
     match records.len() {

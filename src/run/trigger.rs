@@ -4,17 +4,18 @@ use crate::store::Trigger;
 
 /// What started this run, according to environment variables.
 pub(super) fn trigger() -> Trigger {
-    let given = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let (scheduler, external_run_id) = if let Some(id) = given("AIRFLOW_CTX_DAG_RUN_ID") {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (scheduler, external_run_id) = if let Some(id) = variable("AIRFLOW_CTX_DAG_RUN_ID") {
         (Some("airflow"), Some(id))
-    } else if let Some(id) = given("KUBERNETES_SERVICE_HOST").and_then(|_| given("HOSTNAME")) {
+    } else if let Some(id) = variable("KUBERNETES_SERVICE_HOST").and_then(|_| variable("HOSTNAME"))
+    {
         (Some("kubernetes"), Some(id))
-    } else if let Some(id) = given("INVOCATION_ID") {
+    } else if let Some(id) = variable("INVOCATION_ID") {
         (Some("systemd"), Some(id))
     } else {
         (None, None)
     };
-    let traceparent = given("TRACEPARENT").filter(|text| is_traceparent(text));
+    let traceparent = variable("TRACEPARENT").filter(|text| is_traceparent(text));
     Trigger { scheduler: scheduler.map(str::to_owned), external_run_id, traceparent }
 }
 

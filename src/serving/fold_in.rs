@@ -100,8 +100,8 @@ pub fn fold_in(config: &FoldInConfig, job: &Job<'_>) -> Result<FoldedIn> {
         let plan = recorded(&published.manifest)?;
         let since = Instant::now();
         let mut warnings = Vec::new();
-        let given = read_files(&config.input, &config.load, &plan, job, &mut warnings)?;
-        let new = NewRows::number(&model, axis, given)?;
+        let found = read_files(&config.input, &config.load, &plan, job, &mut warnings)?;
+        let new = NewRows::number(&model, axis, found)?;
         durations.parse = since.elapsed().as_secs_f64();
         let since = Instant::now();
         let solved = new.solved(&model, &published.manifest, &*plan.fit.algorithm(), job)?;

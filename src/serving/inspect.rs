@@ -97,7 +97,7 @@ pub fn inspect(config: &InspectConfig, job: &Job<'_>) -> Result<Inspection> {
         let mut options = config.load.options(TimeUse::IfPresent);
         options.bad_rows = BadRows::Quarantine;
         options.max_bad_rows = 1_000_000;
-        let progress = |done, total| job.tell(&Event::Reading(done, total));
+        let progress = |done, total| job.report(&Event::Reading(done, total));
         let found = load(&config.input, &[], &options, job.stop, &progress);
         let stdin = config.input.iter().any(|input| input == "-");
         let unsaid = config.load.rating_col.is_none() && !stdin;

@@ -59,7 +59,7 @@ pub(super) struct Titles {
 }
 
 impl Titles {
-    pub(super) const fn given(&self) -> bool {
+    pub(super) const fn is_set(&self) -> bool {
         self.titles.is_some()
     }
 

@@ -28,7 +28,7 @@ pub(super) struct NewRows {
     /// Positions of the rows in the model; `None` for rows that the model does not have.
     rows: Vec<Option<usize>>,
     pub side: Side,
-    given: FileRatings,
+    ratings: FileRatings,
     /// Number of ratings left out because their item (or user) is unknown.
     pub unknown: usize,
     /// Number of rows left out because all of their ratings are of unknown items (or users).
@@ -36,15 +36,15 @@ pub(super) struct NewRows {
 }
 
 impl NewRows {
-    pub(super) fn number(model: &Model, axis: Axis, given: FileRatings) -> Result<Self> {
-        let Source { cells, ids } = &given.source;
+    pub(super) fn number(model: &Model, axis: Axis, ratings: FileRatings) -> Result<Self> {
+        let Source { cells, ids } = &ratings.source;
         let known = Pair::new(&model.users.ids, &model.items.ids);
         let (own, other) = (ids.of(axis), ids.of(axis.other()));
         let (known_own, known_other) = (*known.of(axis), *known.of(axis.other()));
         if let (Ids::Int(_), Ids::Text(texts)) = (known_own, own) {
             let strange = texts.iter().find(|text| text.parse::<i64>().is_err());
             let path =
-                given.inputs.first().map_or("the new ratings".into(), |i| i.uri.clone().into());
+                ratings.inputs.first().map_or("the new ratings".into(), |i| i.uri.clone().into());
             return Err(Error::Format {
                 path,
                 message: format!(
@@ -76,7 +76,7 @@ impl NewRows {
         };
         let rows = (0..ids.len()).map(|at| known_own.find(&ids.get(at).text())).collect();
         let left_out = own.len() - ids.len();
-        Ok(Self { axis, left_out, ids, rows, side, given, unknown })
+        Ok(Self { axis, left_out, ids, rows, side, ratings, unknown })
     }
 
     /// Number of rows.
@@ -212,11 +212,11 @@ pub(super) fn next_version(
 ) -> Result<Manifest> {
     let mut next = manifest.clone();
     let mut inputs = Vec::new();
-    for report in &new.given.inputs {
+    for report in &new.ratings.inputs {
         let print = report.file.as_deref().map(fingerprint).transpose()?;
         inputs.push(input_entry(report, print, "folded-in")?);
     }
-    let reading = json::value(&new.given.reading);
+    let reading = json::value(&new.ratings.reading);
     let side = new.axis.name().to_owned();
     let mut parts = vec![manifest.model_version.clone(), side, operation.to_owned()];
     parts.extend(inputs.iter().map(|input| input.sha256.clone()));

@@ -148,7 +148,7 @@ pub fn similar(config: &SimilarConfig, to: Destination, job: &Job<'_>) -> Result
         key: (key, integer),
         listed: (listed, integer),
         fallback: false,
-        title: titles.given() && axis == Axis::Item,
+        title: titles.is_set() && axis == Axis::Item,
         because: false,
     };
     with_threads(config.threads, || {
@@ -176,7 +176,7 @@ pub fn similar(config: &SimilarConfig, to: Destination, job: &Job<'_>) -> Result
             let shown = chunk.iter().map(|&key| (ids.get(key as usize), false, title(key)));
             let wanted = taker.take(shown, &rows)?;
             done += chunk.len();
-            job.tell(&Event::Ranked(done, keys.len()));
+            job.report(&Event::Ranked(done, keys.len()));
             if !wanted {
                 break;
             }

@@ -35,11 +35,11 @@ pub fn default_in_words(key: &str) -> Option<String> {
 
 /// The value that an algorithm decides for an unset option; `None` if it decides nothing.
 fn value(option: &FitOption, name: AlgorithmName) -> Option<String> {
-    let mut said = TrainConfig { algorithm: Some(name), ..TrainConfig::default() };
+    let mut config = TrainConfig { algorithm: Some(name), ..TrainConfig::default() };
     if let Some(needs) = option.needs {
-        needs(&mut said);
+        needs(&mut config);
     }
-    let plan = Plan::new(&said).ok()?;
+    let plan = Plan::new(&config).ok()?;
     match json::value(&plan.record).get(option.key)? {
         Value::Number(number) => Some(number.as_f64()?.to_string()),
         Value::String(text) => Some(text.clone()),
@@ -53,12 +53,12 @@ mod tests {
 
     #[test]
     fn defaults_are_said_by_algorithm() {
-        let said = |key| default_in_words(key).unwrap_or_default();
-        assert_eq!(said("iterations"), "15; bayes, sgd: 20; gd: 700");
-        assert_eq!(said("reg_exponent"), "0.5; ials: 1");
-        assert_eq!(said("cg_steps"), "3");
-        assert_eq!(said("bias_damping"), "4; 0 with --bias-reg");
-        assert!(said("tol").starts_with("0.0001; bayes: 0.02 times"), "{}", said("tol"));
+        let shown = |key| default_in_words(key).unwrap_or_default();
+        assert_eq!(shown("iterations"), "15; bayes, sgd: 20; gd: 700");
+        assert_eq!(shown("reg_exponent"), "0.5; ials: 1");
+        assert_eq!(shown("cg_steps"), "3");
+        assert_eq!(shown("bias_damping"), "4; 0 with --bias-reg");
+        assert!(shown("tol").starts_with("0.0001; bayes: 0.02 times"), "{}", shown("tol"));
         assert_eq!(default_in_words("patience"), None);
         assert_eq!(default_in_words("user_reg"), None);
     }

@@ -20,7 +20,7 @@ mod similar_names;
 mod split;
 mod train;
 
-pub(crate) use algorithms::{Sought, method};
+pub(crate) use algorithms::{SearchedSetting, method};
 pub use criterion::{Criterion, UnknownCriterion};
 pub(crate) use defaults::{RANK, SEED};
 pub use help::default_in_words;

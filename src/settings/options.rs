@@ -17,7 +17,7 @@ pub(crate) struct FitOption {
     /// Its name in messages.
     pub flag: &'static str,
     /// Whether the caller has set it.
-    said: fn(&TrainConfig) -> bool,
+    is_set: fn(&TrainConfig) -> bool,
     /// Whether `lacuna tune` can tune it.
     pub tuned: bool,
     /// Sets other settings without which it has no default.
@@ -32,8 +32,8 @@ macro_rules! option {
     };
 }
 
-const fn row(key: &'static str, flag: &'static str, said: fn(&TrainConfig) -> bool) -> FitOption {
-    FitOption { key, flag, said, tuned: true, needs: None, note: "" }
+const fn row(key: &'static str, flag: &'static str, is_set: fn(&TrainConfig) -> bool) -> FitOption {
+    FitOption { key, flag, is_set, tuned: true, needs: None, note: "" }
 }
 
 /// All options of a fit, in the order in which messages list them.
@@ -86,9 +86,10 @@ pub(crate) fn tunable() -> Vec<&'static str> {
 }
 
 /// Checks that the algorithm takes every option that is set.
-pub(super) fn check(said: &TrainConfig, name: AlgorithmName) -> Result<()> {
-    let foreign =
-        |option: &&FitOption| (option.said)(said) && !method(name).takes().contains(&option.key);
+pub(super) fn check(config: &TrainConfig, name: AlgorithmName) -> Result<()> {
+    let foreign = |option: &&FitOption| {
+        (option.is_set)(config) && !method(name).takes().contains(&option.key)
+    };
     let Some(option) = OPTIONS.iter().find(foreign) else { return Ok(()) };
     let names: Vec<&str> = takers(option.key).into_iter().map(AlgorithmName::name).collect();
     Err(Error::Usage(format!("{} needs --algorithm {}", option.flag, names.join(" or "))))
@@ -96,13 +97,13 @@ pub(super) fn check(said: &TrainConfig, name: AlgorithmName) -> Result<()> {
 
 /// The first option that is set and that `one` takes but `other` does not.
 pub(super) fn distinguishing(
-    said: &TrainConfig,
+    config: &TrainConfig,
     one: AlgorithmName,
     other: AlgorithmName,
 ) -> Option<&'static FitOption> {
     let takes = |name: AlgorithmName, key| method(name).takes().contains(&key);
     let tells = |option: &&FitOption| {
-        (option.said)(said) && takes(one, option.key) && !takes(other, option.key)
+        (option.is_set)(config) && takes(one, option.key) && !takes(other, option.key)
     };
     OPTIONS.iter().find(tells)
 }

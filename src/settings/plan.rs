@@ -79,25 +79,25 @@ impl Plan {
     ///
     /// # Errors
     /// [`crate::error::Error::Usage`] for options that cannot be combined.
-    pub(crate) fn new(said: &TrainConfig) -> Result<Self> {
-        let algorithm = said.algorithm_name();
-        options::check(said, algorithm)?;
-        let fit = method(algorithm).plan(said)?;
+    pub(crate) fn new(config: &TrainConfig) -> Result<Self> {
+        let algorithm = config.algorithm_name();
+        options::check(config, algorithm)?;
+        let fit = method(algorithm).plan(config)?;
         let facts = fit.facts();
-        let mut record = TrainConfig { algorithm: Some(algorithm), ..said.clone() };
+        let mut record = TrainConfig { algorithm: Some(algorithm), ..config.clone() };
         fit.record(&mut record);
-        let counts = said.reads_counts();
+        let counts = config.reads_counts();
         // Counts are summed by default, but counts with weights cannot be.
-        let sum = counts && said.load.weight_col.is_none();
+        let sum = counts && config.load.weight_col.is_none();
         let duplicates = if sum { Duplicates::Sum } else { Duplicates::Last };
         let duplicates = *record.load.duplicates.get_or_insert(duplicates);
         if !facts.rates && record.metrics.is_empty() {
-            record.metrics = unasked_metrics();
+            record.metrics = default_metrics();
         }
         if record.holdout == Holdout::User {
             record.fold_in_ratio.get_or_insert(FOLD_IN_RATIO);
         }
-        let criterion = said.criterion_for(facts.rates);
+        let criterion = config.criterion_for(facts.rates);
         if record.patience.is_some() {
             record.criterion.get_or_insert(criterion);
         }
@@ -129,7 +129,7 @@ impl Plan {
             every: record.eval_every.get(),
             patience: record.patience.map(Count::get),
             criterion,
-            metrics: if sampled { unasked_metrics() } else { record.metrics.clone() },
+            metrics: if sampled { default_metrics() } else { record.metrics.clone() },
             sampled,
             relevant_from: record.relevant_from,
             validation: salted("validation"),
@@ -175,7 +175,7 @@ impl Plan {
 }
 
 /// The ranking metrics that are measured by default.
-fn unasked_metrics() -> Vec<RankingMetric> {
+fn default_metrics() -> Vec<RankingMetric> {
     vec![RankingMetric::ndcg(10), RankingMetric::recall(20)]
 }
 

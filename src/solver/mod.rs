@@ -14,7 +14,7 @@ pub(crate) use gibbs::Gibbs;
 pub(crate) use nonnegative::Nonnegative;
 pub(crate) use shared_covariance::{Classes, Expected, SharedCovariance};
 pub(crate) use subspace::Subspace;
-pub(crate) use variational::{Layout, Variational};
+pub(crate) use variational::{RowLayout, Variational};
 
 use crate::linalg::simd::{Kernels, RowList};
 use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution};

@@ -9,7 +9,7 @@
 //! bias (Lim and Teh 2007, Variational Bayesian approach to movie rating prediction; here the
 //! biases are one more coordinate).
 //!
-//! Each row of a side's matrix holds the mean, followed by the covariance ([`Layout`]).
+//! Each row of a side's matrix holds the mean, followed by the covariance ([`RowLayout`]).
 
 use super::{RowProblem, Solver};
 use crate::linalg::simd::{Kernels, LANES, Shifted};
@@ -21,14 +21,14 @@ use crate::linalg::{CHUNK, NormalEquations, NotPositiveDefinite, Solution, inver
 /// rows). With biases, the covariances of the vector with the bias and the variance of the bias
 /// come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub(crate) struct RowLayout {
     /// Number of entries of a vector.
     pub rank: usize,
     /// Whether biases are fitted.
     pub biases: bool,
 }
 
-impl Layout {
+impl RowLayout {
     /// First position of the covariance.
     #[must_use]
     pub(crate) const fn covariance(self) -> usize {
@@ -63,7 +63,7 @@ pub(crate) struct Variational<'a> {
     /// The instruction set.
     pub kernels: Kernels,
     /// The layout of the rows of both sides.
-    pub layout: Layout,
+    pub layout: RowLayout,
     /// Precision `α` of the noise.
     pub precision: f64,
     /// The share of the covariance that counts, for each row of the other side.
@@ -143,7 +143,7 @@ impl Variational<'_> {
     /// to `right`. Returns the part of the expected squared error that no solution explains: the
     /// variance of the other side's biases.
     fn expected_sums(&self, problem: &RowProblem<'_>, scratch: &mut Scratch) -> f64 {
-        let Layout { rank, biases } = self.layout;
+        let RowLayout { rank, biases } = self.layout;
         let Scratch { system, rows, part, nothing, dots, shares, data, right, .. } = scratch;
         let RowProblem { fixed, indices, weights, targets, .. } = *problem;
         system.set_columns(self.kernels, fixed, 0, indices, weights, targets);
@@ -182,7 +182,7 @@ impl Variational<'_> {
 
     /// Writes the mean and the covariance of a row to `x`.
     fn write(&self, mean: &[f64], inverse: &[f64], x: &mut [f32]) {
-        let (Layout { rank, biases }, order) = (self.layout, self.layout.order());
+        let (RowLayout { rank, biases }, order) = (self.layout, self.layout.order());
         for (x, &mean) in x.iter_mut().zip(&mean[..rank]) {
             *x = mean as f32;
         }

@@ -41,7 +41,8 @@ const ABOUT: &str = "about.json";
 struct Header {
     version: u32,
     /// The caller's record, stored alongside the state.
-    beside: String,
+    #[serde(rename = "beside")]
+    record: String,
     sha256: String,
 }
 
@@ -88,10 +89,10 @@ impl CheckpointDir {
         &self,
         stage: &str,
         iteration: u32,
-        beside: &str,
+        record: &str,
         state: &State,
     ) -> Result<()> {
-        self.put(&format!("{stage}-{iteration:06}.ckpt"), |path| serialize(beside, state, path))?;
+        self.put(&format!("{stage}-{iteration:06}.ckpt"), |path| serialize(record, state, path))?;
         let mut files = self.files(stage);
         files.truncate(files.len().saturating_sub(KEPT));
         for (_, path) in files {
@@ -171,13 +172,13 @@ impl CheckpointDir {
     }
 }
 
-fn checksum<'a>(beside: &str, arrays: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+fn checksum<'a>(record: &str, arrays: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(bytes);
     };
-    part(beside.as_bytes());
+    part(record.as_bytes());
     for (name, bytes) in arrays {
         part(name.as_bytes());
         part(bytes);
@@ -196,10 +197,10 @@ fn bytes_of(array: &Array) -> (Dtype, usize, &[u8]) {
 }
 
 /// Writes a checkpoint without copying the state.
-fn serialize(beside: &str, state: &State, path: &Path) -> std::io::Result<()> {
+fn serialize(record: &str, state: &State, path: &Path) -> std::io::Result<()> {
     let arrays = || state.arrays().iter().map(|(name, array)| (name.as_str(), bytes_of(array)));
-    let sha256 = checksum(beside, arrays().map(|(name, (_, _, bytes))| (name, bytes)));
-    let header = Header { version: VERSION, beside: beside.to_owned(), sha256 };
+    let sha256 = checksum(record, arrays().map(|(name, (_, _, bytes))| (name, bytes)));
+    let header = Header { version: VERSION, record: record.to_owned(), sha256 };
     let header = serde_json::to_string(&header)?;
     let failed = |e: &dyn std::fmt::Display| std::io::Error::other(e.to_string());
     let mut views = Vec::new();
@@ -235,7 +236,7 @@ pub fn parse_checkpoint(bytes: &[u8]) -> Result<(String, State), String> {
     let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
     let found: BTreeMap<String, TensorView<'_>> = tensors.tensors().into_iter().collect();
     let all = found.iter().map(|(name, view)| (name.as_str(), view.data()));
-    if checksum(&header.beside, all) != header.sha256 {
+    if checksum(&header.record, all) != header.sha256 {
         return Err("its checksum is wrong: the file is damaged".into());
     }
     let mut arrays = BTreeMap::new();
@@ -252,7 +253,7 @@ pub fn parse_checkpoint(bytes: &[u8]) -> Result<(String, State), String> {
         };
         arrays.insert(name, array);
     }
-    Ok((header.beside, State::new(arrays)))
+    Ok((header.record, State::new(arrays)))
 }
 
 #[cfg(test)]
@@ -278,13 +279,13 @@ mod tests {
             let numbers = [f64::from(iteration), 0.1, f64::NAN.min(-0.0)];
             checkpoints.write("train", iteration, "{}", &state(&numbers)).expect("writes");
         }
-        checkpoints.write("refit", 3, "beside", &state(&[])).expect("writes");
+        checkpoints.write("refit", 3, "record", &state(&[])).expect("writes");
         assert_eq!(fs::read_dir(checkpoints.path()).expect("lists").count(), 4);
         assert_eq!(checkpoints.about(), Some(serde_json::json!({"what": 1})));
         let none = |path: &Path, why: &str| panic!("{}: {why}", path.display());
-        let (beside, found) = checkpoints.latest("train", none).expect("is there");
-        assert_eq!((beside.as_str(), found), ("{}", state(&[12.0, 0.1, -0.0])));
-        assert_eq!(checkpoints.latest("refit", none).map(|c| c.0).as_deref(), Some("beside"));
+        let (record, found) = checkpoints.latest("train", none).expect("is there");
+        assert_eq!((record.as_str(), found), ("{}", state(&[12.0, 0.1, -0.0])));
+        assert_eq!(checkpoints.latest("refit", none).map(|c| c.0).as_deref(), Some("record"));
         assert!(checkpoints.latest("other", none).is_none());
         // A damaged checkpoint is skipped.
         let last = checkpoints.path().join("train-000012.ckpt");
@@ -305,7 +306,7 @@ mod tests {
     #[test]
     fn no_bytes_make_it_panic() {
         let file = NamedTempFile::new().expect("temporary file");
-        serialize("beside", &state(&[1.0, 2.0]), file.path()).expect("writes");
+        serialize("record", &state(&[1.0, 2.0]), file.path()).expect("writes");
         let whole = fs::read(file.path()).expect("reads");
         assert!(parse_checkpoint(&whole).is_ok());
         for cut in 0..whole.len() {

@@ -230,17 +230,17 @@ impl TrialsDir {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub(crate) fn table(&self, trials: &[Trial], given: &BTreeMap<String, Value>) -> Result<()> {
+    pub(crate) fn table(&self, trials: &[Trial], base: &BTreeMap<String, Value>) -> Result<()> {
         let target = self.file("trials.parquet");
         let failed = |e: PolarsError| Error::Write { path: target.clone(), source: into_io(e) };
-        let mut frame = frame(trials, given).map_err(failed)?;
+        let mut frame = frame(trials, base).map_err(failed)?;
         let mut file = OutFile::create(&target, true)?;
         parquet_writer(file.writer(), frame.schema()).finish(&mut frame).map_err(failed)?;
         file.publish()
     }
 }
 
-fn frame(trials: &[Trial], given: &BTreeMap<String, Value>) -> PolarsResult<DataFrame> {
+fn frame(trials: &[Trial], base: &BTreeMap<String, Value>) -> PolarsResult<DataFrame> {
     let mut names: Vec<&String> = trials.iter().flat_map(|t| t.settings.keys()).collect();
     names.sort_unstable();
     names.dedup();
@@ -255,7 +255,7 @@ fn frame(trials: &[Trial], given: &BTreeMap<String, Value>) -> PolarsResult<Data
     let mut columns = vec![whole("trial", &|t| t.number), whole("rung", &|t| t.rung)];
     for name in names {
         let of = |t: &'_ Trial| -> Option<Value> {
-            let settings = if t.number == 0 { given } else { &t.settings };
+            let settings = if t.number == 0 { base } else { &t.settings };
             settings.get(name).cloned()
         };
         let values: Vec<Option<Value>> = trials.iter().map(of).collect();

@@ -78,7 +78,7 @@ impl Checkpoints {
             return Ok(None);
         }
         let damaged = |path: &std::path::Path, why: &str| {
-            job.tell(&Event::Warning(format!("{}: {why}", path.display())));
+            job.report(&Event::Warning(format!("{}: {why}", path.display())));
         };
         let Some((measured, state)) = self.dir.latest(stage, damaged) else { return Ok(None) };
         match serde_json::from_str(&measured) {
@@ -87,7 +87,7 @@ impl Checkpoints {
                 Err(Error::Checkpoint(format!("its record cannot be read: {error}")))
             }
             Err(error) => {
-                job.tell(&Event::Warning(format!(
+                job.report(&Event::Warning(format!(
                     "the fit starts anew: the record of its checkpoint cannot be read: {error}"
                 )));
                 Ok(None)
@@ -138,14 +138,14 @@ impl Checkpoints {
             Ok(()) => {
                 pending.written = true;
                 let seconds = since.elapsed().as_secs_f64();
-                job.tell(&Event::Checkpoint(pending.stage, pending.iteration, seconds));
+                job.report(&Event::Checkpoint(pending.stage, pending.iteration, seconds));
                 Some(pending.iteration)
             }
             Err(error) => {
                 let why = std::error::Error::source(&error).map(|e| format!(": {e}"));
                 let why = why.unwrap_or_default();
                 if !std::mem::replace(&mut self.warned, true) {
-                    job.tell(&Event::Warning(format!("no checkpoint: {error}{why}")));
+                    job.report(&Event::Warning(format!("no checkpoint: {error}{why}")));
                 }
                 None
             }
@@ -180,18 +180,18 @@ mod tests {
         };
         let written = of(Resume::Auto).dir.write("train", 3, r#"{"best":null}"#, &State::default());
         written.expect("writes");
-        let told = Mutex::new(Vec::new());
+        let warnings = Mutex::new(Vec::new());
         let stop = std::sync::atomic::AtomicBool::new(false);
         let observer = |event: &Event| {
             if let Event::Warning(text) = event {
-                told.lock().expect("a lock").push(text.clone());
+                warnings.lock().expect("a lock").push(text.clone());
             }
         };
         let found = |resume| of(resume).interrupted("train", &Job::new(&stop, &observer));
         assert!(matches!(found(Resume::Never), Ok(None)));
-        assert!(told.lock().expect("a lock").is_empty());
+        assert!(warnings.lock().expect("a lock").is_empty());
         assert!(matches!(found(Resume::Auto), Ok(None)));
-        assert!(told.lock().expect("a lock")[0].contains("the fit starts anew"));
+        assert!(warnings.lock().expect("a lock")[0].contains("the fit starts anew"));
         assert!(matches!(found(Resume::Require), Err(Error::Checkpoint(_))));
     }
 }

@@ -98,13 +98,13 @@ impl Dataset {
 /// Reads the inputs and the test files, and prepares their cells.
 fn read_cells(reading: &Reading, job: &Job<'_>, notes: &mut Notes) -> Result<(Inputs, Prepared)> {
     let since = Instant::now();
-    let progress = |done, total| job.tell(&Event::Reading(done, total));
+    let progress = |done, total| job.report(&Event::Reading(done, total));
     let Reading { input, test_file, options, .. } = reading;
     let mut interactions = load(input, test_file, options, job.stop, &progress)?;
     notes.seconds.parse = since.elapsed().as_secs_f64();
     let (users, items) = (interactions.users.len(), interactions.items.len());
-    job.tell(&Event::Read(interactions.len(), users, items));
-    if interactions.some_times_unused {
+    job.report(&Event::Read(interactions.len(), users, items));
+    if interactions.times_ignored {
         notes.warnings.push("some inputs have no times: ratings are ordered by file".into());
     }
     let n_test = interactions.n_test;

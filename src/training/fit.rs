@@ -60,7 +60,7 @@ pub(crate) fn fit(
     notes: &mut Notes,
 ) -> Result<Fitted> {
     let plan = choose(plan, sets, checkpoints.as_deref(), job, notes)?;
-    job.tell(&Event::Fitting(plan.facts().iterations, sets.ratings.len()));
+    job.report(&Event::Fitting(plan.facts().iterations, sets.ratings.len()));
     let warm = warm.map(|model| WarmStart::new(model, &plan, sets));
     let start = warm.as_ref().map_or(Start::Random, WarmStart::start);
     run(plan, sets, start, checkpoints, job, notes).map_err(|error| sets.named(error))
@@ -90,7 +90,7 @@ pub(crate) fn run(
         best = restore(&plan, sets, measured, state, &mut posterior)?;
         (curve, before) = (measured.curve.clone(), measured.seconds);
         resumed_from = Some(state.iteration()?);
-        job.tell(&Event::Resumed(FIT, state.iteration()?));
+        job.report(&Event::Resumed(FIT, state.iteration()?));
     }
     let (watch, folds_in_at_end) = (&plan.watch, plan.facts().folds_in_at_end);
     let validation = Validation::new(watch, sets);
@@ -133,7 +133,7 @@ pub(crate) fn run(
                 point.holdout = holdout.unwrap_or_default().clipped.metrics();
                 point.validation = validation;
                 curve.push(point);
-                job.tell(&Event::Iteration(point));
+                job.report(&Event::Iteration(point));
                 keep_best(watch, &mut best, it, validation)
             }
             (Err(error), _) | (_, Err(error)) => {
@@ -231,7 +231,7 @@ pub(super) fn refit(
     let mut problem = sets.problem(start, job);
     if let Some((_, state)) = &interrupted {
         problem.start = Start::State(state);
-        job.tell(&Event::Resumed(REFIT, state.iteration()?));
+        job.report(&Event::Resumed(REFIT, state.iteration()?));
     }
     let fitted = algorithm.fit(&problem, &mut |it| {
         if let Some(checkpoints) = &mut checkpoints {

@@ -54,7 +54,7 @@ pub(crate) fn cross_validate(
         let fitted = run(plan, &sets, Start::Random, None, &silent, &mut notes);
         let fitted = fitted.map_err(|error| sets.named(error))?;
         let metrics = measure(&fitted, &sets, None, &silent, &mut notes)?;
-        job.tell(&Event::Fold(number + 1, folds, metrics.errors.holdout.rmse()));
+        job.report(&Event::Fold(number + 1, folds, metrics.errors.holdout.rmse()));
         found.push(metrics);
     }
     Ok(Some(summary(folds, &found, since.elapsed().as_secs_f64())))

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::ratings::Cell;
 
-    fn said(values: &[f32]) -> Option<String> {
+    fn hint(values: &[f32]) -> Option<String> {
         let cell = |(at, &value): (usize, &f32)| Cell {
             user: at as u32,
             item: 0,
@@ -113,12 +113,12 @@ mod tests {
 
     #[test]
     fn counts_are_told_from_ratings() {
-        assert_eq!(said(&[1.0, 5.0, 3.0, 4.0, 0.5]), None);
-        assert_eq!(said(&[70.0, 95.0, 20.0, 100.0]), None, "a scale to 100");
-        assert_eq!(said(&[-9.5, 3.25, 9.0]), None);
+        assert_eq!(hint(&[1.0, 5.0, 3.0, 4.0, 0.5]), None);
+        assert_eq!(hint(&[70.0, 95.0, 20.0, 100.0]), None, "a scale to 100");
+        assert_eq!(hint(&[-9.5, 3.25, 9.0]), None);
         let plays = [1.0, 1.0, 2.0, 1.0, 3.0, 1.0, 1.0, 2.0, 1.0, 250.0];
-        assert!(said(&plays).is_some_and(|text| text.contains("-a ials")));
-        assert_eq!(said(&plays.map(|v| v + 0.5)), None, "no whole numbers");
-        assert!(said(&[1.0, 1.0]).is_some_and(|text| text.contains("nothing to learn")));
+        assert!(hint(&plays).is_some_and(|text| text.contains("-a ials")));
+        assert_eq!(hint(&plays.map(|v| v + 0.5)), None, "no whole numbers");
+        assert!(hint(&[1.0, 1.0]).is_some_and(|text| text.contains("nothing to learn")));
     }
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::metric::ranking::RankingMetric;
 use crate::model::Factors;
-use crate::settings::{Criterion, Plan, Sought, Watch, significant};
+use crate::settings::{Criterion, Plan, SearchedSetting, Watch, significant};
 use crate::train::Start;
 
 /// Largest number of trials.
@@ -54,7 +54,7 @@ pub(crate) fn choose(
 ///
 /// Returns `None` if there are too few ratings to hold some out. The value of the law is then used.
 /// If the settings demand a search, this is an error instead.
-fn search(plan: &Plan, sought: Sought, all: &Sets, job: &Job<'_>) -> Result<Option<f64>> {
+fn search(plan: &Plan, sought: SearchedSetting, all: &Sets, job: &Job<'_>) -> Result<Option<f64>> {
     job.phase("choosing the regularisation");
     let (training, aside) = cut(&plan.watch.search, all.ratings.cells(), (*all.ids).as_ref());
     if training.is_empty() || aside.is_empty() {
@@ -108,7 +108,11 @@ fn search(plan: &Plan, sought: Sought, all: &Sets, job: &Job<'_>) -> Result<Opti
 /// vertex of the parabola through the best point and its neighbours, in logarithms of the argument.
 /// It is the best point itself if the vertex does not lie between the neighbours, or if a neighbour
 /// is unknown.
-fn climb(start: f64, sought: Sought, mut value: impl FnMut(f64) -> Result<f64>) -> Result<f64> {
+fn climb(
+    start: f64,
+    sought: SearchedSetting,
+    mut value: impl FnMut(f64) -> Result<f64>,
+) -> Result<f64> {
     let (step, margin) = (sought.step(), sought.margin());
     let mut known = std::collections::BTreeMap::from([(0_i32, value(start)?)]);
     let at = |n: i32| start * step.powi(n);
@@ -142,7 +146,7 @@ mod tests {
     fn the_minimum_is_found_within_the_trials() {
         for least in [0.4, 0.9, 1.0, 1.7, 2.5] {
             let mut calls = 0;
-            let found = climb(1.0, Sought::Lambda, |at| {
+            let found = climb(1.0, SearchedSetting::Lambda, |at| {
                 calls += 1;
                 Ok(1.0 + (at.ln() - f64::ln(least)).powi(2))
             });
@@ -150,7 +154,8 @@ mod tests {
             assert!(calls <= TRIALS && (found / least).ln().abs() < 0.01, "{least}: {found}");
         }
         // Noise does not move the result far.
-        let flat = climb(1.0, Sought::Ratio, |at| Ok(1.0 - 1e-4 * at.min(1.0))).expect("no error");
+        let flat = climb(1.0, SearchedSetting::Ratio, |at| Ok(1.0 - 1e-4 * at.min(1.0)))
+            .expect("no error");
         assert!((0.25..=4.0).contains(&flat));
     }
 }

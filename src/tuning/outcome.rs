@@ -68,7 +68,7 @@ pub(super) fn settled(base: &TrainConfig, plan: &Plan, data: &Dataset) -> Result
 }
 
 /// The decided settings of trial 0, which tunes nothing.
-pub(super) fn given(plan: &Plan) -> BTreeMap<String, Value> {
+pub(super) fn base_settings(plan: &Plan) -> BTreeMap<String, Value> {
     match serde_json::to_value(&plan.record) {
         Ok(Value::Object(map)) => map.into_iter().filter(|(_, v)| !v.is_null()).collect(),
         _ => BTreeMap::new(),
@@ -90,7 +90,7 @@ pub(super) fn score(data: &Dataset, config: &TrainConfig, job: &Job<'_>) -> Resu
     let mut fit = plan.fit.clone();
     fit.settle(&sets.ratings);
     let plan = plan.with_fit(fit);
-    job.tell(&Event::Fitting(plan.facts().iterations, sets.ratings.len()));
+    job.report(&Event::Fitting(plan.facts().iterations, sets.ratings.len()));
     let mut notes = Notes::default();
     let fitted = run(plan, &sets, Start::Random, None, job, &mut notes)?;
     let metrics = measure(&fitted, &sets, None, job, &mut notes)?;

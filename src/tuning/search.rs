@@ -126,7 +126,7 @@ impl Search<'_> {
         output: &Path,
     ) -> Result<Tuning> {
         let Trials { all, last, complete } = trials;
-        self.directory.table(&all, &outcome::given(&self.plan))?;
+        self.directory.table(&all, &outcome::base_settings(&self.plan))?;
         let mut ranked: Vec<Trial> = all.iter().filter(|t| t.rung == last).cloned().collect();
         ranked.sort_by(|a, b| self.compare(a, b));
         let best = ranked.first().filter(|t| t.validation.is_some()).cloned();

@@ -150,7 +150,7 @@ impl Search<'_> {
                     Ok(trial) => {
                         found.0.push(trial.clone());
                         let count = trials.len() + found.0.len();
-                        self.job.tell(&Event::Trial(count, total, trial.validation));
+                        self.job.report(&Event::Trial(count, total, trial.validation));
                     }
                     Err(error) => {
                         found.1.get_or_insert(error);

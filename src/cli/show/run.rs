@@ -94,7 +94,7 @@ pub(crate) fn runs_list(records: &[Record]) -> String {
         "run", "status", "ratings", "RMSE", "ndcg@10", "iter", "start"
     );
     for record in records {
-        let mark = if record.served { '*' } else { ' ' };
+        let mark = if record.published { '*' } else { ' ' };
         let status = match (&record.damaged, record.is_rejected()) {
             (Some(_), _) => "damaged",
             (None, true) => "rejected",
@@ -142,7 +142,7 @@ pub(crate) fn runs_show(record: &Record) -> String {
         format!(
             "status         {}{}",
             if record.is_rejected() { "rejected" } else { "published" },
-            if record.served { ", latest leads to it" } else { "" }
+            if record.published { ", latest leads to it" } else { "" }
         ),
         format!("path           {}", record.path.display()),
         format!("time           {} to {}", text(&["started_at"]), text(&["finished_at"])),

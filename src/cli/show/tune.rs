@@ -20,8 +20,8 @@ pub(crate) fn tuning(t: &Tuning) -> String {
     lines.push(format!("{:>6} {:>10} {:>7}  settings", "trial", t.criterion.to_string(), "s"));
     let mut shown: Vec<&Trial> = t.ranked.iter().take(SHOWN).collect();
     // The untuned settings are always shown.
-    if let Some(given) = t.ranked.iter().skip(SHOWN).find(|trial| trial.number == 0) {
-        shown.push(given);
+    if let Some(untuned) = t.ranked.iter().skip(SHOWN).find(|trial| trial.number == 0) {
+        shown.push(untuned);
     }
     for trial in shown {
         let settings: Vec<String> = trial

@@ -20,7 +20,7 @@ fn interactions(chunks: &[Vec<Row>]) -> Interactions {
         inputs: Vec::new(),
         rejects: Vec::new(),
         n_test: 0,
-        some_times_unused: false,
+        times_ignored: false,
         zero_weight: 0,
         outside_time: 0,
     }

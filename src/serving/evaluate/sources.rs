@@ -39,8 +39,8 @@ impl Sources {
         let manifest = &published.manifest;
         let mut warnings = Vec::new();
         let mut files = |names: &[String]| {
-            let given = read_files(names, &config.load, plan, job, &mut warnings)?;
-            Ok::<Source, Error>(given.source)
+            let found = read_files(names, &config.load, plan, job, &mut warnings)?;
+            Ok::<Source, Error>(found.source)
         };
         let place = Place::of(&config.seen);
         let own_holdout = config.input.is_empty();

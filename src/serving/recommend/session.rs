@@ -221,7 +221,7 @@ impl<'a> Session<'a> {
             let wanted = taker.take(shown, &rows)?;
             outcome.durations_s.write += since.elapsed().as_secs_f64();
             done += chunk.len();
-            self.job.tell(&Event::Ranked(done, keys.len()));
+            self.job.report(&Event::Ranked(done, keys.len()));
             if !wanted {
                 break;
             }
@@ -261,7 +261,7 @@ impl<'a> Session<'a> {
                 fallback.flat_map(|(key, list)| std::iter::repeat_n(key.row.is_none(), list.len()));
             rows.fallback = fallback.collect();
         }
-        if self.titles.given() {
+        if self.titles.is_set() {
             rows.titles = listed().map(|item| self.titles.of(item)).collect();
         }
         if let Some(explainer) = &self.explainer {

@@ -140,7 +140,8 @@ fn solve(
         let solved = new.solved(&model, manifest, algorithm, job)?;
         Ok::<Model, Error>(merged(model, new, &solved))
     };
-    let users = |model: &Model| NewRows::number(model, Axis::User, change.given(&change.users));
+    let users =
+        |model: &Model| NewRows::number(model, Axis::User, change.ratings_of(&change.users));
     // Users who rated only unknown items are solved after the items.
     match users(&model) {
         Ok(new) => model = step(model, &new)?,
@@ -149,7 +150,7 @@ fn solve(
     }
     let mut solved_items = 0;
     if !change.items.is_empty() {
-        match NewRows::number(&model, Axis::Item, change.given(&change.items)) {
+        match NewRows::number(&model, Axis::Item, change.ratings_of(&change.items)) {
             Ok(items) => {
                 solved_items = items.len();
                 model = step(model, &items)?;

@@ -55,10 +55,10 @@ impl Change {
                 ));
             }
         }
-        let given = std::mem::take(&mut read.source);
-        let (given, held_out) = match published.manifest.model.refit {
-            true => (given, 0),
-            false => left_out(&plan.reading.split, given, &data)?,
+        let new = std::mem::take(&mut read.source);
+        let (new, held_out) = match published.manifest.model.refit {
+            true => (new, 0),
+            false => left_out(&plan.reading.split, new, &data)?,
         };
         let base = published_on(plan, &published.manifest, &data);
         let mut folded = Vec::new();
@@ -66,7 +66,7 @@ impl Change {
             let source = replay_folded(axis, published, plan, job)?;
             folded.extend(source.map(|source| (axis, source)));
         }
-        let sources = folded.iter().map(|(_, source)| &source.ids).chain([&given.ids]);
+        let sources = folded.iter().map(|(_, source)| &source.ids).chain([&new.ids]);
         let ids = union([&*data.ids].into_iter().chain(sources))?;
         let place = |source: &Source| {
             let positions = Pair::new(
@@ -79,12 +79,12 @@ impl Change {
         for (axis, source) in &folded {
             replace(&mut before, &place(source), *axis);
         }
-        let given = place(&given);
-        let touched: BTreeSet<u32> = given.iter().map(|cell| cell.user).collect();
+        let new = place(&new);
+        let touched: BTreeSet<u32> = new.iter().map(|cell| cell.user).collect();
         let mut after = before.clone();
         match config.add {
-            true => add(&mut after, &given, plan.reading.preparation.duplicates),
-            false => replace(&mut after, &given, Axis::User),
+            true => add(&mut after, &new, plan.reading.preparation.duplicates),
+            false => replace(&mut after, &new, Axis::User),
         }
         let TouchedItems { items, changed } = touched_items(&before, &after, &touched);
         drop(before);
@@ -100,7 +100,7 @@ impl Change {
     }
 
     /// Returns cells in the form that a fold-in takes.
-    pub(super) fn given(&self, cells: &[Cell]) -> FileRatings {
+    pub(super) fn ratings_of(&self, cells: &[Cell]) -> FileRatings {
         let source = Source { cells: cells.to_vec(), ids: self.ids.clone() };
         let (inputs, reading) = (self.read.inputs.clone(), self.read.reading.clone());
         FileRatings { source, inputs, reading }
@@ -108,19 +108,19 @@ impl Change {
 }
 
 /// Removes the ratings of unknown users and items, and returns their number.
-fn known_only(given: &mut Source, model: &Model) -> Result<usize> {
+fn known_only(new: &mut Source, model: &Model) -> Result<usize> {
     let known = |ids: &Ids, among: &Ids| -> Vec<bool> {
         ids.rows_among(among).iter().map(Option::is_some).collect()
     };
-    let users = known(&given.ids.users, &model.users.ids);
-    let items = known(&given.ids.items, &model.items.ids);
-    let before = given.cells.len();
-    given.cells.retain(|cell| users[cell.user as usize] && items[cell.item as usize]);
-    if given.cells.is_empty() {
+    let users = known(&new.ids.users, &model.users.ids);
+    let items = known(&new.ids.items, &model.items.ids);
+    let before = new.cells.len();
+    new.cells.retain(|cell| users[cell.user as usize] && items[cell.item as usize]);
+    if new.cells.is_empty() {
         let after = "leaving out ratings of unknown users or items".to_owned();
         return Err(Error::NothingLeft { after });
     }
-    Ok(before - given.cells.len())
+    Ok(before - new.cells.len())
 }
 
 /// Adds new cells to the known cells.
@@ -143,11 +143,11 @@ fn add(known: &mut Vec<Cell>, new: &[Cell], duplicates: Duplicates) {
 
 /// Removes the new ratings that are held out to measure the model, and returns their number as
 /// well.
-fn left_out(rule: &Split, mut given: Source, data: &Dataset) -> Result<(Source, usize)> {
-    let before = given.cells.len();
+fn left_out(rule: &Split, mut new: Source, data: &Dataset) -> Result<(Source, usize)> {
+    let before = new.cells.len();
     if matches!(rule, Split::Hash { .. } | Split::Time { .. } | Split::User { .. }) {
         // These rules decide about a rating without looking at other ratings.
-        given.cells = rule.apply(given.cells, &given.ids.users, &given.ids.items).training;
+        new.cells = rule.apply(new.cells, &new.ids.users, &new.ids.items).training;
     } else {
         let ids = &data.ids;
         let held: BTreeSet<(Id<'_>, Id<'_>)> = data
@@ -156,18 +156,18 @@ fn left_out(rule: &Split, mut given: Source, data: &Dataset) -> Result<(Source, 
             .iter()
             .map(|c| (ids.users.get(c.user as usize), ids.items.get(c.item as usize)))
             .collect();
-        let Source { cells, ids } = &mut given;
+        let Source { cells, ids } = &mut new;
         cells.retain(|c| {
             let cell = (ids.users.get(c.user as usize), ids.items.get(c.item as usize));
             !held.contains(&cell)
         });
     }
-    if given.cells.is_empty() {
+    if new.cells.is_empty() {
         let after = "leaving out the held-out ratings".to_owned();
         return Err(Error::NothingLeft { after });
     }
-    let held_out = before - given.cells.len();
-    Ok((given, held_out))
+    let held_out = before - new.cells.len();
+    Ok((new, held_out))
 }
 
 /// The changes in the ratings of the touched users.

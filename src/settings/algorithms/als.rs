@@ -3,7 +3,7 @@
 use super::super::defaults::{RANK, SWEEPS, TOLERANCE};
 use super::super::laws::LAMBDA_IN_WORDS;
 use super::super::train::TrainConfig;
-use super::method::{Facts, Fit, Method, Sought};
+use super::method::{Facts, Fit, Method, SearchedSetting};
 use super::ridge::{self, Ridge};
 use super::{method, solver};
 use crate::error::{Error, Result};
@@ -37,32 +37,31 @@ impl Method for AlsMethod {
         ]
     }
 
-    fn plan(&self, said: &TrainConfig) -> Result<Box<dyn Fit>> {
-        ridge::check_biases_alone(said)?;
-        let solver = solver::solver(said)?;
+    fn plan(&self, config: &TrainConfig) -> Result<Box<dyn Fit>> {
+        ridge::check_biases_alone(config)?;
+        let solver = solver::solver(config)?;
         let of_biases = [
-            ("--bias-reg", said.bias_reg.is_some()),
-            ("--bias-damping", said.bias_damping.is_some()),
+            ("--bias-reg", config.bias_reg.is_some()),
+            ("--bias-damping", config.bias_damping.is_some()),
         ];
-        if let Some((flag, _)) = of_biases.iter().find(|(_, said_it)| *said_it && said.nonnegative)
-        {
+        if let Some((flag, _)) = of_biases.iter().find(|(_, set)| *set && config.nonnegative) {
             let message =
                 format!("--nonnegative fits no biases, so it cannot be combined with {flag}");
             return Err(Error::Usage(message));
         }
-        let biases = !said.no_biases && !said.nonnegative;
-        let ridge = Ridge::new(said, biases)?;
+        let biases = !config.no_biases && !config.nonnegative;
+        let ridge = Ridge::new(config, biases)?;
         let als = Als {
-            rank: said.factors.unwrap_or(RANK).get() as usize,
-            iterations: said.iterations.unwrap_or(SWEEPS).get(),
-            tolerance: said.tol.unwrap_or(TOLERANCE).get(),
+            rank: config.factors.unwrap_or(RANK).get() as usize,
+            iterations: config.iterations.unwrap_or(SWEEPS).get(),
+            tolerance: config.tol.unwrap_or(TOLERANCE).get(),
             regularization: method::NO_REGULARIZATION,
             biases,
-            mean: !said.no_mean && !said.nonnegative,
+            mean: !config.no_mean && !config.nonnegative,
             solver,
-            seed: said.seed,
+            seed: config.seed,
         };
-        Ok(Box::new(AlsFit { als, ridge, nonnegative: said.nonnegative }))
+        Ok(Box::new(AlsFit { als, ridge, nonnegative: config.nonnegative }))
     }
 
     fn law(&self, key: &str) -> Option<&'static str> {
@@ -128,8 +127,8 @@ impl Fit for AlsFit {
         self.als.rank = self.als.rank.min(most as usize);
     }
 
-    fn sought(&self) -> Option<Sought> {
-        self.must_search().then_some(Sought::Lambda)
+    fn sought(&self) -> Option<SearchedSetting> {
+        self.must_search().then_some(SearchedSetting::Lambda)
     }
 
     fn must_search(&self) -> bool {

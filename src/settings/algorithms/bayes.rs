@@ -50,21 +50,21 @@ impl Method for BayesMethod {
         ]
     }
 
-    fn plan(&self, said: &TrainConfig) -> Result<Box<dyn Fit>> {
+    fn plan(&self, config: &TrainConfig) -> Result<Box<dyn Fit>> {
         let wrong = |message: &str| Err(Error::Usage(message.into()));
-        let sampling = said.burn_in.is_some() || said.samples.is_some();
+        let sampling = config.burn_in.is_some() || config.samples.is_some();
         let default = if sampling { InferenceName::Gibbs } else { InferenceName::Vb };
-        let inference = said.inference.unwrap_or(default);
-        let keep = said.keep_samples.unwrap_or(KEEP_SAMPLES).get();
+        let inference = config.inference.unwrap_or(default);
+        let keep = config.keep_samples.unwrap_or(KEEP_SAMPLES).get();
         let (burn_in, samples) =
-            (said.burn_in.unwrap_or(BURN_IN).get(), said.samples.unwrap_or(SAMPLES).get());
+            (config.burn_in.unwrap_or(BURN_IN).get(), config.samples.unwrap_or(SAMPLES).get());
         match inference {
             InferenceName::Vb if sampling => {
                 return wrong(
                     "--burn-in and --samples need --inference gibbs; vb takes --iterations",
                 );
             }
-            InferenceName::Gibbs if said.iterations.is_some() => {
+            InferenceName::Gibbs if config.iterations.is_some() => {
                 return wrong(
                     "--iterations needs --inference vb; gibbs takes --burn-in and --samples",
                 );
@@ -80,16 +80,16 @@ impl Method for BayesMethod {
         if burn_in.checked_add(samples).is_none() {
             return wrong("--burn-in and --samples together are too many iterations");
         }
-        let rank = Decision::said(said.factors);
-        let (biases, seed) = (!said.no_biases, said.seed);
+        let rank = Decision::set(config.factors);
+        let (biases, seed) = (!config.no_biases, config.seed);
         Ok(match inference {
             InferenceName::Vb => Box::new(VariationalFit {
                 variational: Variational {
                     rank: 0,
-                    iterations: said.iterations.unwrap_or(ITERATIONS).get(),
+                    iterations: config.iterations.unwrap_or(ITERATIONS).get(),
                     keep,
                     biases,
-                    covariances: match said.covariance {
+                    covariances: match config.covariance {
                         Some(CovarianceName::Own) => Covariances::Own,
                         None | Some(CovarianceName::Shared) => Covariances::Shared,
                     },
@@ -97,7 +97,7 @@ impl Method for BayesMethod {
                     seed,
                 },
                 rank,
-                tolerance: Decision::said(said.tol),
+                tolerance: Decision::set(config.tol),
             }),
             InferenceName::Gibbs => Box::new(GibbsFit {
                 bayes: Bayes { rank: 0, burn_in, samples, keep, biases, seed },
@@ -209,7 +209,7 @@ impl Fit for VariationalFit {
     }
 
     fn limit_rank(&mut self, limit: u32) {
-        self.rank = Decision::said(Rank::new(most(self.rank).min(limit)).ok());
+        self.rank = Decision::set(Rank::new(most(self.rank).min(limit)).ok());
     }
 
     fn boxed(&self) -> Box<dyn Fit> {
@@ -261,7 +261,7 @@ impl Fit for GibbsFit {
     fn run_exactly(&mut self, _iterations: u32) {}
 
     fn limit_rank(&mut self, limit: u32) {
-        self.rank = Decision::said(Rank::new(most(self.rank).min(limit)).ok());
+        self.rank = Decision::set(Rank::new(most(self.rank).min(limit)).ok());
     }
 
     fn boxed(&self) -> Box<dyn Fit> {

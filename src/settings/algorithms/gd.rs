@@ -21,13 +21,13 @@ impl Method for GdMethod {
         &["factors", "iterations", "tol", "patience", "learning_rate"]
     }
 
-    fn plan(&self, said: &TrainConfig) -> Result<Box<dyn Fit>> {
+    fn plan(&self, config: &TrainConfig) -> Result<Box<dyn Fit>> {
         Ok(Box::new(GdFit(Gd {
-            rank: said.factors.unwrap_or(FACTORS).get() as usize,
-            iterations: said.iterations.unwrap_or(STEPS).get(),
-            tolerance: said.tol.map_or(0.0, NonNegative::get),
-            rate: said.learning_rate.unwrap_or(RATE).get(),
-            seed: said.seed,
+            rank: config.factors.unwrap_or(FACTORS).get() as usize,
+            iterations: config.iterations.unwrap_or(STEPS).get(),
+            tolerance: config.tol.map_or(0.0, NonNegative::get),
+            rate: config.learning_rate.unwrap_or(RATE).get(),
+            seed: config.seed,
         })))
     }
 

@@ -5,7 +5,7 @@ use super::super::defaults::{RANK, SWEEPS, TOLERANCE};
 use super::super::laws::{self, significant};
 use super::super::names::ConfidenceName;
 use super::super::train::TrainConfig;
-use super::method::{self, Decision, Facts, Fit, Method, Sought};
+use super::method::{self, Decision, Facts, Fit, Method, SearchedSetting};
 use super::{ridge, solver};
 use crate::error::{Error, Result};
 use crate::objective::{Confidence, Regularization};
@@ -65,30 +65,30 @@ impl Method for IalsMethod {
         true
     }
 
-    fn plan(&self, said: &TrainConfig) -> Result<Box<dyn Fit>> {
-        check(said)?;
-        ridge::check_search(said)?;
-        let solver = solver::solver(said)?;
+    fn plan(&self, config: &TrainConfig) -> Result<Box<dyn Fit>> {
+        check(config)?;
+        ridge::check_search(config)?;
+        let solver = solver::solver(config)?;
         let ials = Ials {
-            rank: said.factors.unwrap_or(RANK).get() as usize,
-            iterations: said.iterations.unwrap_or(SWEEPS).get(),
-            tolerance: said.tol.unwrap_or(TOLERANCE).get(),
+            rank: config.factors.unwrap_or(RANK).get() as usize,
+            iterations: config.iterations.unwrap_or(SWEEPS).get(),
+            tolerance: config.tol.unwrap_or(TOLERANCE).get(),
             regularization: Pair::new(0.0, 0.0),
-            exponent: said.reg_exponent.unwrap_or(EXPONENT).get(),
-            confidence: confidence(said),
+            exponent: config.reg_exponent.unwrap_or(EXPONENT).get(),
+            confidence: confidence(config),
             unobserved: 0.0,
             solver,
-            seed: said.seed,
+            seed: config.seed,
         };
-        let lambda = ridge::lambda(said);
-        let free = said.unobserved_weight.is_none() && ials.confidence == Confidence::Unit;
-        let follows = said.user_reg.is_none() && said.item_reg.is_none();
+        let lambda = ridge::lambda(config);
+        let free = config.unobserved_weight.is_none() && ials.confidence == Confidence::Unit;
+        let follows = config.user_reg.is_none() && config.item_reg.is_none();
         let searched = match lambda {
             Decision::Search => true,
             Decision::Law => follows,
             Decision::Known(_) => false,
         };
-        let unobserved = match said.unobserved_weight {
+        let unobserved = match config.unobserved_weight {
             Some(weight) => Decision::Known(weight),
             None if free && searched => Decision::Search,
             None => Decision::Law,
@@ -96,8 +96,8 @@ impl Method for IalsMethod {
         let must_search = lambda == Decision::Search;
         // If the weight of the unobserved pairs is searched, λ follows it by the law.
         let lambda = if must_search && free { Decision::Law } else { lambda };
-        let (users, items) = (said.user_reg, said.item_reg);
-        let nonnegative = said.nonnegative;
+        let (users, items) = (config.user_reg, config.item_reg);
+        let nonnegative = config.nonnegative;
         Ok(Box::new(IalsFit { ials, lambda, users, items, unobserved, nonnegative, must_search }))
     }
 
@@ -125,39 +125,39 @@ factors = [32, 64, 128]"
 }
 
 /// Checks combinations of settings.
-fn check(said: &TrainConfig) -> Result<()> {
+fn check(config: &TrainConfig) -> Result<()> {
     let wrong = |message: &str| Err(Error::Usage(message.into()));
-    if said.positive_from.is_some_and(|from| !from.is_finite() || from < 0.0) {
+    if config.positive_from.is_some_and(|from| !from.is_finite() || from < 0.0) {
         return wrong("--positive-from must be a number, 0 or more");
     }
-    if said.criterion == Some(Criterion::Rmse) {
+    if config.criterion == Some(Criterion::Rmse) {
         return wrong(
             "--criterion rmse needs ratings, but the scores of ials are preferences; use ndcg@10",
         );
     }
-    let form = said.confidence.unwrap_or(ConfidenceName::Unit);
-    if said.alpha.is_some() && form == ConfidenceName::Unit {
+    let form = config.confidence.unwrap_or(ConfidenceName::Unit);
+    if config.alpha.is_some() && form == ConfidenceName::Unit {
         return wrong("--alpha needs --confidence linear, log or raw");
     }
-    if said.alpha.is_some_and(|a| a.get() == 0.0) {
+    if config.alpha.is_some_and(|a| a.get() == 0.0) {
         return wrong("--alpha 0 ignores the counts; use --confidence unit");
     }
-    if said.epsilon.is_some() && form != ConfidenceName::Log {
+    if config.epsilon.is_some() && form != ConfidenceName::Log {
         return wrong("--epsilon needs --confidence log");
     }
-    if said.epsilon.is_some_and(|e| e.get() == 0.0) {
+    if config.epsilon.is_some_and(|e| e.get() == 0.0) {
         return wrong("--epsilon divides the counts, so it must be above 0");
     }
     Ok(())
 }
 
-fn confidence(said: &TrainConfig) -> Confidence {
-    let alpha = said.alpha.unwrap_or(ONE).get();
-    match said.confidence {
+fn confidence(config: &TrainConfig) -> Confidence {
+    let alpha = config.alpha.unwrap_or(ONE).get();
+    match config.confidence {
         None | Some(ConfidenceName::Unit) => Confidence::Unit,
         Some(ConfidenceName::Linear) => Confidence::Linear { alpha },
         Some(ConfidenceName::Log) => {
-            Confidence::Log { alpha, epsilon: said.epsilon.unwrap_or(ONE).get() }
+            Confidence::Log { alpha, epsilon: config.epsilon.unwrap_or(ONE).get() }
         }
         Some(ConfidenceName::Raw) => Confidence::Raw { alpha },
     }
@@ -300,10 +300,10 @@ impl Fit for IalsFit {
         self.ials.rank = self.ials.rank.min(most as usize);
     }
 
-    fn sought(&self) -> Option<Sought> {
+    fn sought(&self) -> Option<SearchedSetting> {
         match (self.unobserved, self.lambda) {
-            (Decision::Search, _) => Some(Sought::Ratio),
-            (_, Decision::Search) => Some(Sought::Lambda),
+            (Decision::Search, _) => Some(SearchedSetting::Ratio),
+            (_, Decision::Search) => Some(SearchedSetting::Lambda),
             _ => None,
         }
     }
@@ -316,12 +316,12 @@ impl Fit for IalsFit {
         let sought = self.sought();
         self.must_search = false;
         match (sought, value) {
-            (Some(Sought::Ratio), Some(ratio)) => {
+            (Some(SearchedSetting::Ratio), Some(ratio)) => {
                 let weight = NonNegative::new(unobserved(ratio, ratings)).ok();
-                self.unobserved = Decision::said(weight);
+                self.unobserved = Decision::set(weight);
             }
-            (Some(Sought::Lambda), value) => {
-                self.lambda = Decision::said(value.and_then(|v| NonNegative::new(v).ok()));
+            (Some(SearchedSetting::Lambda), value) => {
+                self.lambda = Decision::set(value.and_then(|v| NonNegative::new(v).ok()));
             }
             _ => {}
         }
@@ -329,7 +329,7 @@ impl Fit for IalsFit {
     }
 
     fn law_value(&self, ratings: &Ratings) -> f64 {
-        if self.sought() == Some(Sought::Ratio) {
+        if self.sought() == Some(SearchedSetting::Ratio) {
             return RATIO;
         }
         let mut by_law = Self { lambda: Decision::Law, ..self.clone() };

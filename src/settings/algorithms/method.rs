@@ -22,7 +22,7 @@ pub(crate) trait Method: Sync {
     ///
     /// # Errors
     /// [`crate::error::Error::Usage`] for options that cannot be combined.
-    fn plan(&self, said: &TrainConfig) -> Result<Box<dyn Fit>>;
+    fn plan(&self, config: &TrainConfig) -> Result<Box<dyn Fit>>;
 
     /// The default that a law derives from the ratings for an option, in words for the help.
     fn law(&self, _key: &str) -> Option<&'static str> {
@@ -58,7 +58,7 @@ pub(crate) trait Fit: Debug + Send + Sync {
     fn limit_rank(&mut self, most: u32);
 
     /// The setting to search for before the fit, if any.
-    fn sought(&self) -> Option<Sought> {
+    fn sought(&self) -> Option<SearchedSetting> {
         None
     }
 
@@ -175,7 +175,7 @@ pub(super) enum Decision<T> {
 
 impl<T: Copy> Decision<T> {
     /// The value if it is set, otherwise the law.
-    pub(super) fn said(value: Option<T>) -> Self {
+    pub(super) fn set(value: Option<T>) -> Self {
         value.map_or(Self::Law, Self::Known)
     }
 
@@ -197,14 +197,14 @@ impl<T: Copy> Decision<T> {
 
 /// The setting that a search looks for, and the steps of the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sought {
+pub(crate) enum SearchedSetting {
     /// λ of the vectors.
     Lambda,
     /// The total weight of all unobserved pairs as a multiple of the observed cells; λ follows it.
     Ratio,
 }
 
-impl Sought {
+impl SearchedSetting {
     /// The factor from one trial to the next.
     pub(crate) const fn step(self) -> f64 {
         match self {

@@ -13,5 +13,5 @@ mod solver;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use method::{Facts, Fit, Sought};
+pub(crate) use method::{Facts, Fit, SearchedSetting};
 pub(crate) use registry::{method, takers};

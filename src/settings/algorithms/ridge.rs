@@ -26,8 +26,8 @@ pub(super) struct Ridge {
 }
 
 /// How the settings decide λ: by a value, a search or the law.
-pub(super) fn lambda(said: &TrainConfig) -> Decision<NonNegative> {
-    match said.regularization {
+pub(super) fn lambda(config: &TrainConfig) -> Decision<NonNegative> {
+    match config.regularization {
         Some(Automatic::Value(lambda)) => Decision::Known(lambda),
         Some(Automatic::Auto) => Decision::Search,
         None => Decision::Law,
@@ -35,18 +35,18 @@ pub(super) fn lambda(said: &TrainConfig) -> Decision<NonNegative> {
 }
 
 /// Checks that no other setting contradicts a search for λ.
-pub(super) fn check_search(said: &TrainConfig) -> Result<()> {
-    if said.regularization != Some(Automatic::Auto) {
+pub(super) fn check_search(config: &TrainConfig) -> Result<()> {
+    if config.regularization != Some(Automatic::Auto) {
         return Ok(());
     }
     let fixed = [
-        ("--user-reg", said.user_reg.is_some()),
-        ("--item-reg", said.item_reg.is_some()),
-        ("--no-mean", said.no_mean),
-        ("--nonnegative", said.nonnegative),
-        ("--factors 0", said.factors.map(Rank::get) == Some(0)),
+        ("--user-reg", config.user_reg.is_some()),
+        ("--item-reg", config.item_reg.is_some()),
+        ("--no-mean", config.no_mean),
+        ("--nonnegative", config.nonnegative),
+        ("--factors 0", config.factors.map(Rank::get) == Some(0)),
     ];
-    match fixed.iter().find(|(_, said)| *said) {
+    match fixed.iter().find(|(_, set)| *set) {
         Some((flag, _)) => {
             Err(Error::Usage(format!("--regularization auto cannot be combined with {flag}")))
         }
@@ -56,22 +56,22 @@ pub(super) fn check_search(said: &TrainConfig) -> Result<()> {
 
 impl Ridge {
     /// Takes the settings as specified; `biases` says whether biases are fitted.
-    pub(super) fn new(said: &TrainConfig, biases: bool) -> Result<Self> {
-        check_search(said)?;
+    pub(super) fn new(config: &TrainConfig, biases: bool) -> Result<Self> {
+        check_search(config)?;
         // A λ of the biases replaces their default damping.
-        let damping = match said.bias_reg {
+        let damping = match config.bias_reg {
             Some(_) => NonNegative::literal(0.0),
             None => BIAS_DAMPING,
         };
         let of_biases = || {
-            let lambda = said.bias_reg.unwrap_or(NonNegative::literal(0.0));
-            (lambda, said.bias_damping.unwrap_or(damping))
+            let lambda = config.bias_reg.unwrap_or(NonNegative::literal(0.0));
+            (lambda, config.bias_damping.unwrap_or(damping))
         };
         Ok(Self {
-            lambda: lambda(said),
-            users: said.user_reg,
-            items: said.item_reg,
-            exponent: said.reg_exponent.unwrap_or(EXPONENT),
+            lambda: lambda(config),
+            users: config.user_reg,
+            items: config.item_reg,
+            exponent: config.reg_exponent.unwrap_or(EXPONENT),
             biases: biases.then(of_biases),
         })
     }
@@ -88,7 +88,7 @@ impl Ridge {
 
     /// Sets the λ that a search found, or leaves λ to the law.
     pub(super) fn choose(&mut self, value: Option<f64>) {
-        self.lambda = Decision::said(value.and_then(|value| NonNegative::new(value).ok()));
+        self.lambda = Decision::set(value.and_then(|value| NonNegative::new(value).ok()));
     }
 
     /// The regularisation as numbers, with 0 for an undecided λ.
@@ -141,9 +141,9 @@ pub(super) fn objective(mean: bool, biases: bool) -> String {
 pub(super) const WEIGHTING: &str = "lambda * mean_n * (n / mean_n)^reg_exponent";
 
 /// Checks that biases are fitted under `--factors 0`, which fits nothing else.
-pub(super) fn check_biases_alone(said: &TrainConfig) -> Result<()> {
-    if said.factors.map(Rank::get) == Some(0) && (said.no_biases || said.nonnegative) {
-        let flag = if said.nonnegative { "--nonnegative" } else { "--no-biases" };
+pub(super) fn check_biases_alone(config: &TrainConfig) -> Result<()> {
+    if config.factors.map(Rank::get) == Some(0) && (config.no_biases || config.nonnegative) {
+        let flag = if config.nonnegative { "--nonnegative" } else { "--no-biases" };
         let message = format!("--factors 0 fits biases alone, so {flag} leaves nothing to fit");
         return Err(Error::Usage(message));
     }

@@ -4,7 +4,7 @@ use super::super::defaults::RANK;
 use super::super::laws::LAMBDA_IN_WORDS;
 use super::super::names::ScheduleName;
 use super::super::train::TrainConfig;
-use super::method::{self, Facts, Fit, Method, Sought};
+use super::method::{self, Facts, Fit, Method, SearchedSetting};
 use super::ridge::{self, Ridge};
 use crate::error::Result;
 use crate::param::{Count, NonNegative, Positive, Rank};
@@ -43,22 +43,22 @@ impl Method for SgdMethod {
         ]
     }
 
-    fn plan(&self, said: &TrainConfig) -> Result<Box<dyn Fit>> {
-        ridge::check_biases_alone(said)?;
-        let ridge = Ridge::new(said, !said.no_biases)?;
+    fn plan(&self, config: &TrainConfig) -> Result<Box<dyn Fit>> {
+        ridge::check_biases_alone(config)?;
+        let ridge = Ridge::new(config, !config.no_biases)?;
         let sgd = Sgd {
-            rank: said.factors.unwrap_or(RANK).get() as usize,
-            epochs: said.iterations.unwrap_or(EPOCHS).get(),
-            tolerance: said.tol.map_or(0.0, NonNegative::get),
+            rank: config.factors.unwrap_or(RANK).get() as usize,
+            epochs: config.iterations.unwrap_or(EPOCHS).get(),
+            tolerance: config.tol.map_or(0.0, NonNegative::get),
             regularization: method::NO_REGULARIZATION,
-            rate: said.learning_rate.unwrap_or(RATE).get(),
-            schedule: match said.schedule {
+            rate: config.learning_rate.unwrap_or(RATE).get(),
+            schedule: match config.schedule {
                 Some(ScheduleName::Decay) => Schedule::Decay,
                 None | Some(ScheduleName::Adaptive) => Schedule::Adaptive,
             },
-            biases: !said.no_biases,
-            mean: !said.no_mean,
-            seed: said.seed,
+            biases: !config.no_biases,
+            mean: !config.no_mean,
+            seed: config.seed,
         };
         Ok(Box::new(SgdFit { sgd, ridge }))
     }
@@ -128,8 +128,8 @@ impl Fit for SgdFit {
         self.sgd.rank = self.sgd.rank.min(most as usize);
     }
 
-    fn sought(&self) -> Option<Sought> {
-        self.must_search().then_some(Sought::Lambda)
+    fn sought(&self) -> Option<SearchedSetting> {
+        self.must_search().then_some(SearchedSetting::Lambda)
     }
 
     fn must_search(&self) -> bool {

@@ -13,25 +13,25 @@ const STEPS: Count = Count::literal(3);
 const BLOCK: Count = Count::literal(32);
 
 /// Returns the solver that the settings name, after checking its options.
-pub(super) fn solver(said: &TrainConfig) -> Result<SolverChoice> {
+pub(super) fn solver(config: &TrainConfig) -> Result<SolverChoice> {
     let wrong = |message: &str| Err(Error::Usage(message.into()));
-    if said.nonnegative && said.solver.is_some() {
+    if config.nonnegative && config.solver.is_some() {
         return wrong("--nonnegative has its own solver, so it cannot be combined with --solver");
     }
-    if said.cg_steps.is_some() && said.solver != Some(SolverName::Cg) {
+    if config.cg_steps.is_some() && config.solver != Some(SolverName::Cg) {
         return wrong("--cg-steps needs --solver cg");
     }
-    if said.block.is_some() && said.solver != Some(SolverName::Subspace) {
+    if config.block.is_some() && config.solver != Some(SolverName::Subspace) {
         return wrong("--block needs --solver subspace");
     }
-    Ok(match said.solver {
-        _ if said.nonnegative => SolverChoice::Nonnegative,
+    Ok(match config.solver {
+        _ if config.nonnegative => SolverChoice::Nonnegative,
         None | Some(SolverName::Cholesky) => SolverChoice::Cholesky,
         Some(SolverName::Cg) => {
-            SolverChoice::ConjugateGradient { steps: said.cg_steps.unwrap_or(STEPS).get() }
+            SolverChoice::ConjugateGradient { steps: config.cg_steps.unwrap_or(STEPS).get() }
         }
         Some(SolverName::Subspace) => {
-            SolverChoice::Subspace { block: said.block.unwrap_or(BLOCK).get() as usize }
+            SolverChoice::Subspace { block: config.block.unwrap_or(BLOCK).get() as usize }
         }
     })
 }

@@ -121,9 +121,13 @@ fn laws_follow_the_density() {
     let linear = ConfidenceName::Linear;
     let linear = TrainConfig { confidence: Some(linear), ..named(AlgorithmName::Ials) };
     assert_eq!(settled(&linear).facts().unobserved_weight, Some(1.0));
-    let said = Some(Automatic::Value(NonNegative::literal(0.5)));
-    let said = TrainConfig { regularization: said, ..named(AlgorithmName::Als) };
-    assert_eq!(settled(&said).record, said.plan().expect("a plan").record, "what was said stays");
+    let config = Some(Automatic::Value(NonNegative::literal(0.5)));
+    let config = TrainConfig { regularization: config, ..named(AlgorithmName::Als) };
+    assert_eq!(
+        settled(&config).record,
+        config.plan().expect("a plan").record,
+        "what was set stays"
+    );
     // There are 24 rows of 16 unknowns for 32 ratings.
     let bayes = of(AlgorithmName::Bayes).record;
     assert_eq!(bayes.tol.map(NonNegative::get), Some(0.02));

@@ -11,7 +11,7 @@ use crate::model::{Beliefs, Embedding, Factors, Gaussian, Scale, Scorer, Uncerta
 use crate::objective::{Explicit, Posterior, RowLoss};
 use crate::ratings::{Ratings, Side};
 use crate::rng::{Stream, generator};
-use crate::solver::{Classes, Layout, Variational as RowSolver};
+use crate::solver::{Classes, RowLayout, Variational as RowSolver};
 use crate::train::alternate::start_items;
 use crate::train::bayes::failed;
 use crate::train::course::{Process, Step};
@@ -23,7 +23,7 @@ use crate::train::{Problem, SolverChoice, Start, State};
 /// The distributions of all rows, for the variances of predictions.
 #[derive(Debug, Clone)]
 pub struct Spread {
-    layout: Layout,
+    layout: RowLayout,
     factors: Factors,
 }
 
@@ -48,7 +48,7 @@ impl Spread {
 pub(super) struct Rows<'a> {
     settings: &'a Variational,
     problem: &'a Problem<'a>,
-    layout: Layout,
+    layout: RowLayout,
     pub scale: Scale,
     explicit: Explicit,
     partitions: (Partitions, Partitions),
@@ -65,7 +65,7 @@ pub(super) struct Rows<'a> {
 impl<'a> Rows<'a> {
     pub(super) fn new(settings: &'a Variational, problem: &'a Problem<'a>) -> Result<Self> {
         let ratings = problem.ratings;
-        let layout = Layout { rank: settings.rank, biases: settings.biases };
+        let layout = RowLayout { rank: settings.rank, biases: settings.biases };
         let scale = Scale::ratings(problem.moments, true, settings.biases);
         let explicit = unregularised(ratings, &scale);
         let cols = layout.cols();
@@ -245,7 +245,7 @@ impl Process for Rows<'_> {
 }
 
 /// The means of the rows, without their covariances.
-fn means(layout: Layout, factors: &Factors) -> Factors {
+fn means(layout: RowLayout, factors: &Factors) -> Factors {
     let of = |side: &Embedding| Embedding {
         vectors: narrowed(&side.vectors, layout.rank),
         biases: side.biases.clone(),
@@ -254,7 +254,7 @@ fn means(layout: Layout, factors: &Factors) -> Factors {
 }
 
 /// The covariance of a row as a full matrix, row-major.
-pub(super) fn symmetric(layout: Layout, row: &[f64]) -> Vec<f64> {
+pub(super) fn symmetric(layout: RowLayout, row: &[f64]) -> Vec<f64> {
     let (rank, order) = (layout.rank, layout.order());
     let mut matrix = vec![0.0; order * order];
     let mut set = |i: usize, j: usize, value: f64| {
@@ -275,7 +275,7 @@ pub(super) fn symmetric(layout: Layout, row: &[f64]) -> Vec<f64> {
 
 /// Writes m + L z, where m is the row's mean and S = L Lᵀ its covariance.
 fn draw_row(
-    layout: Layout,
+    layout: RowLayout,
     row: &[f32],
     mean_bias: f32,
     noise: &[f64],
@@ -302,7 +302,7 @@ fn draw_row(
 /// The sum of all rows' covariances, row-major.
 ///
 /// The sum is in double precision, over chunks of a fixed number of rows.
-fn total_covariance(layout: Layout, vectors: &Matrix) -> Vec<f64> {
+fn total_covariance(layout: RowLayout, vectors: &Matrix) -> Vec<f64> {
     const ROWS: usize = 4096;
     let chunks = vectors.rows().div_ceil(ROWS);
     let sums: Vec<Vec<f64>> = (0..chunks)

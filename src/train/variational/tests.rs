@@ -11,7 +11,7 @@ use crate::linalg::{Matrix, NormalEquations};
 use crate::model::{Factors, covariance_share};
 use crate::ratings::{Cell, Ratings};
 use crate::solver::{
-    Classes, Expected, Layout, RowProblem, SharedCovariance, Solver, Variational as RowSolver,
+    Classes, Expected, RowLayout, RowProblem, SharedCovariance, Solver, Variational as RowSolver,
 };
 use crate::split::mix;
 
@@ -28,7 +28,7 @@ fn a_row_equals_the_formulas() {
     for (rank, biases, cells, weighted) in
         [(1, true, 3, false), (5, true, 40, true), (7, false, 9, false), (17, true, 9000, false)]
     {
-        let layout = Layout { rank, biases };
+        let layout = RowLayout { rank, biases };
         let (items, order, precision) = (23, layout.order(), 1.7);
         let mut fixed = Matrix::zeros(items, layout.cols());
         let (mut means, mut spreads) = (Vec::new(), Vec::new());

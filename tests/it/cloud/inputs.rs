@@ -58,7 +58,7 @@ fn inputs_and_models_of_an_object_store() {
     // A damaged model is detected.
     server.put("served/user_factors.parquet", b"PAR1");
     let (code, _, err) = server.say(&["verify", "s3://bucket/served"]);
-    assert!(code == 3 && err.contains("error: s3://bucket/served: 1 of "), "{code} {err}");
+    assert!(code == 3 && err.contains("manifest: 1 of "), "{code} {err}");
     assert!(err.contains("s3://bucket/served/user_factors.parquet"), "{err}");
     let (_, out, _) = server.say(&["verify", "s3://bucket/served", "--json"]);
     let damaged: Value = serde_json::from_str(&out).unwrap();

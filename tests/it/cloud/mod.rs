@@ -38,9 +38,7 @@ impl Server {
         // The server chooses a free port and says which.
         command.args(["-H", "127.0.0.1", "-p", "0"]).env("PYTHONUNBUFFERED", "1");
         let Ok(mut child) = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn() else {
-            skip(
-                "moto_server is not installed (pip install 'moto[server]'; MOTO_SERVER is its path)",
-            );
+            skip("moto_server is not installed (pip install 'moto[server]'; path: MOTO_SERVER)");
             return None;
         };
         let mut log = BufReader::new(child.stderr.take().unwrap());

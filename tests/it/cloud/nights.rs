@@ -114,8 +114,9 @@ fn another_run_at_the_same_time() {
     assert_eq!(server.get("models/lock.json").unwrap(), other.to_string().as_bytes());
 }
 
-/// Kills runs at lines of their log, also while objects are written. `KILLS` sets the number of kills
-/// (default 4).
+/// Kills runs at lines of their log, also while objects are written.
+///
+/// `KILLS` sets the number of kills (default 4).
 #[test]
 fn kill_at_any_moment_leaves_a_complete_run_served() {
     let Some(server) = Server::start() else { return };
