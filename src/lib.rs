@@ -22,6 +22,7 @@
 //! | rank, explain and fold in in memory | [`model::Recommender`], [`train::Stored`] |
 //!
 //! ```no_run
+//! # #[cfg(feature = "files")] {
 //! use std::sync::atomic::AtomicBool;
 //!
 //! use lacuna::job::Job;
@@ -36,6 +37,7 @@
 //! let stop = AtomicBool::new(false);
 //! let report = train(&config, &Job::new(&stop, &|event| eprintln!("{event:?}")))?;
 //! println!("{:?}", report.metrics);
+//! # }
 //! # Ok::<(), lacuna::error::Error>(())
 //! ```
 //!

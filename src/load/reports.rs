@@ -22,8 +22,8 @@ pub struct InputReport {
     pub rows: u64,
     /// Numbers of bad rows by reason.
     pub rows_rejected: BTreeMap<String, u64>,
-    /// SHA-256. It is known after reading for streams and objects; for files,
-    /// [`super::fingerprint`] computes it.
+    /// SHA-256 of a stream or an object, which is known after reading. `None` for a file: its
+    /// checksum is computed separately.
     pub sha256: Option<String>,
     /// Latest time in seconds since 1970, if times were read.
     pub max_timestamp: Option<i64>,

@@ -6,8 +6,8 @@
 //! (G + Σⱼ wⱼ ỹⱼỹⱼᵀ + diag d) x̃ = g₀ + Σⱼ tⱼ ỹⱼ,     ỹ = [y, 1] where biases are fitted
 //! ```
 //!
-//! An [`Objective`] defines `w`, `t`, `d` and the shared part `G`, `g₀`. A [solver](crate::solver)
-//! solves the system. Neither depends on the other.
+//! An [`Objective`] defines `w`, `t`, `d` and the shared part `G`, `g₀`. A solver
+//! (`src/solver`) solves the system. Neither depends on the other.
 
 mod explicit;
 mod implicit;

@@ -65,7 +65,7 @@ struct Trained {
     resumed_from: Option<u32>,
 }
 
-impl<'c> Night<'c> {
+impl Night<'_> {
     /// Carries out a run, or a dry run or validation, in a directory of runs.
     pub(super) fn go(&mut self, mode: Mode, root: &Path) -> Result<()> {
         if mode != Mode::Run {

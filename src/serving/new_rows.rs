@@ -76,7 +76,7 @@ impl NewRows {
         };
         let rows = (0..ids.len()).map(|at| known_own.find(&ids.get(at).text())).collect();
         let left_out = own.len() - ids.len();
-        Ok(Self { axis, left_out, ids, rows, side, ratings, unknown })
+        Ok(Self { axis, ids, rows, side, ratings, unknown, left_out })
     }
 
     /// Number of rows.
@@ -146,14 +146,18 @@ fn rows_of(axis: Axis, cells: &[Cell], columns: &[u32]) -> Vec<Cell> {
 /// Numbers the rows that have cells from 0, and returns their ids.
 fn number_rows(ids: &Ids, cells: &mut [Cell]) -> Ids {
     let mut used = vec![false; ids.len()];
-    cells.iter().for_each(|cell| used[cell.user as usize] = true);
+    for cell in cells.iter() {
+        used[cell.user as usize] = true;
+    }
     let mut next = 0;
     let number = |used: &bool| {
         next += u32::from(*used);
         next.saturating_sub(1)
     };
     let numbers: Vec<u32> = used.iter().map(number).collect();
-    cells.iter_mut().for_each(|cell| cell.user = numbers[cell.user as usize]);
+    for cell in cells {
+        cell.user = numbers[cell.user as usize];
+    }
     ids.select(|row| used[row])
 }
 

@@ -2,38 +2,42 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The algorithms by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "kebab-case")]
-pub enum AlgorithmName {
-    /// Explicit ratings: alternating least squares.
-    Als,
-    /// Implicit feedback (counts, clicks): alternating least squares over all pairs.
-    Ials,
-    /// Explicit ratings: mean of the posterior. The most accurate, with nothing to tune.
-    Bayes,
-    /// Explicit ratings: stochastic gradient descent.
-    Sgd,
-    /// Explicit ratings: full-batch gradient descent on raw ratings, as in textbooks.
-    Gd,
+macro_rules! algorithms {
+    ($($(#[$doc:meta])* $algorithm:ident = $name:literal,)*) => {
+        /// The algorithms by name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+        #[serde(rename_all = "kebab-case")]
+        pub enum AlgorithmName {
+            $($(#[$doc])* $algorithm,)*
+        }
+
+        impl AlgorithmName {
+            /// All algorithms, in the order in which messages list them.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$algorithm),*];
+
+            /// The name as `--algorithm` takes it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$algorithm => $name,)*
+                }
+            }
+        }
+    };
 }
 
-impl AlgorithmName {
-    /// All algorithms, in the order in which messages list them.
-    pub const ALL: [Self; 5] = [Self::Als, Self::Ials, Self::Bayes, Self::Sgd, Self::Gd];
-
-    /// The name as `--algorithm` takes it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Als => "als",
-            Self::Ials => "ials",
-            Self::Bayes => "bayes",
-            Self::Sgd => "sgd",
-            Self::Gd => "gd",
-        }
-    }
+algorithms! {
+    /// Explicit ratings: alternating least squares.
+    Als = "als",
+    /// Implicit feedback (counts, clicks): alternating least squares over all pairs.
+    Ials = "ials",
+    /// Explicit ratings: mean of the posterior. The most accurate, with nothing to tune.
+    Bayes = "bayes",
+    /// Explicit ratings: stochastic gradient descent.
+    Sgd = "sgd",
+    /// Explicit ratings: full-batch gradient descent on raw ratings, as in textbooks.
+    Gd = "gd",
 }
 
 /// The solvers of a row by name.

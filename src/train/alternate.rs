@@ -13,19 +13,19 @@ use crate::solver::{Cholesky, ConjugateGradient, Nonnegative, Solver, Subspace};
 /// How each row's system is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SolverChoice {
-    /// Exactly: [`Cholesky`].
+    /// Exactly, by Cholesky decomposition.
     Cholesky,
-    /// Approximately, by conjugate-gradient steps from the previous value: [`ConjugateGradient`].
+    /// Approximately, by conjugate-gradient steps from the previous value.
     ConjugateGradient {
         /// Steps per row and half-sweep.
         steps: u32,
     },
-    /// Approximately, one block of unknowns after the other: [`Subspace`].
+    /// Approximately, one block of unknowns after the other.
     Subspace {
         /// Unknowns per block.
         block: usize,
     },
-    /// Exactly, under the constraint that no entry is negative: [`Nonnegative`].
+    /// Exactly, under the constraint that no entry is negative.
     Nonnegative,
 }
 

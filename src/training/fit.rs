@@ -101,7 +101,8 @@ pub(crate) fn run(
             let best_of = best.as_ref().map(|best: &Best| (best.value, best.iteration));
             let measured =
                 Measured { curve: curve.clone(), best: best_of, seconds: before + elapsed };
-            checkpoints.hold(FIT, it, &measured, job, |state| keep(state, &posterior, &best));
+            checkpoints
+                .hold(FIT, it, &measured, job, |state| keep(state, &posterior, best.as_ref()));
         }
         let mut point = CurvePoint {
             iteration: it.number,
@@ -193,7 +194,7 @@ fn restore(
 }
 
 /// Adds the measurements to a state.
-fn keep(state: &mut State, posterior: &PosteriorMean<'_>, best: &Option<Best>) {
+fn keep(state: &mut State, posterior: &PosteriorMean<'_>, best: Option<&Best>) {
     if let Some(numbers) = posterior.numbers() {
         state.put_numbers(POSTERIOR, numbers);
     }

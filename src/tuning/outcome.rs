@@ -52,19 +52,19 @@ pub struct Chosen {
 ///
 /// If λ follows another setting by a law, the values of the laws replace open settings, so that
 /// best.toml holds all of them.
-pub(super) fn settled(base: &TrainConfig, plan: &Plan, data: &Dataset) -> Result<TrainConfig> {
+pub(super) fn settled(base: &TrainConfig, plan: &Plan, data: &Dataset) -> TrainConfig {
     if !plan.facts().settles_before_search {
-        return Ok(base.clone());
+        return base.clone();
     }
     let (users, items) = (data.ids.users.len(), data.ids.items.len());
     let mut fit = plan.fit.clone();
     fit.settle(&Ratings::from_sorted(users, items, &data.parts.training));
     let decided = plan.with_fit(fit).record;
-    Ok(TrainConfig {
+    TrainConfig {
         regularization: decided.regularization,
         unobserved_weight: decided.unobserved_weight,
         ..base.clone()
-    })
+    }
 }
 
 /// The decided settings of trial 0, which tunes nothing.

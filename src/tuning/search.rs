@@ -85,7 +85,7 @@ pub fn tune(config: &TuneConfig, job: &Job<'_>) -> Result<Tuning> {
         let parts = parts(&plan, &data)?;
         let deadline =
             config.max_seconds.map(|s| Instant::now() + Duration::from_secs(u64::from(s.get())));
-        let base = outcome::settled(base, &plan, &data)?;
+        let base = outcome::settled(base, &plan, &data);
         let search =
             Search { plan: base.plan()?, base, data, parts, directory, deadline, job: *job };
         let workers = search.workers(config.parallel, &space);

@@ -240,7 +240,7 @@ fn folded_in_users_are_those_of_the_files() {
         "2",
     ]);
     let (code, _, err) = run(&["evaluate", path(&gibbs), path(&test), "--fold-in", path(&given)]);
-    assert!(code == 2 && err.contains("als and ials"), "{err}");
+    assert!(code == 2 && err.contains("als, ials and bayes"), "{err}");
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn files_take_nothing_from_their_own_door() {
 #[test]
 fn documents_and_this_test_list_the_same_floors() {
     let lines: Vec<String> = FLOORS.iter().map(|floor| floor.join("  ")).collect();
-    let library = lines.iter().map(|line| format!("//! {line}\n")).collect::<String>();
+    let library = format!("//! {}\n", lines.join("\n//! "));
     let document = lines.join("\n");
     for (path, list) in [("src/lib.rs", &library), ("CONTRIBUTING.md", &document)] {
         let text = std::fs::read_to_string(root().join(path)).unwrap();
@@ -132,8 +132,8 @@ fn invariants_name_their_tests() {
     let library = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let (_, list) = library.split_once("# What never happens").expect("the list of invariants");
     let list = list.lines().skip(1).take_while(|line| line.starts_with("//!"));
-    let list: String =
-        list.map(|line| format!("{} ", line.trim_start_matches("//!").trim())).collect();
+    let list: Vec<&str> = list.map(|line| line.trim_start_matches("//!").trim()).collect();
+    let list = list.join(" ");
     let rows: Vec<&str> = list.split(" - ").skip(1).map(str::trim).collect();
     assert!(rows.len() >= 8, "{rows:?}");
     let tests: String =
@@ -232,7 +232,8 @@ fn lines_fit_on_a_screen() {
         for (at, line) in text.lines().enumerate() {
             fenced ^= line.trim_start().starts_with("```");
             // Table rows, addresses and program output cannot be broken.
-            let whole = path.ends_with(".md") && (line.starts_with('|') || fenced)
+            let whole = Path::new(&path).extension().is_some_and(|e| e == "md")
+                && (line.starts_with('|') || fenced)
                 || line.trim_start().trim_start_matches("//!").trim_start().starts_with('|')
                 || line.split_whitespace().any(|word| word.contains("://") && word.len() > 60);
             if line.chars().count() > COLUMNS && !whole {

@@ -106,7 +106,7 @@ fn run(
             rank,
             iterations,
             tolerance: 0.0,
-            regularization: (0.01, 0.01),
+            regularization: lacuna::pair::Pair::new(0.01, 0.01),
             exponent: 1.0,
             confidence: Confidence::Unit,
             unobserved: 0.1,

@@ -82,11 +82,13 @@ fn segments(what: &str, segments: &[Segment]) -> Vec<String> {
         };
         let value = metric.as_ref().and_then(|m| s.ranking.get(m).copied());
         let value = value.map_or_else(String::new, number);
-        let errors: String = s.errors.iter().map(|(_, v)| format!("{:>9}", number(v))).collect();
+        let errors: Vec<String> =
+            s.errors.iter().map(|(_, v)| format!("{:>9}", number(v))).collect();
         let line = format!(
-            "{range:<32}{:>9}{:>11}{errors}{value:>10}",
+            "{range:<32}{:>9}{:>11}{}{value:>10}",
             count(s.rows as u64),
-            count(s.n_ratings)
+            count(s.n_ratings),
+            errors.concat()
         );
         lines.push(line.trim_end().to_owned());
     }

@@ -59,6 +59,16 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
     text.chars().take(columns - 1).chain(['…']).collect()
 }
 
+/// The names of the rating metrics as columns of a table.
+pub(super) fn error_names() -> String {
+    RATING_METRICS.map(|name| format!("{:>8}", name.to_uppercase())).join("  ")
+}
+
+/// The values of the rating metrics, below their names.
+pub(super) fn error_values(errors: &Errors) -> String {
+    errors.iter().map(|(_, value)| format!("{:>8}", number(value))).collect::<Vec<_>>().join("  ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,14 +93,4 @@ mod tests {
         assert_eq!((number(None), number(Some(0.87654))), ("-".into(), "0.8765".into()));
         assert_eq!((fit("abcdef", 6), fit("abcdef", 4)), ("abcdef".into(), "abc…".into()));
     }
-}
-
-/// The names of the rating metrics as columns of a table.
-pub(super) fn error_names() -> String {
-    RATING_METRICS.map(|name| format!("{:>8}", name.to_uppercase())).join("  ")
-}
-
-/// The values of the rating metrics, below their names.
-pub(super) fn error_values(errors: &Errors) -> String {
-    errors.iter().map(|(_, value)| format!("{:>8}", number(value))).collect::<Vec<_>>().join("  ")
 }

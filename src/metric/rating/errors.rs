@@ -114,7 +114,7 @@ impl Serialize for Errors {
 /// Metrics of a holdout, with the prefix `holdout_`.
 #[cfg(feature = "files")]
 pub(crate) mod holdout {
-    use super::*;
+    use super::{Deserializer, Errors, SerializeMap, Serializer};
 
     /// Writes the metrics.
     pub(crate) fn serialize<S: Serializer>(errors: &Errors, to: S) -> Result<S::Ok, S::Error> {
@@ -137,7 +137,8 @@ mod tests {
     fn metrics_have_names_and_come_back() {
         let mut errors = RatingErrors::default();
         assert_eq!((errors.rmse(), errors.metrics()), (None, Errors::default()));
-        [3.0, -4.0].into_iter().for_each(|error| errors.push(error));
+        errors.push(3.0);
+        errors.push(-4.0);
         let metrics = errors.metrics();
         assert_eq!(metrics.rmse(), Some(12.5_f64.sqrt()));
         assert_eq!((metrics.get("mae"), metrics.get("mse")), (Some(3.5), None));
