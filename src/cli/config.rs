@@ -50,20 +50,24 @@ impl Task for ConfigArgs {
 
 fn run(args: &ConfigArgs, context: &Context) -> Result<()> {
     match &args.command {
-        ConfigCommand::Show(args) => terminal::print(&shown(args, context)?),
+        ConfigCommand::Show(args) => {
+            // Settings that cannot be combined are shown as they were set, and the error follows.
+            let mut config = args.config.clone();
+            let planned = config.train.plan().map(|plan| config.train = plan.record);
+            terminal::print(&shown(&config, args.origin, context)?)?;
+            planned
+        }
         ConfigCommand::Example => terminal::print(&example(&context.command)?),
     }
 }
 
 /// The settings that a run would use, one line each.
-fn shown(args: &ShowArgs, context: &Context) -> Result<String> {
-    let mut config = args.config.clone();
-    config.train = config.train.plan()?.record;
+fn shown(config: &RunConfig, origin: bool, context: &Context) -> Result<String> {
     let settings = config.settings();
     let mut text = String::new();
     for (key, value) in &settings {
         let line = format!("{key} = {}", toml_value(value)?);
-        match args.origin {
+        match origin {
             true => {
                 let origin = context.origins.get(key).map_or("default", String::as_str);
                 text += &format!("{line:<50} # {origin}\n");

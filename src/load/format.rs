@@ -8,6 +8,14 @@ use crate::error::Result;
 
 /// A format of rating files.
 pub(super) trait Format: Sync {
+    /// Extensions of such files, without the dot.
+    fn extensions(&self) -> &'static [&'static str];
+
+    /// Whether the whole file must be at hand, so that a stream is first read into memory.
+    fn seeks(&self) -> bool {
+        false
+    }
+
     /// Whether a file that starts with these bytes has this format.
     fn fits(&self, head: &[u8]) -> bool;
 

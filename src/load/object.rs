@@ -3,6 +3,7 @@
 //! An object is fetched into a temporary file and read from there, because readers of Parquet and
 //! zip archives seek. So the bytes that are read are also the bytes that the checksum covers.
 
+use super::formats::none_here;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -134,9 +135,7 @@ pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<ObjectSource>> 
             Ok(objects.into_iter().map(|object| ObjectSource::new(&remote, object)).collect())
         }
         (true, true) => Err(wrong("no such object, and no objects in a directory of this name")),
-        (true, false) => {
-            Err(wrong("no rating files (csv, tsv, dat, data, txt, parquet, zip) in this directory"))
-        }
+        (true, false) => Err(wrong(&none_here())),
     }
 }
 

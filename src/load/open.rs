@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use sha2::{Digest, Sha256};
 
 use super::fingerprint::hex;
+use super::formats::format_of;
 use super::input::Input;
 use super::meter::{Counting, Meter, ReadSeek, Unpacked};
 use super::zip_member;
@@ -16,13 +17,13 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 const ZIP: &[u8] = b"PK\x03\x04";
 
-/// Opens a stream that can be read only once. Parquet and zip, which need seeking, are read into
+/// Opens a stream that can be read only once. Formats and archives that need seeking are read into
 /// memory as a whole.
 pub(super) fn open_stream(path: PathBuf, mut stream: Box<dyn Read + Send>) -> Result<Input> {
     let unreadable = |source| Error::Read { path: path.clone(), source };
     let mut magic = Vec::new();
     stream.by_ref().take(4).read_to_end(&mut magic).map_err(unreadable)?;
-    let seeks = magic.starts_with(ZIP) || magic.starts_with(b"PAR1");
+    let seeks = magic.starts_with(ZIP) || format_of(&magic).seeks();
     let mut stream = Cursor::new(magic.clone()).chain(stream);
     if seeks {
         let mut all = Vec::new();

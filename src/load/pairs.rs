@@ -119,6 +119,13 @@ mod tests {
                 Some(vec![2, 1, 2])
             );
         }
+        // What has no names of ids may be anything.
+        for text in ["u,i\\nann,emma\\n", "ann\\temma\\n"] {
+            let unnamed = read(text).expect_err("no header").to_string();
+            assert!(unnamed.contains("--user-col and --item-col"), "{unnamed}");
+        }
+        let more = read("user_id,item_id,2020\\n1,a,x,y\\n2,b,x\\n").expect("pairs");
+        assert_eq!(more.positions(ids.as_ref()).users, [Some(0), Some(1)]);
         let empty = read("user_id,item_id\n").expect("no pairs");
         assert_eq!(empty.positions(ids.as_ref()).users, []);
         let missing = read("user_id,item_id\n1,\n").expect_err("an id is missing").to_string();

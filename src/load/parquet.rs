@@ -25,6 +25,14 @@ const SLICE: usize = 1 << 21;
 pub(super) struct Parquet;
 
 impl Format for Parquet {
+    fn extensions(&self) -> &'static [&'static str] {
+        &["parquet"]
+    }
+
+    fn seeks(&self) -> bool {
+        true
+    }
+
     fn fits(&self, head: &[u8]) -> bool {
         head.starts_with(b"PAR1")
     }

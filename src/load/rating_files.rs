@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-/// Extensions of rating files.
-const ENDINGS: [&str; 7] = ["csv", "tsv", "dat", "data", "parquet", "txt", "zip"];
+use super::formats::extensions;
 
 /// Whether a file holds ratings, by its name. `.gz` and `.zst` may follow the extension.
 pub(super) fn is_rating_file(path: &Path) -> bool {
@@ -12,5 +11,5 @@ pub(super) fn is_rating_file(path: &Path) -> bool {
     };
     let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
     let ending = name.rsplit_once('.').map(|(_, e)| e);
-    !name.starts_with(['.', '_']) && ending.is_some_and(|e| ENDINGS.contains(&e))
+    !name.starts_with(['.', '_']) && ending.is_some_and(|e| extensions().contains(&e))
 }

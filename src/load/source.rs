@@ -1,5 +1,6 @@
 //! Turns arguments into inputs: files, directories, patterns, standard input and objects.
 
+use super::formats::none_here;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,9 +50,7 @@ pub fn expand(arguments: &[String], stop: &AtomicBool) -> Result<Vec<Source>> {
         } else if path.is_dir() {
             let found = directory(path)?;
             if found.is_empty() {
-                let message =
-                    "no rating files (csv, tsv, dat, data, txt, parquet, zip) in this directory";
-                return Err(Error::Format { path: path.into(), message: message.into() });
+                return Err(Error::Format { path: path.into(), message: none_here() });
             }
             sources.extend(found);
         } else if !path.exists() && argument.contains(['*', '?', '[']) {

@@ -36,6 +36,10 @@ struct Piece {
 pub(super) struct Text;
 
 impl Format for Text {
+    fn extensions(&self) -> &'static [&'static str] {
+        &["csv", "tsv", "dat", "data", "txt"]
+    }
+
     fn fits(&self, _: &[u8]) -> bool {
         true
     }

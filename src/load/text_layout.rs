@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::options::LoadOptions;
+use super::options::{Columns, LoadOptions};
 use super::roles::{
     COUNT_NAMES, ITEM_NAMES, RATING_NAMES, Roles, TIME_NAMES, USER_NAMES, describe_roles, plain,
     roles,
@@ -26,6 +26,8 @@ pub(super) struct TextLayout {
     pub roles: Roles,
     /// Whether times are whole numbers, judging by the first row.
     pub numeric_time: bool,
+    /// Whether rows may have more columns than the first one. Those are not read.
+    pub ragged: bool,
 }
 
 impl TextLayout {
@@ -115,19 +117,30 @@ pub(super) fn recognise_text(
     let (separator, doubled) = separator(&lines, options).map_err(|m| wrong(&m))?;
     let split = |line: &str| fields(line, separator, doubled);
     let first = split(lines[0]);
-    let header = !options.no_header && is_header(&first, lines.get(1).map(|l| split(l)).as_deref());
+    let second = lines.get(1).map(|line| split(line));
+    let header = !options.no_header && is_header(&first, second.as_deref(), options);
     let names: Vec<String> = if header {
         first.iter().map(|n| n.trim().to_owned()).collect()
     } else {
         (1..=first.len()).map(|n| n.to_string()).collect()
     };
+    // Positions say nothing about columns of text without names.
+    let positions = options.columns.user.is_some() && options.columns.item.is_some();
+    let number = |cell: &String| cell.trim().parse::<f64>().is_ok();
+    if options.ids_only && !header && !positions && !first.iter().all(number) {
+        return Err(wrong(
+            "no header with names of the user and item columns; add one, or pass --user-col and \
+             --item-col (in a file without header: their numbers, from 1)",
+        ));
+    }
     let roles = roles(path, &names, header, options)?;
     let sample = lines[usize::from(header)..].first().map(|l| split(l)).unwrap_or_default();
     let numeric_time = roles
         .time
         .and_then(|column| sample.get(column))
         .is_none_or(|cell| cell.trim().parse::<i64>().is_ok());
-    Ok(TextLayout { separator, doubled, header, skip, names, roles, numeric_time })
+    let ragged = options.ids_only;
+    Ok(TextLayout { separator, doubled, header, skip, names, roles, numeric_time, ragged })
 }
 
 /// The fields of one line, without quotes.
@@ -181,8 +194,18 @@ fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String
 
 /// Whether the first line is a header.
 ///
-/// It is one if it contains no number, and either a known name or a second line with a number.
-fn is_header(first: &[String], second: Option<&[String]>) -> bool {
+/// It is one if it contains a name that an option specifies. Otherwise it is one if it contains no
+/// number, and either a known name or a second line with a number. If only the ids are read, a known
+/// name of an id suffices.
+fn is_header(first: &[String], second: Option<&[String]>, options: &LoadOptions) -> bool {
+    let Columns { user, item, rating, time, weight } = &options.columns;
+    let wanted = [user, item, rating, time, weight].into_iter().flatten();
+    let named = |name: &&String| name.parse::<usize>().is_err() && first.contains(name);
+    let of_ids =
+        |name: &String| USER_NAMES.contains(&&*plain(name)) || ITEM_NAMES.contains(&&*plain(name));
+    if wanted.filter(named).next().is_some() || options.ids_only && first.iter().any(of_ids) {
+        return true;
+    }
     let numeric = |cells: &[String]| cells.iter().any(|c| c.trim().parse::<f64>().is_ok());
     let all = [USER_NAMES, ITEM_NAMES, RATING_NAMES, COUNT_NAMES, TIME_NAMES];
     let known = first.iter().any(|name| all.iter().any(|names| names.contains(&&*plain(name))));

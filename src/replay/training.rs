@@ -9,7 +9,9 @@ use crate::load::prepare::Duplicates;
 use crate::model::Model;
 use crate::param::{Automatic, NonNegative, Rank};
 use crate::ratings::Cell;
-use crate::settings::{Holdout, LoadConfig, Plan, Reading, TrainConfig};
+use crate::settings::{
+    Holdout, LoadConfig, Plan, Reading, RowSolve, TrainConfig, method_named, takes,
+};
 use crate::store::{HOLDOUT_RATINGS, Manifest, TRAINING_RATINGS, folded_file, verify};
 use crate::training::{Dataset, Notes, all_cells, cut_validation};
 
@@ -27,7 +29,7 @@ pub(crate) fn recorded(manifest: &Manifest) -> Result<Plan> {
     if config.regularization.is_none_or(|lambda| lambda == Automatic::Auto) {
         config.regularization = NonNegative::new(manifest.model.lambda)
             .ok()
-            .filter(|_| matches!(manifest.model.algorithm.as_str(), "als" | "ials" | "sgd"))
+            .filter(|_| takes(&manifest.model.algorithm, "regularization"))
             .map(Automatic::Value);
     }
     if config.factors.is_none() {
@@ -36,7 +38,7 @@ pub(crate) fn recorded(manifest: &Manifest) -> Result<Plan> {
     if let (None, Some(weight)) = (config.unobserved_weight, manifest.model.unobserved_weight) {
         config.unobserved_weight = NonNegative::new(weight).ok();
     }
-    config.plan().map_err(|e| wrong(&e))
+    Plan::of_record(&config).map_err(|e| wrong(&e))
 }
 
 /// How to read the ratings that the training kept in the model, if it kept them.
@@ -183,16 +185,17 @@ pub(crate) fn published_on(plan: &Plan, manifest: &Manifest, data: &Dataset) -> 
 
 /// Checks that rows of a model can be solved exactly, as `what` requires.
 pub(crate) fn solves_rows(model: &Model, manifest: &Manifest, what: &str) -> Result<()> {
-    match manifest.model.algorithm.as_str() {
-        "als" | "ials" => Ok(()),
-        "bayes" if model.uncertainty.is_some() => Ok(()),
-        "bayes" => Err(Error::Usage(format!(
+    let name = manifest.model.algorithm.as_str();
+    match method_named(name).map_or(RowSolve::Never, |method| method.row_solve()) {
+        RowSolve::Always => Ok(()),
+        RowSolve::WithPosterior if model.uncertainty.is_some() => Ok(()),
+        RowSolve::WithPosterior => Err(Error::Usage(format!(
             "{what} needs the posterior, which this model does not contain; train it again with \
-             -a bayes --inference vb"
+             -a {name} --inference vb"
         ))),
-        other => Err(Error::Usage(format!(
+        RowSolve::Never => Err(Error::Usage(format!(
             "{what} needs rows that can be solved exactly, so the model must be one of bayes, als \
-             or ials; this one is of {other}"
+             or ials; this one is of {name}"
         ))),
     }
 }

@@ -239,7 +239,8 @@ impl<'c> Night<'c> {
             self.report.reason = Some(why);
             return Ok(());
         }
-        let data = self.read(&self.plan.clone(), &inputs, previous)?;
+        let plan = self.with_kept_rank(previous)?;
+        let data = self.read(&plan, &inputs, previous)?;
         let gates = self.data_gates(&data, previous);
         let reason = gates.reason().filter(|_| !self.config.allow_gate_failure);
         if let Some(reason) = reason {

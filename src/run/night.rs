@@ -62,7 +62,6 @@ struct Training<'t> {
 struct Trained {
     outcome: Outcome,
     metrics: Metrics,
-    resumed_from: Option<u32>,
 }
 
 impl Night<'_> {
@@ -126,7 +125,7 @@ impl Night<'_> {
     }
 
     /// The plan, with the rank of the earlier run if no rank is set.
-    fn with_kept_rank(&self, previous: Option<&Previous>) -> Result<Plan> {
+    pub(super) fn with_kept_rank(&self, previous: Option<&Previous>) -> Result<Plan> {
         let rank = match self.plan.record.factors {
             None => previous.and_then(|previous| previous.rank_to_keep(&self.plan)),
             Some(_) => return Ok(self.plan.clone()),
@@ -174,8 +173,7 @@ impl Night<'_> {
             Training { plan, data: Some(data), previous, lineage, no_comparison, checkpoints };
         let mut notes = Notes::default();
         let trained = self.train(&mut training, &mut notes);
-        let Trained { mut outcome, metrics, resumed_from } =
-            self.kept(trained, &mut training.checkpoints)?;
+        let Trained { mut outcome, metrics } = self.kept(trained, &mut training.checkpoints)?;
         self.take(&mut notes);
         self.measured(&metrics);
         let Training { plan, mut lineage, no_comparison, mut checkpoints, .. } = training;
@@ -195,7 +193,7 @@ impl Night<'_> {
         let passed = failure.is_none() || config.allow_gate_failure;
         let status = if passed { Status::Promoted } else { Status::Rejected };
         let mut entry = self.entry(status, failure, &gates, lineage);
-        entry.resumed_from_sweep = resumed_from;
+        entry.resumed_from_sweep = outcome.resumed_from;
         let candidate = Candidate {
             out,
             kept,
@@ -233,10 +231,9 @@ impl Night<'_> {
         }
         notes.warn(of_values(plan, &prepared.sets));
         let fitted = fit(plan, &prepared.sets, warm, Some(&mut *checkpoints), job, notes)?;
-        let resumed_from = fitted.resumed_from;
         let measured = measure(&fitted, &prepared.sets, compared, job, notes)?;
         let outcome = finish(prepared, fitted, warm.is_some(), Some(checkpoints), job, notes)?;
-        Ok(Trained { outcome, metrics: Metrics { folds, ..measured }, resumed_from })
+        Ok(Trained { outcome, metrics: Metrics { folds, ..measured } })
     }
 
     /// Warns if the latest run began later than this one: the clock may have been set back.

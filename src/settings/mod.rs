@@ -20,7 +20,7 @@ mod similar_names;
 mod split;
 mod train;
 
-pub(crate) use algorithms::{SearchedSetting, method};
+pub(crate) use algorithms::{RowSolve, SearchedSetting, method, method_named, takes};
 pub use criterion::{Criterion, UnknownCriterion};
 pub(crate) use defaults::{RANK, SEED};
 pub use help::default_in_words;

@@ -80,8 +80,19 @@ impl Plan {
     /// # Errors
     /// [`crate::error::Error::Usage`] for options that cannot be combined.
     pub(crate) fn new(config: &TrainConfig) -> Result<Self> {
+        options::check(config, config.algorithm_name())?;
+        Self::of_record(config)
+    }
+
+    /// Makes the decisions of a training whose record holds them already.
+    ///
+    /// A record may hold settings that follow from others, such as `no_biases` from `nonnegative`.
+    /// A user cannot set them for every algorithm, so they are not checked.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Usage`] for options that cannot be combined.
+    pub(crate) fn of_record(config: &TrainConfig) -> Result<Self> {
         let algorithm = config.algorithm_name();
-        options::check(config, algorithm)?;
         let fit = method(algorithm).plan(config)?;
         let facts = fit.facts();
         let mut record = TrainConfig { algorithm: Some(algorithm), ..config.clone() };

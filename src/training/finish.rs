@@ -25,6 +25,8 @@ pub(crate) struct Outcome {
     /// The measured model, if the published model was refitted on all ratings.
     pub measured: Option<Model>,
     pub iteration: u32,
+    /// The iteration of the last checkpoint that the training resumed from, if it resumed.
+    pub resumed_from: Option<u32>,
     pub stop_reason: StopReason,
     pub kernels: Kernels,
     pub inputs: Inputs,
@@ -99,7 +101,7 @@ pub(crate) fn finish(
     notes: &mut Notes,
 ) -> Result<Outcome> {
     let Prepared { sets, all, inputs, histogram, n_ratings } = prepared;
-    let Fitted { plan, fit, iteration, .. } = fitted;
+    let Fitted { plan, fit, iteration, resumed_from, .. } = fitted;
     let stop_reason = fit.stop_reason;
     let published = Factorised::new(fit, &sets);
     notes.warn(hints::of_model(&plan, &published.model));
@@ -116,6 +118,7 @@ pub(crate) fn finish(
         published,
         measured: None,
         iteration,
+        resumed_from,
         stop_reason,
         kernels: job.kernels,
         inputs,
@@ -128,17 +131,19 @@ pub(crate) fn finish(
     drop(cells);
     let refitted = notes.timed(
         |s| &mut s.train,
-        |_| -> Result<Factorised> {
+        |_| -> Result<(Factorised, Option<u32>)> {
             let model = &outcome.published.model;
             let warm = warm.then(|| WarmStart::new(model, &outcome.plan, &sets));
             let start = warm.as_ref().map_or(Start::Random, WarmStart::start);
             // The refit runs exactly as many iterations as the measured fit chose.
             let mut exact = outcome.plan.fit.clone();
             exact.run_exactly(outcome.iteration);
-            let fit = refit(&*exact.algorithm(), &sets, start, checkpoints, job)?;
-            Ok(Factorised::new(fit, &sets))
+            let (fit, resumed_from) = refit(&*exact.algorithm(), &sets, start, checkpoints, job)?;
+            Ok((Factorised::new(fit, &sets), resumed_from))
         },
     )?;
+    let (refitted, resumed_from) = refitted;
+    outcome.resumed_from = resumed_from.or(outcome.resumed_from);
     outcome.measured = Some(std::mem::replace(&mut outcome.published, refitted).model);
     Ok(outcome)
 }

@@ -218,20 +218,23 @@ fn flushed(
 }
 
 /// Runs the fit on all ratings. It is published in place of the measured fit.
+///
+/// Also returns the iteration of the checkpoint that it resumed from, if it resumed.
 pub(super) fn refit(
     algorithm: &dyn Algorithm,
     sets: &Sets,
     start: Start<'_>,
     mut checkpoints: Option<&mut Checkpoints>,
     job: &Job<'_>,
-) -> Result<Fit> {
+) -> Result<(Fit, Option<u32>)> {
     let interrupted = match checkpoints.as_deref() {
         Some(checkpoints) => checkpoints.interrupted(REFIT, job)?,
         None => None,
     };
-    let mut problem = sets.problem(start, job);
+    let (mut problem, mut resumed_from) = (sets.problem(start, job), None);
     if let Some((_, state)) = &interrupted {
         problem.start = Start::State(state);
+        resumed_from = Some(state.iteration()?);
         job.report(&Event::Resumed(REFIT, state.iteration()?));
     }
     let fitted = algorithm.fit(&problem, &mut |it| {
@@ -240,5 +243,5 @@ pub(super) fn refit(
         }
         ControlFlow::Continue(())
     });
-    flushed(fitted, checkpoints, job)
+    Ok((flushed(fitted, checkpoints, job)?, resumed_from))
 }

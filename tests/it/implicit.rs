@@ -141,6 +141,7 @@ fn every_solver_trains_from_files() {
             if number == 2 {
                 assert_eq!(manifest(model)["model"]["biases"], false);
             }
+            json(&["evaluate", model]);
         }
     }
 }

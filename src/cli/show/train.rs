@@ -1,5 +1,6 @@
 //! The summary of a training.
 
+use crate::settings::takes;
 use serde_json::json;
 
 use super::text::{count, error_names, error_values, fit, number, wrap};
@@ -123,7 +124,7 @@ fn errors(report: &Report) -> Vec<String> {
             lines.push(row(name, posterior.holdout, note));
         }
     }
-    if matches!(model.algorithm.as_str(), "als" | "sgd") && model.k > 0 {
+    if takes(&model.algorithm, "regularization") && model.k > 0 {
         lines.push(format!("  (regularization {})", model.lambda));
     }
     lines.push(row("  on training ratings", metrics.errors.training, String::new()));

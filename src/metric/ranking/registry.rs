@@ -27,7 +27,7 @@ struct Entry {
 }
 
 /// All ranking metrics.
-const REGISTRY: [Entry; 11] = [
+const REGISTRY: &[Entry] = &[
     Entry { name: "precision", value: Value::PerUser(precision::precision) },
     Entry { name: "recall", value: Value::PerUser(recall::recall) },
     Entry { name: "recall-min", value: Value::PerUser(recall::recall_min) },
@@ -41,12 +41,30 @@ const REGISTRY: [Entry; 11] = [
     Entry { name: "gini", value: Value::OverLists(gini::gini) },
 ];
 
-/// Position in the registry of a metric that is measured by default.
+/// Positions in the registry of the metrics that are measured by default.
 #[cfg(feature = "files")]
-const NDCG: usize = 3;
-/// See [`NDCG`].
+const NDCG: usize = position("ndcg");
 #[cfg(feature = "files")]
-const RECALL: usize = 1;
+const RECALL: usize = position("recall");
+
+/// The position of a registered name. Any other name does not compile.
+#[cfg(feature = "files")]
+const fn position(name: &str) -> usize {
+    let mut at = 0;
+    while !equal(REGISTRY[at].name.as_bytes(), name.as_bytes()) {
+        at += 1;
+    }
+    at
+}
+
+#[cfg(feature = "files")]
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
 
 /// A ranking metric with its cut-off: `recall@20`, `auc`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -166,7 +184,7 @@ mod tests {
         {
             assert_eq!(metric.to_string(), name);
         }
-        for entry in &REGISTRY {
+        for entry in REGISTRY {
             assert_eq!(REGISTRY.iter().filter(|e| e.name == entry.name).count(), 1);
             assert!(entry.name.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
             let text = match entry.value {

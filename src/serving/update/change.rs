@@ -68,18 +68,17 @@ impl Change {
         }
         let sources = folded.iter().map(|(_, source)| &source.ids).chain([&new.ids]);
         let ids = union([&*data.ids].into_iter().chain(sources))?;
-        let place = |source: &Source| {
-            let positions = Pair::new(
-                positions(&source.ids.users, &ids.users),
-                positions(&source.ids.items, &ids.items),
-            );
-            translate(&source.cells, &positions)
+        let place = |cells: &[Cell], own: &Pair<Ids>| {
+            let positions =
+                Pair::new(positions(&own.users, &ids.users), positions(&own.items, &ids.items));
+            translate(cells, &positions)
         };
-        let mut before = place(&Source { cells: base, ids: (*data.ids).clone() });
+        let mut before = place(&base, &data.ids);
+        drop(base);
         for (axis, source) in &folded {
-            replace(&mut before, &place(source), *axis);
+            replace(&mut before, &place(&source.cells, &source.ids), *axis);
         }
-        let new = place(&new);
+        let new = place(&new.cells, &new.ids);
         let touched: BTreeSet<u32> = new.iter().map(|cell| cell.user).collect();
         let mut after = before.clone();
         match config.add {

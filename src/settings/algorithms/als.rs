@@ -3,7 +3,7 @@
 use super::super::defaults::{RANK, SWEEPS, TOLERANCE};
 use super::super::laws::LAMBDA_IN_WORDS;
 use super::super::train::TrainConfig;
-use super::method::{Facts, Fit, Method, SearchedSetting};
+use super::method::{Facts, Fit, Method, RowSolve, SearchedSetting};
 use super::ridge::{self, Ridge};
 use super::{method, solver};
 use crate::error::{Error, Result};
@@ -35,6 +35,10 @@ impl Method for AlsMethod {
             "patience",
             "holdout_user",
         ]
+    }
+
+    fn row_solve(&self) -> RowSolve {
+        RowSolve::Always
     }
 
     fn plan(&self, config: &TrainConfig) -> Result<Box<dyn Fit>> {

@@ -3,7 +3,7 @@
 use super::super::laws;
 use super::super::names::{CovarianceName, InferenceName};
 use super::super::train::TrainConfig;
-use super::method::{Decision, Facts, Fit, Method};
+use super::method::{Decision, Facts, Fit, Method, RowSolve};
 use crate::error::{Error, Result};
 use crate::param::{Count, Natural, NonNegative, Rank};
 use crate::ratings::Ratings;
@@ -48,6 +48,10 @@ impl Method for BayesMethod {
             "samples",
             "keep_samples",
         ]
+    }
+
+    fn row_solve(&self) -> RowSolve {
+        RowSolve::WithPosterior
     }
 
     fn plan(&self, config: &TrainConfig) -> Result<Box<dyn Fit>> {

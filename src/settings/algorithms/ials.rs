@@ -5,7 +5,7 @@ use super::super::defaults::{RANK, SWEEPS, TOLERANCE};
 use super::super::laws::{self, significant};
 use super::super::names::ConfidenceName;
 use super::super::train::TrainConfig;
-use super::method::{self, Decision, Facts, Fit, Method, SearchedSetting};
+use super::method::{self, Decision, Facts, Fit, Method, RowSolve, SearchedSetting};
 use super::{ridge, solver};
 use crate::error::{Error, Result};
 use crate::objective::{Confidence, Regularization};
@@ -63,6 +63,10 @@ impl Method for IalsMethod {
 
     fn reads_events(&self) -> bool {
         true
+    }
+
+    fn row_solve(&self) -> RowSolve {
+        RowSolve::Always
     }
 
     fn plan(&self, config: &TrainConfig) -> Result<Box<dyn Fit>> {

@@ -18,7 +18,12 @@ pub(crate) trait Method: Sync {
         false
     }
 
-    /// Decides everything that `said` leaves open, except what follows from the ratings.
+    /// Whether a row of a published model can be solved exactly, as fold-in and update need.
+    fn row_solve(&self) -> RowSolve {
+        RowSolve::Never
+    }
+
+    /// Decides everything that `config` leaves open, except what follows from the ratings.
     ///
     /// # Errors
     /// [`crate::error::Error::Usage`] for options that cannot be combined.
@@ -31,6 +36,17 @@ pub(crate) trait Method: Sync {
 
     /// The space that `lacuna tune` searches by default, as TOML.
     fn space(&self) -> &'static str;
+}
+
+/// When a row of a published model can be solved exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowSolve {
+    /// Never: the fit minimises no quadratic function of a row.
+    Never,
+    /// Always.
+    Always,
+    /// If the model contains its posterior.
+    WithPosterior,
 }
 
 /// The settings of one fit.

@@ -13,5 +13,5 @@ mod solver;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use method::{Facts, Fit, SearchedSetting};
-pub(crate) use registry::{method, takers};
+pub(crate) use method::{Facts, Fit, RowSolve, SearchedSetting};
+pub(crate) use registry::{method, method_named, takers, takes};

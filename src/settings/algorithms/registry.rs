@@ -19,6 +19,16 @@ pub(crate) fn method(name: AlgorithmName) -> &'static dyn Method {
     }
 }
 
+/// The algorithm with this name in a manifest.
+pub(crate) fn method_named(name: &str) -> Option<&'static dyn Method> {
+    AlgorithmName::ALL.into_iter().find(|algorithm| algorithm.name() == name).map(method)
+}
+
+/// Whether the algorithm with this name in a manifest takes an option.
+pub(crate) fn takes(name: &str, key: &str) -> bool {
+    method_named(name).is_some_and(|method| method.takes().contains(&key))
+}
+
 /// The algorithms that take an option, in the order of [`AlgorithmName::ALL`].
 pub(crate) fn takers(key: &str) -> Vec<AlgorithmName> {
     let takes = |name: &AlgorithmName| method(*name).takes().contains(&key);

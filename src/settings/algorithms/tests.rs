@@ -1,4 +1,6 @@
-use super::super::names::{AlgorithmName, ConfidenceName, InferenceName, ScheduleName, SolverName};
+use super::super::names::{
+    AlgorithmName, ConfidenceName, CovarianceName, InferenceName, ScheduleName, SolverName,
+};
 use super::super::plan::Plan;
 use super::super::train::TrainConfig;
 use crate::load::prepare::Duplicates;
@@ -29,11 +31,35 @@ fn every_name_builds_its_algorithm() {
 
 #[test]
 fn a_record_is_planned_as_itself() {
+    let settings: [(&str, fn(&mut TrainConfig)); 14] = [
+        ("defaults", |_| {}),
+        ("nonnegative", |c| c.nonnegative = true),
+        ("events", |c| c.positive_from = Some(4.0)),
+        ("nonnegative events", |c| (c.positive_from, c.nonnegative) = (Some(4.0), true)),
+        ("no biases", |c| c.no_biases = true),
+        ("no mean", |c| c.no_mean = true),
+        ("biases alone", |c| c.factors = Some(Rank::literal(0))),
+        ("auto", |c| c.regularization = Some(Automatic::Auto)),
+        ("cg", |c| c.solver = Some(SolverName::Cg)),
+        ("subspace", |c| c.solver = Some(SolverName::Subspace)),
+        ("log", |c| c.confidence = Some(ConfidenceName::Log)),
+        ("gibbs", |c| c.inference = Some(InferenceName::Gibbs)),
+        ("own", |c| c.covariance = Some(CovarianceName::Own)),
+        ("decay", |c| c.schedule = Some(ScheduleName::Decay)),
+    ];
+    let mut planned = 0;
     for name in AlgorithmName::ALL {
-        let plan = planned(name);
-        let again = plan.record.plan().expect("a plan");
-        assert_eq!(again.record, plan.record, "{}", name.name());
+        for (what, set) in settings {
+            let mut config = named(name);
+            set(&mut config);
+            // An algorithm does not take every setting.
+            let Ok(plan) = config.plan() else { continue };
+            let again = Plan::of_record(&plan.record).expect("a plan");
+            assert_eq!(again.record, plan.record, "{}, {what}", name.name());
+            planned += 1;
+        }
     }
+    assert!(planned > 25, "{planned}");
 }
 
 #[test]

@@ -153,6 +153,7 @@ fn every_algorithm_has_its_nights() {
         ("als", &["--solver", "cg"]),
         ("als", &["--nonnegative"]),
         ("ials", &[]),
+        ("ials", &["--nonnegative"]),
         ("bayes", &[]),
         ("sgd", &[]),
         ("gd", &["--learning-rate", "0.02"]),
