@@ -96,17 +96,25 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Pairs> {
+        read_columns(text, Pair::default())
+    }
+
+    fn read_columns(text: &str, columns: Pair<Option<String>>) -> Result<Pairs> {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), text).expect("written");
         let path = file.path().display().to_string();
-        Pairs::read(&path, Pair::default(), &AtomicBool::new(false))
+        Pairs::read(&path, columns, &AtomicBool::new(false))
     }
 
     #[test]
     fn pairs_keep_their_order_and_their_names() {
         let ids = Pair::new(Ids::Int(vec![1, 2]), Ids::Text(vec!["a".into(), "b".into()]));
-        for text in ["n,itemId,userId\n0,b,2\n0,x,1\n0,a,2\n", "2\tb\n1\tx\n2\ta\n"] {
-            let pairs = read(text).expect("pairs");
+        let numbers = Pair::new(Some("1".to_owned()), Some("2".to_owned()));
+        for (text, columns) in [
+            ("n,itemId,userId\n0,b,2\n0,x,1\n0,a,2\n", Pair::default()),
+            ("2\tb\n1\tx\n2\ta\n", numbers),
+        ] {
+            let pairs = read_columns(text, columns).expect("pairs");
             let found = pairs.positions(ids.as_ref());
             assert_eq!(found.users, [Some(1), Some(0), Some(1)]);
             assert_eq!(found.items, [Some(1), None, Some(0)]);
@@ -120,11 +128,11 @@ mod tests {
             );
         }
         // What has no names of ids may be anything.
-        for text in ["u,i\\nann,emma\\n", "ann\\temma\\n"] {
+        for text in ["u,i\nann,emma\n", "ann\temma\n"] {
             let unnamed = read(text).expect_err("no header").to_string();
             assert!(unnamed.contains("--user-col and --item-col"), "{unnamed}");
         }
-        let more = read("user_id,item_id,2020\\n1,a,x,y\\n2,b,x\\n").expect("pairs");
+        let more = read("user_id,item_id,2020\n1,a,x,y\n2,b,x\n").expect("pairs");
         assert_eq!(more.positions(ids.as_ref()).users, [Some(0), Some(1)]);
         let empty = read("user_id,item_id\n").expect("no pairs");
         assert_eq!(empty.positions(ids.as_ref()).users, []);

@@ -3,7 +3,9 @@
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use super::settings::{Progress, Variational, counted, start_prior, unregularised};
+use super::settings::{
+    Progress, Variational, counted, noise_precision, start_prior, unregularised,
+};
 use crate::error::Result;
 use crate::ids::Axis;
 use crate::linalg::{Matrix, NormalEquations};
@@ -223,9 +225,7 @@ impl Process for Rows<'_> {
     fn step(&mut self, number: u32) -> Result<Step> {
         self.half(Axis::User, number)?;
         let loss = self.half(Axis::Item, number)?;
-        if loss.objective > 0.0 {
-            self.precision = self.problem.ratings.len() as f64 / loss.objective;
-        }
+        self.precision = noise_precision(loss.objective, self.problem.ratings.len());
         self.means = means(self.layout, &self.factors);
         let may_end = self.progress.may_end(number, loss.objective, self.settings.tolerance);
         Ok(Step { total: loss.objective, train_rmse_raw: None, sample: None, comparable: may_end })

@@ -69,6 +69,17 @@ impl Progress {
     }
 }
 
+/// The least variance of the noise, on standardised ratings: a thousandth of a standard deviation.
+///
+/// Ratings that the model explains exactly have no noise. Single precision then cannot solve the
+/// rows, because the prior vanishes beside their sums.
+const LEAST_NOISE: f64 = 1e-6;
+
+/// The precision of the noise, from the expected sum of squared errors of `cells` ratings.
+pub(super) fn noise_precision(error: f64, cells: usize) -> f64 {
+    cells as f64 / error.max(LEAST_NOISE * cells as f64)
+}
+
 /// Variance of `p·q` under the prior of a cold start, on standardised ratings.
 const PRODUCT_VARIANCE: f64 = 0.2;
 

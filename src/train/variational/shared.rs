@@ -3,7 +3,9 @@
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use super::settings::{Progress, Variational, counted, start_prior, unregularised};
+use super::settings::{
+    Progress, Variational, counted, noise_precision, start_prior, unregularised,
+};
 use crate::error::Result;
 use crate::ids::Axis;
 use crate::linalg::NormalEquations;
@@ -215,9 +217,7 @@ impl Process for SharedRows<'_> {
     fn step(&mut self, number: u32) -> Result<Step> {
         self.half(Axis::User, number)?;
         let error = self.half(Axis::Item, number)?;
-        if error > 0.0 {
-            self.precision = self.problem.ratings.len() as f64 / error;
-        }
+        self.precision = noise_precision(error, self.problem.ratings.len());
         let may_end = self.progress.may_end(number, error, self.settings.tolerance);
         Ok(Step { total: error, train_rmse_raw: None, sample: None, comparable: may_end })
     }

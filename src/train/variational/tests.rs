@@ -160,8 +160,8 @@ fn a_row_equals_the_formulas() {
     }
 }
 
-fn fit_of(problem: &Problem<'_>, covariances: Covariances) -> Fit {
-    let settings = Variational {
+fn settings(covariances: Covariances) -> Variational {
+    Variational {
         rank: 5,
         iterations: 30,
         keep: 400,
@@ -169,8 +169,11 @@ fn fit_of(problem: &Problem<'_>, covariances: Covariances) -> Fit {
         covariances,
         tolerance: 0.0,
         seed: 3,
-    };
-    settings.fit(problem, &mut |_| ControlFlow::Continue(())).expect("fits")
+    }
+}
+
+fn fit_of(problem: &Problem<'_>, covariances: Covariances) -> Fit {
+    settings(covariances).fit(problem, &mut |_| ControlFlow::Continue(())).expect("fits")
 }
 
 /// One row's update and objective with shared covariances equal the formulas, term by term, in
@@ -352,5 +355,48 @@ fn noise_is_found(covariances: Covariances) {
         let (mean, deviation) = spread(&biases);
         let want = f64::from(fit.factors.users.biases[row]);
         assert!((mean - want).abs() < 0.2 * deviation && deviation > 0.0, "{mean} {want}");
+    }
+}
+
+/// Ratings without noise are fitted, however they are explained.
+#[test]
+fn ratings_without_noise_are_fitted() {
+    let (users, items) = (300, 200);
+    let explained: [fn(usize, usize) -> usize; 4] =
+        [|u, _| u % 5, |_, i| i % 5, |u, i| u % 5 + i % 3, |u, i| (u % 3) * (i % 4)];
+    for (number, value) in explained.into_iter().enumerate() {
+        let mut cells = Vec::new();
+        for user in 0..users {
+            let rated =
+                (0..items).filter(|item| mix((user * 1000 + item) as u64).is_multiple_of(7));
+            cells.extend(rated.map(|item| Cell {
+                user: user as u32,
+                item: item as u32,
+                value: 1.0 + value(user, item) as f32,
+                weight: 1.0,
+                time: 0,
+            }));
+        }
+        let ratings = Ratings::from_sorted(users, items, &cells);
+        let problem = Problem {
+            ratings: &ratings,
+            moments: &ratings.moments(),
+            user_keys: &Ids::range(users).keys("user"),
+            item_keys: &Ids::range(items).keys("item"),
+            start: Start::Random,
+            stop: &AtomicBool::new(false),
+            kernels: Kernels::detect(),
+        };
+        for covariances in [Covariances::Own, Covariances::Shared] {
+            for rank in [4, 32] {
+                let settings =
+                    Variational { rank, iterations: 60, keep: 0, ..settings(covariances) };
+                let fit = settings.fit(&problem, &mut |_| ControlFlow::Continue(()));
+                let fit = fit.expect("a fit");
+                let errors = crate::metric::training_errors(&fit.scorer(), &ratings);
+                let rmse = errors.raw.rmse().expect("cells");
+                assert!(rmse < 0.05, "{number}, {covariances:?}, {rank}: {rmse}");
+            }
+        }
     }
 }
