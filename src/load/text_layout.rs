@@ -199,11 +199,11 @@ fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String
 /// name of an id suffices.
 fn is_header(first: &[String], second: Option<&[String]>, options: &LoadOptions) -> bool {
     let Columns { user, item, rating, time, weight } = &options.columns;
-    let wanted = [user, item, rating, time, weight].into_iter().flatten();
-    let named = |name: &&String| name.parse::<usize>().is_err() && first.contains(name);
+    let mut wanted = [user, item, rating, time, weight].into_iter().flatten();
+    let named = |name: &String| name.parse::<usize>().is_err() && first.contains(name);
     let of_ids =
         |name: &String| USER_NAMES.contains(&&*plain(name)) || ITEM_NAMES.contains(&&*plain(name));
-    if wanted.filter(named).next().is_some() || options.ids_only && first.iter().any(of_ids) {
+    if wanted.any(named) || options.ids_only && first.iter().any(of_ids) {
         return true;
     }
     let numeric = |cells: &[String]| cells.iter().any(|c| c.trim().parse::<f64>().is_ok());

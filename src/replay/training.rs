@@ -186,7 +186,11 @@ pub(crate) fn published_on(plan: &Plan, manifest: &Manifest, data: &Dataset) -> 
 /// Checks that rows of a model can be solved exactly, as `what` requires.
 pub(crate) fn solves_rows(model: &Model, manifest: &Manifest, what: &str) -> Result<()> {
     let name = manifest.model.algorithm.as_str();
-    match method_named(name).map_or(RowSolve::Never, |method| method.row_solve()) {
+    let row_solve = match method_named(name) {
+        Some(method) => method.row_solve(),
+        None => RowSolve::Never,
+    };
+    match row_solve {
         RowSolve::Always => Ok(()),
         RowSolve::WithPosterior if model.uncertainty.is_some() => Ok(()),
         RowSolve::WithPosterior => Err(Error::Usage(format!(

@@ -31,7 +31,8 @@ fn every_name_builds_its_algorithm() {
 
 #[test]
 fn a_record_is_planned_as_itself() {
-    let settings: [(&str, fn(&mut TrainConfig)); 14] = [
+    type Setting = (&'static str, fn(&mut TrainConfig));
+    let settings: [Setting; 14] = [
         ("defaults", |_| {}),
         ("nonnegative", |c| c.nonnegative = true),
         ("events", |c| c.positive_from = Some(4.0)),
