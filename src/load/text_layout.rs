@@ -195,8 +195,8 @@ fn separator(lines: &[&str], options: &LoadOptions) -> Result<(u8, bool), String
 /// Whether the first line is a header.
 ///
 /// It is one if it contains a name that an option specifies. Otherwise it is one if it contains no
-/// number, and either a known name or a second line with a number. If only the ids are read, a known
-/// name of an id suffices.
+/// number, and either a known name or a second line with a number. If only the ids are read, a
+/// known name of an id suffices.
 fn is_header(first: &[String], second: Option<&[String]>, options: &LoadOptions) -> bool {
     let Columns { user, item, rating, time, weight } = &options.columns;
     let mut wanted = [user, item, rating, time, weight].into_iter().flatten();

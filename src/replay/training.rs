@@ -64,7 +64,7 @@ fn kept(plan: &Plan, published: &Published) -> Result<Option<Reading>> {
         },
         ..plan.record.clone()
     };
-    Ok(Some(config.plan()?.reading))
+    Ok(Some(Plan::of_record(&config)?.reading))
 }
 
 /// Reads the ratings that the training kept in the model, otherwise the files of the training.

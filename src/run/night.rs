@@ -130,7 +130,7 @@ impl Night<'_> {
             None => previous.and_then(|previous| previous.rank_to_keep(&self.plan)),
             Some(_) => return Ok(self.plan.clone()),
         };
-        TrainConfig { factors: rank, ..self.plan.record.clone() }.plan()
+        Plan::of_record(&TrainConfig { factors: rank, ..self.plan.record.clone() })
     }
 
     fn night(

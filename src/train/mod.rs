@@ -293,8 +293,8 @@ pub trait Algorithm: Send + Sync {
     /// [`Error::Usage`] for algorithms without such a solve, otherwise as for [`Algorithm::fit`].
     fn fold_in(&self, _fitted: &Fitted<'_>, _axis: Axis, _rows: &Side) -> Result<Embedding> {
         Err(Error::Usage(format!(
-            "als, ials and bayes (--inference vb) fold in new users and items exactly; this fit of {} \
-             cannot",
+            "als, ials and bayes (--inference vb) fold in new users and items exactly; this fit of \
+             {} cannot",
             self.name()
         )))
     }
@@ -315,8 +315,8 @@ pub trait Algorithm: Send + Sync {
         _most: usize,
     ) -> Result<Vec<Vec<Vec<Share>>>> {
         Err(Error::Usage(format!(
-            "only scores of als, ials and bayes (--inference vb) can be explained, because they are \
-             sums over the user's ratings; those of this fit of {} are not",
+            "only scores of als, ials and bayes (--inference vb) can be explained, because they \
+             are sums over the user's ratings; those of this fit of {} are not",
             self.name()
         )))
     }

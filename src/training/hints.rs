@@ -42,7 +42,8 @@ fn of_ratings(ratings: &Ratings, moments: &Moments) -> Option<String> {
 /// rank by default.
 pub(crate) fn of_kept_rank(plan: &Plan, ratings: &Ratings) -> Option<String> {
     let kept = plan.facts().rank;
-    let mut free = TrainConfig { factors: None, ..plan.record.clone() }.plan().ok()?.fit;
+    let record = TrainConfig { factors: None, ..plan.record.clone() };
+    let mut free = Plan::of_record(&record).ok()?.fit;
     free.settle(ratings);
     let own = free.facts().rank;
     (kept != own).then(|| {
