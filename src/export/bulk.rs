@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::ndjson::{document, put, write_lines};
 use super::{Dtype, Export, ExportSide, Exporter, Files};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Layout;
 
 /// Approximate size of a request; by default, servers accept 100 MB.
@@ -91,6 +91,22 @@ fn properties(side: &ExportSide, embedding: &Value) -> Value {
     properties
 }
 
+/// Refuses ids that a server would reject.
+fn check_ids(side: &ExportSide) -> Result<()> {
+    /// The longest `_id` in bytes.
+    const LONGEST: usize = 512;
+    let name = side.axis.name();
+    match (0..side.rows()).map(|row| side.ids.get(row).text()).find(|id| id.len() > LONGEST) {
+        None => Ok(()),
+        Some(id) => Err(Error::Usage(format!(
+            "the {name} id \"{}...\" has {} bytes, but Elasticsearch and OpenSearch take at most \
+             {LONGEST} for an _id: train on shorter ids",
+            id.chars().take(40).collect::<String>(),
+            id.len()
+        ))),
+    }
+}
+
 fn write(
     export: &Export,
     files: &mut dyn Files,
@@ -98,6 +114,7 @@ fn write(
 ) -> Result<()> {
     for side in &export.sides {
         let name = side.axis.name();
+        check_ids(side)?;
         let rows = (BYTES_PER_BODY / (200 + 13 * side.vectors.cols())).max(1);
         for (nth, first) in (0..side.rows()).step_by(rows).enumerate() {
             let file = match side.rows() <= rows {

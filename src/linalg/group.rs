@@ -9,6 +9,10 @@ use super::{NormalEquations, NotPositiveDefinite, Solution};
 /// Above this rank, a single system keeps the vector registers busy.
 const LARGEST_RANK: usize = 16;
 
+/// Receives the solution of a system: its position, its vector, and its bias and objective or the
+/// error.
+pub type Done<'d> = dyn FnMut(usize, &[f32], Result<Solution, NotPositiveDefinite>) + 'd;
+
 /// A batch of systems of the same rank, which are solved together.
 #[derive(Debug, Clone)]
 pub struct Group {
@@ -71,16 +75,9 @@ impl Group {
     /// Solves the claimed systems as [`NormalEquations::solve`] does and releases them all.
     ///
     /// Passes the position, vector and solution of each system to `done`. A system that fails in
-    /// single precision is solved again in double precision.
-    ///
-    /// # Errors
-    /// The position of the first system that has no solution even in double precision.
-    pub fn solve(
-        &mut self,
-        kernels: Kernels,
-        with_bias: bool,
-        done: &mut dyn FnMut(usize, &[f32], Solution),
-    ) -> Result<(), (usize, NotPositiveDefinite)> {
+    /// single precision is solved again in double precision; one that has no solution even then is
+    /// passed as an error.
+    pub fn solve(&mut self, kernels: Kernels, with_bias: bool, done: &mut Done<'_>) {
         let (rank, len) = (self.rank, std::mem::take(&mut self.len));
         self.interleave(len);
         let Self { matrix, rhs, sums, systems, .. } = self;
@@ -128,13 +125,12 @@ impl Group {
                 *x = values[lane];
             }
             let solution = if failed[lane] || x.iter().any(|v| !v.is_finite()) {
-                system.solve_f64(with_bias, x).map_err(|error| (lane, error))?
+                system.solve_f64(with_bias, x)
             } else {
-                Solution::new(biases[lane], system.at_zero, explained[lane])
+                Ok(Solution::new(biases[lane], system.at_zero, explained[lane]))
             };
             done(lane, x, solution);
         }
-        Ok(())
     }
 
     /// Copies the claimed systems into the lanes. A lane without a system gets the identity.
@@ -190,19 +186,18 @@ mod tests {
                     }
                     assert_eq!(group.is_full(), count == LANES);
                     let mut seen = 0;
-                    group
-                        .solve(kernels, with_bias, &mut |at, x, solution| {
-                            let (want, exact) = &alone[at];
-                            let close =
-                                |a: f64, b: f64| assert!((a - b).abs() < 1e-4, "{rank}: {a} {b}");
-                            x.iter().zip(want).for_each(|(&a, &b)| close(a.into(), b.into()));
-                            close(solution.bias.into(), exact.bias.into());
-                            if let (Some(a), Some(b)) = (solution.minimum, exact.minimum) {
-                                close(a / b, 1.0);
-                            }
-                            seen += 1;
-                        })
-                        .expect("solves");
+                    group.solve(kernels, with_bias, &mut |at, x, solution| {
+                        let solution = solution.expect("solves");
+                        let (want, exact) = &alone[at];
+                        let close =
+                            |a: f64, b: f64| assert!((a - b).abs() < 1e-4, "{rank}: {a} {b}");
+                        x.iter().zip(want).for_each(|(&a, &b)| close(a.into(), b.into()));
+                        close(solution.bias.into(), exact.bias.into());
+                        if let (Some(a), Some(b)) = (solution.minimum, exact.minimum) {
+                            close(a / b, 1.0);
+                        }
+                        seen += 1;
+                    });
                     assert!(seen == count && group.is_empty());
                 }
             }
@@ -227,10 +222,14 @@ mod tests {
             let mut group = Group::new(2);
             (0..4).for_each(|row| fill(&mut group, row, bad));
             let mut seen = Vec::new();
-            let result =
-                group.solve(Kernels::detect(), false, &mut |at, x, _| seen.push((at, x.to_vec())));
-            assert_eq!(result, Err((2, NotPositiveDefinite { pivot: 0 })));
-            assert!(seen.len() == 2 && seen[0].1 == seen[1].1 && seen[0].1[0].is_finite());
+            group.solve(Kernels::detect(), false, &mut |at, x, solution| {
+                seen.push((at, x.to_vec(), solution.map(|_| ())));
+            });
+            let failed: Vec<usize> =
+                seen.iter().filter(|(_, _, solved)| solved.is_err()).map(|(at, ..)| *at).collect();
+            assert_eq!(failed, [2]);
+            assert_eq!(seen[2].2, Err(NotPositiveDefinite { pivot: 0 }));
+            assert!(seen[0].1 == seen[3].1 && seen[0].1[0].is_finite());
         }
     }
 }

@@ -20,10 +20,10 @@ mod top;
 
 pub use cholesky::solve_bordered;
 pub use compress::ProductSum;
-pub use dense64::solve_bordered_f64;
+pub use dense64::{Dense, solve_bordered_f64};
 pub use dual::Dual;
 pub use failure::NotPositiveDefinite;
-pub use group::Group;
+pub use group::{Done, Group};
 pub use inverse::invert_symmetric;
 pub use matrix::{Matrix, norm};
 pub use normal::{CHUNK, NormalEquations, Solution, sum};

@@ -45,9 +45,29 @@ impl TextIds {
     }
 }
 
+/// The numbers of the rows of a block in their file, from 1: lines of text, rows of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum RowNumbers {
+    /// Consecutive numbers from this one.
+    From(u64),
+    /// The number of each row.
+    Each(Vec<u64>),
+}
+
+impl RowNumbers {
+    /// The number of a row of the block, counted from 0.
+    pub(super) fn of(&self, row: usize) -> u64 {
+        match self {
+            Self::From(first) => first + row as u64,
+            Self::Each(numbers) => numbers[row],
+        }
+    }
+}
+
 /// Validated rows as columns.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Block {
+    pub numbers: RowNumbers,
     pub users: BlockIds,
     pub items: BlockIds,
     pub values: Vec<f32>,
@@ -81,6 +101,8 @@ impl Block {
 
     /// Keeps the rows whose mask is true.
     pub(super) fn retain(&mut self, keep: &[bool]) {
+        let kept = keep.iter().enumerate().filter(|(_, keep)| **keep);
+        self.numbers = RowNumbers::Each(kept.map(|(row, _)| self.numbers.of(row)).collect());
         self.users.retain(keep);
         self.items.retain(keep);
         retain(&mut self.values, keep);
@@ -116,6 +138,17 @@ pub(super) fn canonical(text: &[u8]) -> Option<i64> {
     if negative { 0_i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
+/// Parses an integer as `--id-type int` takes it: blanks around it, leading zeros, and the form of
+/// a number without fraction, such as `12.0`.
+pub(super) fn integer(text: &str) -> Option<i64> {
+    /// Above this bound, doubles no longer represent every whole number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let text = text.trim();
+    let whole = |number: &f64| number.fract() == 0.0 && number.abs() <= EXACT;
+    let float = || text.parse::<f64>().ok().filter(whole).map(|number| number as i64);
+    text.parse().ok().or_else(float)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +171,17 @@ mod tests {
         }
         for text in ["9223372036854775808", "-9223372036854775809", "-0", "007", "", "-", "1_0"] {
             assert_eq!(canonical(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_may_be_written_as_other_numbers() {
+        for (text, want) in [("12", 12), (" 12.0", 12), ("007", 7), ("1e3", 1000), ("-3.00", -3)] {
+            assert_eq!(integer(text), Some(want), "{text}");
+        }
+        assert_eq!(integer("9223372036854775807"), Some(i64::MAX));
+        for text in ["12.5", "x", "", "nan", "inf", "1e300"] {
+            assert_eq!(integer(text), None, "{text}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What every format of rating files does.
 
-use super::columns::Collector;
+use super::collector::Collector;
 use super::input::Input;
 use super::options::LoadOptions;
 use super::roles::InputColumns;

@@ -1,11 +1,12 @@
 //! The registry of formats of rating files.
 
 use super::format::Format;
+use super::json_lines::JsonLines;
 use super::parquet::Parquet;
 use super::text::Text;
 
 /// The formats. The first one that fits reads a file; text comes last, because it takes the rest.
-const FORMATS: &[&dyn Format] = &[&Parquet, &Text];
+const FORMATS: &[&dyn Format] = &[&Parquet, &JsonLines, &Text];
 
 /// The format of a file that starts with these bytes.
 pub(super) fn format_of(head: &[u8]) -> &'static dyn Format {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::block::{BlockIds, TextIds, canonical};
+use super::block::{BlockIds, RowNumbers, TextIds, canonical, integer};
+use super::id_findings::IdFindings;
 use super::options::IdType;
 use crate::error::{Error, Result};
 use crate::ids::{Axis, Ids};
@@ -20,6 +21,15 @@ pub(super) struct IdColumn {
     /// The first typed file with integers, and the first input with text.
     typed_int: Option<PathBuf>,
     first_text: Option<PathBuf>,
+    findings: IdFindings,
+}
+
+/// The ids of a side, and the positions of the rows among them.
+pub(super) struct DenseIds {
+    pub ids: Ids,
+    pub positions: Vec<Vec<u32>>,
+    /// What is odd about the ids.
+    pub warnings: Vec<String>,
 }
 
 /// Text ids, numbered in the order of their first occurrence.
@@ -61,6 +71,7 @@ impl IdColumn {
             text: (kind == IdType::Text).then(Dictionary::default),
             typed_int: None,
             first_text: None,
+            findings: IdFindings::default(),
         }
     }
 
@@ -72,7 +83,10 @@ impl IdColumn {
     }
 
     /// Notes the type of a block's ids. Text ids turn all earlier integer ids into text.
-    pub(super) fn note(&mut self, path: &Path, ids: &BlockIds) -> Result<()> {
+    pub(super) fn note(&mut self, path: &Path, ids: &BlockIds, numbers: &RowNumbers) -> Result<()> {
+        if self.kind == IdType::Auto {
+            self.findings.note(path, ids, numbers);
+        }
         if matches!(ids, BlockIds::Int(_)) {
             return Ok(());
         }
@@ -100,12 +114,20 @@ impl IdColumn {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<(Ids, Vec<Vec<u32>>)> {
+    pub(super) fn finish(self) -> Result<DenseIds> {
         let Some(text) = self.text else { return dense_ints(self.axis, self.ints) };
         if let (IdType::Auto, Some(integers)) = (self.kind, self.typed_int) {
             let texts = self.first_text.unwrap_or_default();
             return Err(Error::MixedIds { axis: self.axis, integers, texts });
         }
+        let warnings = match self.kind {
+            IdType::Auto => {
+                self.findings.warnings(self.axis, text.codes_of.keys().map(|id| &**id), |id| {
+                    text.codes_of.contains_key(id)
+                })
+            }
+            IdType::Int | IdType::Text => Vec::new(),
+        };
         let mut ids: Vec<(Box<str>, u32)> = text.codes_of.into_iter().collect();
         ids.par_sort_unstable();
         let mut position = vec![0; ids.len()];
@@ -116,12 +138,13 @@ impl IdColumn {
         chunks
             .par_iter_mut()
             .for_each(|codes| codes.iter_mut().for_each(|c| *c = position[*c as usize]));
-        Ok((Ids::Text(ids.into_iter().map(|(id, _)| id).collect()), chunks))
+        let ids = Ids::Text(ids.into_iter().map(|(id, _)| id).collect());
+        Ok(DenseIds { ids, positions: chunks, warnings })
     }
 }
 
 /// The sorted unique integers, and the position of each row's id among them.
-fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<(Ids, Vec<Vec<u32>>)> {
+fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<DenseIds> {
     let rows: usize = chunks.iter().map(Vec::len).sum();
     let bounds = |chunk: &Vec<i64>| {
         chunk.iter().fold((i64::MAX, i64::MIN), |(lo, hi), &id| (lo.min(id), hi.max(id)))
@@ -156,8 +179,11 @@ fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<(Ids, Vec<Vec<u32>>)>
         let codes = chunks
             .into_par_iter()
             .map(|c| c.into_iter().map(|id| position[(id - lo) as usize]).collect());
-        let codes = codes.collect();
-        return Ok((Ids::Int(ids), codes));
+        return Ok(DenseIds {
+            ids: Ids::Int(ids),
+            positions: codes.collect(),
+            warnings: Vec::new(),
+        });
     }
     let unique = |mut ids: Vec<i64>| {
         ids.sort_unstable();
@@ -171,7 +197,7 @@ fn dense_ints(axis: Axis, chunks: Vec<Vec<i64>>) -> Result<(Ids, Vec<Vec<u32>>)>
         ids.iter().enumerate().map(|(at, &id)| (id, at as u32)).collect();
     let codes =
         chunks.into_par_iter().map(|c| c.into_iter().map(|id| position[&id]).collect()).collect();
-    Ok((Ids::Int(ids), codes))
+    Ok(DenseIds { ids: Ids::Int(ids), positions: codes, warnings: Vec::new() })
 }
 
 /// Turns text cells into ids: integers if all cells are integers and `kind` allows it.
@@ -180,17 +206,10 @@ pub(super) fn block_ids<'t>(
     cells: impl Iterator<Item = &'t str> + Clone,
 ) -> BlockIds {
     if kind != IdType::Text {
-        let ints: Option<Vec<i64>> =
-            cells
-                .clone()
-                .map(|c| {
-                    if kind == IdType::Int {
-                        c.trim().parse().ok()
-                    } else {
-                        canonical(c.as_bytes())
-                    }
-                })
-                .collect();
+        let ints: Option<Vec<i64>> = cells
+            .clone()
+            .map(|c| if kind == IdType::Int { integer(c) } else { canonical(c.as_bytes()) })
+            .collect();
         if let Some(ints) = ints {
             return BlockIds::Int(ints);
         }
@@ -205,11 +224,11 @@ mod tests {
     fn finish(kind: IdType, blocks: Vec<BlockIds>) -> (Ids, Vec<u32>) {
         let mut column = IdColumn::new(Axis::User, kind);
         for block in blocks {
-            column.note(Path::new("f"), &block).expect("fits");
+            column.note(Path::new("f"), &block, &RowNumbers::From(1)).expect("fits");
             column.push(block).expect("fits");
         }
-        let (ids, chunks) = column.finish().expect("fits");
-        (ids, chunks.concat())
+        let DenseIds { ids, positions, .. } = column.finish().expect("fits");
+        (ids, positions.concat())
     }
 
     fn text(cells: &[&str]) -> BlockIds {
@@ -248,7 +267,7 @@ mod tests {
         column.typed(Path::new("a.parquet"), true);
         column.push(BlockIds::Int(vec![1])).expect("fits");
         column.typed(Path::new("b.parquet"), false);
-        column.note(Path::new("b.parquet"), &text(&["x"])).expect("fits");
+        column.note(Path::new("b.parquet"), &text(&["x"]), &RowNumbers::From(1)).expect("fits");
         column.push(text(&["x"])).expect("fits");
         assert!(matches!(column.finish(), Err(Error::MixedIds { axis: Axis::Item, .. })));
     }

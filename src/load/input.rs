@@ -49,12 +49,16 @@ pub(super) struct Input {
     meter: Arc<Meter>,
     /// Number of decompressed bytes read so far, including the head.
     passed_on: u64,
+    /// Whether the stream has ended.
+    ended: bool,
     /// Size and SHA-256 of a stream that was read as a whole.
     pub(super) whole: Option<(u64, String)>,
 }
 
 /// Number of bytes that are read to recognise a layout.
 const HEAD: usize = 1 << 16;
+/// The most bytes that are read to find two lines.
+const LONGEST_HEAD: usize = 8 << 20;
 
 impl Input {
     pub(super) fn new(
@@ -74,18 +78,42 @@ impl Input {
             body,
             meter,
             passed_on: 0,
+            ended: false,
             whole: None,
         };
-        input.fill_head()?;
+        input.extend_head(HEAD)?;
         Ok(input)
     }
 
-    fn fill_head(&mut self) -> Result<()> {
-        let mut head = vec![0; HEAD];
-        let len = self.read_full(&mut head)?;
-        head.truncate(len);
+    /// Reads further bytes into the head.
+    fn extend_head(&mut self, bytes: usize) -> Result<()> {
+        let mut head = std::mem::take(&mut self.head);
+        let before = head.len();
+        head.resize(before + bytes, 0);
+        let len = self.read_full(&mut head[before..])?;
+        head.truncate(before + len);
         self.head = head;
         Ok(())
+    }
+
+    /// Extends the head until it holds two lines, if they are not too long for it.
+    pub(super) fn extend_head_to_lines(&mut self) -> Result<()> {
+        let lines = |head: &[u8]| memchr::memchr_iter(b'\n', head).take(2).count();
+        while !self.ended && lines(&self.head) < 2 && self.head.len() < LONGEST_HEAD {
+            self.extend_head(self.head.len())?;
+        }
+        Ok(())
+    }
+
+    /// Whether the head holds the whole file.
+    pub(super) const fn head_is_whole(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether the input holds nothing but blanks, a byte order mark apart.
+    pub(super) fn is_blank(&self) -> bool {
+        let text = self.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.head);
+        self.ended && text.iter().all(u8::is_ascii_whitespace)
     }
 
     /// Fills the buffer from the stream after the head. Returns fewer bytes only at the end.
@@ -93,7 +121,10 @@ impl Input {
         let mut len = 0;
         while len < buffer.len() {
             match self.body.read(&mut buffer[len..]) {
-                Ok(0) => break,
+                Ok(0) => {
+                    self.ended = true;
+                    break;
+                }
                 Ok(n) => len += n,
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(source) => return Err(Error::Read { path: self.path.clone(), source }),

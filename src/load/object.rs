@@ -3,16 +3,17 @@
 //! An object is fetched into a temporary file and read from there, because readers of Parquet and
 //! zip archives seek. So the bytes that are read are also the bytes that the checksum covers.
 
-use super::formats::none_here;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::directory::{LOGS, LeftOut, partitioned, refusal, table_kind};
 use super::fingerprint::hex;
+use super::formats::none_here;
 use super::input::{Fetched, Input};
 use super::meter::Meter;
 use super::open::open_raw;
-use super::rating_files::is_rating_file;
+use super::rating_files::{is_any_hidden, is_rating_file, is_ratings};
 use crate::error::{Error, Result};
 use crate::remote::{Location, Object, Remote};
 
@@ -91,7 +92,12 @@ fn temporary(source: std::io::Error) -> Error {
 
 /// Turns a URL into inputs: an object, the rating files of a directory sorted by name, or all
 /// objects that match a pattern.
-pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<ObjectSource>> {
+pub(super) fn expand(
+    url: &str,
+    recursive: bool,
+    left_out: &mut LeftOut,
+    stop: &AtomicBool,
+) -> Result<Vec<ObjectSource>> {
     let location = Location::parse(url)?;
     let wrong = |message: &str| Error::Format { path: url.into(), message: message.into() };
     let remote = Remote::open(url)?;
@@ -109,6 +115,13 @@ pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<ObjectSource>> 
                 true => remote.list("", stop)?,
                 false => remote.children(stop)?,
             };
+            let mut logs = found.clone();
+            for log in LOGS.iter().filter(|_| !pattern.as_str().contains('/')) {
+                logs.extend(remote.list(log, stop)?);
+            }
+            if let Some(kind) = table_kind(logs.iter().map(|object| object.name.as_str())) {
+                return Err(wrong(&refusal(kind)));
+            }
             let options =
                 glob::MatchOptions { require_literal_separator: true, ..Default::default() };
             // Some tools mark a directory by an empty object of that name.
@@ -116,8 +129,12 @@ pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<ObjectSource>> 
                 let below = format!("{}/", object.name);
                 object.size == 0 && found.iter().any(|other| other.name.starts_with(&below))
             };
-            let fits =
-                |object: &&Object| pattern.matches_with(&object.name, options) && !marks(object);
+            let hidden_wanted = is_any_hidden(pattern.as_str());
+            let fits = |object: &&Object| {
+                pattern.matches_with(&object.name, options)
+                    && !marks(object)
+                    && (hidden_wanted || !is_any_hidden(&object.name))
+            };
             let found = found.iter().filter(fits);
             let found: Vec<ObjectSource> =
                 found.map(|object| ObjectSource::new(&remote, object.clone())).collect();
@@ -127,12 +144,35 @@ pub(super) fn expand(url: &str, stop: &AtomicBool) -> Result<Vec<ObjectSource>> 
             };
         }
     }
-    let all = remote.children(stop)?;
-    let (none, mut objects) = (all.is_empty(), all);
-    objects.retain(|object| is_rating_file(Path::new(&object.name)));
-    match (objects.is_empty(), none) {
+    let all = remote.list("", stop)?;
+    let names = || all.iter().map(|object| object.name.as_str());
+    if let Some(kind) = table_kind(names()) {
+        return Err(wrong(&refusal(kind)));
+    }
+    let below = |name: &str| name.contains('/');
+    let holds_ratings = |name: &str| !is_any_hidden(name) && is_rating_file(Path::new(name));
+    let partition = names().find(|name| {
+        holds_ratings(name) && name.split_once('/').is_some_and(|(first, _)| first.contains('='))
+    });
+    if let (Some(name), false) = (partition, recursive) {
+        let first = name.split('/').next().unwrap_or_default();
+        return Err(wrong(&partitioned(first)));
+    }
+    let (mut chosen, others): (Vec<&Object>, Vec<&Object>) = all
+        .iter()
+        .filter(|object| !is_any_hidden(&object.name) && (recursive || !below(&object.name)))
+        .partition(|object| is_rating_file(Path::new(&object.name)));
+    left_out.add(others.into_iter().map(|object| remote.location().join(&object.name).to_string()));
+    let is_surely = |object: &&Object| is_ratings(Path::new(&object.name));
+    if !recursive && chosen.iter().filter(|object| is_surely(object)).count() == 1 {
+        let rest = chosen.extract_if(.., |object| !is_surely(&*object));
+        left_out.add(rest.map(|object| remote.location().join(&object.name).to_string()));
+    }
+    chosen.sort_by(|a, b| a.name.cmp(&b.name));
+    match (chosen.is_empty(), all.is_empty()) {
         (false, _) => {
-            Ok(objects.into_iter().map(|object| ObjectSource::new(&remote, object)).collect())
+            let source = |object: &Object| ObjectSource::new(&remote, object.clone());
+            Ok(chosen.into_iter().map(source).collect())
         }
         (true, true) => Err(wrong("no such object, and no objects in a directory of this name")),
         (true, false) => Err(wrong(&none_here())),
@@ -160,7 +200,9 @@ mod tests {
     const RATINGS: &[u8] = b"userId,movieId,rating\n1,10,4\n1,11,3\n2,10,5\n";
 
     fn names(url: &str) -> Result<Vec<String>, String> {
-        let found = expand(url, &AtomicBool::new(false)).map_err(|e| e.to_string())?;
+        let mut left_out = LeftOut::default();
+        let found = expand(url, false, &mut left_out, &AtomicBool::new(false))
+            .map_err(|e| e.to_string())?;
         Ok(found.iter().map(|source| source.url().display().to_string()).collect())
     }
 
@@ -186,6 +228,35 @@ mod tests {
             ("memory://inputs/in/[.csv", "not a valid pattern"),
         ] {
             assert!(names(url).is_err_and(|e| e.contains(message) && e.contains(url)), "{url}");
+        }
+    }
+
+    #[test]
+    fn partitions_hidden_names_and_tables_with_a_log() {
+        let remote = Remote::open("memory://partitions/in").expect("memory");
+        let stop = AtomicBool::new(false);
+        let put = |name: &str| remote.put(name, RATINGS, Put::Always, &stop).expect("put");
+        for name in ["p/day=1/a.csv", "p/day=2/b.csv", "p/day=2/_SUCCESS", "p/stray.csv"] {
+            put(name);
+        }
+        let partitioned = names("memory://partitions/in/p");
+        assert!(partitioned.is_err_and(|e| e.contains("partitioned") && e.contains("--recursive")));
+        let mut left_out = LeftOut::default();
+        let all = expand("memory://partitions/in/p", true, &mut left_out, &stop).expect("files");
+        assert_eq!((all.len(), left_out.warning()), (3, None));
+        for name in ["m/ratings.csv", "m/links.csv", "m/.hidden.csv", "m/notes.md"] {
+            put(name);
+        }
+        let found = expand("memory://partitions/in/m", false, &mut left_out, &stop).expect("files");
+        assert_eq!(found.len(), 1);
+        let warning = left_out.warning().unwrap_or_default();
+        assert!(warning.starts_with("2 files") && warning.contains("m/links.csv"), "{warning}");
+        for name in ["t/a.csv", "t/_delta_log/0.json", "i/a.csv", "i/metadata/1.metadata.json"] {
+            put(name);
+        }
+        for url in ["t", "t/*.csv", "i/", "i/*"] {
+            let url = format!("memory://partitions/in/{url}");
+            assert!(names(&url).is_err_and(|e| e.contains("its log says")), "{url}");
         }
     }
 

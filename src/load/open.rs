@@ -58,7 +58,7 @@ pub(super) fn open_raw(
     }
     raw.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     if magic.starts_with(ZIP) {
-        return zip_member::open(&path, raw, size, meter);
+        return zip_member::open(&path, None, raw, size, meter);
     }
     decompress(path, size, &magic[..len], Box::new(raw), meter)
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::quotes::QuoteMark;
 use super::time::TimeUnit;
 
 /// The column names that the user specified, by role. In a file without header, numbers from 1.
@@ -45,6 +46,43 @@ pub enum IdType {
     Text,
 }
 
+/// The decimal mark of numbers in text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decimal {
+    /// A point: 3.5.
+    #[serde(rename = ".")]
+    Point,
+    /// A comma: 3,5.
+    #[serde(rename = ",")]
+    Comma,
+}
+
+/// The error for a text that is not a [`Decimal`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it needs . or ,")]
+pub struct NoDecimal;
+
+impl std::str::FromStr for Decimal {
+    type Err = NoDecimal;
+
+    fn from_str(text: &str) -> Result<Self, NoDecimal> {
+        match text {
+            "." => Ok(Self::Point),
+            "," => Ok(Self::Comma),
+            _ => Err(NoDecimal),
+        }
+    }
+}
+
+impl std::fmt::Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Point => ".",
+            Self::Comma => ",",
+        })
+    }
+}
+
 /// Options for reading rating files.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LoadOptions {
@@ -52,10 +90,22 @@ pub struct LoadOptions {
     pub columns: Columns,
     /// Field separator of text files; `None` to recognise it.
     pub separator: Option<String>,
+    /// Quotation mark of text files; `None` for the usual one: `"`, except in TSV without header.
+    pub quote: Option<QuoteMark>,
     /// Whether text files have no header, even if the first line looks like one.
     pub no_header: bool,
     /// Unit of numeric times.
     pub time_unit: TimeUnit,
+    /// Format of times in text, with the fields of strftime; `None` to recognise it.
+    pub time_format: Option<String>,
+    /// Whether blanks around ids are removed.
+    pub trim: bool,
+    /// Texts that mean that there is no id. Their rows are left out.
+    pub null_ids: Vec<String>,
+    /// Decimal mark of numbers in text files; `None` to recognise it.
+    pub decimal: Option<Decimal>,
+    /// Ratings that mean that there is no rating. Their rows are left out.
+    pub drop_ratings: Vec<f32>,
     /// Type of the ids.
     pub id_type: IdType,
     /// How to handle bad rows.
@@ -73,6 +123,8 @@ pub struct LoadOptions {
     pub counts: bool,
     /// Whether only the ids are read, as for pairs to predict. Inputs may then be empty.
     pub ids_only: bool,
+    /// Whether files in the directories of a directory are read as well.
+    pub recursive: bool,
 }
 
 /// Whether the time column is read.

@@ -1,21 +1,20 @@
 //! Reads Parquet files slice by slice.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use polars::prelude::{Column, DataFrame, DataType, PolarsResult, SerReader, TimeUnit as Unit};
+use polars::prelude::{Column, DataFrame, DataType, PolarsResult, TimeUnit as Unit};
 
-use super::block::{Block, BlockIds};
-use super::columns::Collector;
+use super::block::{Block, BlockIds, RowNumbers, integer};
+use super::collector::Collector;
 use super::format::{FileLayout, Format};
-use super::guard::decode;
 use super::id_column::block_ids;
 use super::input::Input;
-use super::options::IdType;
-use super::options::LoadOptions;
-use super::parquet_layout::{ParquetLayout, reader, unreadable};
+use super::options::{IdType, LoadOptions};
+use super::parquet_layout::{ParquetLayout, Rows, read_rows, unreadable};
 use super::reports::NEGATIVE_COUNT;
-use super::roles::{InputColumns, Roles, id_names};
-use super::time::TimeUnit;
+use super::roles::{InputColumns, Roles};
+use super::sample::wrong;
 use crate::error::{Error, Result};
 
 /// Rows per slice.
@@ -26,7 +25,7 @@ pub(super) struct Parquet;
 
 impl Format for Parquet {
     fn extensions(&self) -> &'static [&'static str] {
-        &["parquet"]
+        &["parquet", "pq"]
     }
 
     fn seeks(&self) -> bool {
@@ -44,8 +43,7 @@ impl Format for Parquet {
 
 impl FileLayout for ParquetLayout {
     fn columns(&self) -> InputColumns {
-        let names = id_names(&self.names, &self.roles);
-        InputColumns { described: self.describe(), names, integers: Some(self.integers) }
+        self.input_columns()
     }
 
     fn read(
@@ -65,21 +63,13 @@ fn read(
     gather: &mut Collector<'_>,
     progress: &dyn Fn(u64),
 ) -> Result<()> {
-    let Roles { user, item, rating, time, weight } = layout.roles;
-    let mut columns: Vec<usize> =
-        [Some(user), Some(item), rating, time, weight].into_iter().flatten().collect();
-    columns.sort_unstable();
-    columns.dedup();
     let size = input.size.unwrap_or(0);
-    for offset in (0..layout.rows).step_by(SLICE) {
-        let reader = reader(input, layout.bytes.as_ref())?
-            .with_projection(Some(columns.clone()))
-            .with_slice(Some((offset, SLICE)));
-        let frame = decode(|| reader.finish()).map_err(|e| unreadable(&input.path, &e))?;
-        let slice =
-            Slice { path: &input.path, frame: &frame, names: &layout.names, bad: Vec::new() };
-        slice.read(&layout.roles, offset, gather)?;
-        let done = (offset + SLICE).min(layout.rows) as f64 / layout.rows as f64;
+    for from in (0..layout.rows).step_by(SLICE) {
+        let rows = Rows { from, count: SLICE };
+        let ParquetLayout { roles, contents, bytes, .. } = layout;
+        let frame = read_rows(input, bytes.as_ref(), roles, contents, rows)?;
+        Slice { path: &input.path, frame: &frame, layout, bad: Vec::new() }.read(from, gather)?;
+        let done = (from + SLICE).min(layout.rows) as f64 / layout.rows as f64;
         progress((size as f64 * done) as u64);
     }
     Ok(())
@@ -89,7 +79,7 @@ fn read(
 struct Slice<'a> {
     path: &'a Path,
     frame: &'a DataFrame,
-    names: &'a [String],
+    layout: &'a ParquetLayout,
     bad: Vec<BadCell>,
 }
 
@@ -102,47 +92,111 @@ struct BadCell {
 }
 
 impl Slice<'_> {
-    fn read(mut self, roles: &Roles, offset: usize, gather: &mut Collector<'_>) -> Result<()> {
-        let (kind, unit) = (gather.options().id_type, gather.options().time_unit);
-        let counts = gather.options().counts;
+    fn read(mut self, offset: usize, gather: &mut Collector<'_>) -> Result<()> {
+        let options = gather.options();
+        let LoadOptions { id_type: kind, counts, .. } = *options;
+        let Roles { user, item, rating, time, weight } = self.layout.roles;
+        let time = time.filter(|_| !gather.times_are_off());
+        let number = |row: usize| (offset + row + 1) as u64;
+        let times = time.map(|at| self.times(at)).transpose()?;
+        if !gather.needs_times() {
+            self.bad.sort_by_key(|bad| bad.row);
+            if let Some(BadCell { row, column, text, .. }) = self.bad.first() {
+                gather.bad_time(number(*row), &self.layout.names[*column], text);
+            }
+            self.bad.clear();
+        }
         let mut block = Block {
-            users: self.ids(roles.user, kind)?,
-            items: self.ids(roles.item, kind)?,
-            values: match roles.rating {
+            numbers: RowNumbers::From(number(0)),
+            users: self.ids(user, options)?,
+            items: self.ids(item, options)?,
+            values: match rating {
                 Some(at) => self.numbers(at)?,
                 None => vec![1.0; self.frame.height()],
             },
-            weights: roles.weight.map(|at| self.numbers(at)).transpose()?,
-            times: roles.time.map(|at| self.times(at, unit)).transpose()?,
+            weights: weight.map(|at| self.numbers(at)).transpose()?,
+            times,
         };
-        if let (true, Some(column)) = (counts, roles.rating) {
+        let left_out = self.left_out(&block, options, gather)?;
+        if let (true, Some(column)) = (counts, rating) {
             self.mark(column, &block.values, |v| v.is_finite() && *v < 0.0, NEGATIVE_COUNT);
         }
-        if let (Some(weights), Some(column)) = (&block.weights, roles.weight) {
+        if let (Some(weights), Some(column)) = (&block.weights, weight) {
             self.mark(column, weights, |w| w.is_finite() && *w < 0.0, "negative weight");
         }
-        if self.bad.is_empty() {
+        self.bad.retain(|bad| left_out.is_empty() || !left_out[bad.row]);
+        if self.bad.is_empty() && left_out.is_empty() {
+            block.users = typed(block.users, kind);
+            block.items = typed(block.items, kind);
             return gather.push(block);
         }
         // Each row gets one message.
         self.bad.sort_by_key(|b| b.row);
         self.bad.dedup_by_key(|b| b.row);
-        let mut keep = vec![true; block.rows()];
+        let mut keep: Vec<bool> = match left_out.is_empty() {
+            true => vec![true; block.rows()],
+            false => left_out.iter().map(|left_out| !left_out).collect(),
+        };
         for BadCell { row, column, text, reason } in &self.bad {
             keep[*row] = false;
-            gather.reject((offset + row + 1) as u64, &self.names[*column], text, reason)?;
+            gather.reject(number(*row), &self.layout.names[*column], text, reason)?;
         }
         block.retain(&keep);
-        if kind == IdType::Int {
-            block.users = as_ints(block.users);
-            block.items = as_ints(block.items);
-        }
+        block.users = typed(block.users, kind);
+        block.items = typed(block.items, kind);
         gather.push(block)
+    }
+
+    /// Which rows are left out because they have no id, or a rating that means that there is none.
+    /// Empty if none are.
+    fn left_out(
+        &self,
+        block: &Block,
+        options: &LoadOptions,
+        gather: &mut Collector<'_>,
+    ) -> Result<Vec<bool>> {
+        let LoadOptions { null_ids, drop_ratings, .. } = options;
+        if null_ids.is_empty() && drop_ratings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut left_out = vec![false; block.rows()];
+        if !null_ids.is_empty() {
+            for (ids, at) in
+                [(&block.users, self.layout.roles.user), (&block.items, self.layout.roles.item)]
+            {
+                let none = |id: &str| id.is_empty() || null_ids.iter().any(|null| null == id);
+                let column = self.frame.column(&self.layout.names[at]);
+                let nulls = column.map_err(|e| unreadable(self.path, &e))?.is_null();
+                for (row, null) in nulls.iter().enumerate() {
+                    left_out[row] |= null == Some(true);
+                }
+                if let BlockIds::Text(ids) = ids {
+                    for (row, id) in ids.cells().enumerate() {
+                        left_out[row] |= none(id.trim());
+                    }
+                }
+            }
+            left_out
+                .iter()
+                .filter(|left_out| **left_out)
+                .for_each(|_| gather.leave_out_without_id());
+        }
+        // A bad rating has no value.
+        let rating = self.layout.roles.rating;
+        let bad = self.bad.iter().filter(|bad| Some(bad.column) == rating).map(|bad| bad.row);
+        let bad: HashSet<usize> = bad.collect();
+        for (row, value) in block.values.iter().enumerate() {
+            if !left_out[row] && drop_ratings.contains(value) && !bad.contains(&row) {
+                left_out[row] = true;
+                gather.leave_out_rating();
+            }
+        }
+        Ok(left_out)
     }
 
     /// Returns a column and marks its nulls as bad.
     fn column(&mut self, at: usize) -> Result<Column> {
-        let column = self.frame.column(&self.names[at]).cloned();
+        let column = self.frame.column(&self.layout.names[at]).cloned();
         let column = column.map_err(|e| unreadable(self.path, &e))?;
         if column.null_count() > 0 {
             for (row, null) in column.is_null().iter().enumerate() {
@@ -168,8 +222,8 @@ impl Slice<'_> {
     }
 
     fn wrong_type(&self, at: usize, dtype: &DataType, needed: &str) -> Error {
-        let message = format!("column \"{}\" holds {dtype:?}, not {needed}", self.names[at]);
-        Error::Format { path: self.path.to_owned(), message }
+        let name = &self.layout.names[at];
+        wrong(self.path, format!("column \"{name}\" holds {dtype:?}, not {needed}"))
     }
 
     /// Takes the cells of a cast column, with a default for nulls, which are marked already.
@@ -182,9 +236,17 @@ impl Slice<'_> {
         Ok(cells.into_iter().map(Option::unwrap_or_default).collect())
     }
 
-    fn ids(&mut self, at: usize, kind: IdType) -> Result<BlockIds> {
+    fn ids(&mut self, at: usize, options: &LoadOptions) -> Result<BlockIds> {
         let column = self.column(at)?;
         let dtype = column.dtype().clone();
+        if dtype.is_float() {
+            let floats: Vec<f64> =
+                self.cells(column.cast(&DataType::Float64), |c| Ok(c.f64()?.iter().collect()))?;
+            self.mark(at, &floats, |id| whole(*id).is_none(), "not an integer");
+            return Ok(BlockIds::Int(
+                floats.into_iter().map(|id| whole(id).unwrap_or(0)).collect(),
+            ));
+        }
         if dtype.is_integer() {
             let cast = column.strict_cast(&DataType::Int64);
             let cast = cast.map_err(|_| {
@@ -195,20 +257,27 @@ impl Slice<'_> {
         if dtype != DataType::String {
             return Err(self.wrong_type(at, &dtype, "integers or text"));
         }
-        let text = |c: &Column| Ok(c.str()?.iter().map(|t| t.map(Box::<str>::from)).collect());
+        let cut = |text: &str| Box::<str>::from(if options.trim { text.trim() } else { text });
+        let text = |c: &Column| Ok(c.str()?.iter().map(|t| t.map(cut)).collect());
         let cells: Vec<Box<str>> = self.cells(Ok(column.clone()), text)?;
         // Nulls were marked first, so they keep that reason.
         self.mark(at, &cells, |c| c.is_empty(), "empty");
-        if kind == IdType::Int {
-            let wrong = |c: &str| !c.is_empty() && c.trim().parse::<i64>().is_err();
+        if options.id_type == IdType::Int {
+            let wrong = |c: &str| !c.is_empty() && integer(c).is_none();
             self.mark(at, &cells, |c| wrong(c), "not an integer (--id-type int)");
         }
-        let ids = BlockIds::Text(cells.iter().map(|c| &**c).collect());
-        Ok(if kind == IdType::Int && self.bad.is_empty() { as_ints(ids) } else { ids })
+        Ok(BlockIds::Text(cells.iter().map(|c| &**c).collect()))
     }
 
     fn numbers(&mut self, at: usize) -> Result<Vec<f32>> {
         let column = self.column(at)?;
+        if *column.dtype() == DataType::String {
+            let text = |c: &Column| Ok(c.str()?.iter().map(|t| t.map(str::to_owned)).collect());
+            let cells: Vec<String> = self.cells(Ok(column), text)?;
+            let parse = |cell: &String| cell.trim().parse::<f32>().ok().filter(|v| v.is_finite());
+            self.mark(at, &cells, |cell| parse(cell).is_none(), "not a number");
+            return Ok(cells.iter().map(|cell| parse(cell).unwrap_or(0.0)).collect());
+        }
         if !column.dtype().is_primitive_numeric() {
             return Err(self.wrong_type(at, column.dtype(), "numbers"));
         }
@@ -218,15 +287,27 @@ impl Slice<'_> {
         Ok(values)
     }
 
-    fn times(&mut self, at: usize, unit: TimeUnit) -> Result<Vec<i64>> {
-        let column = self.column(at)?;
+    fn times(&mut self, at: usize) -> Result<Vec<i64>> {
+        let mut column = self.column(at)?;
+        let form = &self.layout.time;
+        // Dates of eight digits are numbers that have a format.
+        if form.format.is_some() && column.dtype().is_primitive_numeric() {
+            let text = column.cast(&DataType::String);
+            column = text.map_err(|e| unreadable(self.path, &e))?;
+        }
         let dtype = column.dtype().clone();
         let to_seconds: Box<dyn Fn(i64) -> i64> = match dtype {
             DataType::Datetime(Unit::Nanoseconds, _) => Box::new(|t| t.div_euclid(1_000_000_000)),
             DataType::Datetime(Unit::Microseconds, _) => Box::new(|t| t.div_euclid(1_000_000)),
             DataType::Datetime(Unit::Milliseconds, _) => Box::new(|t| t.div_euclid(1_000)),
             DataType::Date => Box::new(|t| t.saturating_mul(86_400)),
-            ref number if number.is_primitive_numeric() => Box::new(move |t| unit.seconds(t)),
+            DataType::String => {
+                let text = |c: &Column| Ok(c.str()?.iter().map(|t| t.map(str::to_owned)).collect());
+                let cells: Vec<String> = self.cells(Ok(column), text)?;
+                self.mark(at, &cells, |cell| form.parse(cell).is_none(), "not a time");
+                return Ok(cells.iter().map(|cell| form.parse(cell).unwrap_or(0)).collect());
+            }
+            ref number if number.is_primitive_numeric() => Box::new(|t| form.unit.seconds(t)),
             _ => return Err(self.wrong_type(at, &dtype, "timestamps, dates or numbers")),
         };
         if dtype.is_float() {
@@ -243,10 +324,16 @@ impl Slice<'_> {
     }
 }
 
-/// Converts text ids to integers, once no bad cell is left.
-fn as_ints(ids: BlockIds) -> BlockIds {
+/// A whole number as an integer; `None` if it has a fraction, or if doubles do not represent all
+/// whole numbers of its size.
+fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() < 9e15).then_some(number as i64)
+}
+
+/// Converts text ids to the type that the options specify, once no bad cell is left.
+fn typed(ids: BlockIds, kind: IdType) -> BlockIds {
     match ids {
-        BlockIds::Text(ids) => block_ids(IdType::Int, ids.cells()),
-        BlockIds::Int(_) => ids,
+        BlockIds::Text(ids) if kind == IdType::Int => block_ids(kind, ids.cells()),
+        ids => ids,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The report about one input.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct InputReport {
     /// The file on disk; `None` for standard input and objects.
     pub file: Option<PathBuf>,
@@ -18,6 +18,8 @@ pub struct InputReport {
     pub bytes: u64,
     /// Recognised layout, for people.
     pub layout: String,
+    /// The columns that are read.
+    pub columns: Vec<ColumnReport>,
     /// Number of rows with a rating, including bad rows.
     pub rows: u64,
     /// Numbers of bad rows by reason.
@@ -25,8 +27,44 @@ pub struct InputReport {
     /// SHA-256 of a stream or an object, which is known after reading. `None` for a file: its
     /// checksum is computed separately.
     pub sha256: Option<String>,
+    /// Earliest time in seconds since 1970, if times were read.
+    pub min_timestamp: Option<i64>,
     /// Latest time in seconds since 1970, if times were read.
     pub max_timestamp: Option<i64>,
+    /// Smallest and largest rating; `None` without rows.
+    pub values: Option<Range>,
+    /// Number of rows that extend over several lines, because a quoted cell contains line ends.
+    pub long_rows: u64,
+}
+
+/// A column that is read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ColumnReport {
+    /// What the column holds: `user`, `item`, `rating`, `time` or `weight`.
+    pub role: &'static str,
+    /// Its name, or its number from 1 in a file without header.
+    pub name: String,
+    /// Up to three different cells from the first rows.
+    pub examples: Vec<String>,
+}
+
+/// The smallest and the largest of some values.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Range {
+    /// The smallest value.
+    pub min: f32,
+    /// The largest value.
+    pub max: f32,
+}
+
+impl Range {
+    /// Adds values.
+    pub(super) fn widened(range: Option<Self>, values: &[f32]) -> Option<Self> {
+        values.iter().fold(range, |range, &value| {
+            let Self { min, max } = range.unwrap_or(Self { min: value, max: value });
+            Some(Self { min: min.min(value), max: max.max(value) })
+        })
+    }
 }
 
 /// A row that was set aside.

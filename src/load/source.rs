@@ -1,16 +1,17 @@
 //! Turns arguments into inputs: files, directories, patterns, standard input and objects.
 
-use super::formats::none_here;
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::directory::{LeftOut, directory, pattern};
 use super::input::Input;
 use super::meter::{Meter, ReadSeek};
 use super::object::{self, ObjectSource};
 use super::open::{open_raw, open_stream};
-use super::rating_files::is_rating_file;
+use super::zip_member;
 use crate::error::{Error, Result};
 use crate::remote::{check_slashes, is_url};
 
@@ -20,6 +21,18 @@ use crate::remote::{check_slashes, is_url};
 pub enum Source {
     /// A file and its size.
     File(PathBuf, u64),
+    /// A member of a zip archive: the archive, the name of the member, `archive:name`, and the size
+    /// of the archive.
+    Member {
+        /// The archive.
+        archive: PathBuf,
+        /// The name of the member.
+        name: String,
+        /// Both, separated by a colon.
+        path: PathBuf,
+        /// Size of the archive in bytes.
+        size: u64,
+    },
     /// A stream that can be read only once: a named pipe or a device.
     Stream(PathBuf),
     /// Standard input.
@@ -28,13 +41,24 @@ pub enum Source {
     Object(Box<ObjectSource>),
 }
 
-/// Turns arguments into inputs: `-`, files, URLs, directories (their rating files), patterns.
+/// Turns arguments into inputs: `-`, files, `archive.zip:member`, URLs, directories (their rating
+/// files, also those in directories inside them if `recursive`), patterns.
 ///
 /// # Errors
 /// [`Error::Read`] for a path that does not exist, [`Error::Format`] for a directory or pattern
 /// without rating files, [`Error::Usage`] for more than one `-` or an invalid URL, the errors of an
 /// object store, [`Error::Stopped`].
-pub fn expand(arguments: &[String], stop: &AtomicBool) -> Result<Vec<Source>> {
+pub fn expand(arguments: &[String], recursive: bool, stop: &AtomicBool) -> Result<Vec<Source>> {
+    expand_noting(arguments, recursive, stop, &mut LeftOut::default())
+}
+
+/// Like [`expand`], and notes the files that directories and patterns left out.
+pub(super) fn expand_noting(
+    arguments: &[String],
+    recursive: bool,
+    stop: &AtomicBool,
+    left_out: &mut LeftOut,
+) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for argument in arguments {
         let path = Path::new(argument);
@@ -45,20 +69,21 @@ pub fn expand(arguments: &[String], stop: &AtomicBool) -> Result<Vec<Source>> {
             }
             sources.push(Source::Stdin);
         } else if is_url(argument) {
-            let found = object::expand(argument, stop)?;
+            let found = object::expand(argument, recursive, left_out, stop)?;
             sources.extend(found.into_iter().map(|object| Source::Object(Box::new(object))));
         } else if path.is_dir() {
-            let found = directory(path)?;
-            if found.is_empty() {
-                return Err(Error::Format { path: path.into(), message: none_here() });
-            }
-            sources.extend(found);
+            let found = directory(path, recursive, left_out)?;
+            sources.extend(found.into_iter().map(file).collect::<Result<Vec<_>>>()?);
+        } else if let Some(member) = member(argument) {
+            sources.push(member);
         } else if !path.exists() && argument.contains(['*', '?', '[']) {
-            sources.extend(pattern(argument)?);
+            let found = pattern(argument, left_out)?;
+            sources.extend(found.into_iter().map(file).collect::<Result<Vec<_>>>()?);
         } else {
             sources.push(file(path.to_owned())?);
         }
     }
+    refuse_doubled(&sources)?;
     Ok(sources)
 }
 
@@ -70,30 +95,42 @@ fn file(path: PathBuf) -> Result<Source> {
     }
 }
 
-fn directory(path: &Path) -> Result<Vec<Source>> {
-    let unreadable = |source| Error::Read { path: path.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.is_file() && is_rating_file(&path) {
-            files.push(path);
-        }
+/// A member of a zip archive, if the argument is no file but names one.
+fn member(argument: &str) -> Option<Source> {
+    let path = Path::new(argument);
+    let end = argument.to_lowercase().find(".zip:")? + ".zip".len();
+    let (archive, name) = (Path::new(argument.get(..end)?), argument.get(end + 1..)?);
+    if path.exists() || name.is_empty() {
+        return None;
     }
-    files.sort();
-    files.into_iter().map(file).collect()
+    let meta = std::fs::metadata(archive).ok().filter(std::fs::Metadata::is_file)?;
+    let (archive, name) = (archive.to_owned(), name.to_owned());
+    Some(Source::Member { archive, name, path: path.to_owned(), size: meta.len() })
 }
 
-fn pattern(argument: &str) -> Result<Vec<Source>> {
-    let path = PathBuf::from(argument);
-    let wrong = |message: String| Error::Format { path: path.clone(), message };
-    let matches =
-        glob::glob(argument).map_err(|e| wrong(format!("not a valid pattern: {}", e.msg)))?;
-    let mut files: Vec<PathBuf> = matches.filter_map(|m| m.ok().filter(|p| p.is_file())).collect();
-    if files.is_empty() {
-        return Err(wrong("no file matches this pattern".into()));
+/// Refuses an input that occurs twice, also through a link or another spelling of its path.
+fn refuse_doubled(sources: &[Source]) -> Result<()> {
+    let mut seen = HashMap::new();
+    for source in sources {
+        let Some(Ok(real)) = source.file().map(Path::canonicalize) else { continue };
+        let (path, member) = (
+            source.path(),
+            match source {
+                Source::Member { name, .. } => name.as_str(),
+                _ => "",
+            },
+        );
+        if let Some(first) = seen.insert((real, member), path) {
+            let (first, path) = (first.display(), path.display());
+            let again = if first.to_string() == path.to_string() {
+                format!("the input {path} is passed twice")
+            } else {
+                format!("the inputs {first} and {path} are the same file")
+            };
+            return Err(Error::Usage(format!("{again}: its ratings would count twice")));
+        }
     }
-    files.sort();
-    files.into_iter().map(file).collect()
+    Ok(())
 }
 
 impl Source {
@@ -101,7 +138,7 @@ impl Source {
     #[must_use]
     pub fn size(&self) -> Option<u64> {
         match self {
-            Self::File(_, size) => Some(*size),
+            Self::File(_, size) | Self::Member { size, .. } => Some(*size),
             Self::Object(object) => Some(object.size()),
             Self::Stream(_) | Self::Stdin => None,
         }
@@ -111,9 +148,19 @@ impl Source {
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
-            Self::File(path, _) | Self::Stream(path) => path,
+            Self::File(path, _) | Self::Stream(path) | Self::Member { path, .. } => path,
             Self::Stdin => Path::new("-"),
             Self::Object(object) => object.url(),
+        }
+    }
+
+    /// The file on disk that holds the input, if there is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path, _) => Some(path),
+            Self::Member { archive, .. } => Some(archive),
+            Self::Stream(_) | Self::Stdin | Self::Object(_) => None,
         }
     }
 
@@ -125,9 +172,7 @@ impl Source {
             return object.open(stop, progress);
         }
         let mut input = self.open_any()?;
-        if let Self::File(path, _) = self {
-            input.file = Some(path.clone());
-        }
+        input.file = self.file().map(Path::to_owned);
         Ok(input)
     }
 
@@ -136,6 +181,11 @@ impl Source {
         let unreadable = |source| Error::Read { path: path.clone(), source };
         let raw: Box<dyn ReadSeek> = match self {
             Self::File(path, _) => Box::new(File::open(path).map_err(unreadable)?),
+            Self::Member { archive, name, size, .. } => {
+                let file = File::open(archive).map_err(unreadable)?;
+                let meter = Arc::new(Meter::default());
+                return zip_member::open(archive, Some(name), Box::new(file), Some(*size), meter);
+            }
             // A stream cannot be read again, so it is hashed while it is read.
             Self::Stream(path) => {
                 let file = File::open(path).map_err(unreadable)?;

@@ -7,22 +7,18 @@ use std::sync::atomic::Ordering;
 
 use super::input::Input;
 use super::meter::{Counting, Meter, ReadSeek, Unpacked};
-use super::rating_files::is_rating_file;
+use super::rating_files::{is_rating_file, is_ratings};
 use crate::error::{Error, Result};
-
-/// Whether a member has a name by which the MovieLens archives hold ratings.
-fn is_ratings_member(name: &str) -> bool {
-    let base = name.rsplit('/').next().unwrap_or(name);
-    ["ratings.csv", "ratings.dat", "u.data"].contains(&base)
-}
 
 fn is_zip(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|e| e.eq_ignore_ascii_case("zip"))
 }
 
-/// Opens the ratings member of an archive: the one with a known name, or else the only rating file.
+/// Opens a member of an archive: the one with the name `wanted`, or the one with a known name of
+/// ratings, or else the only rating file.
 pub(super) fn open(
     path: &Path,
+    wanted: Option<&str>,
     raw: Box<dyn ReadSeek>,
     size: Option<u64>,
     meter: Arc<Meter>,
@@ -40,16 +36,24 @@ pub(super) fn open(
         .file_names()
         .filter_map(|name| name.ok().map(std::borrow::Cow::into_owned))
         .collect();
-    let mut found: Vec<&String> = names.iter().filter(|n| is_ratings_member(n)).collect();
-    if found.is_empty() {
+    let mut found: Vec<&String> = match wanted {
+        Some(wanted) => names.iter().filter(|name| *name == wanted).collect(),
+        None => names.iter().filter(|n| is_ratings(Path::new(n))).collect(),
+    };
+    if found.is_empty() && wanted.is_none() {
         found = names.iter().filter(|n| is_rating_file(Path::new(n)) && !is_zip(n)).collect();
     }
     let [name] = found[..] else {
         let held = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        return Err(wrong(format!(
-            "the archive must hold exactly one rating file, not {}; its members: {held}",
-            found.len()
-        )));
+        return Err(wrong(match wanted {
+            Some(wanted) => format!("the archive has no member \"{wanted}\"; its members: {held}"),
+            None => format!(
+                "the archive must hold exactly one rating file, not {}; name one as \
+                 {}:MEMBER; its members: {held}",
+                found.len(),
+                path.display()
+            ),
+        }));
     };
     let name = name.clone();
     // The member borrows the archive, so a thread owns both and sends the bytes in pieces.

@@ -39,6 +39,8 @@ pub struct RowLoss {
     pub squared: f64,
     /// The penalty of the row: `d` times the squares of its vector and bias.
     pub penalty: f64,
+    /// 1 for a row that was solved with sums in double precision.
+    pub dense: u64,
 }
 
 impl RowLoss {
@@ -47,6 +49,7 @@ impl RowLoss {
         self.objective += other.objective;
         self.squared += other.squared;
         self.penalty += other.penalty;
+        self.dense += other.dense;
     }
 }
 

@@ -6,7 +6,9 @@ use crate::job::Job;
 use crate::load::prepare::{Preparation, Prepared, prepare};
 use crate::load::{InputReport, LoadOptions, TimeUse, load};
 use crate::pair::Pair;
+use crate::ratings::Cell;
 use crate::settings::{LoadConfig, Plan};
+use crate::store::Data;
 
 /// The ratings of passed files, and how they were read.
 pub(crate) struct FileRatings {
@@ -15,6 +17,23 @@ pub(crate) struct FileRatings {
     pub inputs: Vec<InputReport>,
     /// The settings of reading, including those taken over from the training.
     pub reading: LoadConfig,
+}
+
+impl FileRatings {
+    /// A warning about ratings outside the range of the ratings that a model was trained on.
+    pub(crate) fn outside(&self, trained: &Data) -> Option<String> {
+        let range = trained.rating_min..=trained.rating_max;
+        let outside = |cell: &&Cell| !range.contains(&f64::from(cell.value));
+        let cells = self.source.cells.iter().filter(outside);
+        let (count, first) = (cells.clone().count(), cells.clone().next()?);
+        Some(format!(
+            "{count} of the ratings lie outside the range of the training ratings ({} to {}), for \
+             example {}: check their scale",
+            range.start(),
+            range.end(),
+            first.value
+        ))
+    }
 }
 
 /// Reads files as the training files were read, unless `reading` differs from the defaults.
@@ -34,7 +53,8 @@ pub(crate) fn read_files(
         let duplicates = Some(reading.duplicates.unwrap_or(duplicates));
         let reading = LoadConfig { duplicates, ..reading.clone() };
         let options = LoadOptions { counts, ..reading.options(TimeUse::Ignore) };
-        let interactions = load(files, &[], &options, job.stop, &|_, _| {})?;
+        let mut interactions = load(files, &[], &options, job.stop, &|_, _| {})?;
+        warnings.append(&mut interactions.warnings);
         let inputs = interactions.inputs.clone();
         let bad = interactions.rejects.len();
         if bad > 0 {

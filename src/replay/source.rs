@@ -48,7 +48,7 @@ pub(crate) fn same_files(files: &[String], manifest: &Manifest, job: &Job<'_>) -
     for file in files {
         let path = Path::new(file);
         if is_url(file) {
-            let sources = expand(std::slice::from_ref(file), job.stop)?;
+            let sources = expand(std::slice::from_ref(file), false, job.stop)?;
             let [load::Source::Object(object)] = &*sources else { return Ok(false) };
             found.push(object.sha256(job.stop)?);
             continue;

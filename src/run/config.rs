@@ -14,7 +14,7 @@ use crate::param::{Fraction, Natural, NonNegative};
 use crate::remote::{Location, check_slashes, is_url_path, local};
 use crate::serving::ExportSpec;
 use crate::settings::TrainConfig;
-use crate::store::{Severity, json};
+use crate::store::Severity;
 use crate::training::Resume;
 
 /// All settings of a run.
@@ -191,6 +191,17 @@ pub struct RunConfig {
         )
     )]
     pub max_drift: NonNegative,
+    /// new-users: warn if a larger share of the users was not in the latest run.
+    #[cfg_attr(
+        feature = "cli",
+        arg(
+            long,
+            value_name = "SHARE",
+            default_value_t = Self::default().max_new_users,
+            help_heading = "Gates"
+        )
+    )]
+    pub max_new_users: NonNegative,
     /// new-items: warn if a larger share of the items was not in the latest run.
     #[cfg_attr(
         feature = "cli",
@@ -285,6 +296,7 @@ impl Default for RunConfig {
             max_rejected: NonNegative::literal(0.001),
             warn_drift: NonNegative::literal(0.1),
             max_drift: NonNegative::literal(0.25),
+            max_new_users: NonNegative::literal(0.25),
             max_new_items: NonNegative::literal(0.1),
             min_gain: NonNegative::literal(0.005),
             max_worse: NonNegative::literal(0.01),
@@ -364,31 +376,5 @@ impl RunConfig {
     #[must_use]
     pub fn severity(&self, name: GateName) -> Option<Severity> {
         self.gate.iter().rev().find(|setting| setting.name == name).map(|setting| setting.severity)
-    }
-
-    /// Every setting that has a value, in the form of configuration files.
-    #[must_use]
-    pub fn settings(&self) -> serde_json::Map<String, serde_json::Value> {
-        let value = json::value(self);
-        let serde_json::Value::Object(mut map) = value else { return serde_json::Map::new() };
-        map.retain(|_, value| !value.is_null());
-        for key in ["since", "until", "split_time"] {
-            if let Some(value) = map.get_mut(key).filter(|value| value.is_number()) {
-                *value = format!("@{value}").into();
-            }
-        }
-        // TOML integers are signed: larger numbers become text.
-        for value in map.values_mut() {
-            if value.as_u64().is_some_and(|number| i64::try_from(number).is_err()) {
-                *value = value.to_string().into();
-            }
-        }
-        map
-    }
-
-    /// The settings that affect the published files but not the training.
-    #[must_use]
-    pub fn published(&self) -> serde_json::Value {
-        serde_json::json!({ "export": self.export, "align": self.aligns() })
     }
 }

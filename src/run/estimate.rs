@@ -7,17 +7,9 @@ use super::previous::Previous;
 use super::units::Memory;
 use crate::error::{Error, Result};
 use crate::load::Source;
-use crate::pair::Pair;
-use crate::param::Rank;
 use crate::settings::Plan;
 use crate::store::Manifest;
-use crate::training::cost;
-
-/// Approximate memory of the program itself in bytes.
-const BASE: u64 = 80 << 20;
-
-/// Bytes per cell while the parts of a split are kept separately.
-const CELL: u64 = 24;
+use crate::training::{Cost, Size, cost};
 
 /// An estimate of the memory and time of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -38,41 +30,21 @@ impl Estimate {
     }
 }
 
-/// The size of a training: numbers of users and items, of ratings and of held-out ratings.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Size {
-    pub rows: Pair<usize>,
-    pub ratings: usize,
-    pub holdout: usize,
-}
-
 /// Estimates the memory and time of a training.
 pub(super) fn estimate(plan: &Plan, previous: Option<&Previous>, size: Size) -> Estimate {
-    let Size { rows, ratings, holdout } = size;
+    let Cost { load_bytes, train_bytes: mut train, seconds_per_iteration, .. } = cost(plan, size);
     let facts = plan.facts();
-    let rank = Rank::literal(facts.rank);
-    let cost = cost(rank, rows, ratings);
-    let rows = (rows.users + rows.items) as u64;
-    let vector = 4 * (u64::from(rank.get()).next_multiple_of(16) + 1);
-    let mut train = BASE + ratings as u64 * 16 + holdout as u64 * CELL;
-    train += rows * plan.bytes_per_row() as u64;
-    // The state after the last iteration, for a checkpoint.
-    train += rows * plan.state_bytes_per_row() as u64;
-    train += ratings as u64 * facts.bytes_per_rating;
-    if plan.finish.refit {
-        train += ratings as u64 * CELL;
-    }
     if let Some(previous) = previous {
         let Manifest { data, .. } = &previous.manifest;
+        let vector = 4 * (u64::from(facts.rank).next_multiple_of(16) + 1);
         let models = 1 + u64::from(previous.measured.is_some());
         // The models as read, and one more copy in the order of today's rows.
         train += (models + 1) * (data.n_users + data.n_items) as u64 * vector;
     }
     // Freed memory that the allocator keeps.
     train += train / 5;
-    let kernel = cost.seconds_per_iteration * f64::from(facts.iterations);
-    let measured = previous.and_then(|previous| previous.seconds(plan, ratings));
-    let load_bytes = BASE + cost.load_bytes;
+    let kernel = seconds_per_iteration * f64::from(facts.iterations);
+    let measured = previous.and_then(|previous| previous.seconds(plan, size.ratings));
     Estimate { load_bytes, train_bytes: train, train_seconds: measured.unwrap_or(kernel) }
 }
 

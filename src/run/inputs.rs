@@ -29,10 +29,11 @@ pub(super) struct Inputs {
 impl Inputs {
     /// Finds and hashes the files.
     pub(super) fn scan(reading: &Reading, job: &Job<'_>) -> Result<Self> {
-        let sources = expand(&reading.input, job.stop)?;
-        let tests = expand(&reading.test_file, job.stop)?;
+        let recursive = reading.options.recursive;
+        let sources = expand(&reading.input, recursive, job.stop)?;
+        let tests = expand(&reading.test_file, recursive, job.stop)?;
         let all = sources.iter().chain(&tests);
-        let states = all.filter_map(|source| state(source.path())).collect();
+        let states = all.filter_map(|source| state(source.file()?)).collect();
         let checksums = Checksums { ratings: hashed(&sources)?, tests: hashed(&tests)? };
         Ok(Self { sources, checksums, states })
     }
@@ -73,7 +74,7 @@ fn hashed(sources: &[Source]) -> Result<Vec<String>> {
             }
             // The ETag identifies an object without a download.
             Source::Object(object) => object.etag().to_owned(),
-            _ => fingerprint(source.path())?.sha256,
+            _ => fingerprint(source.file().unwrap_or(source.path()))?.sha256,
         });
     }
     Ok(sums)

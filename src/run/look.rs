@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::directory::RunDirectory;
-use super::estimate::{self, Size, estimate};
+use super::estimate::{self, estimate};
 use super::gates::{DataLook, Gates, check_data};
 use super::inputs::{Checksums, Inputs};
 use super::log::Level;
@@ -19,7 +19,7 @@ use crate::pair::Pair;
 use crate::settings::Plan;
 use crate::store::{Lineage, MANIFEST, Manifest, Severity, json};
 use crate::system::now;
-use crate::training::{Dataset, Notes};
+use crate::training::{Dataset, Notes, Size};
 
 impl<'c> Night<'c> {
     /// Reads the published run or, if it cannot be read, the newest other run that can be.

@@ -17,6 +17,8 @@ mod copy;
 mod diff;
 mod directory;
 mod estimate;
+#[cfg(feature = "cli")]
+mod fetch;
 mod gates;
 mod holder;
 mod inputs;
@@ -37,14 +39,19 @@ mod report;
 mod resume;
 mod retention;
 mod run_id;
+mod settings;
 mod trigger;
 mod units;
 
 pub use choices::{Align, WarmStart};
 pub use config::RunConfig;
-pub(crate) use copy::{fetch_model, name_source};
+#[cfg(feature = "cli")]
+pub(crate) use copy::name_source;
 pub use diff::{Difference, diff};
 pub use estimate::Estimate;
+#[cfg(feature = "cli")]
+pub(crate) use fetch::fetch_model;
+#[cfg(feature = "cli")]
 pub(crate) use gates::all_names;
 pub use gates::{GateName, GateSetting, NoGate};
 pub use log::{Level, LogLine, Sink};

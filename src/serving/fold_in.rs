@@ -101,6 +101,9 @@ pub fn fold_in(config: &FoldInConfig, job: &Job<'_>) -> Result<FoldedIn> {
         let since = Instant::now();
         let mut warnings = Vec::new();
         let found = read_files(&config.input, &config.load, &plan, job, &mut warnings)?;
+        if published.manifest.model.scores == "ratings" {
+            warnings.extend(found.outside(&published.manifest.data));
+        }
         let new = NewRows::number(&model, axis, found)?;
         durations.parse = since.elapsed().as_secs_f64();
         let since = Instant::now();

@@ -1,16 +1,21 @@
 //! Describes rating files, and estimates the cost of training on them.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::job::{Event, Job, with_threads};
-use crate::load::prepare::{Duplicates, Preparation, prepare};
-use crate::load::{BadRows, LoadOptions, TimeUse, load, time};
+use crate::load::prepare::{Duplicates, Preparation, Prepared, prepare};
+use crate::load::{
+    BadRows, ColumnReport, InputReport, LoadOptions, Range, TimeUse, load, time, value_warnings,
+};
 use crate::metric::{Bin, histogram};
 use crate::pair::Pair;
 use crate::param::{Rank, Threads};
-use crate::settings::{LoadConfig, RANK};
-use crate::training::{Cost, cost};
+use crate::ratings::Ratings;
+use crate::settings::{AlgorithmName, LoadConfig, Plan, TrainConfig};
+use crate::training::{Cost, Size, cost};
 
 /// The settings of `lacuna inspect`.
 #[derive(Debug, Clone)]
@@ -22,9 +27,10 @@ pub struct InspectConfig {
     /// How the files are read. Bad rows are counted, whatever --bad-rows says.
     #[cfg_attr(feature = "cli", command(flatten))]
     pub load: LoadConfig,
-    /// Rank for which the training cost is estimated.
-    #[cfg_attr(feature = "cli", arg(short = 'k', long, value_name = "K", default_value_t = RANK))]
-    pub factors: Rank,
+    /// Rank for which the training cost is estimated. By default, that of the algorithm
+    /// in the estimate.
+    #[cfg_attr(feature = "cli", arg(short = 'k', long, value_name = "K"))]
+    pub factors: Option<Rank>,
     /// Number of threads; all cores by default.
     #[cfg_attr(feature = "cli", arg(short = 'j', long, value_name = "N"))]
     pub threads: Option<Threads>,
@@ -49,8 +55,12 @@ pub struct Inspection {
     pub density: f64,
     /// Number of rows merged into another row as duplicates.
     pub duplicates: u64,
+    /// What a person should look at before training.
+    pub warnings: Vec<String>,
     /// Number of rows that cannot be used.
     pub bad_rows: u64,
+    /// Number of rows left out because of their weight, time, missing id or rating.
+    pub left_out: u64,
     /// Description of the first bad row.
     pub first_bad_row: Option<String>,
     /// Mean of the ratings.
@@ -73,7 +83,7 @@ pub struct Inspection {
 }
 
 /// One input of an inspection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InspectedInput {
     /// Path or URL.
     pub uri: String,
@@ -83,6 +93,33 @@ pub struct InspectedInput {
     pub rows: u64,
     /// Number of rows that cannot be used.
     pub bad_rows: u64,
+    /// Numbers of these rows by reason.
+    pub bad_rows_by_reason: BTreeMap<String, u64>,
+    /// Number of rows that extend over several lines, because a quoted cell contains line ends.
+    pub long_rows: u64,
+    /// The columns that are read, with up to three cells of each.
+    pub columns: Vec<ColumnReport>,
+    /// Smallest and largest rating.
+    pub values: Option<Range>,
+    /// Earliest and latest time.
+    pub time_range: Option<(String, String)>,
+}
+
+impl InspectedInput {
+    fn new(report: &InputReport) -> Self {
+        let times = report.min_timestamp.zip(report.max_timestamp);
+        Self {
+            uri: report.uri.clone(),
+            layout: report.layout.clone(),
+            rows: report.rows,
+            bad_rows: report.rows_rejected.values().sum(),
+            bad_rows_by_reason: report.rows_rejected.clone(),
+            long_rows: report.long_rows,
+            columns: report.columns.clone(),
+            values: report.values,
+            time_range: times.map(|(from, to)| (time::iso(from), time::iso(to))),
+        }
+    }
 }
 
 /// Reported percentiles of the number of ratings per user and per item.
@@ -101,7 +138,7 @@ pub fn inspect(config: &InspectConfig, job: &Job<'_>) -> Result<Inspection> {
         let found = load(&config.input, &[], &options, job.stop, &progress);
         let stdin = config.input.iter().any(|input| input == "-");
         let unsaid = config.load.rating_col.is_none() && !stdin;
-        let (interactions, events) = match found {
+        let (mut interactions, events) = match found {
             Err(Error::MissingColumn { role: "rating", .. }) if unsaid => {
                 let options = LoadOptions { counts: true, ..options };
                 (load(&config.input, &[], &options, job.stop, &progress)?, true)
@@ -112,13 +149,12 @@ pub fn inspect(config: &InspectConfig, job: &Job<'_>) -> Result<Inspection> {
         let time_range = times.fold(None, |range: Option<(i64, i64)>, t| {
             Some(range.map_or((t, t), |(lo, hi)| (lo.min(t), hi.max(t))))
         });
-        let inputs = interactions.inputs.iter().map(|i| InspectedInput {
-            uri: i.uri.clone(),
-            layout: i.layout.clone(),
-            rows: i.rows,
-            bad_rows: i.rows_rejected.values().sum(),
-        });
-        let inputs: Vec<_> = inputs.collect();
+        let reports = interactions.inputs.clone();
+        let mut warnings = std::mem::take(&mut interactions.warnings);
+        let left_out = interactions.zero_weight
+            + interactions.outside_time
+            + interactions.without_id
+            + interactions.dropped_ratings;
         let bad_rows = interactions.rejects.len() as u64;
         let first_bad_row = interactions.rejects.first().map(ToString::to_string);
         let preparation = Preparation {
@@ -130,6 +166,9 @@ pub fn inspect(config: &InspectConfig, job: &Job<'_>) -> Result<Inspection> {
             ..Preparation::default()
         };
         let prepared = prepare(interactions, &preparation, job.stop)?;
+        if !events {
+            warnings.append(&mut value_warnings(&prepared, &reports));
+        }
         let (users, items, ratings) =
             (prepared.users.len(), prepared.items.len(), prepared.cells.len());
         let (mut by_user, mut by_item) = (vec![0_usize; users], vec![0_usize; items]);
@@ -142,7 +181,9 @@ pub fn inspect(config: &InspectConfig, job: &Job<'_>) -> Result<Inspection> {
         }
         let mean = sum / ratings as f64;
         Ok(Inspection {
-            inputs,
+            inputs: reports.iter().map(InspectedInput::new).collect(),
+            warnings,
+            left_out,
             user_ids: prepared.users.kind().into(),
             item_ids: prepared.items.kind().into(),
             users,
@@ -159,9 +200,26 @@ pub fn inspect(config: &InspectConfig, job: &Job<'_>) -> Result<Inspection> {
             ratings_per_item: percentiles(by_item),
             time_range: time_range.map(|(lo, hi)| (time::iso(lo), time::iso(hi))),
             events,
-            cost: cost(config.factors, Pair::new(users, items), ratings),
+            cost: estimated(config, events, &prepared)?,
         })
     })
+}
+
+/// The cost of training with the settings that `train` chooses.
+fn estimated(config: &InspectConfig, events: bool, prepared: &Prepared) -> Result<Cost> {
+    let settings = TrainConfig {
+        algorithm: events.then_some(AlgorithmName::Ials),
+        factors: config.factors,
+        load: config.load.clone(),
+        ..TrainConfig::default()
+    };
+    let plan = Plan::new(&settings)?;
+    let rows = Pair::new(prepared.users.len(), prepared.items.len());
+    let ratings = Ratings::from_sorted(rows.users, rows.items, &prepared.cells);
+    let mut fit = plan.fit.clone();
+    fit.settle(&ratings);
+    let holdout = ratings.len() / 10;
+    Ok(cost(&plan.with_fit(fit), Size { rows, ratings: ratings.len(), holdout }))
 }
 
 fn percentiles(mut counts: Vec<usize>) -> Vec<usize> {

@@ -22,7 +22,7 @@ mod train;
 
 pub(crate) use algorithms::{RowSolve, SearchedSetting, method, method_named, takes};
 pub use criterion::{Criterion, UnknownCriterion};
-pub(crate) use defaults::{RANK, SEED};
+pub(crate) use defaults::SEED;
 pub use help::default_in_words;
 pub use holdout::Holdout;
 pub(crate) use laws::significant;

@@ -149,7 +149,7 @@ impl Plan {
         let finish = Finish {
             folds: record.folds.map(Folds::get),
             refit: record.refit,
-            keep_ratings: !record.drop_ratings,
+            keep_ratings: !record.discard_ratings,
         };
         let baseline = baseline(record.seed);
         Ok(Self { algorithm, record, reading, fit, baseline, watch, finish })

@@ -22,7 +22,7 @@ use crate::store::json;
 
 /// Keys of the settings that do not affect the factors, such as paths and threads.
 pub(crate) const LOCAL_KEYS: [&str; 6] =
-    ["input", "output", "force", "threads", "folds", "drop_ratings"];
+    ["input", "output", "force", "threads", "folds", "discard_ratings"];
 
 /// All settings of `train`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -284,7 +284,8 @@ pub struct TrainConfig {
     /// Do not keep the prepared ratings in the model. recommend, evaluate and update then need the
     /// unchanged rating files and read them again.
     #[cfg_attr(feature = "cli", arg(long, help_heading = "Training"))]
-    pub drop_ratings: bool,
+    #[serde(alias = "drop_ratings")]
+    pub discard_ratings: bool,
 }
 
 impl Default for TrainConfig {
@@ -293,7 +294,7 @@ impl Default for TrainConfig {
             input: Vec::new(),
             output: None,
             force: false,
-            drop_ratings: false,
+            discard_ratings: false,
             load: LoadConfig::default(),
             holdout: Holdout::Hash,
             test_ratio: TEST_RATIO,

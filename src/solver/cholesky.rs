@@ -5,7 +5,7 @@
 
 use super::{RowProblem, Solver};
 use crate::linalg::simd::Kernels;
-use crate::linalg::{Dual, Group, NormalEquations, NotPositiveDefinite, Solution};
+use crate::linalg::{Done, Dual, Group, NormalEquations, NotPositiveDefinite, Solution};
 
 /// At most this many vectors of the next row are prefetched while a short row is solved.
 const FETCHED: usize = 64;
@@ -79,18 +79,17 @@ impl Solver for Cholesky {
         solved.map(Some)
     }
 
+    fn is_plain(&self) -> bool {
+        true
+    }
+
     fn is_full(&self, scratch: &Scratch) -> bool {
         !scratch.group.is_empty() && scratch.group.is_full()
     }
 
-    fn finish(
-        &self,
-        scratch: &mut Scratch,
-        done: &mut dyn FnMut(usize, &[f32], Solution),
-    ) -> Result<(), (usize, NotPositiveDefinite)> {
-        match scratch.group.is_empty() {
-            true => Ok(()),
-            false => scratch.group.solve(self.kernels, scratch.with_bias, done),
+    fn finish(&self, scratch: &mut Scratch, done: &mut Done<'_>) {
+        if !scratch.group.is_empty() {
+            scratch.group.solve(self.kernels, scratch.with_bias, done);
         }
     }
 }
@@ -127,11 +126,10 @@ mod tests {
         let solver = Cholesky::new(Kernels::detect());
         let (mut x, mut bias, mut scratch) = (vec![0.0; rank], 0.0, solver.scratch(rank));
         assert_eq!(solver.solve(&problem, &mut scratch, &mut x), Ok(None));
-        let keep = &mut |_: usize, solved: &[f32], solution: Solution| {
+        solver.finish(&mut scratch, &mut |_, solved, solution| {
             x.copy_from_slice(solved);
-            bias = solution.bias;
-        };
-        solver.finish(&mut scratch, keep).expect("solves");
+            bias = solution.expect("solves").bias;
+        });
         // The gradient of the row's objective is zero in double precision.
         let mut gradient = [f64::from(x[0]), f64::from(x[1]), f64::from(x[2]), f64::from(bias)];
         for (&index, &target) in indices.iter().zip(&targets) {

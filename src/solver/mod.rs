@@ -17,7 +17,7 @@ pub(crate) use subspace::Subspace;
 pub(crate) use variational::{RowLayout, Variational};
 
 use crate::linalg::simd::{Kernels, RowList};
-use crate::linalg::{Matrix, NormalEquations, NotPositiveDefinite, Solution};
+use crate::linalg::{Dense, Done, Matrix, NormalEquations, NotPositiveDefinite, Solution};
 use crate::objective::Ridge;
 
 /// The system of one row, with the other side fixed; see [`crate::objective`].
@@ -86,6 +86,23 @@ impl RowProblem<'_> {
         system.set_at_zero(self.at_zero);
     }
 
+    /// Solves the row with sums in double precision: for a row whose sums in single precision have
+    /// no solution.
+    ///
+    /// # Errors
+    /// [`NotPositiveDefinite`].
+    pub(crate) fn solve_dense(&self, x: &mut [f32]) -> Result<Solution, NotPositiveDefinite> {
+        let rank = self.fixed.cols();
+        let shared = self.shared.map(|shared| &shared.system);
+        let mut system = Dense::new(rank, self.with_bias(), shared);
+        for (at, (&index, &target)) in self.indices.iter().zip(self.targets).enumerate() {
+            let weight = self.weights.map_or(1.0, |weights| weights[at]);
+            system.add(self.fixed.row(index as usize), weight, target);
+        }
+        system.add_ridge(self.ridge.vector, self.ridge.bias.unwrap_or(0.0));
+        system.solve(self.at_zero, x)
+    }
+
     /// Whether a bias is fitted.
     #[must_use]
     pub(crate) const fn with_bias(&self) -> bool {
@@ -118,21 +135,18 @@ pub(crate) trait Solver: Sync {
         x: &mut [f32],
     ) -> Result<Option<Solution>, NotPositiveDefinite>;
 
+    /// Whether the solution is that of the row's normal equations, so that
+    /// [`RowProblem::solve_dense`] may take over a row that fails.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
     /// Whether the kept rows must be finished before another row is passed.
     fn is_full(&self, _scratch: &Self::Scratch) -> bool {
         false
     }
 
     /// Solves the kept rows. Passes the position of each row among them, its vector and its
-    /// solution to `done`. Most solvers keep no rows.
-    ///
-    /// # Errors
-    /// The position of the first row without a unique solution, and its error.
-    fn finish(
-        &self,
-        _scratch: &mut Self::Scratch,
-        _done: &mut dyn FnMut(usize, &[f32], Solution),
-    ) -> Result<(), (usize, NotPositiveDefinite)> {
-        Ok(())
-    }
+    /// solution, or why it has no unique one, to `done`. Most solvers keep no rows.
+    fn finish(&self, _scratch: &mut Self::Scratch, _done: &mut Done<'_>) {}
 }

@@ -60,6 +60,10 @@ fn whole_row(
 impl Solver for Subspace {
     type Scratch = Scratch;
 
+    fn is_plain(&self) -> bool {
+        true
+    }
+
     fn scratch(&self, rank: usize) -> Scratch {
         Scratch {
             whole: NormalEquations::new(self.block.min(rank)),

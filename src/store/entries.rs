@@ -46,6 +46,9 @@ pub struct InputEntry {
     /// Number of rejected rows by reason.
     #[serde(deserialize_with = "by_reason")]
     pub rows_rejected: BTreeMap<String, u64>,
+    /// Earliest time of a rating, in seconds since 1970.
+    #[serde(default)]
+    pub min_timestamp: Option<i64>,
     /// Latest time of a rating, in seconds since 1970.
     pub max_timestamp: Option<i64>,
 }

@@ -155,6 +155,12 @@ pub struct Data {
     pub zero_weight: u64,
     /// Number of rows left out by `since` and `until`.
     pub outside_time: u64,
+    /// Number of rows left out because they have no id.
+    #[serde(default)]
+    pub without_id: u64,
+    /// Number of rows left out because their rating means that there is none.
+    #[serde(default)]
+    pub dropped_ratings: u64,
     /// Share of the users that the previous run did not have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_user_share: Option<f64>,

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::ids::Axis;
 use crate::linalg::simd::Kernels;
 use crate::model::{Embedding, Factors, Scale, Scorer};
-use crate::objective::Objective;
+use crate::objective::{Objective, RowLoss};
 use crate::solver::{Cholesky, ConjugateGradient, Nonnegative, Solver, Subspace};
 
 /// How each row's system is solved.
@@ -90,9 +90,11 @@ impl<O: Objective> Alternation<'_, O> {
         let items = half(Axis::Item, &ratings.by_item, &partitions.1, true);
         let limits = Limits { iterations: self.iterations, tolerance: self.tolerance };
         let scale = self.scale;
-        let mut sweeps = Sweeps { users, items, factors, scale, cells: ratings.len() as f64 };
+        let cells = ratings.len() as f64;
+        let mut sweeps = Sweeps { users, items, factors, scale, cells, dense_rows: 0 };
         let (iterations, stop_reason) = course::run(&mut sweeps, self.problem, limits, observer)?;
-        Ok(Fit { factors: sweeps.factors, scale, iterations, stop_reason, averaged: None })
+        let Sweeps { factors, dense_rows, .. } = sweeps;
+        Ok(Fit { factors, scale, iterations, stop_reason, dense_rows, averaged: None })
     }
 }
 
@@ -103,13 +105,16 @@ struct Sweeps<'a, O, S> {
     factors: Factors,
     scale: Scale,
     cells: f64,
+    /// Number of row solves that needed sums in double precision.
+    dense_rows: u64,
 }
 
 impl<O: Objective, S: Solver> Process for Sweeps<'_, O, S> {
     fn step(&mut self, _number: u32) -> Result<Step> {
         let Factors { users, items } = &mut self.factors;
-        let penalty = self.users.run(items, users)?.penalty;
+        let RowLoss { penalty, dense, .. } = self.users.run(items, users)?;
         let loss = self.items.run(users, items)?;
+        self.dense_rows += dense + loss.dense;
         let rated = self.scale.rates() && self.cells > 0.0;
         Ok(Step {
             total: loss.objective + loss.penalty + penalty,

@@ -66,7 +66,7 @@ impl Algorithm for Bayes {
         let Sampler { chain, average } = sampler;
         let scale = chain.scale;
         let (factors, averaged) = average.finish(chain.factors, self.rank, &scale);
-        Ok(Fit { factors, scale, iterations, stop_reason, averaged })
+        Ok(Fit { factors, scale, iterations, stop_reason, dense_rows: 0, averaged })
     }
 }
 

@@ -70,7 +70,7 @@ impl Algorithm for Gd {
         if swings && stop_reason == StopReason::Iterations {
             return Err(diverged());
         }
-        Ok(Fit { factors, scale, iterations, stop_reason, averaged: None })
+        Ok(Fit { factors, scale, iterations, stop_reason, dense_rows: 0, averaged: None })
     }
 }
 

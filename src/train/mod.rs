@@ -258,6 +258,9 @@ pub struct Fit {
     pub iterations: u32,
     /// Why the fit ended.
     pub stop_reason: StopReason,
+    /// Number of row solves that needed sums in double precision, because one weight was far larger
+    /// than the others.
+    pub dense_rows: u64,
     /// The additional results of a Bayesian fit; none for other algorithms or without samples.
     pub averaged: Option<Averaged>,
 }

@@ -112,7 +112,7 @@ impl Algorithm for Sgd {
         if !(factors.users.is_finite() && factors.items.is_finite()) {
             return Err(diverged());
         }
-        Ok(Fit { factors, scale, iterations, stop_reason, averaged: None })
+        Ok(Fit { factors, scale, iterations, stop_reason, dense_rows: 0, averaged: None })
     }
 }
 

@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use super::check_stop;
 use crate::error::{Error, Result};
 use crate::ids::Axis;
-use crate::linalg::Solution;
 use crate::linalg::simd::Kernels;
+use crate::linalg::{NotPositiveDefinite, Solution};
 use crate::model::Embedding;
 use crate::objective::{Objective, Ridge, RowLoss};
 use crate::ratings::Side;
@@ -147,21 +147,13 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
                 continue;
             }
             let Scratch { solver, weights, targets, .. } = scratch;
-            let at_zero = self.objective.terms(cells, &fixed.biases, weights, targets);
-            let problem = RowProblem {
-                row,
-                fixed: &fixed.vectors,
-                indices: cells.indices,
-                following: self.following(row),
-                weights: (!weights.is_empty()).then_some(weights),
-                targets,
-                shared,
-                ridge: self.objective.ridge(self.axis, cells.len()),
-                at_zero,
-                bias: task.biases[at],
-            };
+            let problem = self.problem(fixed, shared, row, task.biases[at], weights, targets);
             let taken = Taken { at, ridge: problem.ridge, weighted: problem.weights.is_some() };
-            let solved = self.solver.solve(&problem, solver, task.vector(at));
+            let mut solved = self.solver.solve(&problem, solver, task.vector(at));
+            if solved.is_err() && self.solver.is_plain() {
+                solved = problem.solve_dense(task.vector(at)).map(Some);
+                losses.dense += 1;
+            }
             match solved.map_err(|source| self.failed(row, &source))? {
                 Some(solution) => {
                     let dots = &mut scratch.dots;
@@ -186,23 +178,58 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
         task: &mut Task<'_>,
         losses: &mut RowLoss,
     ) -> Result<()> {
-        let Scratch { solver, waiting, dots, .. } = scratch;
+        let Scratch { solver, waiting, dots, weights, targets } = scratch;
         let mut settled = Ok(());
-        let done = &mut |nth: usize, x: &[f32], solution: Solution| {
-            task.vector(waiting[nth].at).copy_from_slice(x);
-            match self.settle(fixed, shared, task, waiting[nth], &solution, dots) {
+        let done = &mut |nth: usize, x: &[f32], mut solution: Result<_, NotPositiveDefinite>| {
+            let taken: Taken = waiting[nth];
+            let row = task.rows.start + taken.at;
+            task.vector(taken.at).copy_from_slice(x);
+            if solution.is_err() && self.solver.is_plain() {
+                let bias = task.biases[taken.at];
+                let problem = self.problem(fixed, shared, row, bias, weights, targets);
+                solution = problem.solve_dense(task.vector(taken.at));
+                losses.dense += 1;
+            }
+            let loss = solution
+                .map_err(|source| self.failed(row, &source))
+                .and_then(|solution| self.settle(fixed, shared, task, taken, &solution, dots));
+            match loss {
                 Ok(loss) => losses.add(&loss),
                 Err(error) if settled.is_ok() => settled = Err(error),
                 Err(_) => {}
             }
         };
-        let result = self.solver.finish(solver, done);
-        let failed = |(nth, e): (usize, _)| self.failed(task.rows.start + waiting[nth].at, &e);
-        let result = settled.and(result.map_err(failed));
+        self.solver.finish(solver, done);
         // This is done after an error too, so that the worker's next task starts without waiting
         // rows.
         waiting.clear();
-        result
+        settled
+    }
+
+    /// The system of a row. `weights` and `targets` hold those of its cells afterwards.
+    fn problem<'p>(
+        &'p self,
+        fixed: &'p Embedding,
+        shared: Option<&'p Shared>,
+        row: usize,
+        bias: f32,
+        weights: &'p mut Vec<f32>,
+        targets: &'p mut Vec<f32>,
+    ) -> RowProblem<'p> {
+        let cells = self.side.row(row);
+        let at_zero = self.objective.terms(cells, &fixed.biases, weights, targets);
+        RowProblem {
+            row,
+            fixed: &fixed.vectors,
+            indices: cells.indices,
+            following: self.following(row),
+            weights: (!weights.is_empty()).then_some(weights),
+            targets,
+            shared,
+            ridge: self.objective.ridge(self.axis, cells.len()),
+            at_zero,
+            bias,
+        }
     }
 
     /// Stores the bias of a row whose vector is in place and returns the row's losses.
@@ -231,7 +258,7 @@ impl<O: Objective, S: Solver> HalfSweep<'_, O, S> {
             // The minimum gives the squared error without a pass over the cells.
             Some(minimum) => {
                 let squared = (minimum - penalty).max(0.0);
-                RowLoss { objective: squared, squared, penalty }
+                RowLoss { objective: squared, squared, penalty, dense: 0 }
             }
             None => {
                 let cells = self.side.row(row);

@@ -8,7 +8,13 @@ use serde::Serialize;
 use crate::linalg::simd::Kernels;
 use crate::linalg::{Matrix, NormalEquations};
 use crate::pair::Pair;
-use crate::param::Rank;
+use crate::settings::Plan;
+
+/// Approximate memory of the program itself in bytes.
+const BASE: u64 = 80 << 20;
+
+/// Bytes per cell while the parts of a split are kept separately.
+const CELL: u64 = 24;
 
 /// Bytes per rating at the peak of loading: rows grouped by partition, in addition to the sorted
 /// cells.
@@ -20,6 +26,8 @@ const TRAIN_BYTES_PER_RATING: u64 = 16;
 /// An estimate of the cost of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Cost {
+    /// The algorithm that the estimate is for.
+    pub algorithm: &'static str,
     /// The rank that the estimate is for.
     pub factors: u32,
     /// The number of threads that the estimate is for.
@@ -32,21 +40,37 @@ pub struct Cost {
     pub train_bytes: u64,
 }
 
+/// The size of a training: numbers of users and items, of ratings and of held-out ratings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub rows: Pair<usize>,
+    pub ratings: usize,
+    pub holdout: usize,
+}
+
 /// Estimates the cost of training on the threads of the current pool.
-pub(crate) fn cost(factors: Rank, rows: Pair<usize>, ratings: usize) -> Cost {
-    let k = f64::from(factors.get());
+pub(crate) fn cost(plan: &Plan, size: Size) -> Cost {
+    let Size { rows, ratings, holdout } = size;
+    let facts = plan.facts();
+    let k = f64::from(facts.rank);
     let all_rows = rows.users + rows.items;
     let threads = rayon::current_num_threads();
     let flops =
         2.0 * ratings as f64 * k * (k + 1.0) + all_rows as f64 * (k.powi(3) / 3.0 + 2.0 * k * k);
-    let stride = u64::from(factors.get()).next_multiple_of(16);
-    let factor_bytes = all_rows as u64 * (stride + 1) * 4;
+    let mut train = BASE + ratings as u64 * TRAIN_BYTES_PER_RATING + holdout as u64 * CELL;
+    // The factors, and the state after the last iteration for a checkpoint.
+    train += all_rows as u64 * (plan.bytes_per_row() + plan.state_bytes_per_row()) as u64;
+    train += ratings as u64 * facts.bytes_per_rating;
+    if plan.finish.refit {
+        train += ratings as u64 * CELL;
+    }
     Cost {
-        factors: factors.get(),
+        algorithm: plan.algorithm.name(),
+        factors: facts.rank,
         threads,
-        seconds_per_iteration: flops / (kernel_rate(factors.get() as usize) * threads as f64),
-        load_bytes: ratings as u64 * LOAD_BYTES_PER_RATING,
-        train_bytes: ratings as u64 * TRAIN_BYTES_PER_RATING + factor_bytes,
+        seconds_per_iteration: flops / (kernel_rate(facts.rank as usize) * threads as f64),
+        load_bytes: BASE + ratings as u64 * LOAD_BYTES_PER_RATING,
+        train_bytes: train,
     }
 }
 

@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 use crate::ids::Ids;
 use crate::job::{Event, Job};
 use crate::load::prepare::{Prepared, prepare};
-use crate::load::{Fingerprint, InputReport, Reject, fingerprint, load};
+use crate::load::{
+    Fingerprint, InputReport, Interactions, Reject, fingerprint, load, value_warnings,
+};
 use crate::pair::Pair;
 use crate::settings::Reading;
 use crate::split::{Parts, Split};
@@ -22,6 +24,8 @@ pub(crate) struct Inputs {
     pub rejects: Vec<Reject>,
     pub zero_weight: u64,
     pub outside_time: u64,
+    pub without_id: u64,
+    pub dropped_ratings: u64,
     pub duplicates: u64,
     pub zero_counts: u64,
     pub below_minimum: u64,
@@ -107,14 +111,19 @@ fn read_cells(reading: &Reading, job: &Job<'_>, notes: &mut Notes) -> Result<(In
     if interactions.times_ignored {
         notes.warnings.push("some inputs have no times: ratings are ordered by file".into());
     }
+    notes.warnings.append(&mut interactions.warnings);
+    notes.warn(without_rows(&interactions.inputs));
     let n_test = interactions.n_test;
     let reports = interactions.inputs.clone();
     let rejects = std::mem::take(&mut interactions.rejects);
-    let (zero_weight, outside_time) = (interactions.zero_weight, interactions.outside_time);
+    let Interactions { zero_weight, outside_time, without_id, dropped_ratings, .. } = interactions;
     let paths: Vec<Option<PathBuf>> = reports.iter().map(|r| r.file.clone()).collect();
     job.phase("sorting");
     let prepared =
         notes.timed(|s| &mut s.csr, |_| prepare(interactions, &reading.preparation, job.stop))?;
+    if !options.counts {
+        notes.warnings.append(&mut value_warnings(&prepared, &reports));
+    }
     let fingerprints = std::thread::spawn(move || {
         paths.into_iter().map(|path| path.map(|p| fingerprint(&p)).transpose()).collect()
     });
@@ -124,6 +133,8 @@ fn read_cells(reading: &Reading, job: &Job<'_>, notes: &mut Notes) -> Result<(In
         rejects,
         zero_weight,
         outside_time,
+        without_id,
+        dropped_ratings,
         duplicates: prepared.duplicates,
         zero_counts: prepared.zero_counts,
         below_minimum: prepared.below_minimum,
@@ -132,4 +143,19 @@ fn read_cells(reading: &Reading, job: &Job<'_>, notes: &mut Notes) -> Result<(In
         checksums: Vec::new(),
     };
     Ok((inputs, prepared))
+}
+
+/// Returns a warning that names inputs without rows.
+fn without_rows(inputs: &[InputReport]) -> Option<String> {
+    /// Number of names in the message, at most.
+    const SHOWN: usize = 3;
+    let empty: Vec<&str> =
+        inputs.iter().filter(|input| input.rows == 0).map(|input| input.uri.as_str()).collect();
+    let more = match empty.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let shown = empty.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let (found, all) = (empty.len(), inputs.len());
+    (found > 0).then(|| format!("{found} of {all} inputs have no ratings: {shown}{more}"))
 }

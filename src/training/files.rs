@@ -154,6 +154,7 @@ pub(crate) fn input_entry(
         layout: report.layout.clone(),
         rows: report.rows,
         rows_rejected: report.rows_rejected.clone(),
+        min_timestamp: report.min_timestamp,
         max_timestamp: report.max_timestamp,
     })
 }

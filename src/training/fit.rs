@@ -152,6 +152,7 @@ pub(crate) fn run(
     }
     notes.seconds.train += before + since.elapsed().as_secs_f64() - evaluation;
     notes.seconds.eval += evaluation;
+    notes.warn(dense_warning(fit.dense_rows));
     let posterior = averaged(&mut fit, &sets.ratings, posterior);
     if let Some(last) = validation.as_ref().filter(|_| !fit.iterations.is_multiple_of(watch.every))
     {
@@ -172,6 +173,16 @@ pub(crate) fn run(
     }
     let validation = best_value;
     Ok(Fitted { plan, algorithm, fit, iteration, curve, posterior, validation, resumed_from })
+}
+
+/// A warning about rows that single precision could not solve.
+fn dense_warning(rows: u64) -> Option<String> {
+    (rows > 0).then(|| {
+        format!(
+            "solved with sums in double precision, because single precision failed: {rows} times. \
+             Very large weights may be the cause: reduce them (for counts: --confidence log)"
+        )
+    })
 }
 
 /// Restores the measurements of an interrupted fit, and returns its best iteration.

@@ -35,7 +35,7 @@ pub(crate) use cells::{all_cells, cut, cut_validation, fold_in_side, values};
 pub(crate) use checkpoint::Checkpoints;
 pub use checkpoint::Resume;
 pub use cost::Cost;
-pub(crate) use cost::cost;
+pub(crate) use cost::{Size, cost};
 pub(crate) use dataset::Dataset;
 pub(crate) use files::{
     input_entries, input_entry, keep_ratings, output_entry, reject_entry, tool, write_model,

@@ -141,6 +141,8 @@ fn data(record: &TrainConfig, outcome: &Outcome) -> Data {
         below_minimum: inputs.below_minimum,
         zero_weight: inputs.zero_weight,
         outside_time: inputs.outside_time,
+        without_id: inputs.without_id,
+        dropped_ratings: inputs.dropped_ratings,
         new_user_share: None,
         new_item_share: None,
         user_ids: published.model.users.ids.kind().into(),

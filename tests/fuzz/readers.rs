@@ -10,7 +10,8 @@ use lacuna::load::{BadRows, LoadOptions, load};
 use lacuna::store::{Manifest, parse_checkpoint};
 
 /// The names of the fuzz targets.
-pub const TARGETS: [&str; 7] = ["csv", "dat", "zip", "parquet", "manifest", "checkpoint", "config"];
+pub const TARGETS: [&str; 8] =
+    ["csv", "dat", "jsonl", "zip", "parquet", "manifest", "checkpoint", "config"];
 
 /// Reads `bytes` with the reader of `target` and returns whether they were valid.
 ///
@@ -22,7 +23,7 @@ pub fn read(target: &str, bytes: &[u8], directory: &Path) -> bool {
         path
     };
     match target {
-        "csv" | "dat" | "zip" | "parquet" => {
+        "csv" | "dat" | "jsonl" | "zip" | "parquet" => {
             let path = file(target);
             // Bad rows are an error by default. A quarantine sets them aside.
             let good = ratings(&path, BadRows::Error);

@@ -218,10 +218,10 @@ fn a_model_stands_alone() {
     let new = place.file("new.csv", "userId,movieId,rating,timestamp\n17,95,1.0,1\n");
     json(&["update", &model, &new, "--add", "-o", &place.path("next")]);
     assert!(!listed(&place.path("next")).to_string().contains("\"item_id\":95,"));
-    // With --drop-ratings, the model does not keep the ratings.
+    // With --discard-ratings, the model does not keep the ratings.
     fs::copy(sample(), &input).unwrap();
     let bare = place.path("bare");
-    json(&[&["train", &input, "-o", &bare, "--drop-ratings"], &flags[..]].concat());
+    json(&[&["train", &input, "-o", &bare, "--discard-ratings"], &flags[..]].concat());
     assert!(!fs::exists(format!("{bare}/training_ratings.parquet")).unwrap());
     fs::remove_file(&input).unwrap();
     let (code, _, err) = run(&["recommend", &bare, "--user", "17"]);

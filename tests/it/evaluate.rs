@@ -99,7 +99,7 @@ fn other_test_ratings_leave_out_what_was_trained_on() {
     let (first, mut second) = (rows(first), rows(second));
     write(&train, &first);
     let model = dir.path().join("m");
-    let flags = ["-k", "8", "--metrics", "recall@20", "--drop-ratings"];
+    let flags = ["-k", "8", "--metrics", "recall@20", "--discard-ratings"];
     let files = ["--test-file", path(&test)];
     write(&test, &second);
     let line = json(&[&["train", path(&train), "-o", path(&model)], &flags[..], &files].concat());
@@ -142,8 +142,8 @@ fn training_files_are_found_where_they_went() {
         let output = lacuna().current_dir(of("d")).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
-    there(&["train", "r.csv", "-o", "m", "-k", "4", "-i", "3", "-q", "--drop-ratings"]);
-    there(&["train", ".", "-o", "../whole", "-k", "4", "-i", "3", "-q", "--drop-ratings"]);
+    there(&["train", "r.csv", "-o", "m", "-k", "4", "-i", "3", "-q", "--discard-ratings"]);
+    there(&["train", ".", "-o", "../whole", "-k", "4", "-i", "3", "-q", "--discard-ratings"]);
     let model = of("d/m");
     let wanted = evaluation(&[path(&model)]);
     // The file moved. Its new name gives the same result, and its old name is not found.
@@ -162,7 +162,7 @@ fn training_files_are_found_where_they_went() {
     let file = fs::File::open(sample()).unwrap();
     let model = of("piped");
     let output = lacuna()
-        .args(["train", "-", "-o", path(&model), "-k", "4", "-i", "3", "-q", "--drop-ratings"])
+        .args(["train", "-", "-o", path(&model), "-k", "4", "-i", "3", "-q", "--discard-ratings"])
         .stdin(file)
         .output();
     assert!(output.unwrap().status.success());

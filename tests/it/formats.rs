@@ -23,7 +23,7 @@ fn numbers(inputs: &[&str], extra: &[&str]) -> Value {
         &[&["train", "-o", model.to_str().unwrap(), "-k", "4", "-i", "2"], inputs, extra].concat(),
     );
     let line = line.as_object_mut().unwrap();
-    for key in ["output", "durations_s", "peak_rss_bytes", "model_version"] {
+    for key in ["output", "durations_s", "peak_rss_bytes", "model_version", "warnings"] {
         line.remove(key);
     }
     serde_json::to_value(line).unwrap()
@@ -231,10 +231,7 @@ fn parquet_of_other_types_is_read_or_refused_by_name() {
     assert!(code == 3 && err.contains("column \"user_id\" holds UInt64, not ids within"), "{err}");
     write(Series::new("user_id".into(), vec![1.5, 2.5]));
     let (code, _, err) = inspect();
-    assert!(
-        code == 3 && err.contains("column \"user_id\" holds Float64, not integers or text"),
-        "{err}"
-    );
+    assert!(code == 3 && err.contains("column \"user_id\": not an integer: \"1.5\""), "{err}");
 }
 
 #[test]

@@ -36,6 +36,8 @@ mod model;
 #[cfg(feature = "cli")]
 mod nights;
 #[cfg(feature = "cli")]
+mod real_files;
+#[cfg(feature = "cli")]
 mod serve;
 #[cfg(feature = "cli")]
 mod snapshots;

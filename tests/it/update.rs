@@ -211,7 +211,7 @@ fn what_is_held_out_stays_held_out() {
 
 #[test]
 fn impossible_updates_are_rejected() {
-    let case = Case::new(3, &["--drop-ratings"]);
+    let case = Case::new(3, &["--discard-ratings"]);
     let (model, new) = (case.path("m"), case.path("new.csv"));
     let refused = |arguments: &[&str], code: i32, words: &str| {
         let (found, _, err) = run(arguments);

@@ -1,6 +1,6 @@
 //! The summary of an inspection.
 
-use super::text::{bytes, count, fit};
+use super::text::{bytes, count, fit, number_of, printable, wrap};
 use crate::metric::Bin;
 use crate::serving::Inspection;
 
@@ -11,19 +11,56 @@ pub(crate) fn inspection(found: &Inspection) -> String {
     for input in &found.inputs {
         lines.push(fit(&input.uri, 80));
         lines.push(format!("  {}", fit(&input.layout, 78)));
-        lines.push(format!("  {} rows, {} of them bad", count(input.rows), count(input.bad_rows)));
+        for column in &input.columns {
+            let examples: Vec<String> =
+                column.examples.iter().map(|cell| format!("\"{cell}\"")).collect();
+            let line = format!(
+                "  {:<8}{:<14}{}",
+                column.role,
+                fit(&column.name, 13),
+                printable(&examples.join(" "))
+            );
+            lines.push(fit(line.trim_end(), 80));
+        }
+        if let Some((from, to)) = &input.time_range {
+            lines.push(format!("  times {from} to {to}"));
+        }
+        let long = match input.long_rows {
+            0 => String::new(),
+            n => format!(", {} over several lines", count(n)),
+        };
+        lines.push(format!(
+            "  {}, {} of them bad{long}",
+            number_of(input.rows, "row"),
+            count(input.bad_rows)
+        ));
+        for (reason, rows) in &input.bad_rows_by_reason {
+            lines.push(fit(&format!("    {} {reason}", count(*rows)), 80));
+        }
     }
     if let Some(first) = &found.first_bad_row {
         lines.push(fit(&format!("  first bad row: {first}"), 80));
+    }
+    if found.left_out > 0 {
+        lines.push(format!(
+            "  {} left out (weight 0, time, missing id, dropped rating)",
+            number_of(found.left_out, "row")
+        ));
+    }
+    for warning in &found.warnings {
+        lines.push(String::new());
+        let mut rest = wrap(warning, 71).into_iter();
+        lines.extend(rest.next().map(|line| format!("warning: {line}")));
+        lines.extend(rest.map(|line| format!("         {line}")));
     }
     lines.push(String::new());
     lines.push(format!("users       {} ({} ids)", count(found.users as u64), found.user_ids));
     lines.push(format!("items       {} ({} ids)", count(found.items as u64), found.item_ids));
     lines.push(format!(
-        "ratings     {} ({:.4} % of all cells), {} duplicate rows merged",
+        "ratings     {} ({:.4} % of all cells), {} merged",
         count(found.ratings as u64),
         found.density * 100.0,
-        count(found.duplicates)
+        number_of(found.duplicates, "repeated row")
     ));
     if let Some((from, to)) = &found.time_range {
         lines.push(format!("time        {from} to {to}"));
@@ -48,8 +85,11 @@ pub(crate) fn inspection(found: &Inspection) -> String {
     lines.push(String::new());
     let cost = &found.cost;
     lines.push(format!(
-        "training at k={} on {} threads: about {:.2} s per iteration",
-        cost.factors, cost.threads, cost.seconds_per_iteration
+        "training {} at k={} on {}: about {:.2} s per iteration",
+        cost.algorithm,
+        cost.factors,
+        number_of(cost.threads as u64, "thread"),
+        cost.seconds_per_iteration
     ));
     lines.push(format!(
         "memory: about {} while reading, {} while training",

@@ -1,6 +1,6 @@
 //! The summaries of an export, a fold-in, an update and a verification.
 
-use super::text::{bytes, count};
+use super::text::{bytes, count, number_of};
 use crate::serving::{Exported, FoldedIn, Updated, Verified};
 
 /// The files of an export.
@@ -47,11 +47,11 @@ pub(crate) fn folded_in(outcome: &FoldedIn) -> String {
         n => format!(", {} left out", count(n as u64)),
     };
     format!(
-        "folded in  {} {side}s from {} ratings: {} new, {} replaced{left_out}\n\
+        "folded in  {} from {}: {} new, {} replaced{left_out}\n\
          read       model {:.2} s, ratings {:.2} s; solve {:.2} s; write {:.2} s\n\
          wrote      {} (version {})\n",
-        count((outcome.added + outcome.replaced) as u64),
-        count(outcome.ratings as u64),
+        number_of((outcome.added + outcome.replaced) as u64, side),
+        number_of(outcome.ratings as u64, "rating"),
         count(outcome.added as u64),
         count(outcome.replaced as u64),
         seconds.load,

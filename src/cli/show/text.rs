@@ -22,6 +22,16 @@ pub(super) fn count(n: u64) -> String {
     text
 }
 
+/// A count with the word that it counts, in the plural unless it is one.
+pub(super) fn number_of(n: u64, word: &str) -> String {
+    format!("{} {word}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// Text of a file without control characters.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// A number to four decimals, or a dash if there is none.
 pub(super) fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"))
@@ -72,6 +82,13 @@ pub(super) fn error_values(errors: &Errors) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_agree_with_their_words() {
+        assert_eq!(number_of(1, "user"), "1 user");
+        assert_eq!(number_of(1234, "user"), "1,234 users");
+        assert_eq!(number_of(0, "row"), "0 rows");
+    }
 
     #[test]
     fn text_is_wrapped_between_words() {

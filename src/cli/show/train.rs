@@ -3,7 +3,8 @@
 use crate::settings::takes;
 use serde_json::json;
 
-use super::text::{count, error_names, error_values, fit, number, wrap};
+use super::text::{count, error_names, error_values, fit, number, number_of, wrap};
+use crate::load::time::iso;
 use crate::metric::Errors;
 use crate::train::StopReason;
 use crate::training::{RankingMetrics, Report};
@@ -24,18 +25,24 @@ pub(crate) fn train_summary(report: &Report, verbose: bool) -> String {
         lines.push(format!("           and {} more", manifest.inputs.len() - shown));
     }
     lines.push(format!(
-        "ratings    {} by {} users of {} items ({:.2} % of all cells)",
+        "ratings    {} by {} of {} ({:.2} % of all cells)",
         count(data.n_ratings as u64),
-        count(data.n_users as u64),
-        count(data.n_items as u64),
+        number_of(data.n_users as u64, "user"),
+        number_of(data.n_items as u64, "item"),
         data.density * 100.0
     ));
+    let first = manifest.inputs.iter().filter_map(|input| input.min_timestamp).min();
+    let last = manifest.inputs.iter().filter_map(|input| input.max_timestamp).max();
+    if let (Some(first), Some(last)) = (first, last) {
+        lines.push(format!("times      {} to {}", iso(first), iso(last)));
+    }
     let dropped: Vec<String> = [
         (manifest.inputs.iter().flat_map(|i| i.rows_rejected.values()).sum(), "bad rows set aside"),
-        (data.duplicates, "duplicates merged"),
         (data.zero_counts, "counts of 0"),
         (data.zero_weight, "of weight 0"),
         (data.outside_time, "outside the time range"),
+        (data.without_id, "without an id"),
+        (data.dropped_ratings, "with a rating of --drop-rating"),
         (data.below_minimum, "below the minimum numbers of ratings"),
         (split.removed_from_training as u64, "also in the test files"),
     ]
@@ -43,12 +50,16 @@ pub(crate) fn train_summary(report: &Report, verbose: bool) -> String {
     .filter(|(n, _)| *n > 0)
     .map(|(n, what)| format!("{} {what}", count(n)))
     .collect();
+    if data.duplicates > 0 {
+        let rows = number_of(data.duplicates, "repeated row");
+        lines.push(format!("merged     {rows} ({})", data.duplicates_policy));
+    }
     if !dropped.is_empty() {
         lines.push(fit(&format!("left out   {}", dropped.join(", ")), 80));
     }
     lines.push(format!(
-        "holdout    {} ratings, {} of them with a user or item not in training",
-        count(metrics.n_holdout),
+        "holdout    {}, {} of them with a user or item not in training",
+        number_of(metrics.n_holdout, "rating"),
         count(metrics.n_holdout_cold)
     ));
     if verbose && metrics.n_holdout > 0 {
@@ -168,7 +179,7 @@ fn ranking(report: &Report) -> Vec<String> {
             value(popular)
         )];
     }
-    let title = format!("ranking for {} users", count(own.users as u64));
+    let title = format!("ranking for {}", number_of(own.users as u64, "user"));
     let mut lines = vec![format!("{title:<28}{:>10}  {:>10}", "model", "popularity")];
     for (name, value) in &own.values {
         let simple = popular.values.get(name).copied().flatten();

@@ -8,7 +8,9 @@
 //! | `rejected` | share of rows set aside | error above 0.1 % |
 //! | `mean-shift` | change of the mean, in standard deviations | warn above 0.1, error above 0.25 |
 //! | `histogram` | population stability index of the ratings | warn above 0.1, error above 0.25 |
+//! | `new-users` | share of users that the latest run did not have | warn above 25 % |
 //! | `new-items` | share of items that the latest run did not have | warn above 10 % |
+//! | `id-type` | whether ids have the types that they had in the latest run | error |
 //! | `finite` | vectors that are not finite or are zero | error |
 //! | `bias-only` | RMSE against biases alone | error if worse, warn below a gain of 0.5 % |
 //! | `popularity` | ranking metric against popularity | error if 5 % worse, warn if worse |
@@ -33,11 +35,13 @@ mod entries;
 mod finite;
 mod freshness;
 mod histogram;
+mod id_type;
 mod item_cosine;
 mod look;
 mod mean_shift;
 mod names;
 mod new_items;
+mod new_users;
 mod overlap;
 mod popularity;
 mod previous_model;
@@ -47,6 +51,7 @@ mod rows;
 
 pub(super) use entries::Gates;
 pub(super) use look::{DataLook, ModelLook};
+#[cfg(feature = "cli")]
 pub(crate) use names::all_names;
 pub use names::{GateName, GateSetting, NoGate};
 pub(super) use registry::{check_data, check_model};

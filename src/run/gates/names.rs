@@ -38,8 +38,12 @@ gates! {
     MeanShift = "mean-shift",
     /// Change of the distribution of the ratings.
     Histogram = "histogram",
+    /// Share of new users.
+    NewUsers = "new-users",
     /// Share of new items.
     NewItems = "new-items",
+    /// Types of the ids.
+    IdType = "id-type",
     /// Vectors that are not finite or are zero.
     Finite = "finite",
     /// Gain over biases alone.

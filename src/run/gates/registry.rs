@@ -4,8 +4,8 @@ use super::entries::{Finding, Gates};
 use super::look::{DataLook, ModelLook};
 use super::names::GateName;
 use super::{
-    bias_only, collapsed, finite, freshness, histogram, item_cosine, mean_shift, new_items,
-    overlap, popularity, previous_model, rejected, rows,
+    bias_only, collapsed, finite, freshness, histogram, id_type, item_cosine, mean_shift,
+    new_items, new_users, overlap, popularity, previous_model, rejected, rows,
 };
 
 /// The check of a gate of the ratings (before the training) or of the model (after it). The
@@ -23,7 +23,9 @@ fn check(name: GateName) -> Check {
         GateName::Rejected => Data(rejected::check),
         GateName::MeanShift => Data(mean_shift::check),
         GateName::Histogram => Data(histogram::check),
+        GateName::NewUsers => Data(new_users::check),
         GateName::NewItems => Data(new_items::check),
+        GateName::IdType => Data(id_type::check),
         GateName::Finite => Model(finite::check),
         GateName::BiasOnly => Model(bias_only::check),
         GateName::Popularity => Model(popularity::check),

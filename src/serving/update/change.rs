@@ -44,6 +44,9 @@ impl Change {
     ) -> Result<Self> {
         let data = replay(plan, published, Place::of(&config.seen), job, warnings)?;
         let mut read = read_files(&config.input, &config.load, plan, job, warnings)?;
+        if published.manifest.model.scores == "ratings" {
+            warnings.extend(read.outside(&published.manifest.data));
+        }
         if filters(&plan.record.load) {
             // The history of rows that the training left out is incomplete.
             let unknown = known_only(&mut read.source, model)?;

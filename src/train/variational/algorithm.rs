@@ -30,7 +30,8 @@ impl Algorithm for Variational {
             uncertainty: Some(rows.uncertainty()),
         };
         let (factors, scale) = (rows.factors, rows.scale);
-        Ok(Fit { factors, scale, iterations, stop_reason, averaged: Some(averaged) })
+        let averaged = Some(averaged);
+        Ok(Fit { factors, scale, iterations, stop_reason, dense_rows: 0, averaged })
     }
 
     fn fold_in(&self, fitted: &Fitted<'_>, axis: Axis, rows: &Side) -> Result<Embedding> {
@@ -67,6 +68,6 @@ impl Variational {
         };
         let (spread, factors) = rows.into_spread();
         let averaged = Some(Averaged { spread: Some(spread), ..averaged });
-        Ok(Fit { factors, scale, iterations, stop_reason, averaged })
+        Ok(Fit { factors, scale, iterations, stop_reason, dense_rows: 0, averaged })
     }
 }

@@ -219,8 +219,8 @@ fn a_run_is_used_when_its_files_are_gone() {
     let (code, _, err) = run(&["update", &latest, &new, "-o", &out, "--quiet"]);
     assert_eq!(code, 0, "{err}");
     assert!(nights.manifest("updated")["run_id"].is_null());
-    // With --drop-ratings, a run keeps no ratings.
-    nights.good(&["-i", "3", "--drop-ratings"]);
+    // With --discard-ratings, a run keeps no ratings.
+    nights.good(&["-i", "3", "--discard-ratings"]);
     fs::remove_file(nights.path("ratings.csv")).unwrap();
     let (code, _, err) = run(&["recommend", &latest, "--user", &user]);
     assert!(code == 3 && err.contains("ratings.csv"), "{err}");
