@@ -14,6 +14,7 @@ mod collector;
 mod columns;
 mod cutter;
 mod directory;
+mod encoding;
 mod fast;
 mod fingerprint;
 mod footer;

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use polars::prelude::*;
 
+use super::encoding::check_encoding;
 use super::formats::format_of;
 use super::guard::decode;
 use super::json_lines;
@@ -18,7 +19,7 @@ use super::quotes::{Cells, Ending, Quotes};
 use super::roles::{ITEM_NAMES, Kind, Role, USER_NAMES, find_column, plain};
 use super::sample::wrong;
 use super::source::expand;
-use super::text_recognition::{Separator, check_encoding, find_separator, said_separator};
+use super::text_recognition::{Separator, find_separator, said_separator};
 use crate::error::Result;
 use crate::ids::{Axis, Ids};
 

@@ -1,7 +1,9 @@
 //! Recognises the layout of a text file from its beginning; flags override it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::encoding::check_encoding;
 use super::options::{Columns, Decimal, LoadOptions};
 use super::quotes::{Cells, Ending, Quotes};
 use super::roles::{
@@ -65,16 +67,15 @@ pub(super) fn recognise_text(
         (None, Some(byte)) => Separator { byte, doubled: false },
         (None, None) => find_separator(&lines, options).map_err(|m| wrong(&m))?,
     };
+    let read = |quotes: Option<Quotes>| first_rows(&text, &lines, separator, doubled, quotes);
     let usual = Quotes::new(options.quote, !doubled);
-    let split = |line: &str| fields(line, separator, doubled, usual);
-    let first = split(lines[0]);
-    let second = lines.get(1).map(|line| split(line));
-    let header = !options.no_header && is_header(&first, second.as_deref(), options);
+    let FirstRows { first, rows } = read(usual);
+    let second = rows.get(1).map(Vec::as_slice);
+    let header = !options.no_header && is_header(&first, second, options);
     // TSV without header is written by tools that do not quote. With a doubled separator, as in the
     // .dat files of MovieLens, marks are data as well.
     let quotes = Quotes::new(options.quote, !doubled && (separator != b'\t' || header));
-    let split = |line: &str| fields(line, separator, doubled, quotes);
-    let first = split(lines[0]);
+    let FirstRows { first, mut rows } = read(quotes);
     let names: Vec<String> = if header {
         first.iter().map(|n| n.trim().to_owned()).collect()
     } else {
@@ -89,7 +90,11 @@ pub(super) fn recognise_text(
              --item-col (in a file without header: their numbers, from 1)",
         ));
     }
-    let rows = lines[usize::from(header)..].iter().map(|line| split(line)).collect();
+    // Other lines are parts of longer rows, or bad ones.
+    rows.drain(..usize::from(header));
+    if rows.iter().any(|row| row.len() == names.len()) {
+        rows.retain(|row| row.len() == names.len());
+    }
     let sample = Sample { rows };
     let mut roles = roles(path, &names, header, &sample, options)?;
     let columns = column_reports(&names, &roles, &sample);
@@ -126,67 +131,6 @@ pub(super) fn recognise_text(
     })
 }
 
-/// Checks that the bytes are text in an encoding that contains ASCII.
-pub(super) fn check_encoding(head: &[u8]) -> Result<(), String> {
-    if head.iter().all(u8::is_ascii_whitespace) {
-        return Err("the file is empty".to_owned());
-    }
-    let nul = |offset: usize| head.iter().skip(offset).step_by(2).take(64).all(|byte| *byte == 0);
-    let marked = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
-    if marked || head.len() >= 8 && (nul(0) || nul(1)) {
-        return Err("the file is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW".into());
-    }
-    if let Some(packer) = packer(head) {
-        return Err(format!(
-            "the file is packed with {}; unpack it, or pass it as a stream: {} FILE | lacuna ... -",
-            packer.name, packer.command
-        ));
-    }
-    match head.iter().position(|byte| *byte == 0) {
-        Some(at)
-            if head[..at]
-                .iter()
-                .all(|byte| byte.is_ascii_graphic() || b"\t\r\n ".contains(byte)) =>
-        {
-            let line = 1 + memchr::memchr_iter(b'\n', &head[..at]).count();
-            Err(format!(
-                "line {line} contains a NUL byte; remove all NUL bytes: tr -d '\\0' < FILE > NEW"
-            ))
-        }
-        Some(_) => {
-            Err("not a rating file: neither text nor Parquet (text may be gzip, zstd or zip \
-                        compressed)"
-                .to_owned())
-        }
-        None => Ok(()),
-    }
-}
-
-/// A program that packs files in a format that is not read.
-struct Packer {
-    name: &'static str,
-    /// The command that unpacks to standard output.
-    command: &'static str,
-    /// The first bytes of its files, and where they are.
-    magic: (usize, &'static [u8]),
-}
-
-const PACKERS: [Packer; 6] = [
-    Packer { name: "bzip2", command: "bzip2 -dc", magic: (0, b"BZh") },
-    Packer { name: "xz", command: "xz -dc", magic: (0, b"\xfd7zXZ\0") },
-    Packer { name: "lz4", command: "lz4 -dc", magic: (0, b"\x04\x22\x4d\x18") },
-    Packer { name: "tar", command: "tar -xOf", magic: (257, b"ustar") },
-    Packer { name: "7-Zip", command: "7z x -so", magic: (0, b"7z\xbc\xaf\x27\x1c") },
-    Packer { name: "RAR", command: "unrar p -inul", magic: (0, b"Rar!\x1a\x07") },
-];
-
-fn packer(head: &[u8]) -> Option<&'static Packer> {
-    PACKERS.iter().find(|packer| {
-        let (at, magic) = packer.magic;
-        head.get(at..).is_some_and(|bytes| bytes.starts_with(magic))
-    })
-}
-
 /// The separator that a first line `sep=;` says, as Excel writes it, and the length of that line.
 pub(super) fn said_separator(text: &[u8]) -> (Option<u8>, usize) {
     let Some(rest) = text.strip_prefix(b"sep=") else { return (None, 0) };
@@ -212,6 +156,47 @@ fn fields(line: &str, separator: u8, doubled: bool, quotes: Option<Quotes>) -> V
     cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
 }
 
+/// The first rows of a file.
+struct FirstRows {
+    first: Vec<String>,
+    /// The cells of every line.
+    rows: Vec<Vec<String>>,
+}
+
+fn first_rows(
+    text: &str,
+    lines: &[&str],
+    separator: u8,
+    doubled: bool,
+    quotes: Option<Quotes>,
+) -> FirstRows {
+    let split = |line: &&str| fields(line, separator, doubled, quotes);
+    let rows: Vec<Vec<String>> = lines.iter().map(split).collect();
+    let typical = typical(rows.iter().map(Vec::len));
+    let mut first = rows[0].clone();
+    if first.len() != typical && !doubled {
+        // A quoted cell of the first row may extend over several lines.
+        let record = record(text.trim_start_matches(['\r', '\n']), separator, quotes);
+        first = Some(record).filter(|record| record.len() == typical).unwrap_or(first);
+    }
+    FirstRows { first, rows }
+}
+
+/// The cells of the first row, without quotes.
+fn record(text: &str, separator: u8, quotes: Option<Quotes>) -> Vec<String> {
+    let mut cells = Vec::new();
+    let layout = Cells { separator, doubled: false, quotes, columns: 0, needed: None };
+    layout.read(text.as_bytes(), &mut cells);
+    cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
+}
+
+/// The most frequent number, the larger one of two that are equally frequent.
+fn typical(numbers: impl Iterator<Item = usize>) -> usize {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    numbers.for_each(|number| *counts.entry(number).or_default() += 1);
+    counts.iter().max_by_key(|(_, count)| **count).map_or(0, |(number, _)| *number)
+}
+
 /// The separator that a flag specifies.
 fn specified_separator(wanted: &str) -> Result<Separator, String> {
     let text = if wanted == "\\t" || wanted == "tab" { "\t" } else { wanted };
@@ -235,11 +220,13 @@ pub(super) fn find_separator(lines: &[&str], options: &LoadOptions) -> Result<Se
     let fit = |separator: &Separator| {
         let Separator { byte, doubled } = *separator;
         let quotes = Quotes::new(options.quote, !doubled);
-        let split = |line: &str| fields(line, byte, doubled, quotes);
-        let first = split(lines[0]);
-        let same = lines.iter().filter(|line| split(line).len() == first.len()).count();
+        let split = |line: &&str| fields(line, byte, doubled, quotes);
+        let first = split(&lines[0]);
+        let counts: Vec<usize> = lines.iter().map(|line| split(line).len()).collect();
+        let columns = typical(counts.iter().copied());
+        let same = counts.iter().filter(|count| **count == columns).count();
         let named = first.iter().filter(|name| is_known(name)).count() > 1;
-        (first.len() > 1).then_some((named, same, first.len()))
+        (columns > 1).then_some((named, same, columns))
     };
     let fits = SEPARATORS.iter().filter_map(|separator| Some((fit(separator)?, separator)));
     // The first of several equal ones, so in reverse.
@@ -314,6 +301,10 @@ mod tests {
             (
                 "\"User-ID\";\"ISBN\";\"Book-Rating\"\n\"276725\";\"034545104X\";\"0\"\n",
                 "text separated by \";\" with header, user=User-ID item=ISBN rating=Book-Rating",
+            ),
+            (
+                "\"two\nlines\",up,4\nann,up,4\nbob,up,3\n",
+                "CSV without header, user=1 item=2 rating=3",
             ),
             (
                 "\u{feff}item_id,user_id,rating\n1,2,3\n",
