@@ -112,6 +112,7 @@ fn run_pairs(args: &PredictArgs, pairs: String, context: &Context) -> Result<()>
     if args.output.json {
         return terminal::print(&format!("{}\n", show::json(&outcome)));
     }
+    outcome.warnings.iter().for_each(|warning| terminal::warning(warning));
     let unknown = outcome.unknown_users + outcome.unknown_items > 0;
     if !args.output.quiet && (args.to.is_some() || unknown) {
         terminal::note(&format!(

@@ -10,7 +10,7 @@ use super::columns::{Chunk, Interactions};
 use super::id_column::IdColumn;
 use super::input::Input;
 use super::options::{BadRows, LoadOptions, TimeUse};
-use super::reports::{InputReport, Range, Reject};
+use super::reports::{InputReport, Range, Reject, without_rows};
 use super::roles::{EMPTY, InputColumns};
 use super::sample::shortened;
 use super::time::{LATEST, TimeUnit, iso};
@@ -216,6 +216,10 @@ impl<'a> Collector<'a> {
     /// Notes a time that cannot be read. The times of the input are not read any further.
     pub(super) fn bad_time(&mut self, line: u64, column: &str, text: &str) {
         if !std::mem::replace(&mut self.times_off, true) {
+            // The range of some of the times would look like that of all.
+            if let Some(report) = self.inputs.last_mut() {
+                (report.min_timestamp, report.max_timestamp) = (None, None);
+            }
             self.bad_times.push(format!(
                 "{}:{line}: column \"{column}\": \"{}\" is not a time: the times are not used \
                  (--time-format names a format, --time-col none silences this)",
@@ -297,13 +301,18 @@ impl<'a> Collector<'a> {
         check_stop(self.stop)?;
         let items = self.items.finish()?;
         let mut warnings = self.warnings;
-        warnings.extend([users.warnings, items.warnings].concat());
+        if !self.options.ids_only {
+            warnings.extend([users.warnings, items.warnings].concat());
+            warnings.extend(without_rows(&self.inputs));
+        }
         // Times of only some inputs cannot order all rows. Only training inputs decide.
         let first_test = self.inputs.len() - self.n_test;
         let training = || self.rest.iter().filter(|r| r.input < first_test);
         let all_times = training().all(|r| r.times.is_some());
         let some_times = training().any(|r| r.times.is_some());
-        let times_ignored = !all_times && some_times && self.bad_times.is_empty();
+        if !all_times && some_times && self.bad_times.is_empty() {
+            warnings.push("some inputs have no times: ratings are ordered by file".to_owned());
+        }
         warnings.extend(self.bad_times);
         let chunks = users
             .positions
@@ -328,7 +337,6 @@ impl<'a> Collector<'a> {
             warnings,
             rejects: self.rejects,
             n_test: self.n_test,
-            times_ignored,
             zero_weight: self.zero_weight,
             outside_time: self.outside_time,
             without_id: self.without_id,

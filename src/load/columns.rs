@@ -40,8 +40,6 @@ pub struct Interactions {
     pub rejects: Vec<Reject>,
     /// Number of inputs with test ratings; they come last.
     pub n_test: usize,
-    /// Whether times are not used because only some of the training inputs have them.
-    pub times_ignored: bool,
     /// Number of rows left out because their weight is 0.
     pub zero_weight: u64,
     /// Number of rows left out because of `since` and `until`.

@@ -8,7 +8,6 @@ use polars::prelude::*;
 use rayon::prelude::*;
 
 use super::block::{Block, BlockIds, RowNumbers, TextIds, canonical, integer};
-use super::id_findings::is_odd;
 use super::options::{IdType, LoadOptions};
 use super::text_layout::TextLayout;
 use super::time::TimeForm;
@@ -104,6 +103,10 @@ impl<'l> FastReader<'l> {
 
     /// The rows of a parsed block; `None` if a cell is bad or odd.
     pub(super) fn convert(&self, frame: &DataFrame, place: Place) -> Option<Block> {
+        // Every line must be a row. Only the strict reader knows blank lines.
+        if frame.height() as u64 != place.lines {
+            return None;
+        }
         let roles = &self.layout.roles;
         let column = |at: usize| {
             let column = frame.column(&format!("c{}", self.layout.physical(at))).ok()?;
@@ -143,11 +146,6 @@ impl<'l> FastReader<'l> {
             Some(times) => Some(times?),
             None => None,
         };
-        // With blank lines, only the strict reader knows the lines that a message names.
-        let numbered = frame.height() as u64 == place.lines;
-        if !numbered && (is_odd(&users) || is_odd(&items)) {
-            return None;
-        }
         let numbers = RowNumbers::From(place.line);
         Some(Block { numbers, users, items, values, weights, times })
     }

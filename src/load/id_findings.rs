@@ -62,14 +62,6 @@ fn kind(id: &str) -> Kind {
     }
 }
 
-/// Whether a block holds both integers and other ids, or texts that mean no id.
-pub(super) fn is_odd(ids: &BlockIds) -> bool {
-    let BlockIds::Text(ids) = ids else { return false };
-    let kinds = || ids.unique.iter().map(|id| kind(id));
-    kinds().any(|kind| kind == Kind::NoId)
-        || kinds().any(|kind| kind == Kind::Integer) && kinds().any(|kind| kind == Kind::Other)
-}
-
 /// Ids that are no integers are reported only up to this share of the rows.
 const FEW: f64 = 0.05;
 

@@ -12,8 +12,9 @@ use super::cutter::{Cutter, Piece};
 use super::format::{FileLayout, Format};
 use super::input::Input;
 use super::options::LoadOptions;
-use super::roles::{InputColumns, column_reports, describe_roles, roles};
-use super::sample::{Sample, Times, wrong};
+use super::recognised::{self, Recognised};
+use super::roles::{InputColumns, describe_roles};
+use super::sample::{Sample, wrong};
 use super::strict::{Record, Rows, bad_row};
 use super::text_layout::TextLayout;
 use crate::error::Result;
@@ -94,15 +95,8 @@ fn recognise(path: &Path, head: &[u8], whole: bool, options: &LoadOptions) -> Re
     }
     let names = names(&objects);
     let sample = Sample { rows: objects.iter().map(|object| cells(object, &names)).collect() };
-    let mut roles = roles(path, &names, true, &sample, options)?;
-    let columns = column_reports(&names, &roles, &sample);
-    let Times { form, warning } = match roles.time {
-        Some(at) => sample.times(at, &names[at], options).map_err(|m| wrong(path, m))?,
-        None => Times::default(),
-    };
-    if form.is_none() {
-        roles.time = None;
-    }
+    let found = recognised::recognise(path, &names, true, &sample, options)?;
+    let Recognised { roles, columns, time, warning } = found;
     let number = |cell: &str| cell.parse::<f64>().is_ok();
     Ok(TextLayout {
         separator: b',',
@@ -116,7 +110,7 @@ fn recognise(path: &Path, head: &[u8], whole: bool, options: &LoadOptions) -> Re
         roles,
         columns,
         warning,
-        time: form,
+        time,
         decimal_comma: false,
         ragged: false,
     })
@@ -138,16 +132,25 @@ fn cells(object: &Map<String, Value>, names: &[String]) -> Vec<String> {
     names.iter().map(|name| object.get(name).map(text).unwrap_or_default()).collect()
 }
 
-/// The rows of a small file of JSON lines below the names of its fields; `None` for other files.
-pub(super) fn rows(bytes: &[u8]) -> Option<Vec<Vec<String>>> {
-    if !JsonLines.fits(bytes) {
-        return None;
-    }
-    let lines = bytes.split(|byte| *byte == b'\n');
-    let objects: Vec<Map<String, Value>> = lines.filter_map(|line| object(line).ok()).collect();
+/// Whether a file with these bytes is JSON.
+pub(super) fn is_json(bytes: &[u8]) -> bool {
+    JsonLines.fits(bytes)
+}
+
+/// The rows of a small file of JSON lines, below the names of their fields.
+///
+/// # Errors
+/// A message that names the first line that is not an object.
+pub(super) fn rows(bytes: &[u8]) -> Result<Vec<Vec<String>>, String> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
+    let objects = lines
+        .filter(|(_, line)| !line.trim_ascii().is_empty())
+        .map(|(at, line)| object(line).map_err(|e| format!("line {at}: not a JSON object: {e}")))
+        .collect::<Result<Vec<Map<String, Value>>, String>>()?;
     let names = names(&objects);
     let rows = objects.iter().map(|object| cells(object, &names)).collect::<Vec<_>>();
-    Some([vec![names], rows].concat())
+    Ok([vec![names], rows].concat())
 }
 
 fn object(line: &[u8]) -> serde_json::Result<Map<String, Value>> {

@@ -38,6 +38,7 @@ pub mod prepare;
 mod quotes;
 mod rating_files;
 mod read;
+mod recognised;
 mod reports;
 mod roles;
 mod sample;

@@ -21,6 +21,8 @@ pub(crate) struct Pairs {
     ids: Pair<Ids>,
     /// Positions among these ids, one per pair.
     rows: Pair<Vec<u32>>,
+    /// Warnings about files that were not read.
+    pub warnings: Vec<String>,
 }
 
 impl Pairs {
@@ -42,7 +44,7 @@ impl Pairs {
             ..LoadOptions::default()
         };
         let found = load(&[input.to_owned()], &[], &options, stop, &|_, _| {})?;
-        let Interactions { users, items, id_columns, chunks, .. } = found;
+        let Interactions { users, items, id_columns, chunks, warnings, .. } = found;
         let mut rows = Pair::<Vec<u32>>::default();
         for chunk in chunks {
             rows.users.extend(chunk.users);
@@ -55,7 +57,7 @@ impl Pairs {
         };
         let names =
             Pair::new(named(id_columns.users, "user_id"), named(id_columns.items, "item_id"));
-        Ok(Self { names, ids: Pair::new(users, items), rows })
+        Ok(Self { names, ids: Pair::new(users, items), rows, warnings })
     }
 
     /// Positions of the users and items among the ids of a model.
@@ -83,7 +85,7 @@ impl Pairs {
                 Series::new(name.into(), cells).into_column()
             }
         };
-        let Self { names, ids, rows } = self;
+        let Self { names, ids, rows, .. } = self;
         vec![
             column(&names.users, &rows.users, &ids.users),
             column(&names.items, &rows.items, &ids.items),

@@ -91,3 +91,18 @@ pub(super) const NEGATIVE_COUNT: &str = "negative count";
 
 /// Receives the number of bytes read so far and the total, if it is known.
 pub type Progress<'p> = dyn Fn(u64, Option<u64>) + 'p;
+
+/// Returns a warning that names inputs without rows.
+pub(super) fn without_rows(inputs: &[InputReport]) -> Option<String> {
+    /// Number of names in the message, at most.
+    const SHOWN: usize = 3;
+    let empty: Vec<&str> =
+        inputs.iter().filter(|input| input.rows == 0).map(|input| input.uri.as_str()).collect();
+    let more = match empty.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let shown = empty.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let (found, all) = (empty.len(), inputs.len());
+    (found > 0).then(|| format!("{found} of {all} inputs have no ratings: {shown}{more}"))
+}

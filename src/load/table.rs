@@ -64,7 +64,11 @@ impl Table {
     /// # Errors
     /// [`Error::Read`], [`Error::Format`].
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let bytes = read(path)?;
+        Self::of(path, read(path)?)
+    }
+
+    /// The table with these bytes.
+    fn of(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         let content = if format_of(&bytes).seeks() {
             let failed = |e: PolarsError| unreadable(path, &e);
             let contents = Contents::read(&mut Cursor::new(&bytes)).map_err(failed)?;
@@ -74,9 +78,9 @@ impl Table {
             Content::Parquet { bytes, schema, contents }
         } else {
             check_encoding(&bytes).map_err(|message| wrong(path, message))?;
-            Content::Rows(match json_lines::rows(&bytes) {
-                Some(rows) => rows,
-                None => rows(decoded_text(bytes).trim_start_matches('\u{feff}')),
+            Content::Rows(match json_lines::is_json(&bytes) {
+                true => json_lines::rows(&bytes).map_err(|message| wrong(path, message))?,
+                false => rows(decoded_text(bytes).trim_start_matches('\u{feff}')),
             })
         };
         Ok(Self { path: path.to_owned(), content })
@@ -234,23 +238,23 @@ pub(crate) fn read_ids(path: &Path, axis: Axis, integer: bool) -> Result<Vec<Str
         Axis::Item => Role { name: "item id", flag: "item_id as the column" },
     };
     let bytes = read(path)?;
-    let table = format_of(&bytes).seeks();
-    let text = if table { String::new() } else { decoded_text(bytes) };
-    let text = text.trim_start_matches('\u{feff}');
-    let first = text.lines().find(|l| !l.trim().is_empty()).unwrap_or_default();
     let named = |name: &str| known.contains(&plain(name.trim().trim_matches('"')).as_str());
-    if table || first.split([',', '\t', ';', '|']).any(named) {
-        let table = Table::read(path)?;
+    let first = bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
+    let first = String::from_utf8_lossy(first.unwrap_or_default());
+    let first = first.trim_start_matches('\u{feff}');
+    let is_table = format_of(&bytes).seeks()
+        || json_lines::is_json(&bytes)
+        || first.split([',', '\t', ';', '|']).any(named);
+    if is_table {
+        let table = Table::of(path, bytes)?;
         let (names, header) = table.names([None; 2]);
         let at = find_column(path, &names, role, None, known)?;
         let cells = table.cells(Place { at, skip: usize::from(header) })?;
-        return Ok(cells
-            .iter()
-            .map(|id| id.trim())
-            .filter(|id| !id.is_empty())
-            .map(str::to_owned)
-            .collect());
+        let ids = cells.iter().map(|id| id.trim()).filter(|id| !id.is_empty());
+        return Ok(ids.map(str::to_owned).collect());
     }
+    let text = decoded_text(bytes);
+    let text = text.trim_start_matches('\u{feff}');
     let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty());
     if integer && let Some((at, line)) = lines.clone().find(|(_, l)| l.parse::<i64>().is_err()) {
         let axis = axis.name();
@@ -272,7 +276,7 @@ fn rows(text: &str) -> Vec<Vec<String>> {
     let (said, length) = said_separator(text.as_bytes());
     let text = &text[length..];
     let not_blank = text.lines().filter(|line| !line.trim().is_empty());
-    let first: Vec<&str> = not_blank.clone().take(LOOKED_AT).collect();
+    let first: Vec<&str> = not_blank.take(LOOKED_AT).collect();
     if first.is_empty() {
         return Vec::new();
     }
@@ -280,11 +284,9 @@ fn rows(text: &str) -> Vec<Vec<String>> {
     let found = || find_separator(&first, &LoadOptions::default());
     let found = said.map_or_else(|| found().unwrap_or(single(0)), single);
     let Separator { byte, doubled } = found;
-    if doubled {
-        let two = char::from(byte).to_string().repeat(2);
-        return not_blank.map(|line| line.split(&two).map(str::to_owned).collect()).collect();
-    }
-    let quotes = Quotes::new(None, true);
+    let quotes = Quotes::new(None, !doubled);
+    // A doubled separator has an empty cell between two cells.
+    let step = if doubled { 2 } else { 1 };
     let quoted = Cells { separator: byte, doubled, quotes, columns: 0, needed: None };
     let mut cells = Vec::new();
     quoted.read(first[0].as_bytes(), &mut cells);
@@ -298,7 +300,7 @@ fn rows(text: &str) -> Vec<Vec<String>> {
             _ => Cells { quotes: None, ..quoted }.read(rest, &mut cells).0,
         };
         let row: Vec<String> =
-            cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+            cells.iter().step_by(step).map(|c| String::from_utf8_lossy(c).into_owned()).collect();
         if row.iter().any(|cell| !cell.trim().is_empty()) {
             rows.push(row);
         }

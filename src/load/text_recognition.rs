@@ -6,10 +6,9 @@ use std::path::Path;
 use super::encoding::check_encoding;
 use super::options::{Columns, Decimal, LoadOptions};
 use super::quotes::{Cells, Ending, Quotes};
-use super::roles::{
-    COUNT_NAMES, ITEM_NAMES, RATING_NAMES, TIME_NAMES, USER_NAMES, column_reports, plain, roles,
-};
-use super::sample::{Sample, Times, wrong};
+use super::recognised::{Recognised, recognise};
+use super::roles::{COUNT_NAMES, ITEM_NAMES, RATING_NAMES, TIME_NAMES, USER_NAMES, plain};
+use super::sample::{Sample, wrong};
 use super::text_layout::TextLayout;
 use crate::error::Result;
 
@@ -96,17 +95,10 @@ pub(super) fn recognise_text(
         rows.retain(|row| row.len() == names.len());
     }
     let sample = Sample { rows };
-    let mut roles = roles(path, &names, header, &sample, options)?;
-    let columns = column_reports(&names, &roles, &sample);
-    let times = match roles.time {
-        Some(at) => sample.times(at, &names[at], options).map_err(|message| wrong(&message))?,
-        None => Times::default(),
-    };
-    if times.form.is_none() {
-        roles.time = None;
-    }
+    let found = recognise(path, &names, header, &sample, options)?;
+    let Recognised { roles, columns, time, warning } = found;
     let whole_number = |cell: &str| cell.parse::<i64>().is_ok();
-    let numeric_time = times.form.as_ref().is_some_and(|form| form.format.is_none())
+    let numeric_time = time.as_ref().is_some_and(|form| form.format.is_none())
         && roles.time.is_some_and(|at| sample.cells(at).all(whole_number));
     let comma = |at: usize| separator != b',' && sample.holds_decimal_commas(at);
     let decimal_comma = options.decimal.map_or_else(
@@ -123,8 +115,8 @@ pub(super) fn recognise_text(
         names,
         roles,
         columns,
-        warning: times.warning,
-        time: times.form,
+        warning,
+        time,
         numeric_time,
         decimal_comma,
         ragged: options.ids_only,

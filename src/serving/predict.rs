@@ -188,7 +188,7 @@ pub struct PairsConfig {
 }
 
 /// The outcome of predicting a file of pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PairsOutcome {
     /// Number of predicted pairs.
     pub pairs: usize,
@@ -196,6 +196,8 @@ pub struct PairsOutcome {
     pub unknown_users: usize,
     /// Number of pairs whose item is unknown.
     pub unknown_items: usize,
+    /// Warnings about files that were not read.
+    pub warnings: Vec<String>,
 }
 
 /// Predicts every pair of a file and writes the pairs with their predictions, in their order.
@@ -234,5 +236,6 @@ pub fn predict_pairs(config: &PairsConfig, to: RowTarget, job: &Job<'_>) -> Resu
         pairs: users.len(),
         unknown_users: unknown(&predictions.known.users),
         unknown_items: unknown(&predictions.known.items),
+        warnings: pairs.warnings,
     })
 }

@@ -108,11 +108,7 @@ fn read_cells(reading: &Reading, job: &Job<'_>, notes: &mut Notes) -> Result<(In
     notes.seconds.parse = since.elapsed().as_secs_f64();
     let (users, items) = (interactions.users.len(), interactions.items.len());
     job.report(&Event::Read(interactions.len(), users, items));
-    if interactions.times_ignored {
-        notes.warnings.push("some inputs have no times: ratings are ordered by file".into());
-    }
     notes.warnings.append(&mut interactions.warnings);
-    notes.warn(without_rows(&interactions.inputs));
     let n_test = interactions.n_test;
     let reports = interactions.inputs.clone();
     let rejects = std::mem::take(&mut interactions.rejects);
@@ -143,19 +139,4 @@ fn read_cells(reading: &Reading, job: &Job<'_>, notes: &mut Notes) -> Result<(In
         checksums: Vec::new(),
     };
     Ok((inputs, prepared))
-}
-
-/// Returns a warning that names inputs without rows.
-fn without_rows(inputs: &[InputReport]) -> Option<String> {
-    /// Number of names in the message, at most.
-    const SHOWN: usize = 3;
-    let empty: Vec<&str> =
-        inputs.iter().filter(|input| input.rows == 0).map(|input| input.uri.as_str()).collect();
-    let more = match empty.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        n => format!(" and {n} more"),
-    };
-    let shown = empty.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    let (found, all) = (empty.len(), inputs.len());
-    (found > 0).then(|| format!("{found} of {all} inputs have no ratings: {shown}{more}"))
 }

@@ -23,7 +23,6 @@ fn interactions(chunks: &[Vec<Row>]) -> Interactions {
         dropped_ratings: 0,
         rejects: Vec::new(),
         n_test: 0,
-        times_ignored: false,
         zero_weight: 0,
         outside_time: 0,
     }

@@ -361,7 +361,7 @@ fn noise_is_found(covariances: Covariances) {
 /// Ratings without noise are fitted, however they are explained.
 #[test]
 fn ratings_without_noise_are_fitted() {
-    let (users, items) = (120, 60);
+    let (users, items) = (300, 200);
     let explained: [fn(usize, usize) -> usize; 4] =
         [|u, _| u % 5, |_, i| i % 5, |u, i| u % 5 + i % 3, |u, i| (u % 3) * (i % 4)];
     for (number, value) in explained.into_iter().enumerate() {
@@ -388,9 +388,9 @@ fn ratings_without_noise_are_fitted() {
             kernels: Kernels::detect(),
         };
         for covariances in [Covariances::Own, Covariances::Shared] {
-            for rank in [2, 16] {
+            for rank in [4, 32] {
                 let settings =
-                    Variational { rank, iterations: 40, keep: 0, ..settings(covariances) };
+                    Variational { rank, iterations: 60, keep: 0, ..settings(covariances) };
                 let fit = settings.fit(&problem, &mut |_| ControlFlow::Continue(()));
                 let fit = fit.expect("a fit");
                 let errors = crate::metric::training_errors(&fit.scorer(), &ratings);

@@ -1,6 +1,9 @@
 //! Ids: several spellings of one, texts that mean none, the header again.
 
+use std::fs;
+
 use super::{Files, inspects, item, stars, table, user, warned};
+use crate::support::run;
 
 /// 200 rows, with other cells for the users of some rows.
 fn with(odd: &[(usize, &str)]) -> String {
@@ -72,8 +75,25 @@ fn texts_that_mean_no_id_are_named_and_left_out_on_request() {
     let path = files.write("r.csv", &with(&[(12, "NULL"), (32, "nan"), (52, "")]));
     let kept = files.trains(&[&path, "--null-ids", "NULL,nan"]);
     assert_eq!(kept["n_ratings"], 197);
-    let (_, shown, _) = crate::support::run(&["inspect", &path, "--null-ids", "NULL,nan"]);
+    let (_, shown, _) = run(&["inspect", &path, "--null-ids", "NULL,nan"]);
     assert!(shown.contains("3 rows left out"), "{shown}");
+}
+
+#[test]
+fn ids_that_a_server_would_reject_are_not_exported() {
+    let files = Files::new();
+    let long = "x".repeat(513);
+    let path = files.write("r.csv", &with(&[(12, &long)]));
+    files.trains(&[&path]);
+    let out = files.path("out");
+    for format in ["elasticsearch", "opensearch"] {
+        let export = ["export", &files.path("model"), "--format", format, "-o", &out];
+        let (code, _, err) = run(&export);
+        assert!(code == 2 && err.contains("513 bytes") && err.contains("512"), "{err}");
+        assert!(!fs::exists(&out).unwrap());
+    }
+    let (code, _, err) = run(&["export", &files.path("model"), "--format", "npy", "-o", &out]);
+    assert_eq!(code, 0, "{err}");
 }
 
 #[test]
